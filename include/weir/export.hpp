@@ -1,0 +1,4 @@
+#pragma once
+
+/// Marks what the shared library shows; everything else stays inside it.
+#define WEIR_EXPORT [[gnu::visibility("default")]]

@@ -1,0 +1,30 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace weir::detail {
+
+struct Hash128 {
+  std::uint64_t low = 0;
+  std::uint64_t high = 0;
+};
+
+/// 64 bits over some bytes, without a secret: checksums and fingerprints.
+[[nodiscard]] std::uint64_t checksum(std::span<const std::byte> bytes) noexcept;
+
+/// XXH3 keyed by a segment's secret: who does not know it cannot choose keys that collide.
+class KeyHasher {
+ public:
+  explicit KeyHasher(std::array<std::uint64_t, 2> secret) noexcept;
+
+  [[nodiscard]] Hash128 operator()(std::string_view key) const noexcept;
+
+ private:
+  alignas(64) std::array<unsigned char, 192> expanded_;  // the secret in the size that XXH3 mixes in
+};
+
+}  // namespace weir::detail

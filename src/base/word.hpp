@@ -1,0 +1,120 @@
+#pragma once
+
+// The one door to shared words: every load, store and compare-exchange on the segment goes through here.
+//
+// A word is 8 bytes; a pair is 16 and changes as one. Both are lock-free on every platform we build for, or
+// the build stops: a fallback to libatomic would lock a table that is private to each process.
+//
+// The schedule tests compile the same sources with WEIR_WORD_HOOKS, a header that defines the two hooks; then
+// every access is a point at which a logical process can be stopped, killed or overtaken. Here they are empty
+// and cost nothing.
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+namespace weir::detail {
+/// What is about to happen to a word.
+enum class Access : std::uint8_t { load, store, exchange, add };
+}  // namespace weir::detail
+
+#ifdef WEIR_WORD_HOOKS
+#include WEIR_WORD_HOOKS
+#else
+namespace weir::detail::hooks {
+/// Before an access to the word of `size` bytes at `word`.
+inline void before_access(Access /*access*/, const void* /*word*/, std::size_t /*size*/) noexcept {}
+/// After a compare-exchange: whether it took place.
+inline void after_exchange(bool /*done*/) noexcept {}
+}  // namespace weir::detail::hooks
+#endif
+
+namespace weir::detail {
+
+inline constexpr std::size_t kCacheLine = 64;
+
+/// One shared word. Zeroed memory is a word of value 0.
+class Word {
+ public:
+  Word() = default;
+  explicit Word(std::uint64_t value) noexcept : value_(value) {}
+
+  [[nodiscard]] std::uint64_t load(std::memory_order order) const noexcept {
+    hooks::before_access(Access::load, this, sizeof *this);
+    return value_.load(order);
+  }
+
+  void store(std::uint64_t value, std::memory_order order) noexcept {
+    hooks::before_access(Access::store, this, sizeof *this);
+    value_.store(value, order);
+  }
+
+  /// Strong. On failure `expected` becomes the value seen.
+  [[nodiscard]] bool compare_exchange(std::uint64_t& expected, std::uint64_t desired,
+                                      std::memory_order success,
+                                      std::memory_order failure = std::memory_order_relaxed) noexcept {
+    hooks::before_access(Access::exchange, this, sizeof *this);
+    const bool done = value_.compare_exchange_strong(expected, desired, success, failure);
+    hooks::after_exchange(done);
+    return done;
+  }
+
+  std::uint64_t fetch_add(std::uint64_t amount, std::memory_order order) noexcept {
+    hooks::before_access(Access::add, this, sizeof *this);
+    return value_.fetch_add(amount, order);
+  }
+
+ private:
+  std::atomic<std::uint64_t> value_{0};
+};
+static_assert(sizeof(Word) == 8 && std::atomic<std::uint64_t>::is_always_lock_free);
+
+/// The value of a PairWord.
+struct Pair {
+  std::uint64_t first = 0;
+  std::uint64_t second = 0;
+
+  friend bool operator==(const Pair&, const Pair&) = default;
+};
+
+/// Two words that change as one.
+class alignas(16) PairWord {
+ public:
+  /// Each half by a load of its own: halves of different moments are possible. Whoever acts on both
+  /// compare-exchanges both; whoever only looks reads `first` again.
+  [[nodiscard]] std::uint64_t load_first(std::memory_order order) const noexcept {
+    return first_.load(order);
+  }
+  [[nodiscard]] std::uint64_t load_second(std::memory_order order) const noexcept {
+    return second_.load(order);
+  }
+
+  /// Strong, sequentially consistent. On failure `expected` becomes the value seen, both halves of one
+  /// moment.
+  ///
+  /// The __sync built-in, not std::atomic: g++ 12 turns a 16-byte std::atomic into a call to libatomic.
+  [[nodiscard]] bool compare_exchange(Pair& expected, Pair desired) noexcept {
+    hooks::before_access(Access::exchange, this, sizeof *this);
+    const Wide wanted = widen(expected);
+    const Wide seen = __sync_val_compare_and_swap(reinterpret_cast<Wide*>(this), wanted, widen(desired));
+    const bool done = seen == wanted;
+    if (!done) expected = narrow(seen);
+    hooks::after_exchange(done);
+    return done;
+  }
+
+ private:
+  __extension__ using Wide __attribute__((may_alias)) = unsigned __int128;
+
+  static Wide widen(Pair pair) noexcept { return (static_cast<Wide>(pair.second) << 64) | pair.first; }
+  static Pair narrow(Wide wide) noexcept {
+    return {static_cast<std::uint64_t>(wide), static_cast<std::uint64_t>(wide >> 64)};
+  }
+
+  Word first_;
+  Word second_;
+};
+static_assert(sizeof(PairWord) == 16 && alignof(PairWord) == 16);
+static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "widen() puts `first` at the lower address");
+
+}  // namespace weir::detail
