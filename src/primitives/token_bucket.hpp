@@ -1,0 +1,123 @@
+#pragma once
+
+// A token bucket in one shared word.
+//
+// The word holds the theoretical arrival time (TAT): the instant, in ticks, at which the bucket is full
+// again. A request of cost n pushes it n emission intervals ahead, and conforms while it stays within
+// `burst` intervals of now. No refill thread, no token count, no floating point.
+//
+// Progress  lock-free: a lost compare-exchange means another request was decided.
+// Ordering  relaxed throughout: the word is the whole state and publishes nothing beside itself.
+// Time      a late `now` may refuse, never gives tokens back.
+// Crash     one store decides. Killed before it: nothing spent. After it: spent, and time refills it.
+// Source    ITU-T I.371, generic cell rate algorithm, virtual scheduling.
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+
+#include "base/ticks.hpp"
+#include "base/word.hpp"
+
+namespace weir::detail {
+
+/// No wait helps: the cost is above the burst.
+inline constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
+
+/// The deepest bucket that a policy may ask for: 208 days from empty to full.
+inline constexpr std::uint64_t kMaxDepthTicks = std::uint64_t{1} << 61;
+
+struct TokenBucketParams {
+  std::uint64_t emission_interval = 0;  ///< ticks that earn one token
+  std::uint32_t burst = 0;              ///< emission_interval * burst <= kMaxDepthTicks
+
+  [[nodiscard]] constexpr std::uint64_t depth() const noexcept { return emission_interval * burst; }
+};
+
+/// The algorithm, over a TAT that somebody else keeps (in a word of its own or in a user's entry).
+namespace gcra {
+
+/// Ticks until the bucket is full again; 0: at rest.
+///
+/// Twice as far ahead as the deepest legal bucket reaches: damage, so start afresh, or the key is locked
+/// out for good. (A bound close to the bucket's own depth would let a late clock refill it.)
+[[nodiscard]] constexpr std::uint64_t debt(std::uint64_t tat, std::uint64_t now) noexcept {
+  const std::uint64_t ahead = tat - now;  // wraps when the TAT has passed, and then lies beyond the bound
+  return ahead <= 2 * kMaxDepthTicks ? ahead : 0;
+}
+
+/// Ticks until a request of `cost` conforms; 0: it does now.
+[[nodiscard]] constexpr std::uint64_t wait(TokenBucketParams params, std::uint64_t tat, std::uint64_t now,
+                                           std::uint32_t cost) noexcept {
+  if (cost > params.burst) return kNever;
+  const std::uint64_t after = debt(tat, now) + params.emission_interval * cost;
+  return after > params.depth() ? after - params.depth() : 0;
+}
+
+/// The TAT after a conforming request of `cost`.
+[[nodiscard]] constexpr std::uint64_t charged(TokenBucketParams params, std::uint64_t tat, std::uint64_t now,
+                                              std::uint32_t cost) noexcept {
+  return now + debt(tat, now) + params.emission_interval * cost;
+}
+
+/// The TAT after `cost` tokens came back: never fuller than full.
+[[nodiscard]] constexpr std::uint64_t refunded(TokenBucketParams params, std::uint64_t tat, std::uint64_t now,
+                                               std::uint32_t cost) noexcept {
+  const std::uint64_t owed = debt(tat, now);
+  const std::uint64_t credit = params.emission_interval * std::min(cost, params.burst);
+  return owed > credit ? tat - credit : now;
+}
+
+/// Tokens that one request could spend now.
+[[nodiscard]] constexpr std::uint32_t available(TokenBucketParams params, std::uint64_t tat,
+                                                std::uint64_t now) noexcept {
+  const std::uint64_t owed = std::min(debt(tat, now), params.depth());
+  return static_cast<std::uint32_t>((params.depth() - owed) / params.emission_interval);
+}
+
+}  // namespace gcra
+
+class TokenBucket {
+ public:
+  /// Spends `cost` tokens if they are there. @return 0: spent; else the ticks until they will be, or kNever.
+  std::uint64_t admit(TokenBucketParams params, std::uint64_t now, std::uint32_t cost) noexcept {
+    std::uint64_t tat = tat_.load(std::memory_order_relaxed);
+    for (;;) {
+      const std::uint64_t wait = gcra::wait(params, tat, now, cost);
+      if (wait != 0) return wait;
+      const std::uint64_t next = gcra::charged(params, tat, now, cost);
+      if (tat_.compare_exchange(tat, next, std::memory_order_relaxed)) return 0;
+    }
+  }
+
+  /// What `admit` would answer, without spending.
+  [[nodiscard]] std::uint64_t peek(TokenBucketParams params, std::uint64_t now,
+                                   std::uint32_t cost) const noexcept {
+    return gcra::wait(params, tat_.load(std::memory_order_relaxed), now, cost);
+  }
+
+  /// Gives back what an `admit` of the same cost spent. Time may have refilled it already: then nothing
+  /// changes.
+  void refund(TokenBucketParams params, std::uint64_t now, std::uint32_t cost) noexcept {
+    std::uint64_t tat = tat_.load(std::memory_order_relaxed);
+    while (gcra::debt(tat, now) != 0) {
+      const std::uint64_t next = gcra::refunded(params, tat, now, cost);
+      if (tat_.compare_exchange(tat, next, std::memory_order_relaxed)) return;
+    }
+  }
+
+  /// Fills the bucket.
+  void reset() noexcept {
+    std::uint64_t tat = tat_.load(std::memory_order_relaxed);
+    while (tat != 0 && !tat_.compare_exchange(tat, 0, std::memory_order_relaxed)) {
+    }
+  }
+
+  [[nodiscard]] std::uint64_t tat() const noexcept { return tat_.load(std::memory_order_relaxed); }
+
+ private:
+  Word tat_;  // 0: full since the segment's creation, so zeroed memory is a valid bucket
+};
+static_assert(sizeof(TokenBucket) == 8);
+
+}  // namespace weir::detail

@@ -1,0 +1,204 @@
+#include "primitives/token_bucket.hpp"
+
+#include <chrono>
+#include <cstring>
+#include <gtest/gtest.h>
+#include <random>
+
+#include "policy/records.hpp"
+
+namespace weir::detail {
+namespace {
+
+using namespace std::chrono_literals;
+using std::chrono::nanoseconds;
+
+std::uint64_t at(nanoseconds time) {
+  return ticks_from_ns(static_cast<std::uint64_t>(time.count()));
+}
+
+TokenBucketParams params_of(const Rate& rate) {
+  return {emission_interval(rate), rate.burst};
+}
+
+constexpr Rate kOneASecond{1, 1s, 3};  // burst 3
+
+struct Step {
+  nanoseconds time;
+  std::uint32_t cost;
+  nanoseconds wait;  // 0: admitted; -1: never
+};
+
+void expect_timeline(const Rate& rate, std::initializer_list<Step> steps) {
+  TokenBucket bucket;
+  for (const Step& step : steps) {
+    const std::uint64_t wait = bucket.admit(params_of(rate), at(step.time), step.cost);
+    const auto expected = step.wait.count() < 0 ? kNever : at(step.wait);
+    EXPECT_EQ(wait, expected) << "at " << step.time.count() << " ns, cost " << step.cost;
+  }
+}
+
+TEST(TokenBucket, AdmitsABurstThenOneTokenAnInterval) {
+  expect_timeline(kOneASecond, {
+                                   {10s, 3, 0ms},
+                                   {10s, 1, 1000ms},
+                                   {10'999ms, 1, 1ms},
+                                   {11'000ms, 1, 0ms},
+                                   {11'000ms, 1, 1000ms},
+                                   {11'000ms, 2, 2000ms},
+                                   {14'500ms, 3, 0ms},
+                                   {14'500ms, 1, 1000ms},  // the half second above full is not kept
+                               });
+}
+
+TEST(TokenBucket, NeverAdmitsMoreThanABurstAtOnce) {
+  expect_timeline(kOneASecond, {{10s, 4, nanoseconds(-1)}, {10s, 3, 0ms}, {1000s, 4, nanoseconds(-1)}});
+}
+
+TEST(TokenBucket, RefusesWithoutWriting) {
+  TokenBucket bucket;
+  ASSERT_EQ(bucket.admit(params_of(kOneASecond), at(10s), 3), 0U);
+  const std::uint64_t before = bucket.tat();
+  EXPECT_NE(bucket.admit(params_of(kOneASecond), at(10s), 1), 0U);
+  EXPECT_EQ(bucket.peek(params_of(kOneASecond), at(11s), 1), 0U);
+  EXPECT_EQ(bucket.tat(), before);
+}
+
+TEST(TokenBucket, RetryAfterIsExactToTheNanosecond) {
+  const Rate rate{7, 3s, 5};  // an interval that is no whole number of nanoseconds
+  std::mt19937_64 random(42);
+  for (int round = 0; round < 1000; ++round) {
+    TokenBucket bucket;
+    const std::uint64_t start = at(nanoseconds(1'000'000'000 + random() % 1'000'000'000));
+    const auto cost = static_cast<std::uint32_t>(1 + random() % 5);
+    std::uint64_t wait = 0;
+    while (wait == 0) wait = bucket.admit(params_of(rate), start, cost);
+    const std::uint64_t wait_ns = ns_from_ticks(wait);
+    EXPECT_NE(bucket.peek(params_of(rate), start + ticks_from_ns(wait_ns - 1), cost), 0U);
+    EXPECT_EQ(bucket.admit(params_of(rate), start + ticks_from_ns(wait_ns), cost), 0U);
+  }
+}
+
+TEST(TokenBucket, ALateClockReadingNeverGivesTokensBack) {
+  TokenBucket bucket;
+  ASSERT_EQ(bucket.admit(params_of(kOneASecond), at(20s), 3), 0U);
+  EXPECT_EQ(bucket.admit(params_of(kOneASecond), at(19s), 1), at(2s));  // an hour or a second late: no token
+  EXPECT_NE(bucket.admit(params_of(kOneASecond), at(10s), 3), 0U);
+  EXPECT_EQ(bucket.admit(params_of(kOneASecond), at(20s), 1), at(1s));
+}
+
+TEST(TokenBucket, RefundsWhatWasSpentAndNeverMore) {
+  TokenBucket bucket;
+  ASSERT_EQ(bucket.admit(params_of(kOneASecond), at(10s), 2), 0U);
+  bucket.refund(params_of(kOneASecond), at(10s), 2);
+  EXPECT_EQ(bucket.admit(params_of(kOneASecond), at(10s), 3), 0U);
+  bucket.refund(params_of(kOneASecond), at(100s), 3);  // time has refilled it already
+  EXPECT_EQ(bucket.admit(params_of(kOneASecond), at(100s), 3), 0U);
+  bucket.refund(params_of(kOneASecond), at(100s), 1'000'000);
+  EXPECT_EQ(gcra::available(params_of(kOneASecond), bucket.tat(), at(100s)), 3U);
+}
+
+TEST(TokenBucket, TellsHowManyTokensAreLeft) {
+  TokenBucket bucket;
+  const auto left = [&](nanoseconds time) {
+    return gcra::available(params_of(kOneASecond), bucket.tat(), at(time));
+  };
+  EXPECT_EQ(left(10s), 3U);
+  ASSERT_EQ(bucket.admit(params_of(kOneASecond), at(10s), 2), 0U);
+  EXPECT_EQ(left(10s), 1U);
+  EXPECT_EQ(left(10'999ms), 1U);
+  EXPECT_EQ(left(11s), 2U);
+  EXPECT_EQ(left(9s), 0U);  // a late look sees less, never more
+}
+
+TEST(TokenBucket, HealsAWordFromTheFarFuture) {
+  const std::uint64_t image = at(11s) + 2 * kMaxDepthTicks + 1;  // further than any policy reaches
+  TokenBucket bucket;
+  std::memcpy(static_cast<void*>(&bucket), &image, sizeof(image));
+  EXPECT_EQ(bucket.admit(params_of(kOneASecond), at(11s), 3), 0U);
+  EXPECT_NE(bucket.admit(params_of(kOneASecond), at(11s), 1), 0U) << "one burst and no more";
+}
+
+TEST(TokenBucket, ZeroedMemoryIsAFullBucket) {
+  TokenBucket bucket;
+  EXPECT_EQ(bucket.admit(params_of(kOneASecond), 0, 3), 0U);
+  EXPECT_NE(bucket.admit(params_of(kOneASecond), 0, 1), 0U);
+}
+
+// The oracle: tokens as a fraction of `period`, refilled by every step of time; ten obvious lines.
+class Oracle {
+ public:
+  explicit Oracle(const Rate& rate) : rate_(rate), level_(capacity()) {}
+
+  bool admit(nanoseconds now, std::uint32_t cost) {
+    level_ = std::min(capacity(), level_ + static_cast<Wide>((now - last_).count()) * rate_.count);
+    last_ = now;
+    const Wide needed = static_cast<Wide>(cost) * static_cast<Wide>(rate_.period.count());
+    if (needed > level_) return false;
+    level_ -= needed;
+    return true;
+  }
+
+ private:
+  __extension__ using Wide = __int128;
+  [[nodiscard]] Wide capacity() const { return static_cast<Wide>(rate_.burst) * rate_.period.count(); }
+
+  Rate rate_;
+  nanoseconds last_{0};
+  Wide level_;
+};
+
+TEST(TokenBucket, DecidesAsTheObviousModelDoes) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  // Intervals that are whole ticks, so that model and bucket agree exactly.
+  for (const Rate& rate :
+       {Rate{1, 1s, 3}, Rate{30, 1min, 10}, Rate{500, 1h, 500}, Rate{1'000'000, 1s, 50}, Rate{1, 24h, 2}}) {
+    TokenBucket bucket;
+    Oracle oracle(rate);
+    nanoseconds now{0};
+    const auto step = static_cast<std::uint64_t>(rate.period.count()) / rate.count;
+    for (int i = 0; i < 20'000; ++i) {
+      now += nanoseconds(random() % 4 == 0 ? random() % (4 * step) : random() % 3);
+      const auto cost = static_cast<std::uint32_t>(1 + random() % rate.burst);
+      ASSERT_EQ(bucket.admit(params_of(rate), at(now), cost) == 0, oracle.admit(now, cost)) << "step " << i;
+    }
+  }
+}
+
+double rate_error(const Rate& rate) {
+  const double exact = static_cast<double>(rate.period.count()) / static_cast<double>(rate.count);
+  const double actual = static_cast<double>(emission_interval(rate)) / 128.0;
+  return actual / exact - 1.0;  // >= 0: slower than asked, never faster
+}
+
+TEST(TokenBucket, KeepsEveryRateWithinItsError) {
+  std::mt19937_64 random(7);
+  for (int i = 0; i < 100'000; ++i) {
+    const std::uint64_t per_second = 1 + random() % 10'000'000;
+    const double error = rate_error({per_second, 1s, 1});
+    EXPECT_GE(error, 0.0) << per_second;
+    EXPECT_LT(error, per_second <= 100'000 ? 1e-6 : 1e-4) << per_second;
+  }
+  EXPECT_DOUBLE_EQ(rate_error({1, 24h, 1}), 0.0);
+  EXPECT_LT(rate_error({10'000'000, 1s, 1}), 1e-4);
+}
+
+// An interval error adds up over a long run; the count over a simulated day must still be right.
+TEST(TokenBucket, AdmitsTheRateOverALongRunAndNeverMore) {
+  for (const Rate& rate : {Rate{99'991, 1s, 1}, Rate{7, 1s, 1}, Rate{3'333'333, 1s, 1}}) {
+    TokenBucket bucket;
+    std::uint64_t admitted = 0;
+    for (std::uint64_t now = 0; now < at(1s);) {
+      const std::uint64_t wait = bucket.admit(params_of(rate), now, 1);
+      admitted += wait == 0 ? 1 : 0;
+      now += wait;
+    }
+    EXPECT_LE(admitted, rate.count + 1);
+    EXPECT_GE(static_cast<double>(admitted), static_cast<double>(rate.count) * (1 - 1e-4));
+  }
+}
+
+}  // namespace
+}  // namespace weir::detail
