@@ -1,0 +1,55 @@
+#pragma once
+
+// The bytes of a segment file. A change here raises kLayoutVersion; another version is refused by name.
+//
+//   offset 0     Header: who made this, when, for which build; the directory of sections; two checksums
+//   4096         section 0  (every section starts on a page)
+//   ...          section 1, 2, ... each `count` elements of `stride` bytes
+//   total_bytes  end of file
+//
+// Frozen sections never change after publication and are covered by a checksum; the others are words that
+// every worker writes. The header is read once, checked, and copied; nobody reads it from the mapping again.
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <type_traits>
+
+namespace weir::detail {
+
+inline constexpr std::array<char, 8> kMagic{'w', 'e', 'i', 'r', '-', 's', 'h', 'm'};
+inline constexpr std::uint32_t kLayoutVersion = 1;
+inline constexpr std::size_t kSectionAlignment = 4096;
+inline constexpr std::size_t kMaxSections = 16;
+
+struct Section {
+  std::uint32_t kind = 0;    ///< what it contains; the segment does not know (policy/schema.hpp does)
+  std::uint32_t frozen = 0;  ///< 1: content is covered by `frozen_checksum`
+  std::uint64_t offset = 0;
+  std::uint64_t stride = 0;
+  std::uint64_t count = 0;
+};
+static_assert(sizeof(Section) == 32);
+
+struct Header {
+  std::array<char, 8> magic{};
+  std::uint32_t layout_version = 0;
+  std::uint32_t section_count = 0;
+  std::array<char, 16> library_version{};  ///< zero-terminated
+  std::array<char, 72> name{};             ///< zero-terminated
+  std::uint64_t total_bytes = 0;
+  std::uint64_t abi_fingerprint = 0;  ///< sizes and offsets of everything shared
+  std::array<std::uint8_t, 16> uuid{};
+  std::array<std::uint8_t, 16> boot_id{};  ///< monotonic time starts at boot; zero: unknown
+  std::uint64_t time_namespace = 0;       ///< inode; a namespace has a monotonic clock of its own; 0: unknown
+  std::int64_t created_monotonic_ns = 0;  ///< the epoch of all ticks in the segment
+  std::int64_t created_wall_ns = 0;
+  std::array<std::uint64_t, 2> secret{};  ///< keys the hash of users' names
+  std::array<Section, kMaxSections> sections{};
+  std::uint64_t frozen_checksum = 0;
+  std::uint64_t header_checksum = 0;  ///< of all bytes before it
+};
+static_assert(sizeof(Header) == 720 && sizeof(Header) <= kSectionAlignment);
+static_assert(std::is_trivially_copyable_v<Header> && std::has_unique_object_representations_v<Header>);
+
+}  // namespace weir::detail

@@ -1,0 +1,298 @@
+#include "segment/mapping.hpp"
+
+#include <algorithm>
+#include <boost/interprocess/exceptions.hpp>
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "weir/clock.hpp"
+#include "weir/version.hpp"
+
+#include "segment/host.hpp"
+#include "segment/verify.hpp"
+
+namespace weir::detail {
+namespace {
+
+namespace ipc = boost::interprocess;
+
+constexpr const char* kDirectory = "/dev/shm";  // where POSIX shared memory lives on Linux
+
+// The layout version is part of the file's name: a newer weir builds its segment beside the old one and
+// disturbs no worker of the old version.
+std::string path_of(std::string_view name) {
+  return fmt::format("{}/weir.v{}.{}", kDirectory, kLayoutVersion, name);
+}
+
+std::string who(std::string_view name) {
+  return name.empty() ? "private segment" : fmt::format("segment \"{}\"", name);
+}
+
+auto system_error(std::string_view name, std::string_view step, int error) {
+  const bool denied = error == EACCES || error == EPERM;
+  return fail(denied ? Errc::permission : Errc::system,
+              fmt::format("{}: {}: {}", who(name), step, std::strerror(error)),
+              denied ? "run as the owner of the segment, or set segment.mode and segment.group" : "");
+}
+
+auto out_of_space(std::string_view name, std::uint64_t bytes) {
+  return fail(Errc::no_space,
+              fmt::format("{}: {} has no room for {} bytes ({:.1f} MiB)", who(name), kDirectory, bytes,
+                          static_cast<double>(bytes) / 1048576.0),
+              "lower segment.users, enlarge the tmpfs, or set reserve = false");
+}
+
+// What Boost's mapped_region maps: a file that is open already.
+struct OpenFile {
+  int fd;
+  [[nodiscard]] ipc::mapping_handle_t get_mapping_handle() const { return {fd, false}; }
+};
+
+Expected<ipc::mapped_region> map_file(int fd, OpenMode mode, std::uint64_t bytes, std::string_view name) {
+  try {
+    return ipc::mapped_region(OpenFile{fd}, mode == OpenMode::read_only ? ipc::read_only : ipc::read_write, 0,
+                              bytes);
+  } catch (const ipc::interprocess_exception& e) {
+    return system_error(name, "mmap", e.get_native_error());
+  }
+}
+
+std::uint64_t align_up(std::uint64_t bytes) {
+  return (bytes + kSectionAlignment - 1) / kSectionAlignment * kSectionAlignment;
+}
+
+template <std::size_t N>
+void copy_text(std::array<char, N>& to, std::string_view from) {
+  std::copy_n(from.data(), std::min(from.size(), N - 1), to.begin());
+}
+
+void fill_random(void* bytes, std::size_t size) {
+  // Cannot fail for 256 bytes and less once the kernel's pool is ready, which it is before any service
+  // starts.
+  [[maybe_unused]] const ssize_t got = ::getrandom(bytes, size, 0);
+}
+
+Header make_header(const PublishSpec& spec) {
+  Header header;
+  header.magic = kMagic;
+  header.layout_version = kLayoutVersion;
+  copy_text(header.library_version, kVersion);
+  copy_text(header.name, spec.name);
+  header.abi_fingerprint = spec.abi_fingerprint;
+  fill_random(header.uuid.data(), header.uuid.size());
+  fill_random(header.secret.data(), sizeof(header.secret));
+  const HostIdentity host = HostIdentity::current();
+  header.boot_id = host.boot_id;
+  header.time_namespace = host.time_namespace;
+  header.created_monotonic_ns = HostClock::now().time_since_epoch().count();
+  header.created_wall_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
+                               std::chrono::system_clock::now().time_since_epoch())
+                               .count();
+  std::uint64_t end = kSectionAlignment;
+  for (const SectionSpec& section : spec.sections) {
+    header.sections[header.section_count++] = {section.kind, section.frozen ? 1U : 0U, end, section.stride,
+                                               section.count};
+    end = align_up(end + section.stride * section.count);
+  }
+  header.total_bytes = end;
+  return header;
+}
+
+// A file on the tmpfs that has no name yet. Where the kernel or the file system knows no O_TMPFILE, a private
+// name serves; a creator killed before the rename leaves it behind, empty of meaning, and nobody opens it.
+struct NewFile {
+  FileHandle file;
+  std::string private_path;  // empty: the file has no name
+};
+
+Expected<NewFile> create_file(const PublishSpec& spec) {
+  FileHandle unnamed(::open(kDirectory, O_TMPFILE | O_RDWR | O_CLOEXEC, spec.mode));
+  if (unnamed) return NewFile{std::move(unnamed), {}};
+  if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
+    return system_error(spec.name, "create", errno);
+  std::uint64_t nonce = 0;
+  fill_random(&nonce, sizeof(nonce));
+  std::string path = fmt::format("{}/.weir.{:016x}", kDirectory, nonce);
+  FileHandle named(::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, spec.mode));
+  if (!named) return system_error(spec.name, "create", errno);
+  return NewFile{std::move(named), std::move(path)};
+}
+
+Expected<void> size_file(const PublishSpec& spec, int fd, std::uint64_t bytes) {
+  if (::fchmod(fd, spec.mode) != 0)
+    return system_error(spec.name, "set the mode", errno);  // the umask had a say
+  if (spec.group && ::fchown(fd, static_cast<uid_t>(-1), *spec.group) != 0) {
+    return system_error(spec.name, "set the group", errno);
+  }
+  if (::ftruncate(fd, static_cast<off_t>(bytes)) != 0) {
+    return errno == EFBIG || errno == EINVAL ? Expected<void>(out_of_space(spec.name, bytes))
+                                             : system_error(spec.name, "set the size", errno);
+  }
+  if (!spec.reserve) return {};
+  int error = EINTR;
+  while (error == EINTR) error = ::posix_fallocate(fd, 0, static_cast<off_t>(bytes));
+  if (error == ENOSPC || error == EFBIG || error == ENOMEM) return out_of_space(spec.name, bytes);
+  if (error != 0) return system_error(spec.name, "reserve memory", error);
+  return {};
+}
+
+Expected<void> link_file(const PublishSpec& spec, const NewFile& file) {
+  if (spec.name.empty()) return {};
+  const std::string path = path_of(spec.name);
+  int linked = -1;
+  if (file.private_path.empty()) {
+    const std::string self = fmt::format("/proc/self/fd/{}", file.file.get());
+    linked = ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW);
+    if (linked != 0 && errno == ENOENT) {  // no /proc: allowed with CAP_DAC_READ_SEARCH only
+      linked = ::linkat(file.file.get(), "", AT_FDCWD, path.c_str(), AT_EMPTY_PATH);
+    }
+  } else {
+    linked = ::link(file.private_path.c_str(), path.c_str());
+  }
+  if (linked == 0) return {};
+  if (errno == EEXIST) return fail(Errc::conflict, fmt::format("{}: exists already", who(spec.name)));
+  return system_error(spec.name, "publish", errno);
+}
+
+// Who may write the segment can change every limit: its owner and mode must be as private as we would make
+// them.
+Expected<void> check_owner(const struct stat& info, std::string_view name) {
+  if (!S_ISREG(info.st_mode)) {
+    return fail(Errc::foreign, fmt::format("{}: is no regular file", who(name)), "use another segment name");
+  }
+  const bool ours = info.st_uid == ::geteuid() || info.st_uid == 0;
+  const bool by_group = (info.st_mode & S_IWGRP) != 0;  // the kernel has let us in through it
+  if (!ours && !by_group && ::geteuid() != 0) {
+    return fail(Errc::permission, fmt::format("{}: belongs to user {}", who(name), info.st_uid),
+                "run as its owner, or use another segment name");
+  }
+  if ((info.st_mode & S_IWOTH) != 0) {
+    return fail(Errc::permission,
+                fmt::format("{}: anybody may write to it (mode {:04o})", who(name), info.st_mode & 07777),
+                fmt::format("somebody changed it: remove it with: shm-inspect --segment {} remove", name));
+  }
+  return {};
+}
+
+Expected<FileHandle> open_existing(std::string_view name, OpenMode mode) {
+  // No O_CREAT: with fs.protected_regular the kernel would refuse even root another user's file.
+  const int flags = (mode == OpenMode::read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
+  FileHandle file(::open(path_of(name).c_str(), flags));
+  if (file) return file;
+  if (errno == ENOENT) {
+    return fail(Errc::not_found, fmt::format("{}: no such segment", who(name)),
+                "start a server that uses it, or create it with: shm-inspect create CONFIG");
+  }
+  if (errno == ELOOP) {
+    return fail(Errc::foreign, fmt::format("{}: is a symbolic link", who(name)), "use another segment name");
+  }
+  return system_error(name, "open", errno);
+}
+
+Expected<Header> read_header(int fd, std::string_view name) {
+  Header header;
+  ssize_t got = -1;
+  do {
+    got = ::pread(fd, &header, sizeof(header), 0);
+  } while (got < 0 && errno == EINTR);
+  if (got < 0) return system_error(name, "read", errno);
+  if (static_cast<std::size_t>(got) < sizeof(header)) {
+    return fail(Errc::foreign, fmt::format("{}: {} bytes long, too short for a weir segment", who(name), got),
+                "use another segment name, or remove the file");
+  }
+  return header;
+}
+
+Expected<void> check_name(std::string_view name) {
+  if (valid_segment_name(name)) return {};
+  return fail(Errc::invalid_argument, "segment name: use 1 to 64 letters, digits, '.', '_' or '-'");
+}
+
+}  // namespace
+
+FileHandle::~FileHandle() {
+  if (fd_ >= 0) ::close(fd_);
+}
+
+bool valid_segment_name(std::string_view name) noexcept {
+  const auto allowed = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
+           c == '_' || c == '-';
+  };
+  return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), allowed);
+}
+
+Expected<Segment> Segment::publish(const PublishSpec& spec, const Fill& fill) {
+  if (!spec.name.empty()) {
+    if (auto named = check_name(spec.name); !named) return tl::make_unexpected(named.error());
+  }
+  Header header = make_header(spec);
+  auto created = create_file(spec);
+  if (!created) return tl::make_unexpected(created.error());
+  const int fd = created->file.get();
+  auto ready = size_file(spec, fd, header.total_bytes);
+  auto region = ready ? map_file(fd, OpenMode::read_write, header.total_bytes, spec.name)
+                      : Expected<ipc::mapped_region>(tl::make_unexpected(ready.error()));
+  if (region) {
+    const std::span bytes(static_cast<std::byte*>(region->get_address()), region->get_size());
+    for (std::size_t i = 0; i < header.section_count; ++i) {
+      const Section& section = header.sections[i];
+      fill(section.kind, bytes.subspan(section.offset, section.stride * section.count));
+    }
+    header.frozen_checksum = frozen_checksum(header, bytes);
+    header.header_checksum = header_checksum(header);
+    std::memcpy(bytes.data(), &header, sizeof(header));
+    ready = link_file(spec, *created);
+  }
+  if (!created->private_path.empty()) ::unlink(created->private_path.c_str());
+  if (!region) return tl::make_unexpected(region.error());
+  if (!ready) return tl::make_unexpected(ready.error());
+  return Segment(std::move(created->file), std::move(*region), header);
+}
+
+Expected<Segment> Segment::attach(std::string_view name, OpenMode mode, std::uint64_t abi_fingerprint) {
+  if (auto named = check_name(name); !named) return tl::make_unexpected(named.error());
+  auto file = open_existing(name, mode);
+  if (!file) return tl::make_unexpected(file.error());
+  struct stat info {};
+  if (::fstat(file->get(), &info) != 0) return system_error(name, "stat", errno);
+  if (auto owner = check_owner(info, name); !owner) return tl::make_unexpected(owner.error());
+  auto header = read_header(file->get(), name);
+  if (!header) return tl::make_unexpected(header.error());
+  const auto size = static_cast<std::uint64_t>(info.st_size);
+  if (auto sound = verify_header(*header, size, abi_fingerprint, HostIdentity::current(), name); !sound) {
+    return tl::make_unexpected(sound.error());
+  }
+  auto region = map_file(file->get(), mode, size, name);
+  if (!region) return tl::make_unexpected(region.error());
+  Segment segment(std::move(*file), std::move(*region), *header);
+  if (auto sound = verify_frozen(*header, segment.bytes(), name); !sound)
+    return tl::make_unexpected(sound.error());
+  return segment;
+}
+
+Expected<void> Segment::remove(std::string_view name) {
+  if (auto named = check_name(name); !named) return named;
+  if (::unlink(path_of(name).c_str()) == 0) return {};
+  if (errno == ENOENT)
+    return fail(Errc::not_found, fmt::format("{}: no such segment", who(name)), "nothing to remove");
+  return system_error(name, "remove", errno);
+}
+
+std::span<std::byte> Segment::section(std::uint32_t kind, std::uint64_t stride) const noexcept {
+  for (std::size_t i = 0; i < header_.section_count; ++i) {
+    const Section& section = header_.sections[i];
+    if (section.kind == kind && section.stride == stride) {
+      return bytes().subspan(section.offset, section.stride * section.count);
+    }
+  }
+  return {};
+}
+
+}  // namespace weir::detail

@@ -1,0 +1,105 @@
+#pragma once
+
+// A named region of shared memory: published whole, attached checked.
+//
+// Publishing builds the segment in a file without a name, on the tmpfs of POSIX shared memory, takes all its
+// memory (a full /dev/shm is an error here, never a SIGBUS later), fills it, and links it to its name. The
+// link is the one step that others see.
+//   crash before the link: the kernel frees the nameless file; nobody saw it.
+//   crash after it:        the segment is complete.
+//   the name is taken:     somebody else published; attach to theirs.
+
+#include <boost/interprocess/mapped_region.hpp>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <sys/types.h>
+
+#include "base/expected.hpp"
+#include "segment/layout.hpp"
+
+namespace weir::detail {
+
+enum class OpenMode { read_only, read_write };
+
+/// A file descriptor that closes itself.
+class FileHandle {
+ public:
+  FileHandle() = default;
+  explicit FileHandle(int fd) noexcept : fd_(fd) {}
+  FileHandle(FileHandle&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  FileHandle& operator=(FileHandle&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~FileHandle();
+
+  [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }
+  [[nodiscard]] int get() const noexcept { return fd_; }
+
+ private:
+  int fd_ = -1;
+};
+
+struct SectionSpec {
+  std::uint32_t kind = 0;
+  std::uint64_t stride = 0;
+  std::uint64_t count = 0;
+  bool frozen = false;
+};
+
+/// What to publish, and under which name; an empty name: never linked, shared with forked children only.
+struct PublishSpec {
+  std::string name;
+  mode_t mode = 0600;
+  std::optional<gid_t> group;
+  bool reserve = true;
+  std::uint64_t abi_fingerprint = 0;
+  std::span<const SectionSpec> sections;
+};
+
+class Segment {
+ public:
+  /// Writes the initial content of one section; zero where it writes nothing.
+  using Fill = std::function<void(std::uint32_t kind, std::span<std::byte> bytes)>;
+
+  /// Errors  Errc::conflict if the name is taken; Errc::no_space naming the size; permission, system.
+  [[nodiscard]] static Expected<Segment> publish(const PublishSpec& spec, const Fill& fill);
+
+  /// Errors  Errc::not_found, permission, foreign, incompatible, damaged, system.
+  [[nodiscard]] static Expected<Segment> attach(std::string_view name, OpenMode mode,
+                                                std::uint64_t abi_fingerprint);
+
+  /// Errors  Errc::not_found, permission, system.
+  [[nodiscard]] static Expected<void> remove(std::string_view name);
+
+  /// The header as it was when it passed all checks: a private copy.
+  [[nodiscard]] const Header& header() const noexcept { return header_; }
+  [[nodiscard]] std::string_view name() const noexcept { return header_.name.data(); }
+
+  /// The bytes of a section; empty if there is none of that kind and element size.
+  [[nodiscard]] std::span<std::byte> section(std::uint32_t kind, std::uint64_t stride) const noexcept;
+
+  [[nodiscard]] const FileHandle& file() const noexcept { return file_; }
+
+ private:
+  Segment(FileHandle file, boost::interprocess::mapped_region region, const Header& header)
+      : file_(std::move(file)), region_(std::move(region)), header_(header) {}
+
+  [[nodiscard]] std::span<std::byte> bytes() const noexcept {
+    return {static_cast<std::byte*>(region_.get_address()), region_.get_size()};
+  }
+
+  FileHandle file_;
+  boost::interprocess::mapped_region region_;
+  Header header_;
+};
+
+/// Whether a name may name a segment: letters, digits, '.', '_', '-', 1 to 64 of them.
+[[nodiscard]] bool valid_segment_name(std::string_view name) noexcept;
+
+}  // namespace weir::detail

@@ -1,0 +1,339 @@
+#include "segment/mapping.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <iostream>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <vector>
+
+#include "segment/verify.hpp"
+#include "support/namespace.hpp"
+#include "support/segment_name.hpp"
+
+namespace weir::detail {
+namespace {
+
+using test::in_child;
+using test::SegmentName;
+using ::testing::HasSubstr;
+
+constexpr std::uint64_t kAbi = 4711;
+constexpr SectionSpec kSections[] = {{1, 8, 100, true}, {2, 64, 10, false}};
+
+PublishSpec spec_of(const std::string& name) {
+  return {.name = name,
+          .mode = 0600,
+          .group = {},
+          .reserve = true,
+          .abi_fingerprint = kAbi,
+          .sections = kSections};
+}
+
+void fill_with_sevens(std::uint32_t kind, std::span<std::byte> bytes) {
+  if (kind == 1) std::fill(bytes.begin(), bytes.end(), std::byte{7});
+}
+
+Expected<Segment> attach(const std::string& name) {
+  return Segment::attach(name, OpenMode::read_write, kAbi);
+}
+
+TEST(Segment, IsAttachedAsItWasPublished) {
+  const SegmentName name;
+  const auto published = Segment::publish(spec_of(name.str()), fill_with_sevens);
+  ASSERT_TRUE(published) << published.error().message();
+  const auto attached = attach(name.str());
+  ASSERT_TRUE(attached) << attached.error().message();
+  EXPECT_EQ(attached->header().uuid, published->header().uuid);
+  EXPECT_EQ(attached->name(), name.str());
+  EXPECT_EQ(attached->section(1, 8).size(), 800U);
+  EXPECT_EQ(attached->section(1, 8)[799], std::byte{7});
+  EXPECT_TRUE(attached->section(1, 16).empty()) << "another element size is another layout";
+  published->section(2, 64)[5] = std::byte{42};
+  EXPECT_EQ(attached->section(2, 64)[5], std::byte{42});
+}
+
+TEST(Segment, IsPrivateToItsOwnerWhateverTheUmask) {
+  const SegmentName name;
+  const mode_t before = ::umask(0);
+  const auto published = Segment::publish(spec_of(name.str()), fill_with_sevens);
+  ::umask(before);
+  struct stat info {};
+  ASSERT_EQ(::stat(name.path().c_str(), &info), 0);
+  EXPECT_EQ(info.st_mode & 07777, 0600U);
+}
+
+TEST(Segment, WithoutANameIsSharedWithChildrenOnly) {
+  const auto segment = Segment::publish(spec_of(""), fill_with_sevens);
+  ASSERT_TRUE(segment);
+  EXPECT_EQ(in_child([&] {
+              segment->section(2, 64)[0] = std::byte{9};
+              return 0;
+            }),
+            0);
+  EXPECT_EQ(segment->section(2, 64)[0], std::byte{9});
+}
+
+// One round: racers wait for the start, then each creates or attaches, as Limiter::open does, and reports the
+// uuid.
+struct alignas(64) RaceBoard {
+  std::atomic<int> ready{0};
+  std::atomic<bool> go{false};
+  std::atomic<int> created{0};
+  std::atomic<int> failed{0};
+  std::atomic<int> partial{0};
+};
+
+void race(RaceBoard& board, const std::string& name) {
+  board.ready.fetch_add(1);
+  while (!board.go.load()) ::sched_yield();
+  auto segment = attach(name);
+  if (!segment && segment.error().code == Errc::not_found) {
+    segment = Segment::publish(spec_of(name), fill_with_sevens);
+    if (segment) board.created.fetch_add(1);
+    if (!segment && segment.error().code == Errc::conflict) segment = attach(name);
+  }
+  if (!segment) {
+    board.failed.fetch_add(1);
+  } else if (segment->section(1, 8)[799] != std::byte{7}) {
+    board.partial.fetch_add(1);
+  }
+}
+
+TEST(Segment, OfManyRacingCreatorsExactlyOneCreates) {
+  constexpr int kRounds = 200;
+  constexpr int kRacers = 32;
+  for (int round = 0; round < kRounds; ++round) {
+    const SegmentName name;
+    void* shared =
+        ::mmap(nullptr, sizeof(RaceBoard), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ASSERT_NE(shared, MAP_FAILED);
+    auto* board = new (shared) RaceBoard;
+    std::vector<pid_t> racers;
+    for (int i = 0; i < kRacers; ++i) {
+      const pid_t racer = ::fork();
+      if (racer == 0) {
+        race(*board, name.str());
+        ::_exit(0);
+      }
+      racers.push_back(racer);
+    }
+    while (board->ready.load() < kRacers) ::sched_yield();
+    board->go = true;
+    for (const pid_t racer : racers) ::waitpid(racer, nullptr, 0);
+    EXPECT_EQ(board->created, 1) << "round " << round;
+    EXPECT_EQ(board->failed, 0) << "round " << round;
+    EXPECT_EQ(board->partial, 0) << "round " << round;
+    ::munmap(shared, sizeof(RaceBoard));
+  }
+}
+
+TEST(Segment, ACreatorKilledBeforeTheLinkLeavesNothingBehind) {
+  const SegmentName name;
+  in_child([&]() -> int {
+    (void)Segment::publish(spec_of(name.str()),
+                           [](std::uint32_t, std::span<std::byte>) { ::raise(SIGKILL); });
+    return 0;
+  });
+  EXPECT_FALSE(std::filesystem::exists(name.path()));
+  EXPECT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens));
+}
+
+long page_faults() {
+  rusage usage{};
+  ::getrusage(RUSAGE_SELF, &usage);
+  return usage.ru_minflt + usage.ru_majflt;
+}
+
+// A millisecond is what attaching to 1 GiB may take; a test counts the pages instead, which no busy machine
+// changes.
+TEST(Segment, OfAGibibyteIsAttachedWithoutTouchingIt) {
+  const SegmentName name;
+  const SectionSpec sections[] = {{1, 8, 100, true}, {2, 64, std::uint64_t{1} << 24, false}};
+  PublishSpec spec = spec_of(name.str());
+  spec.sections = sections;
+  const auto published = Segment::publish(spec, fill_with_sevens);
+  if (!published && published.error().code == Errc::no_space) GTEST_SKIP() << published.error().message();
+  ASSERT_TRUE(published) << published.error().message();
+  const long faults_before = page_faults();
+  const auto start = std::chrono::steady_clock::now();
+  const auto attached = attach(name.str());
+  const std::chrono::duration<double, std::micro> took = std::chrono::steady_clock::now() - start;
+  const long faults = page_faults() - faults_before;
+  ASSERT_TRUE(attached);
+  EXPECT_LT(faults, 64);
+  std::cout << "attached to 1 GiB in " << took.count() << " us with " << faults << " page faults\n";
+}
+
+TEST(Segment, RefusesADamagedHeaderByteByByte) {
+  const SegmentName name;
+  { ASSERT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens)); }
+  std::fstream file(name.path(), std::ios::in | std::ios::out | std::ios::binary);
+  for (std::size_t i = 0; i < sizeof(Header); ++i) {
+    for (const unsigned mask : {0x01U, 0x80U, 0xffU}) {
+      file.seekg(static_cast<std::streamoff>(i));
+      const int byte = file.get();
+      file.seekp(static_cast<std::streamoff>(i));
+      file.put(static_cast<char>(static_cast<unsigned>(byte) ^ mask)).flush();
+      const auto attached = attach(name.str());
+      ASSERT_FALSE(attached) << "byte " << i << " mask " << mask;
+      EXPECT_THAT(attached.error().what, HasSubstr(name.str()));
+      file.seekp(static_cast<std::streamoff>(i));
+      file.put(static_cast<char>(byte)).flush();
+    }
+  }
+  EXPECT_TRUE(attach(name.str())) << "all bytes restored";
+}
+
+TEST(Segment, RefusesADamagedFrozenSectionAndIgnoresTheRest) {
+  const SegmentName name;
+  const auto published = Segment::publish(spec_of(name.str()), fill_with_sevens);
+  published->section(2, 64)[3] = std::byte{0xff};
+  EXPECT_TRUE(attach(name.str()));
+  published->section(1, 8)[3] = std::byte{0xff};
+  const auto attached = attach(name.str());
+  ASSERT_FALSE(attached);
+  EXPECT_EQ(attached.error().code, Errc::damaged);
+}
+
+TEST(Segment, RefusesEveryTruncation) {
+  const SegmentName name;
+  { ASSERT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens)); }
+  const auto size = static_cast<off_t>(std::filesystem::file_size(name.path()));
+  for (off_t length = size - 1; length >= 0; length -= length > 1024 ? 97 : 1) {
+    ASSERT_EQ(::truncate(name.path().c_str(), length), 0);
+    EXPECT_FALSE(attach(name.str())) << length;
+  }
+}
+
+// A header that says something impossible but whose checksum is right: made by an attacker, not by chance.
+TEST(Segment, RefusesImpossibleGeometryWithAValidChecksum) {
+  const SegmentName name;
+  { ASSERT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens)); }
+  Header sound;
+  std::fstream file(name.path(), std::ios::in | std::ios::out | std::ios::binary);
+  file.read(reinterpret_cast<char*>(&sound), sizeof(sound));
+  const auto expect_refused = [&](const std::function<void(Header&)>& forge, Errc code) {
+    Header forged = sound;
+    forge(forged);
+    forged.header_checksum = header_checksum(forged);
+    file.seekp(0);
+    file.write(reinterpret_cast<const char*>(&forged), sizeof(forged)).flush();
+    const auto attached = attach(name.str());
+    ASSERT_FALSE(attached);
+    EXPECT_EQ(attached.error().code, code) << attached.error().message();
+  };
+  constexpr std::uint64_t kHuge = ~std::uint64_t{0};
+  expect_refused([](Header& h) { h.section_count = 17; }, Errc::damaged);
+  expect_refused([](Header& h) { h.sections[0].offset = kHuge & ~4095ULL; }, Errc::damaged);
+  expect_refused([](Header& h) { h.sections[0].count = kHuge; }, Errc::damaged);
+  expect_refused([](Header& h) { h.sections[0].stride = kHuge; }, Errc::damaged);
+  expect_refused([](Header& h) { h.sections[0].stride = 0; }, Errc::damaged);
+  expect_refused([](Header& h) { h.sections[1].offset = h.sections[0].offset; }, Errc::damaged);
+  expect_refused([](Header& h) { h.sections[0].offset = 0; }, Errc::damaged);
+  expect_refused([](Header& h) { h.total_bytes += 4096; }, Errc::damaged);
+  expect_refused([](Header& h) { h.name.fill('x'); }, Errc::damaged);
+  expect_refused([](Header& h) { h.abi_fingerprint = 1; }, Errc::incompatible);
+  expect_refused([](Header& h) { h.layout_version = 99; }, Errc::incompatible);
+  expect_refused([](Header& h) { h.boot_id[0] ^= 1; }, Errc::incompatible);
+  expect_refused([](Header& h) { h.time_namespace += 1; }, Errc::incompatible);
+  expect_refused([](Header& h) { h.magic[0] = 'W'; }, Errc::foreign);
+}
+
+TEST(Segment, NamesTheVersionsItCannotRead) {
+  const SegmentName name;
+  { ASSERT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens)); }
+  const int fd = ::open(name.path().c_str(), O_RDWR | O_CLOEXEC);
+  const std::uint32_t newer = 3;
+  ASSERT_EQ(::pwrite(fd, &newer, sizeof(newer), offsetof(Header, layout_version)), 4);
+  ::close(fd);
+  const auto attached = attach(name.str());
+  ASSERT_FALSE(attached);
+  EXPECT_EQ(
+      attached.error().message(),
+      "segment \"" + name.str() + "\": layout version 3, this build reads 1; inspect it with a newer weir");
+}
+
+TEST(Segment, RefusesAForeignFileALinkAndADirectory) {
+  const SegmentName name;
+  std::ofstream(name.path()) << std::string(10'000, 'x');
+  EXPECT_EQ(attach(name.str()).error().code, Errc::foreign);
+  std::ofstream(name.path(), std::ios::trunc) << "short";
+  EXPECT_EQ(attach(name.str()).error().code, Errc::foreign);
+  std::filesystem::remove(name.path());
+  std::filesystem::create_symlink("/dev/null", name.path());
+  EXPECT_EQ(attach(name.str()).error().code, Errc::foreign);
+  std::filesystem::remove(name.path());
+  ASSERT_EQ(::mkfifo(name.path().c_str(), 0600), 0);
+  EXPECT_FALSE(attach(name.str())) << "and does not hang on a pipe";
+}
+
+TEST(Segment, RefusesOneThatAnybodyMayWrite) {
+  const SegmentName name;
+  { ASSERT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens)); }
+  ASSERT_EQ(::chmod(name.path().c_str(), 0666), 0);
+  const auto attached = attach(name.str());
+  ASSERT_FALSE(attached);
+  EXPECT_EQ(attached.error().code, Errc::permission);
+  EXPECT_THAT(attached.error().what, HasSubstr("0666"));
+}
+
+TEST(Segment, SaysWhoMayNotAttach) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
+  const SegmentName name;
+  { ASSERT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens)); }
+  EXPECT_EQ(in_child([&] {
+              if (::setuid(65534) != 0) return 1;
+              const auto attached = attach(name.str());
+              return !attached && attached.error().code == Errc::permission ? 0 : 2;
+            }),
+            0);
+}
+
+TEST(Segment, RefusesNamesThatAreNoNames) {
+  for (const std::string name : {"", "a/b", "../x", "white space", "new\nline"}) {
+    EXPECT_EQ(attach(name).error().code, Errc::invalid_argument) << name;
+  }
+  EXPECT_EQ(attach(std::string(65, 'x')).error().code, Errc::invalid_argument);
+  EXPECT_EQ(attach(std::string("nul\0byte", 8)).error().code, Errc::invalid_argument);
+}
+
+TEST(Segment, SaysNoSpaceAtCreationAndNamesTheSize) {
+  const int result = in_child([] {
+    if (!test::own_shared_memory("size=1M")) return 77;
+    const SectionSpec sections[] = {{1, 8, 1 << 20, false}};
+    PublishSpec spec = spec_of("full");
+    spec.sections = sections;
+    const auto published = Segment::publish(spec, fill_with_sevens);
+    if (published || published.error().code != Errc::no_space) return 1;
+    if (published.error().what.find("8392704 bytes") == std::string::npos) return 2;
+    return std::filesystem::is_empty("/dev/shm") ? 0 : 3;
+  });
+  if (result == 77) GTEST_SKIP() << "this host allows no mount namespace";
+  EXPECT_EQ(result, 0);
+}
+
+TEST(Segment, OfAnotherTimeNamespaceIsRefused) {
+  const SegmentName name;
+  { ASSERT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens)); }
+  const int result = in_child([&] {
+    if (::unshare(CLONE_NEWTIME) != 0) return 77;
+    return in_child([&] {  // the first child of the unsharer lives in the new namespace
+      const auto attached = attach(name.str());
+      return !attached && attached.error().code == Errc::incompatible ? 0 : 1;
+    });
+  });
+  if (result == 77) GTEST_SKIP() << "this host allows no time namespace";
+  EXPECT_EQ(result, 0);
+}
+
+}  // namespace
+}  // namespace weir::detail
