@@ -1,0 +1,160 @@
+#include "users/table.hpp"
+
+#include <gtest/gtest.h>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+
+namespace weir::detail {
+namespace {
+
+// A limit whose state is "owes until": the simplest thing a table can hold.
+struct OwesUntil {
+  std::uint64_t now;
+  std::uint64_t until;
+  bool may_evict = true;
+  std::optional<std::uint64_t> next(std::uint64_t state) const noexcept {
+    if (state >= until) return std::nullopt;
+    return until;
+  }
+  static std::uint64_t never_seen(std::uint64_t forgotten) noexcept { return forgotten; }
+  std::uint64_t debt(UserLimit /*limit*/, std::uint64_t state) const noexcept {
+    return state > now ? state - now : 0;
+  }
+};
+
+class Table : public ::testing::Test {
+ protected:
+  static constexpr std::size_t kBuckets = 64;
+
+  UserKey key(int user) const { return table.key(hasher(std::to_string(user))); }
+  UserTable::Outcome owe(int user, std::uint64_t now, std::uint64_t until, bool may_evict = true) {
+    return table.update(key(user), 1, {}, OwesUntil{now, until, may_evict});
+  }
+  std::uint64_t state(int user) const { return table.find(key(user), 1).state; }
+  bool knows(int user) const { return table.find(key(user), 1).entry != nullptr; }
+  void fill_with_debtors(std::uint64_t now, std::uint64_t until) {
+    for (int user = 0; owe(user, now, until, false) != UserTable::Outcome::full || user < 5000; ++user) {
+    }
+  }
+
+  KeyHasher hasher{{1, 2}};
+  std::unique_ptr<UserBucket[]> buckets = std::make_unique<UserBucket[]>(kBuckets);
+  UserTableCounters counters;
+  UserTable table{std::span(buckets.get(), kBuckets), &counters};
+};
+
+TEST_F(Table, RemembersWhatAUserOwesUnderEachLimit) {
+  ASSERT_EQ(table.update(key(1), 1, {}, OwesUntil{10, 20}), UserTable::Outcome::changed);
+  ASSERT_EQ(table.update(key(1), 2, {}, OwesUntil{10, 30}), UserTable::Outcome::changed);
+  EXPECT_EQ(table.find(key(1), 1).state, 20U);
+  EXPECT_EQ(table.find(key(1), 2).state, 30U);
+  EXPECT_EQ(table.find(key(2), 1).entry, nullptr);
+}
+
+TEST_F(Table, WritesNothingWhenTheChangeDeclines) {
+  EXPECT_EQ(owe(1, 10, 0), UserTable::Outcome::declined);
+  EXPECT_FALSE(knows(1));
+  EXPECT_EQ(counters.tickets.load(std::memory_order_relaxed), 0U);
+}
+
+TEST_F(Table, UsesAHintAndSurvivesAStaleOne) {
+  ASSERT_EQ(owe(1, 10, 20), UserTable::Outcome::changed);
+  const auto hint = table.find(key(1), 1);
+  ASSERT_EQ(owe(1, 10, 25), UserTable::Outcome::changed);
+  ASSERT_EQ(table.update(key(1), 1, hint, OwesUntil{10, 30}), UserTable::Outcome::changed);
+  EXPECT_EQ(state(1), 30U);
+}
+
+TEST_F(Table, ForgetsOnlyThoseAtRestWhileThereAreAny) {
+  for (int user = 0; user < 100; ++user) ASSERT_EQ(owe(user, 10, 1'000'000), UserTable::Outcome::changed);
+  for (int user = 1000; user < 100'000; ++user) {  // a flood of one-shot users, each at rest before the next
+    const auto now = static_cast<std::uint64_t>(user);
+    ASSERT_EQ(owe(user, now, now + 1), UserTable::Outcome::changed);
+  }
+  for (int user = 0; user < 100; ++user) EXPECT_EQ(state(user), 1'000'000U) << user;
+  EXPECT_EQ(counters.evicted.load(std::memory_order_relaxed), 0U);
+}
+
+TEST_F(Table, RefusesANewUserWhenFullOfDebtorsIfThePolicySaysSo) {
+  fill_with_debtors(10, 1000);
+  EXPECT_EQ(owe(1'000'000, 10, 1000, false), UserTable::Outcome::full);
+  EXPECT_EQ(counters.evicted.load(std::memory_order_relaxed), 0U);
+  EXPECT_EQ(owe(1'000'000, 2000, 3000, false), UserTable::Outcome::changed) << "all are at rest by now";
+}
+
+TEST_F(Table, EvictsTheOneNearestToRestAndCountsIt) {
+  fill_with_debtors(10, 1000);
+  const UserKey newcomer = key(1'000'000);
+  PairWord& nearest = buckets[newcomer.buckets[1]].entries[5];
+  Pair seen{nearest.load_first(std::memory_order_relaxed), nearest.load_second(std::memory_order_relaxed)};
+  ASSERT_TRUE(nearest.compare_exchange(seen, {seen.first, 500}));
+  ASSERT_EQ(owe(1'000'000, 10, 1000, true), UserTable::Outcome::changed);
+  EXPECT_EQ(counters.evicted.load(std::memory_order_relaxed), 1U);
+  EXPECT_EQ(table.find(newcomer, 1).entry, &nearest);
+}
+
+TEST_F(Table, AForgottenUserIsNotAtRestBeforeItWas) {
+  ASSERT_EQ(owe(1, 10, 100), UserTable::Outcome::changed);
+  for (int user = 1000; knows(1); ++user)
+    owe(user, 200, 5000, false);  // at 200 user 1 is at rest, and forgotten
+  // A worker that read the clock at 50 and was stopped since then must not find user 1 fresh at 50.
+  EXPECT_EQ(table.update(key(1), 1, {}, OwesUntil{50, 150, true}), UserTable::Outcome::declined);
+}
+
+TEST_F(Table, CompletesAReservationThatADeadWorkerLeft) {
+  const UserKey mine = key(1);
+  const std::uint64_t reserved = (std::uint64_t{1} << 63) | (std::uint64_t{1} << 52) | mine.tag_hash;
+  Pair empty;
+  ASSERT_TRUE(buckets[mine.buckets[0]].entries[3].compare_exchange(empty, {reserved, 7}));
+  ASSERT_EQ(owe(1, 10, 20), UserTable::Outcome::changed);
+  EXPECT_EQ(table.find(mine, 1).entry, &buckets[mine.buckets[0]].entries[3]);
+}
+
+TEST_F(Table, ResolvesTwoReservationsOfOneKeyToOneEntry) {
+  const UserKey mine = key(1);
+  const std::uint64_t reserved = (std::uint64_t{1} << 63) | (std::uint64_t{1} << 52) | mine.tag_hash;
+  Pair empty;
+  ASSERT_TRUE(buckets[mine.buckets[1]].entries[0].compare_exchange(empty, {reserved, 8}));
+  empty = {};
+  ASSERT_TRUE(buckets[mine.buckets[0]].entries[6].compare_exchange(empty, {reserved, 7}));
+  ASSERT_EQ(owe(1, 10, 20), UserTable::Outcome::changed);
+  int entries = 0;
+  table.for_each([&](UserLimit, std::uint64_t) { ++entries; });
+  EXPECT_EQ(entries, 1);
+  EXPECT_EQ(buckets[mine.buckets[1]].entries[0].load_first(std::memory_order_relaxed), 0U);
+}
+
+TEST_F(Table, AnswersAsAMapDoesWhileNobodyIsForgotten) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  std::map<int, std::uint64_t> model;
+  std::uint64_t now = 1;
+  for (int step = 0; step < 100'000; ++step) {
+    now += random() % 3;
+    const int user = static_cast<int>(random() % 150);
+    const std::uint64_t until = now + random() % 50;
+    std::uint64_t& known = model[user];
+    if (known <= now) known = 0;  // at rest: whether the table still knows it is nobody's business
+    const auto outcome = table.update(key(user), 1, {}, OwesUntil{now, until, false});
+    if (until > now) {
+      ASSERT_EQ(outcome == UserTable::Outcome::changed, known < until) << step;
+    }
+    if (outcome == UserTable::Outcome::changed) known = until;
+  }
+}
+
+TEST_F(Table, StaysInBoundsAndFinishesOverAnyBytes) {
+  std::mt19937_64 random(3);
+  for (int round = 0; round < 200; ++round) {
+    auto* words = reinterpret_cast<std::uint64_t*>(buckets.get());
+    for (std::size_t i = 0; i < kBuckets * sizeof(UserBucket) / 8; ++i) words[i] = random();
+    for (int user = 0; user < 100; ++user) owe(user, 1000, 2000, round % 2 == 0);
+    table.modify_all([](UserLimit, std::uint64_t) { return std::optional<std::uint64_t>(0); });
+  }
+}
+
+}  // namespace
+}  // namespace weir::detail
