@@ -1,0 +1,36 @@
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string_view>
+
+#include "weir/export.hpp"
+
+namespace weir {
+
+/// The answer to one request. The values are part of the ABI and never reused.
+enum class Verdict : std::uint8_t {
+  admitted = 0,   ///< go on; every limit has been charged
+  throttled = 1,  ///< over a rate; passes after `retry_after`
+  never = 2,      ///< costs more than a burst holds: no wait helps
+  invalid = 3,    ///< cannot be judged: an unknown operation, or a cost of 0
+};
+
+/// The name of a verdict as it is written in logs and JSON: `throttled`.
+[[nodiscard]] WEIR_EXPORT std::string_view to_string(Verdict verdict) noexcept;
+
+/// Names one limit of a limiter; `Limiter::limit_name` turns it into its place in the configuration.
+enum class LimitId : std::uint16_t { none = 0 };
+
+/// A verdict, who gave it, and how long to wait.
+struct Decision {
+  Verdict verdict = Verdict::admitted;
+  LimitId limit = LimitId::none;  ///< the limit that refused; of several, the one that takes longest
+  /// Least wait before the same request can conform, zero if it was admitted or no wait helps.
+  /// Exact for rates, to the nanosecond: never early, as long as nobody else spends the tokens first.
+  std::chrono::nanoseconds retry_after{0};
+
+  [[nodiscard]] explicit operator bool() const noexcept { return verdict == Verdict::admitted; }
+};
+
+}  // namespace weir
