@@ -1,0 +1,114 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "weir/admission.hpp"
+#include "weir/clock.hpp"
+#include "weir/decision.hpp"
+#include "weir/error.hpp"
+#include "weir/export.hpp"
+#include "weir/policy.hpp"
+
+namespace weir {
+
+/// One request, as the limits see it.
+struct Request {
+  /// Who asks: any bytes; only a keyed hash of them is kept. Empty: the limits per user do not apply.
+  std::string_view user{};
+  /// Tokens to spend under every rate, at least 1.
+  std::uint32_t cost = 1;
+};
+
+/// A kind of work, looked up once: `limiter.operation("caption_generation")`.
+/// Belongs to the limiter that gave it, and to its copies in forked children.
+enum class Operation : std::uint16_t {};
+
+/// What a reset did: how many words it returned to "never seen".
+struct ResetReport {
+  std::uint64_t limits = 0;  ///< shared limits set back
+  std::uint64_t users = 0;   ///< entries of users set back
+};
+
+/// Decides, together with all other processes of the host that opened the same segment, what may proceed.
+///
+/// Open it once, before forking (the preforked pattern) or in each worker: both share the same limits.
+///
+/// Concurrency  admit and the other noexcept calls: any thread of any attached process, lock-free.
+///              Opening, moving and destroying: one thread, as with any object.
+/// Crash        a process may be killed or stopped between any two instructions: nobody waits for it.
+class WEIR_EXPORT Limiter {
+ public:
+  /// Attaches to the segment that `config` names, or creates it. Of many processes that start at once,
+  /// one creates it and all share it.
+  ///
+  /// Errors  Errc::config; Errc::conflict when the segment enforces other limits (the first difference is
+  ///         named); Errc::no_space, permission, incompatible, damaged, foreign, system.
+  /// Cost    creation touches every page (reserve = true): about 0.3 s a GiB. Attaching: under 1 ms.
+  [[nodiscard]] static Result<Limiter> open(const Config& config) noexcept;
+
+  /// A segment without a name, shared with forked children only and gone with the last of them:
+  /// for tests, simulations and servers that need no inspector.
+  [[nodiscard]] static Result<Limiter> open_private(const Config& config) noexcept;
+
+  /// Attaches to an existing segment and its limits.
+  /// Errors  Errc::not_found, and as `open`.
+  [[nodiscard]] static Result<Limiter> attach(std::string_view segment) noexcept;
+
+  Limiter(Limiter&&) noexcept;
+  Limiter& operator=(Limiter&&) noexcept;
+  Limiter(const Limiter&) = delete;
+  Limiter& operator=(const Limiter&) = delete;
+  ~Limiter();
+
+  /// Looks an operation up by its name in the configuration.
+  /// Errors  Errc::not_found, naming the nearest operation.
+  [[nodiscard]] Result<Operation> operation(std::string_view name) const noexcept;
+
+  /// Decides whether one request may proceed now, and charges every limit if so: all of them or none.
+  ///
+  /// @return  true: proceed. false: `verdict()`, `limit()` and `retry_after()` say why and until when.
+  ///
+  /// Errors       none; an unknown operation or a cost of 0 is refused as Verdict::invalid.
+  /// Crash        killed inside: at most this request's tokens are lost; time refills them.
+  /// Cost         one clock read, one hash of the user, a load per limit to refuse, and one
+  ///              compare-exchange per limit to admit. No allocation, no system call.
+  [[nodiscard]] Admission admit(Operation operation, const Request& request = {}) noexcept;
+  /// The same by name: one more hash look-up.
+  [[nodiscard]] Admission admit(std::string_view operation, const Request& request = {}) noexcept;
+
+  /// As `admit`, at a time of the caller's: for simulations and replays on a private segment.
+  /// A time that runs ahead on a shared segment spends the tokens of others.
+  [[nodiscard]] Admission admit_at(HostClock::time_point now, Operation operation,
+                                   const Request& request = {}) noexcept;
+
+  /// The place of a limit in the configuration: "operations.caption_generation.user.rate[1]".
+  /// Valid as long as the limiter; empty for LimitId::none and unknown ids.
+  [[nodiscard]] std::string_view limit_name(LimitId limit) const noexcept;
+
+  /// The limits in force, as the segment holds them.
+  [[nodiscard]] const Config& config() const noexcept;
+
+  /// Sets everything back to "never seen": all limits and all users.
+  /// Concurrency  one compare-exchange per word, beside running admissions; whoever is admitted
+  ///              meanwhile is charged before or after the reset, never half.
+  ResetReport reset() noexcept;
+  /// The same for one operation and its users.
+  ResetReport reset(Operation operation) noexcept;
+  /// The same for one user under all limits.
+  ResetReport reset_user(std::string_view user) noexcept;
+
+ private:
+  class Impl;
+  explicit Limiter(std::unique_ptr<Impl> impl) noexcept;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Removes the name of a segment. Processes that have it open go on with it; the next `open` creates another.
+/// Errors  Errc::not_found, Errc::permission.
+[[nodiscard]] WEIR_EXPORT Result<void> remove_segment(std::string_view segment) noexcept;
+
+}  // namespace weir
