@@ -1,0 +1,22 @@
+#pragma once
+
+// weir: rate limits that all processes of a host keep together, in shared memory.
+//
+// Start at limiter.hpp: open a Limiter, admit requests. The rest on demand:
+//   policy.hpp     what can be limited: plain values
+//   config.hpp     the same from a TOML file
+//   decision.hpp   the answers
+//   admission.hpp  what an admitted caller holds
+//   inspect.hpp    looking at a segment from outside
+//   error.hpp      how opening and parsing fail
+//   clock.hpp      the host's clock
+
+#include "weir/admission.hpp"
+#include "weir/clock.hpp"
+#include "weir/config.hpp"
+#include "weir/decision.hpp"
+#include "weir/error.hpp"
+#include "weir/inspect.hpp"
+#include "weir/limiter.hpp"
+#include "weir/policy.hpp"
+#include "weir/version.hpp"

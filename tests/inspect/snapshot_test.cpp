@@ -1,0 +1,105 @@
+#include <fcntl.h>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "weir/config.hpp"
+#include "weir/inspect.hpp"
+#include "weir/limiter.hpp"
+
+#include "support/segment_name.hpp"
+
+namespace weir {
+namespace {
+
+using namespace std::chrono_literals;
+using test::SegmentName;
+
+Config captions(const std::string& name) {
+  Config config = *parse_config(R"(
+[operations.caption]
+rate = "1/day burst 10"
+[operations.caption.user]
+rate = "1/day burst 3"
+)",
+                                "test");
+  config.segment.name = name;
+  return config;
+}
+
+TEST(Snapshot, ShowsWhatIsLeftOfEveryLimit) {
+  const SegmentName name;
+  auto limiter = Limiter::open(captions(name.str()));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(limiter->admit("caption", {.user = "alice"}));
+  EXPECT_TRUE(limiter->admit("caption", {.user = "bob"}));
+  const auto snapshot = take_snapshot(name.str());
+  ASSERT_TRUE(snapshot) << snapshot.error().message();
+  ASSERT_EQ(snapshot->shared.size(), 1U);
+  EXPECT_EQ(snapshot->shared[0].name, "operations.caption.rate");
+  EXPECT_EQ(snapshot->shared[0].available, 6U);
+  EXPECT_GT(snapshot->shared[0].full_in, 4 * 24h - 1h);
+  ASSERT_EQ(snapshot->users.size(), 1U);
+  EXPECT_EQ(snapshot->users[0].active, 2U);
+  EXPECT_EQ(snapshot->users[0].exhausted, 1U);
+  EXPECT_EQ(snapshot->table.occupied, 2U);
+  EXPECT_EQ(snapshot->segment, name.str());
+  EXPECT_EQ(snapshot->config.operations, limiter->config().operations);
+}
+
+TEST(Snapshot, WorksWhileEveryWorkerHangs) {
+  const SegmentName name;
+  ASSERT_TRUE(Limiter::open(captions(name.str())));
+  int ready[2];
+  ASSERT_EQ(::pipe2(ready, O_CLOEXEC), 0);
+  const pid_t worker = ::fork();
+  if (worker == 0) {
+    auto limiter = Limiter::attach(name.str());
+    (void)limiter->admit("caption");
+    (void)!::write(ready[1], "x", 1);
+    for (;;) (void)limiter->admit("caption");
+  }
+  char byte = 0;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  ::kill(worker, SIGSTOP);
+  EXPECT_TRUE(take_snapshot(name.str()));
+  ::kill(worker, SIGKILL);
+  ::waitpid(worker, nullptr, 0);
+  ::close(ready[0]);
+  ::close(ready[1]);
+}
+
+TEST(Snapshot, OfNothingSaysSo) {
+  const auto snapshot = take_snapshot("no-such-segment-here");
+  ASSERT_FALSE(snapshot);
+  EXPECT_EQ(snapshot.error().code, Errc::not_found);
+}
+
+// Whatever the words hold, looking, deciding and resetting finish and stay inside.
+TEST(Snapshot, SurvivesEveryDamagedByteBehindThePolicy) {
+  const SegmentName name;
+  Config config = captions(name.str());
+  config.segment.users = 10;
+  auto limiter = Limiter::open(config);
+  std::fstream file(name.path(), std::ios::in | std::ios::out | std::ios::binary);
+  file.seekg(0, std::ios::end);
+  const std::streamoff size = file.tellg();
+  int refused = 0;
+  for (std::streamoff i = 0; i < size; ++i) {
+    file.seekg(i);
+    const int byte = file.get();
+    file.seekp(i);
+    file.put(static_cast<char>(~byte)).flush();
+    const auto snapshot = take_snapshot(name.str());
+    refused += snapshot ? 0 : 1;
+    (void)limiter->admit("caption", {.user = "alice"});
+    file.seekp(i);
+    file.put(static_cast<char>(byte)).flush();
+  }
+  EXPECT_GT(refused, 700) << "every byte of the header";
+  EXPECT_TRUE(take_snapshot(name.str()));
+}
+
+}  // namespace
+}  // namespace weir
