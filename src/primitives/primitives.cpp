@@ -1,2 +1,4 @@
-// The primitives are headers; this unit proves that each compiles on its own terms.
+// The primitives are headers; this unit proves that they compile on their own terms.
+#include "primitives/owner_set.hpp"
+#include "primitives/permits.hpp"
 #include "primitives/token_bucket.hpp"

@@ -1,0 +1,194 @@
+#pragma once
+
+// A concurrency limit: as many cells as permits, each free or owned.
+//
+// Taking a permit is one compare-exchange 0 -> {owner, next, since} of a free cell, which also records whose
+// it is: there is no moment at which a permit is taken by nobody. Giving it back is one compare-exchange of
+// exactly that word to 0. There is no counter; what is in use is counted by looking. (A count beside a ledger
+// cannot be made exact under kills: LIPIcs.OPODIS.2021.29.)
+//
+//   cell   owner 20 | next 16 | since 28      0: free
+//     owner  whose, so that a sweeper returns what the dead held
+//     next   the next cell of a permit of weight > 1, plus 1; 0: the last
+//     since  when it was taken, in units of 67 ms (wraps after 208 days; for people only)
+//
+// Limits   only the first `limit` cells may be taken: a limit is a prefix, a priority class a shorter prefix.
+//          A limit lowered below cells in use is kept strictly: see prefix().
+// Progress lock-free; a scan that meets no free cell writes nothing.
+// Ordering acquire to take, release to give back: what the last holder wrote is seen by the next.
+// Crash    before the exchange: nothing taken. After it: the cell names the dead, and reclaim() frees it. A
+//          permit of several cells is a chain; each cell is reclaimed for itself.
+// Late     giving back what was reclaimed meets another word and changes nothing.
+
+#include <cstdint>
+#include <span>
+
+#include "base/owner.hpp"
+#include "base/word.hpp"
+
+namespace weir::detail {
+
+inline constexpr std::uint32_t kMaxPermits = 65'535;
+
+/// A permit in somebody's hands: which cell, and the word that is in it. 0: none.
+struct Permit {
+  std::uint64_t word = 0;
+  std::uint32_t cell = 0;
+
+  [[nodiscard]] explicit operator bool() const noexcept { return word != 0; }
+};
+
+namespace permit_word {
+
+inline constexpr unsigned kOwnerShift = 44;
+inline constexpr unsigned kNextShift = 28;
+inline constexpr std::uint64_t kSinceMask = (std::uint64_t{1} << kNextShift) - 1;
+inline constexpr unsigned kSinceShift = 33;  // 2^33 ticks = 2^26 ns = 67 ms
+
+[[nodiscard]] constexpr std::uint64_t make(Owner owner, std::uint32_t next, std::uint64_t now) noexcept {
+  return owner.bits() << kOwnerShift | std::uint64_t{next} << kNextShift |
+         ((now >> kSinceShift) & kSinceMask);
+}
+[[nodiscard]] constexpr Owner owner(std::uint64_t word) noexcept {
+  return Owner::from_bits(word >> kOwnerShift);
+}
+[[nodiscard]] constexpr std::uint32_t next(std::uint64_t word) noexcept {
+  return static_cast<std::uint32_t>(word >> kNextShift) & 0xffff;
+}
+/// Ticks since the permit was taken.
+[[nodiscard]] constexpr std::uint64_t age(std::uint64_t word, std::uint64_t now) noexcept {
+  return (((now >> kSinceShift) - word) & kSinceMask) << kSinceShift;
+}
+
+}  // namespace permit_word
+
+class Permits {
+ public:
+  Permits() = default;
+  explicit Permits(std::span<Word> cells) noexcept : cells_(cells) {}
+
+  /// Takes a permit of `weight` cells among the first `limit`. Looks first at the cell that `home` picks:
+  /// give every thread its own. @return none if there are not enough free cells; what was taken on the way is
+  /// given back.
+  [[nodiscard]] Permit take(Owner owner, std::uint32_t limit, std::uint32_t weight, std::uint32_t home,
+                            std::uint64_t now) noexcept {
+    const std::uint32_t usable = prefix(limit);
+    Permit permit;
+    for (std::uint32_t taken = 0; taken < weight; ++taken) {
+      const Permit next = take_cell(owner, usable, home, permit, now);
+      if (!next) {
+        (void)give_back(permit);
+        return {};
+      }
+      permit = next;
+    }
+    return permit;
+  }
+
+  /// @return cells freed: 0 when the permit was reclaimed meanwhile.
+  std::uint32_t give_back(Permit permit) noexcept {
+    std::uint32_t freed = 0;
+    const Owner owner = permit_word::owner(permit.word);
+    // A chain is no longer than the cells, whatever the words say; only cells of the same owner are followed.
+    for (std::size_t step = 0; permit && step < cells_.size(); ++step) {
+      std::uint64_t seen = permit.word;
+      if (!cells_[permit.cell].compare_exchange(seen, 0, std::memory_order_release)) break;
+      // crash here: the rest of the chain names the dead, and is reclaimed.
+      ++freed;
+      permit = follow(permit, owner);
+    }
+    return freed;
+  }
+
+  /// Whether a permit of `weight` could be taken now. Only loads.
+  [[nodiscard]] bool available(std::uint32_t limit, std::uint32_t weight, std::uint32_t home) const noexcept {
+    const std::uint32_t usable = prefix(limit);
+    const std::uint32_t start = start_of(home, usable);
+    std::uint32_t free = 0;
+    for (std::uint32_t i = 0; i < usable && free < weight; ++i) {
+      free += cells_[wrapped(start + i, usable)].load(std::memory_order_relaxed) == 0 ? 1 : 0;
+    }
+    return free >= weight;
+  }
+
+  /// Permits in use now. Only loads; exact if nobody takes or gives meanwhile.
+  [[nodiscard]] std::uint32_t in_use() const noexcept { return occupied(0, size()); }
+
+  /// Frees every cell whose owner is gone. @return how many.
+  template <class Gone>
+  std::uint32_t reclaim(Gone&& gone) noexcept {
+    std::uint32_t freed = 0;
+    for (Word& cell : cells_) {
+      std::uint64_t seen = cell.load(std::memory_order_acquire);
+      if (seen == 0 || !gone(permit_word::owner(seen))) continue;
+      // Exactly the word that was judged: a cell taken anew meanwhile stays with its new owner.
+      freed += cell.compare_exchange(seen, 0, std::memory_order_acq_rel) ? 1 : 0;
+    }
+    return freed;
+  }
+
+  /// Shows every owned cell to visit(word). Only loads.
+  template <class Visit>
+  void for_each(Visit&& visit) const noexcept {
+    for (const Word& cell : cells_) {
+      if (const std::uint64_t word = cell.load(std::memory_order_relaxed); word != 0) visit(word);
+    }
+  }
+
+  [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(cells_.size()); }
+
+ private:
+  /// How many cells from the front may be taken so that no more than `limit` are in use, those beyond
+  /// included.
+  ///
+  /// The largest k with k + (cells in use beyond k) <= limit. Whoever takes stays below some k, so the cells
+  /// beyond it only drain and k only grows: no two takers can exceed the limit together.
+  [[nodiscard]] std::uint32_t prefix(std::uint32_t limit) const noexcept {
+    if (limit >= size()) return size();
+    std::uint32_t beyond = occupied(limit, size());
+    std::uint32_t usable = limit;
+    while (usable > 0 && usable + beyond > limit) {
+      --usable;
+      beyond += cells_[usable].load(std::memory_order_relaxed) != 0 ? 1 : 0;
+    }
+    return usable;
+  }
+
+  [[nodiscard]] std::uint32_t occupied(std::uint32_t from, std::uint32_t to) const noexcept {
+    std::uint32_t count = 0;
+    for (std::uint32_t i = from; i < to; ++i) count += cells_[i].load(std::memory_order_relaxed) != 0 ? 1 : 0;
+    return count;
+  }
+
+  [[nodiscard]] static std::uint32_t start_of(std::uint32_t home, std::uint32_t usable) noexcept {
+    return static_cast<std::uint32_t>((std::uint64_t{home} * usable) >> 32);
+  }
+  [[nodiscard]] static std::uint32_t wrapped(std::uint32_t i, std::uint32_t usable) noexcept {
+    return i < usable ? i : i - usable;
+  }
+
+  Permit take_cell(Owner owner, std::uint32_t usable, std::uint32_t home, Permit next,
+                   std::uint64_t now) noexcept {
+    const std::uint64_t word = permit_word::make(owner, next ? next.cell + 1 : 0, now);
+    const std::uint32_t start = start_of(home, usable);
+    for (std::uint32_t i = 0; i < usable; ++i) {
+      const std::uint32_t cell = wrapped(start + i, usable);
+      std::uint64_t free = cells_[cell].load(std::memory_order_relaxed);
+      if (free == 0 && cells_[cell].compare_exchange(free, word, std::memory_order_acquire))
+        return {word, cell};
+    }
+    return {};
+  }
+
+  /// The rest of a chain whose first cell is free again.
+  [[nodiscard]] Permit follow(Permit permit, Owner owner) const noexcept {
+    const std::uint32_t next = permit_word::next(permit.word);
+    if (next == 0 || next > size()) return {};
+    const std::uint64_t word = cells_[next - 1].load(std::memory_order_relaxed);
+    return permit_word::owner(word) == owner ? Permit{word, next - 1} : Permit{};
+  }
+
+  std::span<Word> cells_;
+};
+
+}  // namespace weir::detail
