@@ -2,7 +2,9 @@
 
 namespace weir::detail {
 
-UserKey UserTable::key(Hash128 hash) const noexcept {
+UserKey UserTable::key(Hash128 hash, std::uint32_t group) const noexcept {
+  constexpr std::uint64_t kOdd = 0x9e37'79b9'7f4a'7c15;  // spreads the groups of one user
+  hash.low += group * kOdd;
   // Multiply and shift maps 32 bits evenly onto any number of buckets; the second bucket is never the first.
   const std::uint64_t buckets = buckets_.size();
   const std::uint64_t first = ((hash.low >> 32) * buckets) >> 32;

@@ -66,8 +66,12 @@ struct alignas(2 * kCacheLine) UserBucket {
   std::array<PairWord, kEntries> entries;
 };
 
-/// Which limit an entry belongs to: 1 to 2,047.
-using UserLimit = std::uint16_t;
+/// Which limit an entry belongs to: its id, and which part of it where one entry does not hold all of its
+/// state.
+struct UserLimit {
+  std::uint16_t id = 0;   ///< 1 to 2,047
+  std::uint8_t part = 0;  ///< 0 to 15
+};
 
 /// Where a user's entries lie and what they are tagged with.
 struct UserKey {
@@ -116,7 +120,10 @@ class UserTable {
     return std::max<std::uint64_t>(2, (entries + UserBucket::kEntries - 1) / UserBucket::kEntries);
   }
 
-  [[nodiscard]] UserKey key(Hash128 hash) const noexcept;
+  /// The key of a user. A limit that needs more than `kPartsTogether` entries puts the next ones elsewhere:
+  /// `group`.
+  [[nodiscard]] UserKey key(Hash128 hash, std::uint32_t group = 0) const noexcept;
+  static constexpr std::uint32_t kPartsTogether = 4;
 
   /// Fetches the key's buckets into the cache, to be written.
   void prefetch(const UserKey& key) const noexcept;
@@ -189,7 +196,7 @@ class UserTable {
  private:
   static constexpr std::size_t kPlaces = 2 * UserBucket::kEntries;
   static constexpr std::uint64_t kReserved = std::uint64_t{1} << 63;
-  static constexpr unsigned kLimitShift = 52;  // tag: reserved 1 | limit 11 | hash 52
+  static constexpr unsigned kLimitShift = 48;  // tag: reserved 1 | limit 11 | part 4 | hash 48
   static constexpr std::uint64_t kHashMask = (std::uint64_t{1} << kLimitShift) - 1;
   /// A reservation this many insertions old was left by the dead (or by one so slow that it tries again).
   static constexpr std::uint64_t kStaleTickets = 4096;
@@ -218,10 +225,11 @@ class UserTable {
   };
 
   static std::uint64_t tag_of(const UserKey& key, UserLimit limit) noexcept {
-    return (std::uint64_t{limit} << kLimitShift) | key.tag_hash;
+    return (std::uint64_t{limit.id} << 4 | limit.part) << kLimitShift | key.tag_hash;
   }
   static UserLimit limit_of(std::uint64_t tag) noexcept {
-    return static_cast<UserLimit>((tag & ~kReserved) >> kLimitShift);
+    const std::uint64_t bits = (tag & ~kReserved) >> kLimitShift;
+    return {static_cast<std::uint16_t>(bits >> 4), static_cast<std::uint8_t>(bits & 0xf)};
   }
   static bool is_live(std::uint64_t tag) noexcept { return tag != 0 && (tag & kReserved) == 0; }
 

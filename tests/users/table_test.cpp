@@ -24,16 +24,19 @@ struct OwesUntil {
   }
 };
 
+constexpr UserLimit kRate{1};
+constexpr UserLimit kOther{2};
+
 class Table : public ::testing::Test {
  protected:
   static constexpr std::size_t kBuckets = 64;
 
   UserKey key(int user) const { return table.key(hasher(std::to_string(user))); }
   UserTable::Outcome owe(int user, std::uint64_t now, std::uint64_t until, bool may_evict = true) {
-    return table.update(key(user), 1, {}, OwesUntil{now, until, may_evict});
+    return table.update(key(user), kRate, {}, OwesUntil{now, until, may_evict});
   }
-  std::uint64_t state(int user) const { return table.find(key(user), 1).state; }
-  bool knows(int user) const { return table.find(key(user), 1).entry != nullptr; }
+  std::uint64_t state(int user) const { return table.find(key(user), kRate).state; }
+  bool knows(int user) const { return table.find(key(user), kRate).entry != nullptr; }
   void fill_with_debtors(std::uint64_t now, std::uint64_t until) {
     for (int user = 0; owe(user, now, until, false) != UserTable::Outcome::full || user < 5000; ++user) {
     }
@@ -46,11 +49,11 @@ class Table : public ::testing::Test {
 };
 
 TEST_F(Table, RemembersWhatAUserOwesUnderEachLimit) {
-  ASSERT_EQ(table.update(key(1), 1, {}, OwesUntil{10, 20}), UserTable::Outcome::changed);
-  ASSERT_EQ(table.update(key(1), 2, {}, OwesUntil{10, 30}), UserTable::Outcome::changed);
-  EXPECT_EQ(table.find(key(1), 1).state, 20U);
-  EXPECT_EQ(table.find(key(1), 2).state, 30U);
-  EXPECT_EQ(table.find(key(2), 1).entry, nullptr);
+  ASSERT_EQ(table.update(key(1), kRate, {}, OwesUntil{10, 20}), UserTable::Outcome::changed);
+  ASSERT_EQ(table.update(key(1), kOther, {}, OwesUntil{10, 30}), UserTable::Outcome::changed);
+  EXPECT_EQ(table.find(key(1), kRate).state, 20U);
+  EXPECT_EQ(table.find(key(1), kOther).state, 30U);
+  EXPECT_EQ(table.find(key(2), kRate).entry, nullptr);
 }
 
 TEST_F(Table, WritesNothingWhenTheChangeDeclines) {
@@ -61,9 +64,9 @@ TEST_F(Table, WritesNothingWhenTheChangeDeclines) {
 
 TEST_F(Table, UsesAHintAndSurvivesAStaleOne) {
   ASSERT_EQ(owe(1, 10, 20), UserTable::Outcome::changed);
-  const auto hint = table.find(key(1), 1);
+  const auto hint = table.find(key(1), kRate);
   ASSERT_EQ(owe(1, 10, 25), UserTable::Outcome::changed);
-  ASSERT_EQ(table.update(key(1), 1, hint, OwesUntil{10, 30}), UserTable::Outcome::changed);
+  ASSERT_EQ(table.update(key(1), kRate, hint, OwesUntil{10, 30}), UserTable::Outcome::changed);
   EXPECT_EQ(state(1), 30U);
 }
 
@@ -92,7 +95,7 @@ TEST_F(Table, EvictsTheOneNearestToRestAndCountsIt) {
   ASSERT_TRUE(nearest.compare_exchange(seen, {seen.first, 500}));
   ASSERT_EQ(owe(1'000'000, 10, 1000, true), UserTable::Outcome::changed);
   EXPECT_EQ(counters.evicted.load(std::memory_order_relaxed), 1U);
-  EXPECT_EQ(table.find(newcomer, 1).entry, &nearest);
+  EXPECT_EQ(table.find(newcomer, kRate).entry, &nearest);
 }
 
 TEST_F(Table, AForgottenUserIsNotAtRestBeforeItWas) {
@@ -100,7 +103,7 @@ TEST_F(Table, AForgottenUserIsNotAtRestBeforeItWas) {
   for (int user = 1000; knows(1); ++user)
     owe(user, 200, 5000, false);  // at 200 user 1 is at rest, and forgotten
   // A worker that read the clock at 50 and was stopped since then must not find user 1 fresh at 50.
-  EXPECT_EQ(table.update(key(1), 1, {}, OwesUntil{50, 150, true}), UserTable::Outcome::declined);
+  EXPECT_EQ(table.update(key(1), kRate, {}, OwesUntil{50, 150, true}), UserTable::Outcome::declined);
 }
 
 TEST_F(Table, CompletesAReservationThatADeadWorkerLeft) {
@@ -109,7 +112,7 @@ TEST_F(Table, CompletesAReservationThatADeadWorkerLeft) {
   Pair empty;
   ASSERT_TRUE(buckets[mine.buckets[0]].entries[3].compare_exchange(empty, {reserved, 7}));
   ASSERT_EQ(owe(1, 10, 20), UserTable::Outcome::changed);
-  EXPECT_EQ(table.find(mine, 1).entry, &buckets[mine.buckets[0]].entries[3]);
+  EXPECT_EQ(table.find(mine, kRate).entry, &buckets[mine.buckets[0]].entries[3]);
 }
 
 TEST_F(Table, ResolvesTwoReservationsOfOneKeyToOneEntry) {
@@ -138,7 +141,7 @@ TEST_F(Table, AnswersAsAMapDoesWhileNobodyIsForgotten) {
     const std::uint64_t until = now + random() % 50;
     std::uint64_t& known = model[user];
     if (known <= now) known = 0;  // at rest: whether the table still knows it is nobody's business
-    const auto outcome = table.update(key(user), 1, {}, OwesUntil{now, until, false});
+    const auto outcome = table.update(key(user), kRate, {}, OwesUntil{now, until, false});
     if (until > now) {
       ASSERT_EQ(outcome == UserTable::Outcome::changed, known < until) << step;
     }
