@@ -285,6 +285,31 @@ Expected<void> Segment::remove(std::string_view name) {
   return system_error(name, "remove", errno);
 }
 
+Segment::Segment(FileHandle file, ipc::mapped_region region, const Header& header) noexcept
+    : file_(std::move(file)), region_(std::move(region)), header_(header) {
+  struct stat info {};
+  if (::fstat(file_.get(), &info) != 0) return;  // then no descriptor is ever taken for ours
+  device_ = info.st_dev;
+  inode_ = info.st_ino;
+}
+
+bool Segment::is_open_on(int fd) const noexcept {
+  struct stat info {};
+  return fd >= 0 && ::fstat(fd, &info) == 0 && info.st_ino == inode_ && info.st_dev == device_;
+}
+
+Expected<FileHandle> Segment::reopen(OpenMode mode) const {
+  const int flags = (mode == OpenMode::read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC;
+  FileHandle file;
+  if (is_open_on(file_.get()))
+    file = FileHandle(::open(fmt::format("/proc/self/fd/{}", file_.get()).c_str(), flags));
+  if (!file && !name().empty()) file = FileHandle(::open(path_of(name()).c_str(), flags | O_NOFOLLOW));
+  if (!file) return system_error(name(), "open it once more", errno);
+  if (is_open_on(file.get())) return file;
+  return fail(Errc::system, fmt::format("{}: its descriptor was closed and its name removed", who(name())),
+              "keep the limiter's descriptor open when daemonising");
+}
+
 std::span<std::byte> Segment::section(std::uint32_t kind, std::uint64_t stride) const noexcept {
   for (std::size_t i = 0; i < header_.section_count; ++i) {
     const Section& section = header_.sections[i];

@@ -40,6 +40,8 @@ class FileHandle {
 
   [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }
   [[nodiscard]] int get() const noexcept { return fd_; }
+  /// Leaves the descriptor to the caller.
+  [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
 
  private:
   int fd_ = -1;
@@ -84,11 +86,17 @@ class Segment {
   /// The bytes of a section; empty if there is none of that kind and element size.
   [[nodiscard]] std::span<std::byte> section(std::uint32_t kind, std::uint64_t stride) const noexcept;
 
+  /// Another open file description of the same inode, for locks of its own: by our descriptor, or by name
+  /// where somebody has closed that (daemonising code closes all it finds). Errors  Errc::permission, system.
+  [[nodiscard]] Expected<FileHandle> reopen(OpenMode mode) const;
+
+  /// Whether a descriptor is open on this segment's inode, and not reused for something else.
+  [[nodiscard]] bool is_open_on(int fd) const noexcept;
+
   [[nodiscard]] const FileHandle& file() const noexcept { return file_; }
 
  private:
-  Segment(FileHandle file, boost::interprocess::mapped_region region, const Header& header)
-      : file_(std::move(file)), region_(std::move(region)), header_(header) {}
+  Segment(FileHandle file, boost::interprocess::mapped_region region, const Header& header) noexcept;
 
   [[nodiscard]] std::span<std::byte> bytes() const noexcept {
     return {static_cast<std::byte*>(region_.get_address()), region_.get_size()};
@@ -97,6 +105,8 @@ class Segment {
   FileHandle file_;
   boost::interprocess::mapped_region region_;
   Header header_;
+  dev_t device_ = 0;
+  ino_t inode_ = 0;
 };
 
 /// Whether a name may name a segment: letters, digits, '.', '_', '-', 1 to 64 of them.
