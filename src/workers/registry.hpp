@@ -1,0 +1,122 @@
+#pragma once
+
+// Who is attached, and who is alive.
+//
+// A worker claims a slot and holds, until it dies, an OFD lock on one byte of the segment's inode, far beyond
+// its end, by a file description of its own. The kernel drops the lock at death, whatever the death; pid
+// reuse, zombies and other PID namespaces do not matter. Looking asks the kernel (F_OFD_GETLK) and takes
+// nothing, so a stopped sweeper is in nobody's way.
+//
+// States of a slot           transition, by whom, and what a kill right after it leaves
+//   free {0, gen, 0}         -> published: the claimant, who holds the byte's lock. Killed between lock and
+//   publish:
+//                               the lock falls, the slot is free.
+//   published {1, gen, pid}  -> free {0, gen + 1, 0}: any sweeper, after it returned what the dead tenant
+//   held.
+//                               Killed before: still published and unlocked; the next sweeper does it again.
+//
+// Traps, each a test:
+//   fork        a child inherits the description: it must close it (an unlock would take the parent's lock),
+//   never uses
+//               the parent's identity, and claims a slot of its own at its first call. The identity lies in a
+//               page that the kernel wipes in the child, so that a raw clone is noticed too.
+//   closefrom   closing all descriptors drops the lock of a living worker. So where the PID namespace is the
+//   same, pid,
+//               start time and stack are asked as second evidence, and in doubt the worker is alive.
+//   exec        keeps pid and start time, but not the stack; a zombie holds nothing.
+//   two threads get the same lock twice through one description: a description serves one claim and nothing
+//   else.
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <span>
+
+#include "base/expected.hpp"
+#include "base/owner.hpp"
+#include "segment/mapping.hpp"
+#include "workers/slot.hpp"
+
+namespace weir::detail {
+
+/// The slot that this process owns.
+struct Identity {
+  std::uint32_t slot = 0;
+  std::uint32_t generation = 0;
+
+  [[nodiscard]] Owner owner() const noexcept { return {slot, generation}; }
+  friend bool operator==(const Identity&, const Identity&) = default;
+};
+
+class Registry {
+ public:
+  /// `segment` outlives the registry; `slots` lie in it.
+  Registry(std::span<WorkerSlot> slots, const Segment& segment) noexcept;
+  Registry(const Registry&) = delete;
+  Registry& operator=(const Registry&) = delete;
+  /// Gives the slot back; in a forked child only what is the child's own.
+  ~Registry();
+
+  /// The identity of this process; nullopt before it has claimed one, and after somebody took it for dead.
+  /// Cost  two loads.
+  [[nodiscard]] std::optional<Identity> self() const noexcept {
+    const std::uint64_t word = private_->joined.load(std::memory_order_relaxed);
+    if (word == 0) return std::nullopt;
+    const Identity mine = unpack(word);
+    const SlotIdentity tenant = identity(mine.slot);
+    if (!tenant.published || tenant.generation != mine.generation) return std::nullopt;
+    return mine;
+  }
+
+  /// Whether an owner is this process, now or before somebody took it for dead; never true for a parent's
+  /// owner. Cost  one load, or two.
+  [[nodiscard]] bool was_self(Owner owner) const noexcept {
+    return is(private_->joined.load(std::memory_order_relaxed), owner) ||
+           is(private_->lost.load(std::memory_order_relaxed), owner);
+  }
+
+  /// Claims a slot for this process, if it has none.
+  /// Errors  Errc::no_space: all slots are published; Errc::permission, system.
+  [[nodiscard]] Expected<Identity> join(std::uint64_t now);
+
+  /// Whether the tenant of a slot is dead. Asks the kernel; in doubt, no.
+  [[nodiscard]] bool is_dead(std::uint32_t slot, SlotIdentity tenant) const noexcept;
+
+  [[nodiscard]] SlotIdentity identity(std::uint32_t slot) const noexcept {
+    return SlotIdentity::from_word(slots_[slot].identity.load(std::memory_order_acquire));
+  }
+
+  /// Frees a slot whose dead tenant holds nothing any more. @return whether it was this call.
+  bool release(std::uint32_t slot, SlotIdentity tenant) noexcept;
+
+  [[nodiscard]] std::span<const WorkerSlot> slots() const noexcept { return slots_; }
+  [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(slots_.size()); }
+
+ private:
+  static constexpr std::uint64_t kJoined = std::uint64_t{1} << 63;  // {joined 1 | generation 31 | slot 32}
+  /// What only this process knows, in a page of its own that the kernel wipes in a forked child.
+  struct PrivatePage {
+    std::atomic<std::uint64_t> joined;  ///< our identity; 0: none
+    std::atomic<std::uint64_t> lost;    ///< the one before, if somebody took us for dead
+  };
+
+  [[nodiscard]] static bool is(std::uint64_t word, Owner owner) noexcept {
+    return word != 0 && unpack(word).owner() == owner;
+  }
+  [[nodiscard]] static Identity unpack(std::uint64_t word) noexcept {
+    return {static_cast<std::uint32_t>(word), static_cast<std::uint32_t>(word >> 32) & 0x7fff'ffffU};
+  }
+
+  [[nodiscard]] std::optional<Identity> claim(std::uint32_t slot, int lock, std::uint64_t now);
+  [[nodiscard]] Expected<Identity> claim_any(int lock, std::uint64_t now);
+
+  std::span<WorkerSlot> slots_;
+  const Segment& segment_;
+  [[nodiscard]] static PrivatePage* map_private_page() noexcept;
+  static PrivatePage never_joined_;
+
+  PrivatePage* private_;
+  std::atomic<int> lock_{-1};  // the description that holds our byte; a child inherits its number
+};
+
+}  // namespace weir::detail
