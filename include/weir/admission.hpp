@@ -1,24 +1,57 @@
 #pragma once
 
+#include <array>
 #include <chrono>
-#include <string_view>
+#include <cstdint>
+#include <utility>
 
 #include "weir/decision.hpp"
 #include "weir/export.hpp"
 
 namespace weir {
 
-class Limiter;
+namespace detail {
+
+class LimiterImpl;
+
+/// What an admission has to give back; the limiter's business.
+struct Holding {
+  LimiterImpl* limiter = nullptr;  ///< nullptr: nothing
+  std::uint32_t owner = 0;         ///< the worker that took it
+  std::uint32_t weight = 0;
+  std::uint16_t operation = 0;
+  std::array<std::uint32_t, 2> cells{};  ///< of the global and the operation's permit
+  std::array<std::uint64_t, 2> words{};  ///< what is in these cells; 0: no permit there
+  std::array<std::uint64_t, 2> user{};   ///< the hash of the user
+  std::uint8_t user_permits = 0;         ///< bit i: the i-th concurrency limit per user holds a permit
+};
+
+}  // namespace detail
 
 /// What a caller holds after `admit`: true if the request may proceed. Moved, never copied.
+///
+/// Gives its permits back when it goes, on whatever thread; must not outlive its Limiter. A copy that a fork
+/// made in a child holds nothing. Killed while holding: the permits come back by the next sweep.
 class [[nodiscard]] WEIR_EXPORT Admission {
  public:
   explicit Admission(Decision decision) noexcept : decision_(decision) {}
-  Admission(Admission&&) noexcept = default;
-  Admission& operator=(Admission&&) noexcept = default;
+  Admission(Decision decision, const detail::Holding& holding) noexcept
+      : decision_(decision), holding_(holding) {}
+  Admission(Admission&& other) noexcept
+      : decision_(other.decision_), holding_(std::exchange(other.holding_, {})) {}
+  Admission& operator=(Admission&& other) noexcept {
+    if (this != &other) {
+      release();
+      decision_ = other.decision_;
+      holding_ = std::exchange(other.holding_, {});
+    }
+    return *this;
+  }
   Admission(const Admission&) = delete;
   Admission& operator=(const Admission&) = delete;
-  ~Admission() = default;
+  ~Admission() {
+    if (holding_.limiter != nullptr) give_back();
+  }
 
   [[nodiscard]] explicit operator bool() const noexcept { return static_cast<bool>(decision_); }
   [[nodiscard]] const Decision& decision() const noexcept { return decision_; }
@@ -26,8 +59,17 @@ class [[nodiscard]] WEIR_EXPORT Admission {
   [[nodiscard]] LimitId limit() const noexcept { return decision_.limit; }
   [[nodiscard]] std::chrono::nanoseconds retry_after() const noexcept { return decision_.retry_after; }
 
+  /// Gives the permits back before the end of the scope. The decision stays.
+  void release() noexcept {
+    if (holding_.limiter != nullptr) give_back();
+    holding_ = {};
+  }
+
  private:
+  void give_back() noexcept;
+
   Decision decision_;
+  detail::Holding holding_;
 };
 
 }  // namespace weir

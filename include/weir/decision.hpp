@@ -13,7 +13,8 @@ enum class Verdict : std::uint8_t {
   admitted = 0,   ///< go on; every limit has been charged
   throttled = 1,  ///< over a rate; passes after `retry_after`
   never = 2,      ///< costs more than a burst holds: no wait helps
-  invalid = 3,    ///< cannot be judged: an unknown operation, or a cost of 0
+  invalid = 3,    ///< cannot be judged: an unknown operation, or a cost or weight of 0
+  shed = 4,       ///< no permit is free; passes when somebody finishes
 };
 
 /// The name of a verdict as it is written in logs and JSON: `throttled`.
@@ -28,6 +29,7 @@ struct Decision {
   LimitId limit = LimitId::none;  ///< the limit that refused; of several, the one that takes longest
   /// Least wait before the same request can conform, zero if it was admitted or no wait helps.
   /// Exact for rates, to the nanosecond: never early, as long as nobody else spends the tokens first.
+  /// For permits zero: the next holder may finish at any moment.
   std::chrono::nanoseconds retry_after{0};
 
   [[nodiscard]] explicit operator bool() const noexcept { return verdict == Verdict::admitted; }

@@ -30,6 +30,39 @@ struct UserLimitStatus {
   std::uint64_t exhausted = 0;  ///< of these, users who could not spend one token now
 };
 
+/// A concurrency limit that all callers share.
+struct SharedPermitStatus {
+  std::string name;  ///< "operations.caption_generation.concurrent"
+  std::uint32_t limit = 0;
+  std::uint32_t in_use = 0;
+};
+
+/// A concurrency limit per user.
+struct UserPermitStatus {
+  std::string name;
+  std::uint32_t limit = 0;
+  std::uint64_t users = 0;   ///< users who hold a permit now
+  std::uint64_t in_use = 0;  ///< permits of all users
+};
+
+/// One attached process.
+struct WorkerStatus {
+  std::uint32_t slot = 0;
+  std::uint32_t pid = 0;               ///< in its own PID namespace
+  std::string name;                    ///< of the program; any bytes
+  bool dead = false;                   ///< what it holds comes back with the next sweep
+  std::chrono::nanoseconds since{0};   ///< ago
+  std::uint64_t permits = 0;           ///< held, of all limits
+  std::chrono::nanoseconds oldest{0};  ///< age of its oldest shared permit, in steps of 67 ms
+};
+
+/// What sweeps and late releases have done since the creation.
+struct SweepStatus {
+  std::uint64_t workers = 0;        ///< dead workers swept
+  std::uint64_t permits = 0;        ///< permits taken back from them
+  std::uint64_t late_releases = 0;  ///< permits given back after they had been taken back
+};
+
 /// The user table as a whole.
 struct UserTableStatus {
   std::uint64_t capacity = 0;   ///< entries; a user takes one for each of its limits
@@ -52,6 +85,11 @@ struct Snapshot {
   std::vector<SharedLimitStatus> shared;
   std::vector<UserLimitStatus> users;
   UserTableStatus table;
+  std::vector<SharedPermitStatus> shared_permits;
+  std::vector<UserPermitStatus> user_permits;
+  std::vector<WorkerStatus> workers;
+  std::uint32_t worker_slots = 0;
+  SweepStatus swept;
 };
 
 /// Copies the state of a segment out, through a read-only mapping: stops nobody, works while all workers

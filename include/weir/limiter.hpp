@@ -21,6 +21,8 @@ struct Request {
   std::string_view user{};
   /// Tokens to spend under every rate, at least 1.
   std::uint32_t cost = 1;
+  /// Permits to hold under every concurrency limit, at least 1.
+  std::uint32_t weight = 1;
 };
 
 /// A kind of work, looked up once: `limiter.operation("caption_generation")`.
@@ -31,6 +33,12 @@ enum class Operation : std::uint16_t {};
 struct ResetReport {
   std::uint64_t limits = 0;  ///< shared limits set back
   std::uint64_t users = 0;   ///< entries of users set back
+};
+
+/// What a sweep brought back.
+struct ReapReport {
+  std::uint32_t workers = 0;  ///< dead workers whose slots are free again
+  std::uint64_t permits = 0;  ///< permits that they held
 };
 
 /// Decides, together with all other processes of the host that opened the same segment, what may proceed.
@@ -72,10 +80,14 @@ class WEIR_EXPORT Limiter {
   ///
   /// @return  true: proceed. false: `verdict()`, `limit()` and `retry_after()` say why and until when.
   ///
-  /// Errors       none; an unknown operation or a cost of 0 is refused as Verdict::invalid.
-  /// Crash        killed inside: at most this request's tokens are lost; time refills them.
-  /// Cost         one clock read, one hash of the user, a load per limit to refuse, and one
-  ///              compare-exchange per limit to admit. No allocation, no system call.
+  /// Errors       none; an unknown operation or a cost of 0 is refused as Verdict::invalid. A worker that
+  /// finds no slot
+  ///              of its own (see join) is shed by the concurrency limits.
+  /// Crash        killed inside: at most this request's tokens are lost, and time refills them; its permits
+  /// are swept. Cost         one clock read, one hash of the user, a load per limit to refuse, and one
+  ///              compare-exchange per limit to admit. No allocation, no system call, but for the first call
+  ///              of a process, and when a request is about to be shed: then, once in 10 ms per segment, the
+  ///              dead are swept.
   [[nodiscard]] Admission admit(Operation operation, const Request& request = {}) noexcept;
   /// The same by name: one more hash look-up.
   [[nodiscard]] Admission admit(std::string_view operation, const Request& request = {}) noexcept;
@@ -84,6 +96,19 @@ class WEIR_EXPORT Limiter {
   /// A time that runs ahead on a shared segment spends the tokens of others.
   [[nodiscard]] Admission admit_at(HostClock::time_point now, Operation operation,
                                    const Request& request = {}) noexcept;
+
+  /// Gives this process its place among the workers, if it has none. `open` and `attach` do it; in a forked
+  /// child the first `admit` does. Call it where you want to see the error.
+  ///
+  /// Errors  Errc::no_space: all of segment.workers are alive; Errc::permission: the child changed its user
+  /// and may
+  ///         not open the segment (set segment.group).
+  [[nodiscard]] Result<void> join() noexcept;
+
+  /// Returns what dead workers held: for a master process after it reaped a child. Nobody needs to: an
+  /// `admit` that is about to be shed does the same. Crash  killed inside: the next sweep does the rest. Cost
+  /// one system call per worker slot in use; if somebody died, a pass over all permits and users.
+  ReapReport reap() noexcept;
 
   /// The place of a limit in the configuration: "operations.caption_generation.user.rate[1]".
   /// Valid as long as the limiter; empty for LimitId::none and unknown ids.
@@ -102,9 +127,8 @@ class WEIR_EXPORT Limiter {
   ResetReport reset_user(std::string_view user) noexcept;
 
  private:
-  class Impl;
-  explicit Limiter(std::unique_ptr<Impl> impl) noexcept;
-  std::unique_ptr<Impl> impl_;
+  explicit Limiter(std::unique_ptr<detail::LimiterImpl> impl) noexcept;
+  std::unique_ptr<detail::LimiterImpl> impl_;
 };
 
 /// Removes the name of a segment. Processes that have it open go on with it; the next `open` creates another.

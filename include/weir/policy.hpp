@@ -26,6 +26,8 @@ struct Rate {
 /// The limits of one scope. Empty: unlimited. Several rates: all must agree.
 struct Limits {
   std::vector<Rate> rates;
+  /// How many may be in progress at once; 0: unlimited. At most 65,535, of a user 64.
+  std::uint32_t concurrent = 0;
 
   friend bool operator==(const Limits&, const Limits&) = default;
 };
@@ -53,6 +55,8 @@ struct SegmentPolicy {
   /// How many users may owe something at once. Each costs 22 bytes per limit that applies to it.
   std::uint64_t users = 100'000;
   TableFull when_full = TableFull::evict;
+  /// How many processes may be attached at once, at most 4,095. Each costs 64 bytes.
+  std::uint32_t workers = 256;
   /// Permission bits of the segment: 0600, or 0660 with a group.
   std::uint32_t mode = 0600;
   /// Name of the group that may attach too; empty: the creator's own.

@@ -5,6 +5,8 @@
 #include "weir/inspect.hpp"
 
 #include "policy/schema.hpp"
+#include "primitives/permits.hpp"
+#include "workers/registry.hpp"
 
 namespace weir {
 namespace {
@@ -21,15 +23,10 @@ std::string uuid_text(const std::array<std::uint8_t, 16>& uuid) {
   return text;
 }
 
-std::uint64_t ticks_now(const Header& header) {
-  const std::int64_t since_epoch = HostClock::now().time_since_epoch().count() - header.created_monotonic_ns;
-  return ticks_from_ns(static_cast<std::uint64_t>(std::max<std::int64_t>(since_epoch, 0)));
-}
-
 class Reader {
  public:
   Reader(const Segment& segment, Records records)
-      : segment_(segment), records_(std::move(records)), now_(ticks_now(segment.header())) {}
+      : segment_(segment), records_(std::move(records)), now_(ticks_at(segment.header(), HostClock::now())) {}
 
   Snapshot read() const {
     const Header& header = segment_.header();
@@ -43,48 +40,138 @@ class Reader {
         std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(
             std::chrono::nanoseconds(header.created_wall_ns)));
     snapshot.config = decompile(records_, segment_.name());
-    snapshot.shared = shared();
+    read_shared(snapshot);
     read_users(snapshot);
+    read_workers(snapshot);
+    read_counters(snapshot);
     return snapshot;
   }
 
  private:
-  std::vector<SharedLimitStatus> shared() const {
-    std::vector<SharedLimitStatus> shared;
+  [[nodiscard]] Permits permits_of(const LimitRecord& limit) const {
+    return Permits(elements<Word>(segment_, kPermitCellsSection).subspan(limit.state, limit.permits()));
+  }
+
+  void read_shared(Snapshot& snapshot) const {
     const auto states = elements<SharedState>(segment_, kSharedStatesSection);
     for (const LimitRecord& limit : records_.limits) {
       if (limit.scope != LimitScope::shared) continue;
+      if (limit.kind == LimitKind::permits) {
+        snapshot.shared_permits.push_back(
+            {records_.name(limit), limit.permits(), permits_of(limit).in_use()});
+        continue;
+      }
       const std::uint64_t tat = states[limit.state].bucket.tat();
-      shared.push_back({records_.name(limit), limit.rate(), gcra::available(limit.token_bucket(), tat, now_),
-                        std::chrono::nanoseconds(ns_from_ticks(gcra::debt(tat, now_)))});
+      snapshot.shared.push_back({records_.name(limit), limit.rate(),
+                                 gcra::available(limit.token_bucket(), tat, now_),
+                                 std::chrono::nanoseconds(ns_from_ticks(gcra::debt(tat, now_)))});
     }
-    return shared;
   }
 
   void read_users(Snapshot& snapshot) const {
-    std::vector<UserLimitStatus> by_id(records_.limits.size());
-    const auto buckets = elements<UserBucket>(segment_, kUsersSection);
-    UserTableCounters& counters = elements<UserTableCounters>(segment_, kUserCountersSection).front();
-    const UserTable table(buckets, &counters);
-    UserTableStatus& status = snapshot.table;
-    table.for_each([&](UserLimit id, std::uint64_t tat) {
-      ++status.occupied;
-      if (id == 0 || id > by_id.size() || gcra::debt(tat, now_) == 0) return;
-      ++status.active;
-      ++by_id[id - 1U].active;
-      if (gcra::wait(records_.limits[id - 1U].token_bucket(), tat, now_, 1) != 0) ++by_id[id - 1U].exhausted;
+    std::vector<UserLimitStatus> rates(records_.limits.size());
+    std::vector<UserPermitStatus> permits(records_.limits.size());
+    table().for_each([&](UserLimit entry, std::uint64_t state) {
+      ++snapshot.table.occupied;
+      if (entry.id == 0 || entry.id > rates.size()) return;
+      const std::size_t i = entry.id - 1U;
+      if (records_.limits[i].kind == LimitKind::permits) {
+        snapshot.table.active += add_permits(permits[i], entry, state) ? 1 : 0;
+      } else {
+        snapshot.table.active += add_rate(rates[i], records_.limits[i], state) ? 1 : 0;
+      }
     });
-    status.capacity = table.capacity();
-    status.evicted = counters.evicted.load(std::memory_order_relaxed);
-    status.refused = counters.refused.load(std::memory_order_relaxed);
-    status.unlimited = counters.unlimited.load(std::memory_order_relaxed);
-    for (std::size_t i = 0; i < by_id.size(); ++i) {
-      if (records_.limits[i].scope != LimitScope::user) continue;
-      by_id[i].name = records_.name(records_.limits[i]);
-      by_id[i].rate = records_.limits[i].rate();
-      snapshot.users.push_back(std::move(by_id[i]));
+    for (std::size_t i = 0; i < rates.size(); ++i) {
+      const LimitRecord& limit = records_.limits[i];
+      if (limit.scope != LimitScope::user) continue;
+      if (limit.kind == LimitKind::permits) {
+        snapshot.user_permits.push_back(
+            {records_.name(limit), limit.permits(), permits[i].users, permits[i].in_use});
+      } else {
+        snapshot.users.push_back({records_.name(limit), limit.rate(), rates[i].active, rates[i].exhausted});
+      }
     }
   }
+
+  bool add_rate(UserLimitStatus& status, const LimitRecord& limit, std::uint64_t tat) const {
+    if (gcra::debt(tat, now_) == 0) return false;
+    ++status.active;
+    if (gcra::wait(limit.token_bucket(), tat, now_, 1) != 0) ++status.exhausted;
+    return true;
+  }
+
+  static bool add_permits(UserPermitStatus& status, UserLimit entry, std::uint64_t set) {
+    if (set == 0) return false;
+    if (entry.part == 0) ++status.users;  // permits fill the first part first
+    status.in_use += owner_set::count(set);
+    return true;
+  }
+
+  void read_workers(Snapshot& snapshot) const {
+    const Registry registry(elements<WorkerSlot>(segment_, kWorkersSection), segment_);
+    snapshot.worker_slots = registry.size();
+    std::vector<std::size_t> position(registry.size(), kNowhere);
+    for (std::uint32_t slot = 0; slot < registry.size(); ++slot) {
+      const SlotIdentity tenant = registry.identity(slot);
+      if (!tenant.published) continue;
+      position[slot] = snapshot.workers.size();
+      snapshot.workers.push_back(worker(registry, slot, tenant));
+    }
+    const auto of = [&](std::uint32_t slot) {
+      return slot < position.size() && position[slot] != kNowhere ? &snapshot.workers[position[slot]]
+                                                                  : nullptr;
+    };
+    Permits(elements<Word>(segment_, kPermitCellsSection)).for_each([&](std::uint64_t word) {
+      WorkerStatus* holder = of(permit_word::owner(word).slot());
+      if (holder == nullptr) return;
+      ++holder->permits;
+      const std::chrono::nanoseconds age(ns_from_ticks(permit_word::age(word, now_)));
+      holder->oldest = std::max(holder->oldest, age);
+    });
+    table().for_each([&](UserLimit entry, std::uint64_t set) {
+      if (entry.id == 0 || entry.id > records_.limits.size()) return;
+      if (records_.limits[entry.id - 1U].kind != LimitKind::permits) return;
+      for (std::uint32_t i = 0; i < owner_set::kPlaces; ++i) {
+        const owner_set::Place place = owner_set::at(set, i);
+        if (WorkerStatus* holder = place != 0 ? of(owner_set::slot_of(place)) : nullptr) ++holder->permits;
+      }
+    });
+  }
+
+  WorkerStatus worker(const Registry& registry, std::uint32_t slot, SlotIdentity tenant) const {
+    const WorkerSlot& line = registry.slots()[slot];
+    std::array<std::uint64_t, 3> words{};
+    for (std::size_t i = 0; i < words.size(); ++i) words[i] = line.name[i].load(std::memory_order_relaxed);
+    std::string name(reinterpret_cast<const char*>(words.data()), sizeof(words));
+    const std::uint64_t attached = std::min(line.attached_at.load(std::memory_order_relaxed), now_);
+    return {.slot = slot,
+            .pid = tenant.pid,
+            .name = name.substr(0, name.find('\0')),
+            .dead = registry.is_dead(slot, tenant),
+            .since = std::chrono::nanoseconds(ns_from_ticks(now_ - attached)),
+            .permits = 0,
+            .oldest = {}};
+  }
+
+  void read_counters(Snapshot& snapshot) const {
+    const UserTable users = table();
+    const UserTableCounters& counters = users.counters();
+    snapshot.table.capacity = users.capacity();
+    snapshot.table.evicted = counters.evicted.load(std::memory_order_relaxed);
+    snapshot.table.refused = counters.refused.load(std::memory_order_relaxed);
+    snapshot.table.unlimited = counters.unlimited.load(std::memory_order_relaxed);
+    const SweepCounters& swept = elements<SweepCounters>(segment_, kSweepCountersSection).front();
+    snapshot.swept = {swept.workers.load(std::memory_order_relaxed),
+                      swept.permits.load(std::memory_order_relaxed),
+                      swept.late_releases.load(std::memory_order_relaxed)};
+  }
+
+  [[nodiscard]] UserTable table() const {
+    return {elements<UserBucket>(segment_, kUsersSection),
+            &elements<UserTableCounters>(segment_, kUserCountersSection).front()};
+  }
+
+  static constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);
 
   const Segment& segment_;
   Records records_;

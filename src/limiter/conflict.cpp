@@ -15,19 +15,33 @@ std::string text_of(const Limits& limits) {
   return rates.empty() ? "unlimited" : fmt::format("\"{}\"", fmt::join(rates, "\", \""));
 }
 
+std::string concurrent_of(const Limits& limits) {
+  return limits.concurrent == 0 ? "unlimited" : std::to_string(limits.concurrent);
+}
+
+std::optional<std::string> difference(const std::string& owner, const Limits& segment, const Limits& config) {
+  if (segment.rates != config.rates) {
+    return fmt::format("{}.rate: segment {}, configuration {}", owner, text_of(segment), text_of(config));
+  }
+  if (segment.concurrent != config.concurrent) {
+    return fmt::format("{}.concurrent: segment {}, configuration {}", owner, concurrent_of(segment),
+                       concurrent_of(config));
+  }
+  return std::nullopt;
+}
+
 std::optional<std::string> difference(const std::string& owner, const OperationPolicy& segment,
                                       const OperationPolicy& config) {
-  const auto say = [](const std::string& key, const Limits& a, const Limits& b) {
-    return fmt::format("{}.rate: segment {}, configuration {}", key, text_of(a), text_of(b));
-  };
-  if (segment.shared != config.shared) return say(owner, segment.shared, config.shared);
-  if (segment.user != config.user) return say(owner + ".user", segment.user, config.user);
-  return std::nullopt;
+  if (auto shared = difference(owner, segment.shared, config.shared)) return shared;
+  return difference(owner + ".user", segment.user, config.user);
 }
 
 std::optional<std::string> difference(const SegmentPolicy& segment, const SegmentPolicy& config) {
   if (segment.users != config.users) {
     return fmt::format("segment.users: segment {}, configuration {}", segment.users, config.users);
+  }
+  if (segment.workers != config.workers) {
+    return fmt::format("segment.workers: segment {}, configuration {}", segment.workers, config.workers);
   }
   if (segment.when_full != config.when_full) return "segment.when_full";
   return std::nullopt;

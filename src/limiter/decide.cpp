@@ -1,132 +1,241 @@
 #include "limiter/decide.hpp"
 
-#include <limits>
+#include "limiter/user_changes.hpp"
 
 namespace weir::detail {
 namespace {
 
-Decision refusal(std::uint64_t wait, LimitId limit) noexcept {
+Decision throttled(std::uint64_t wait, LimitId limit) noexcept {
   if (wait == kNever) return {Verdict::never, limit, {}};
   return {Verdict::throttled, limit, std::chrono::nanoseconds(ns_from_ticks(wait))};
 }
 
-/// The refusal that takes longest; the first of equals.
+Decision shed(LimitId limit) noexcept {
+  return {Verdict::shed, limit, {}};
+}
+
+/// The refusal that takes longest; the first of equals. No wait helps a `never`; a permit may be free at any
+/// moment.
 class Longest {
  public:
-  void consider(std::uint64_t wait, LimitId limit) noexcept {
+  void rate(std::uint64_t wait, LimitId limit) noexcept {
     if (wait > wait_) wait_ = wait, limit_ = limit;
   }
+  void no_permit(LimitId limit) noexcept {
+    if (shed_ == LimitId::none) shed_ = limit;
+  }
   [[nodiscard]] Decision decision() const noexcept {
-    return wait_ == 0 ? Decision{} : refusal(wait_, limit_);
+    if (wait_ != 0) return throttled(wait_, limit_);
+    return shed_ == LimitId::none ? Decision{} : shed(shed_);
   }
 
  private:
   std::uint64_t wait_ = 0;
   LimitId limit_ = LimitId::none;
+  LimitId shed_ = LimitId::none;
 };
-
-/// Spends tokens of one user's bucket in the user table.
-struct UserCharge {
-  const Plan& plan;
-  TokenBucketParams params;
-  std::uint32_t cost;
-  std::uint64_t now;
-  bool may_evict;
-  mutable std::uint64_t wait = 0;              // of the last decline
-  mutable std::uint64_t least_debt = kPinned;  // over the entries that were in the way
-
-  [[nodiscard]] std::optional<std::uint64_t> next(std::uint64_t tat) const noexcept {
-    wait = gcra::wait(params, tat, now, cost);
-    if (wait != 0) return std::nullopt;
-    return gcra::charged(params, tat, now, cost);
-  }
-  [[nodiscard]] std::uint64_t never_seen(std::uint64_t forgotten) const noexcept { return forgotten; }
-  [[nodiscard]] std::uint64_t debt(UserLimit limit, std::uint64_t tat) const noexcept {
-    if (plan.limit(limit) == nullptr) return 0;  // damage: an entry of no limit
-    const std::uint64_t owed = gcra::debt(tat, now);
-    least_debt = std::min(least_debt, owed);
-    return owed;
-  }
-};
-static_assert(UserChange<UserCharge>);
-
-constexpr UserLimit user_limit(LimitId id) noexcept {
-  return static_cast<UserLimit>(id);
-}
 
 }  // namespace
 
+/// The charging half of one admission: what it has taken so far, and how to give it back.
+class Decider::Charge {
+ public:
+  Charge(const Decider& decider, const Ask& ask, std::uint64_t now, Holding& holding) noexcept
+      : decider_(decider), plan_(ask.plan), ask_(ask), now_(now), holding_(holding) {}
+
+  Decision run() noexcept {
+    Decision decision = take_shared();
+    if (decision && ask_.has_user) decision = take_user();
+    if (decision) decision = spend_shared();
+    if (decision && ask_.has_user) decision = spend_user();
+    if (!decision) undo();
+    return decision;
+  }
+
+ private:
+  Decision take_shared() noexcept {
+    for (std::size_t i = 0; i < plan_.shared_bulkheads.size(); ++i) {
+      Permits permits = plan_.shared_bulkheads[i].permits;
+      const std::uint32_t limit = plan_.shared_bulkheads[i].limit;
+      const Permit permit = permits.take(ask_.owner, limit, ask_.weight, ask_.home, now_);
+      if (!permit) return shed(plan_.shared_bulkheads[i].id);
+      holding_.cells[i] = permit.cell;
+      holding_.words[i] = permit.word;
+    }
+    return {};
+  }
+
+  Decision take_user() noexcept {
+    for (std::size_t i = 0; i < plan_.user_bulkheads.size(); ++i) {
+      const UserBulkhead& bulkhead = plan_.user_bulkheads[i];
+      const Taken taken = take_places(bulkhead);
+      if (taken == Taken::none) return shed(bulkhead.id);
+      if (taken == Taken::all) holding_.user_permits |= static_cast<std::uint8_t>(1U << i);
+    }
+    return {};
+  }
+
+  enum class Taken : std::uint8_t { all, none, unlimited };
+
+  Taken take_places(const UserBulkhead& bulkhead) noexcept {
+    for (std::uint32_t taken = 0; taken < ask_.weight; ++taken) {
+      const UserTable::Outcome outcome = take_place(bulkhead);
+      if (outcome == UserTable::Outcome::changed) continue;
+      decider_.give_back_user(bulkhead, ask_.user, ask_.owner, taken);
+      return outcome == UserTable::Outcome::full && count_full() ? Taken::unlimited : Taken::none;
+    }
+    return Taken::all;
+  }
+
+  // What a full table does to a new user, counted. @return whether it passes.
+  bool count_full() noexcept {
+    UserTableCounters& counters = decider_.users_.counters();
+    const bool passes = decider_.when_full_ == TableFull::admit;
+    (passes ? counters.unlimited : counters.refused).fetch_add(1, std::memory_order_relaxed);
+    return passes;
+  }
+
+  // Whatever part has a free place: each part keeps its own capacity, so together they keep the limit.
+  UserTable::Outcome take_place(const UserBulkhead& bulkhead) noexcept {
+    auto worst = UserTable::Outcome::declined;
+    for (std::uint32_t part = 0; part < bulkhead.parts; ++part) {
+      const TakePlace change{
+          {decider_.plan_, now_, may_evict()}, owner_set::place_of(ask_.owner), bulkhead.capacity(part)};
+      const auto outcome =
+          decider_.users_.update(decider_.key_of_part(ask_, part), bulkhead.entry(part), {}, change);
+      if (outcome == UserTable::Outcome::changed) return outcome;
+      if (outcome == UserTable::Outcome::full) worst = outcome;
+    }
+    return worst;
+  }
+
+  Decision spend_shared() noexcept {
+    for (const SharedRate& rate : plan_.shared_rates) {
+      if (const std::uint64_t wait = rate.bucket->admit(rate.params, now_, ask_.cost); wait != 0) {
+        return throttled(wait, rate.id);
+      }
+      ++spent_shared_;
+    }
+    return {};
+  }
+
+  Decision spend_user() noexcept {
+    for (const UserRate& rate : plan_.user_rates) {
+      if (const Decision decision = spend(rate); !decision) return decision;
+      ++spent_user_;
+    }
+    return {};
+  }
+
+  Decision spend(const UserRate& rate) noexcept {
+    const SpendTokens change{{decider_.plan_, now_, may_evict()}, rate.params, ask_.cost};
+    const UserTable::Found hint = decider_.users_.find(ask_.key, rate.entry());
+    switch (decider_.users_.update(ask_.key, rate.entry(), hint, change)) {
+      case UserTable::Outcome::changed:
+        return {};
+      case UserTable::Outcome::declined:
+        return throttled(change.wait, rate.id);
+      case UserTable::Outcome::full:
+        break;
+    }
+    if (count_full()) return {};
+    const bool only_permits = change.least_debt == kPinned || change.least_debt == 0;
+    return throttled(only_permits ? 1 : change.least_debt, rate.id);
+  }
+
+  void undo() noexcept {
+    for (std::size_t i = spent_user_; i-- > 0;) {
+      const UserRate& rate = plan_.user_rates[i];
+      decider_.users_.modify(ask_.key, rate.entry(), [&](std::uint64_t tat) -> std::optional<std::uint64_t> {
+        if (gcra::debt(tat, now_) == 0) return std::nullopt;
+        return gcra::refunded(rate.params, tat, now_, ask_.cost);
+      });
+    }
+    for (std::size_t i = spent_shared_; i-- > 0;) {
+      plan_.shared_rates[i].bucket->refund(plan_.shared_rates[i].params, now_, ask_.cost);
+    }
+    decider_.release(plan_, holding_);
+    holding_.words = {};
+    holding_.user_permits = 0;
+  }
+
+  [[nodiscard]] bool may_evict() const noexcept { return decider_.when_full_ == TableFull::evict; }
+
+  const Decider& decider_;
+  const OperationPlan& plan_;
+  const Ask& ask_;
+  std::uint64_t now_;
+  Holding& holding_;
+  std::size_t spent_shared_ = 0;
+  std::size_t spent_user_ = 0;
+};
+
+UserKey Decider::key_of_part(const Ask& ask, std::uint32_t part) const noexcept {
+  return part < UserTable::kPartsTogether ? ask.key : users_.key(ask.user, part / UserTable::kPartsTogether);
+}
+
 Decision Decider::look(const Ask& ask, std::uint64_t now) const noexcept {
   Longest longest;
-  for (const SharedRate& rate : ask.plan.shared)
-    longest.consider(rate.bucket->peek(rate.params, now, ask.cost), rate.id);
-  if (ask.has_user) {
-    for (const UserRate& rate : ask.plan.user) {
-      const UserTable::Found found = users_.find(ask.user, user_limit(rate.id));
-      longest.consider(gcra::wait(rate.params, found.entry != nullptr ? found.state : now, now, ask.cost),
-                       rate.id);
+  for (const SharedBulkhead& bulkhead : ask.plan.shared_bulkheads) {
+    if (ask.weight > bulkhead.limit) return {Verdict::never, bulkhead.id, {}};
+    if (!ask.owner || !bulkhead.permits.available(bulkhead.limit, ask.weight, ask.home))
+      longest.no_permit(bulkhead.id);
+  }
+  for (const SharedRate& rate : ask.plan.shared_rates)
+    longest.rate(rate.bucket->peek(rate.params, now, ask.cost), rate.id);
+  if (!ask.has_user) return longest.decision();
+  for (const UserBulkhead& bulkhead : ask.plan.user_bulkheads) {
+    if (ask.weight > bulkhead.limit) return {Verdict::never, bulkhead.id, {}};
+    std::uint32_t held = 0;
+    for (std::uint32_t part = 0; part < bulkhead.parts; ++part) {
+      const UserTable::Found found = users_.find(key_of_part(ask, part), bulkhead.entry(part));
+      held += std::min(owner_set::count(found.state), bulkhead.capacity(part));
     }
+    if (!ask.owner || held + ask.weight > bulkhead.limit) longest.no_permit(bulkhead.id);
+  }
+  for (const UserRate& rate : ask.plan.user_rates) {
+    const UserTable::Found found = users_.find(ask.key, rate.entry());
+    longest.rate(gcra::wait(rate.params, found.entry != nullptr ? found.state : now, now, ask.cost), rate.id);
   }
   return longest.decision();
 }
 
-Decision Decider::admit(const Ask& ask, std::uint64_t now) const noexcept {
+Decision Decider::admit(const Ask& ask, std::uint64_t now, Holding& holding) const noexcept {
   const Decision seen = look(ask, now);
-  return seen ? charge(ask, now) : seen;
+  if (!seen) return seen;
+  holding.owner = static_cast<std::uint32_t>(ask.owner.bits());
+  holding.weight = ask.weight;
+  holding.user = {ask.user.low, ask.user.high};
+  return Charge(*this, ask, now, holding).run();
 }
 
-Decision Decider::charge(const Ask& ask, std::uint64_t now) const noexcept {
-  for (std::size_t i = 0; i < ask.plan.shared.size(); ++i) {
-    const SharedRate& rate = ask.plan.shared[i];
-    if (const std::uint64_t wait = rate.bucket->admit(rate.params, now, ask.cost); wait != 0) {
-      refund_shared(ask, i, now);
-      return refusal(wait, rate.id);
-    }
+std::uint32_t Decider::release(const OperationPlan& plan, const Holding& holding) const noexcept {
+  std::uint32_t late = 0;
+  const Owner owner = Owner::from_bits(holding.owner);
+  for (std::size_t i = 0; i < plan.shared_bulkheads.size(); ++i) {
+    Permits permits = plan.shared_bulkheads[i].permits;
+    const Permit permit{holding.words[i], holding.cells[i]};
+    if (permit) late += holding.weight - permits.give_back(permit);
   }
-  if (!ask.has_user) return {};
-  for (std::size_t i = 0; i < ask.plan.user.size(); ++i) {
-    if (const Decision decision = charge_user(ask, ask.plan.user[i], now); !decision) {
-      refund_user(ask, i, now);
-      refund_shared(ask, ask.plan.shared.size(), now);
-      return decision;
-    }
+  const Hash128 user{holding.user[0], holding.user[1]};
+  for (std::size_t i = 0; i < plan.user_bulkheads.size(); ++i) {
+    if ((holding.user_permits >> i & 1U) == 0) continue;
+    late += give_back_user(plan.user_bulkheads[i], user, owner, holding.weight);
   }
-  return {};
+  return late;
 }
 
-Decision Decider::charge_user(const Ask& ask, const UserRate& rate, std::uint64_t now) const noexcept {
-  const UserCharge change{plan_, rate.params, ask.cost, now, when_full_ == TableFull::evict};
-  const UserLimit limit = user_limit(rate.id);
-  switch (users_.update(ask.user, limit, users_.find(ask.user, limit), change)) {
-    case UserTable::Outcome::changed:
-      return {};
-    case UserTable::Outcome::declined:
-      return refusal(change.wait, rate.id);
-    case UserTable::Outcome::full:
-      break;
+// All places of one owner are alike, so any of them will do. @return how many there were not.
+std::uint32_t Decider::give_back_user(const UserBulkhead& bulkhead, Hash128 user, Owner owner,
+                                      std::uint32_t weight) const noexcept {
+  const owner_set::Place place = owner_set::place_of(owner);
+  const auto without_one = [&](std::uint64_t set) { return owner_set::remove(set, place); };
+  std::uint32_t missing = weight;
+  for (std::uint32_t part = 0; part < bulkhead.parts && missing > 0; ++part) {
+    const UserKey key = users_.key(user, part / UserTable::kPartsTogether);
+    while (missing > 0 && users_.modify(key, bulkhead.entry(part), without_one)) --missing;
   }
-  if (when_full_ == TableFull::admit) {
-    users_.counters().unlimited.fetch_add(1, std::memory_order_relaxed);
-    return {};
-  }
-  users_.counters().refused.fetch_add(1, std::memory_order_relaxed);
-  return refusal(std::max<std::uint64_t>(1, change.least_debt == kPinned ? 1 : change.least_debt), rate.id);
-}
-
-void Decider::refund_shared(const Ask& ask, std::size_t charged, std::uint64_t now) const noexcept {
-  for (std::size_t i = charged; i-- > 0;) {
-    ask.plan.shared[i].bucket->refund(ask.plan.shared[i].params, now, ask.cost);
-  }
-}
-
-void Decider::refund_user(const Ask& ask, std::size_t charged, std::uint64_t now) const noexcept {
-  for (std::size_t i = charged; i-- > 0;) {
-    const UserRate& rate = ask.plan.user[i];
-    users_.modify(ask.user, user_limit(rate.id), [&](std::uint64_t tat) -> std::optional<std::uint64_t> {
-      if (gcra::debt(tat, now) == 0) return std::nullopt;
-      return gcra::refunded(rate.params, tat, now, ask.cost);
-    });
-  }
+  return missing;
 }
 
 }  // namespace weir::detail

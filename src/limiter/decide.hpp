@@ -2,16 +2,17 @@
 
 // One decision over all limits of a request: look at every limit, then charge them all, or none.
 //
-// Looking only loads. If any limit refuses, the one that takes longest is the answer. Charging goes in the
-// order of the plan, shared before user; when one limit refuses after all (somebody was faster), what was
-// charged is given back. In between others may be refused for tokens that come back: an error on the side of
-// refusing.
+// Looking only loads. If any limit refuses, the one that takes longest is the answer. Charging goes in a
+// fixed order: permits, shared before user, then rates, shared before user. When one limit refuses after all
+// (somebody was faster), what was charged is given back; in between others may be refused for what comes
+// back, which errs on the side of refusing.
 //
-// Crash  killed while charging: the tokens charged so far are spent for nothing; time refills them.
+// Crash  killed while charging: permits are swept; tokens charged so far are spent for nothing, and time
+// refills them.
 
 #include <cstdint>
-#include <string_view>
 
+#include "weir/admission.hpp"
 #include "weir/decision.hpp"
 #include "weir/policy.hpp"
 
@@ -20,12 +21,16 @@
 
 namespace weir::detail {
 
-/// What one request asks for. `user` is meaningful if `has_user`.
+/// What one request asks for.
 struct Ask {
   const OperationPlan& plan;
-  UserKey user{};
-  bool has_user = false;
+  Hash128 user{};
+  UserKey key{};          ///< of `user`
+  bool has_user = false;  ///< the request names a user, and there are limits per user
   std::uint32_t cost = 1;
+  std::uint32_t weight = 1;
+  Owner owner{};           ///< who will hold the permits; nobody: all bulkheads shed
+  std::uint32_t home = 0;  ///< where the caller's thread looks for free permits first
 };
 
 class Decider {
@@ -33,17 +38,19 @@ class Decider {
   Decider(const Plan& plan, UserTable& users, TableFull when_full) noexcept
       : plan_(plan), users_(users), when_full_(when_full) {}
 
-  /// @param now  ticks since the segment's epoch.
-  [[nodiscard]] Decision admit(const Ask& ask, std::uint64_t now) const noexcept;
+  /// @param now      ticks since the segment's epoch.
+  /// @param holding  receives the permits of an admission.
+  [[nodiscard]] Decision admit(const Ask& ask, std::uint64_t now, Holding& holding) const noexcept;
 
-  /// What `admit` would answer, without charging.
-  [[nodiscard]] Decision look(const Ask& ask, std::uint64_t now) const noexcept;
+  /// Gives permits back. @return how many of them had been taken back before.
+  std::uint32_t release(const OperationPlan& plan, const Holding& holding) const noexcept;
 
  private:
-  [[nodiscard]] Decision charge(const Ask& ask, std::uint64_t now) const noexcept;
-  [[nodiscard]] Decision charge_user(const Ask& ask, const UserRate& rate, std::uint64_t now) const noexcept;
-  void refund_shared(const Ask& ask, std::size_t charged, std::uint64_t now) const noexcept;
-  void refund_user(const Ask& ask, std::size_t charged, std::uint64_t now) const noexcept;
+  class Charge;
+  [[nodiscard]] Decision look(const Ask& ask, std::uint64_t now) const noexcept;
+  [[nodiscard]] UserKey key_of_part(const Ask& ask, std::uint32_t part) const noexcept;
+  std::uint32_t give_back_user(const UserBulkhead& bulkhead, Hash128 user, Owner owner,
+                               std::uint32_t weight) const noexcept;
 
   const Plan& plan_;
   UserTable& users_;

@@ -1,6 +1,7 @@
 #include "weir/limiter.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <grp.h>
@@ -10,6 +11,7 @@
 #include "limiter/conflict.hpp"
 #include "limiter/decide.hpp"
 #include "limiter/plan.hpp"
+#include "limiter/sweeper.hpp"
 #include "policy/schema.hpp"
 
 namespace weir {
@@ -60,36 +62,72 @@ Expected<Segment> attach_or_publish(const Config& config) {
 
 }  // namespace
 
-class Limiter::Impl {
+/// A segment with everything that decides over it.
+class detail::LimiterImpl {
  public:
-  Impl(Segment segment, const Records& records)
+  LimiterImpl(Segment segment, const Records& records)
       : segment_(std::move(segment)),
         config_(decompile(records, segment_.name())),
         hasher_(segment_.header().secret),
-        plan_(records, elements<SharedState>(segment_, kSharedStatesSection)),
+        plan_(records, elements<SharedState>(segment_, kSharedStatesSection),
+              elements<Word>(segment_, kPermitCellsSection)),
         users_(elements<UserBucket>(segment_, kUsersSection),
                elements<UserTableCounters>(segment_, kUserCountersSection).data()),
+        registry_(elements<WorkerSlot>(segment_, kWorkersSection), segment_),
+        swept_(elements<SweepCounters>(segment_, kSweepCountersSection).front()),
+        sweeper_(registry_, elements<Word>(segment_, kPermitCellsSection), plan_, users_, swept_),
         decider_(plan_, users_, config_.segment.when_full) {}
 
-  static Expected<std::unique_ptr<Impl>> over(Expected<Segment> segment) {
+  static Expected<std::unique_ptr<LimiterImpl>> over(Expected<Segment> segment) {
     if (!segment) return tl::make_unexpected(segment.error());
     auto records = read_records(*segment);
     if (!records) return tl::make_unexpected(records.error());
-    return std::make_unique<Impl>(std::move(*segment), *records);
+    auto impl = std::make_unique<LimiterImpl>(std::move(*segment), *records);
+    if (auto joined = impl->join(); !joined) return tl::make_unexpected(joined.error());
+    return impl;
   }
 
   template <class Clock>
-  Decision admit(Operation operation, const Request& request, Clock&& clock) noexcept {
+  Admission admit(Operation operation, const Request& request, Clock&& clock) noexcept {
     const auto index = static_cast<std::size_t>(operation);
-    if (index >= plan_.operations.size() || request.cost == 0) return {Verdict::invalid, LimitId::none, {}};
-    Ask ask{.plan = plan_.operations[index], .user = {}, .has_user = false, .cost = request.cost};
-    if (!request.user.empty() && !ask.plan.user.empty()) {
-      ask.user = users_.key(hasher_(request.user));
-      ask.has_user = true;
-      users_.prefetch(ask.user);  // the fetch runs while the clock is read and the shared words are looked at
+    if (index >= plan_.operations.size() || request.cost == 0 || request.weight == 0) {
+      return Admission({Verdict::invalid, LimitId::none, {}});
     }
-    return decider_.admit(ask, ticks(clock()));
+    Ask ask{.plan = plan_.operations[index], .cost = request.cost, .weight = request.weight};
+    if (!request.user.empty() && ask.plan.has_user_limits()) {
+      ask.user = hasher_(request.user);
+      ask.key = users_.key(ask.user);
+      ask.has_user = true;
+      users_.prefetch(ask.key);  // the fetch runs while the clock is read and the shared words are looked at
+    }
+    const std::uint64_t now = ticks_at(segment_.header(), clock());
+    identify(ask, now);
+    Holding holding;
+    Decision decision = decider_.admit(ask, now, holding);
+    if (decision.verdict == Verdict::shed && sweeper_.sweep_if_due(now))
+      decision = decider_.admit(ask, now, holding);
+    if (!decision || !ask.plan.has_bulkheads()) return Admission(decision);
+    holding.limiter = this;
+    holding.operation = static_cast<std::uint16_t>(operation);
+    return {decision, holding};
   }
+
+  void release(const Holding& holding) noexcept {
+    // A copy of the parent's admission in a forked child: the parent's permits are not ours to give.
+    if (!registry_.was_self(Owner::from_bits(holding.owner))) return;
+    const std::uint32_t late = decider_.release(plan_.operations[holding.operation], holding);
+    if (late != 0) swept_.late_releases.fetch_add(late, std::memory_order_relaxed);
+  }
+
+  Expected<Identity> join() {
+    const std::uint64_t now = ticks_at(segment_.header(), HostClock::now());
+    auto joined = registry_.join(now);
+    if (!joined && joined.error().code == Errc::no_space && sweeper_.sweep().workers != 0)
+      joined = registry_.join(now);
+    return joined;
+  }
+
+  ReapReport reap() noexcept { return sweeper_.sweep(); }
 
   ResetReport reset() noexcept {
     return reset_if([](const LimitRecord&) { return true; });
@@ -104,8 +142,9 @@ class Limiter::Impl {
     const UserKey key = users_.key(hasher_(user));
     ResetReport report;
     for (std::uint16_t id = 1; id <= plan_.limits.size(); ++id) {
-      if (plan_.limits[id - 1U].scope == LimitScope::user && users_.modify(key, id, to_never_seen))
-        ++report.users;
+      const LimitRecord& limit = plan_.limits[id - 1U];
+      if (limit.scope != LimitScope::user || limit.kind != LimitKind::rate) continue;
+      report.users += users_.modify(key, {id, 0}, to_never_seen) ? 1 : 0;
     }
     return report;
   }
@@ -118,9 +157,32 @@ class Limiter::Impl {
     return state == 0 ? std::nullopt : std::optional<std::uint64_t>(0);
   }
 
-  [[nodiscard]] std::uint64_t ticks(HostClock::time_point now) const noexcept {
-    const std::int64_t since_epoch = now.time_since_epoch().count() - segment_.header().created_monotonic_ns;
-    return ticks_from_ns(static_cast<std::uint64_t>(std::max<std::int64_t>(since_epoch, 0)));
+  void identify(Ask& ask, std::uint64_t now) noexcept {
+    auto mine = registry_.self();
+    if (!mine) mine = join_again(now);
+    if (!mine) return;
+    ask.owner = mine->owner();
+    // Every worker and thread looks for free permits at a place of its own; stacks lie megabytes apart.
+    const auto thread = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(&ask) >> 20);
+    ask.home = (mine->slot + 1) * 0x9e37'79b1U + thread * 0x85eb'ca6bU;
+  }
+
+  // The first call of a process, and of one that was taken for dead. Where there is no slot to be had, not
+  // every call pays for trying.
+  std::optional<Identity> join_again(std::uint64_t now) noexcept {
+    constexpr std::uint64_t kRetry = ticks_from_ns(10'000'000);
+    std::uint64_t next = next_join_.load(std::memory_order_relaxed);
+    if (now < next || !next_join_.compare_exchange_strong(next, now + kRetry, std::memory_order_relaxed)) {
+      return std::nullopt;
+    }
+    try {
+      if (const auto joined = join()) {
+        next_join_.store(0, std::memory_order_relaxed);
+        return *joined;
+      }
+    } catch (const std::exception&) {  // out of memory: as without a slot
+    }
+    return std::nullopt;
   }
 
   template <class Wanted>
@@ -128,14 +190,16 @@ class Limiter::Impl {
     ResetReport report;
     const auto states = elements<SharedState>(segment_, kSharedStatesSection);
     for (const LimitRecord& limit : plan_.limits) {
-      if (limit.scope != LimitScope::shared || !wanted(limit)) continue;
+      if (limit.scope != LimitScope::shared || limit.kind != LimitKind::rate || !wanted(limit)) continue;
       states[limit.state].bucket.reset();
       ++report.limits;
     }
-    report.users = users_.modify_all([&](UserLimit id, std::uint64_t state) -> std::optional<std::uint64_t> {
-      const LimitRecord* limit = plan_.limit(id);
-      return limit != nullptr && wanted(*limit) ? to_never_seen(state) : std::nullopt;
-    });
+    report.users =
+        users_.modify_all([&](UserLimit entry, std::uint64_t state) -> std::optional<std::uint64_t> {
+          const LimitRecord* limit = plan_.limit(entry.id);
+          const bool rate = limit != nullptr && limit->kind == LimitKind::rate;
+          return rate && wanted(*limit) ? to_never_seen(state) : std::nullopt;
+        });
     return report;
   }
 
@@ -144,7 +208,11 @@ class Limiter::Impl {
   KeyHasher hasher_;
   Plan plan_;
   UserTable users_;
+  Registry registry_;
+  SweepCounters& swept_;
+  Sweeper sweeper_;
   Decider decider_;
+  std::atomic<std::uint64_t> next_join_{0};  // ticks; after a failure to join
 };
 
 namespace {
@@ -161,7 +229,7 @@ auto guarded(Call&& call) noexcept -> decltype(call()) {
 
 }  // namespace
 
-Limiter::Limiter(std::unique_ptr<Impl> impl) noexcept : impl_(std::move(impl)) {}
+Limiter::Limiter(std::unique_ptr<LimiterImpl> impl) noexcept : impl_(std::move(impl)) {}
 Limiter::Limiter(Limiter&&) noexcept = default;
 Limiter& Limiter::operator=(Limiter&&) noexcept = default;
 Limiter::~Limiter() = default;
@@ -169,7 +237,7 @@ Limiter::~Limiter() = default;
 Result<Limiter> Limiter::open(const Config& config) noexcept {
   return guarded([&]() -> Result<Limiter> {
     if (auto valid = validate(config); !valid) return valid.error();
-    auto impl = Impl::over(attach_or_publish(config));
+    auto impl = LimiterImpl::over(attach_or_publish(config));
     if (!impl) return impl.error();
     if (auto difference = first_difference((*impl)->config(), config)) {
       return Error{
@@ -186,7 +254,7 @@ Result<Limiter> Limiter::open(const Config& config) noexcept {
 Result<Limiter> Limiter::open_private(const Config& config) noexcept {
   return guarded([&]() -> Result<Limiter> {
     if (auto valid = validate(config); !valid) return valid.error();
-    auto impl = Impl::over(publish(config, ""));
+    auto impl = LimiterImpl::over(publish(config, ""));
     if (!impl) return impl.error();
     return Limiter(std::move(*impl));
   });
@@ -194,7 +262,7 @@ Result<Limiter> Limiter::open_private(const Config& config) noexcept {
 
 Result<Limiter> Limiter::attach(std::string_view segment) noexcept {
   return guarded([&]() -> Result<Limiter> {
-    auto impl = Impl::over(Segment::attach(segment, OpenMode::read_write, kAbiFingerprint));
+    auto impl = LimiterImpl::over(Segment::attach(segment, OpenMode::read_write, kAbiFingerprint));
     if (!impl) return impl.error();
     return Limiter(std::move(*impl));
   });
@@ -215,7 +283,7 @@ Result<Operation> Limiter::operation(std::string_view name) const noexcept {
 }
 
 Admission Limiter::admit(Operation operation, const Request& request) noexcept {
-  return Admission(impl_->admit(operation, request, HostClock::now));
+  return impl_->admit(operation, request, HostClock::now);
 }
 
 Admission Limiter::admit(std::string_view operation, const Request& request) noexcept {
@@ -226,13 +294,28 @@ Admission Limiter::admit(std::string_view operation, const Request& request) noe
 }
 
 Admission Limiter::admit_at(HostClock::time_point now, Operation operation, const Request& request) noexcept {
-  return Admission(impl_->admit(operation, request, [now] { return now; }));
+  return impl_->admit(operation, request, [now] { return now; });
 }
 
 std::string_view Limiter::limit_name(LimitId limit) const noexcept {
   const auto& names = impl_->plan().limit_names;
   const auto id = static_cast<std::size_t>(limit);
   return id >= 1 && id <= names.size() ? std::string_view(names[id - 1]) : std::string_view();
+}
+
+Result<void> Limiter::join() noexcept {
+  return guarded([&]() -> Result<void> {
+    if (auto joined = impl_->join(); !joined) return joined.error();
+    return {};
+  });
+}
+
+ReapReport Limiter::reap() noexcept {
+  return impl_->reap();
+}
+
+void Admission::give_back() noexcept {
+  holding_.limiter->release(holding_);
 }
 
 const Config& Limiter::config() const noexcept {
@@ -266,6 +349,8 @@ std::string_view to_string(Verdict verdict) noexcept {
       return "never";
     case Verdict::invalid:
       return "invalid";
+    case Verdict::shed:
+      return "shed";
   }
   return "invalid";
 }

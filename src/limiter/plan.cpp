@@ -7,23 +7,36 @@ bool applies(const LimitRecord& limit, std::uint16_t operation) {
   return limit.operation == kGlobal || limit.operation == operation;
 }
 
+void add(OperationPlan& plan, const LimitRecord& limit, LimitId id, std::span<SharedState> states,
+         std::span<Word> cells) {
+  const bool shared = limit.scope == LimitScope::shared;
+  if (limit.kind == LimitKind::permits && shared) {
+    plan.shared_bulkheads.push_back(
+        {Permits(cells.subspan(limit.state, limit.permits())), limit.permits(), id});
+  } else if (limit.kind == LimitKind::permits) {
+    plan.user_bulkheads.push_back({limit.permits(), limit.parts(), id});
+  } else if (shared) {
+    plan.shared_rates.push_back({limit.token_bucket(), &states[limit.state].bucket, id});
+  } else {
+    plan.user_rates.push_back({limit.token_bucket(), id});
+  }
+}
+
 }  // namespace
 
-// The records come global first, so each operation's list does too.
-Plan::Plan(const Records& records, std::span<SharedState> states) : limits(records.limits) {
-  for (const LimitRecord& limit : limits) limit_names.push_back(records.name(limit));
+// The records come global first, so each operation's lists do too.
+Plan::Plan(const Records& records, std::span<SharedState> states, std::span<Word> cells)
+    : limits(records.limits) {
+  for (const LimitRecord& limit : limits) {
+    limit_names.push_back(records.name(limit));
+    has_user_bulkheads |= limit.kind == LimitKind::permits && limit.scope == LimitScope::user;
+  }
   for (std::uint16_t operation = 0; operation < records.operations.size(); ++operation) {
     by_name.emplace(records.operations[operation].name.data(), operation);
     OperationPlan& plan = operations.emplace_back();
     for (std::uint16_t i = 0; i < limits.size(); ++i) {
-      const LimitRecord& limit = limits[i];
-      if (!applies(limit, operation)) continue;
-      const LimitId id{static_cast<std::uint16_t>(i + 1)};
-      if (limit.scope == LimitScope::shared) {
-        plan.shared.push_back({limit.token_bucket(), &states[limit.state].bucket, id});
-      } else {
-        plan.user.push_back({limit.token_bucket(), id});
-      }
+      if (applies(limits[i], operation))
+        add(plan, limits[i], LimitId{static_cast<std::uint16_t>(i + 1)}, states, cells);
     }
   }
 }

@@ -14,6 +14,7 @@
 
 #include "policy/records.hpp"
 #include "policy/schema.hpp"
+#include "primitives/permits.hpp"
 
 namespace weir::detail {
 
@@ -24,16 +25,49 @@ struct SharedRate {
   LimitId id = LimitId::none;
 };
 
+/// A concurrency limit over all callers.
+struct SharedBulkhead {
+  Permits permits;
+  std::uint32_t limit = 0;
+  LimitId id = LimitId::none;
+};
+
 /// A rate of each user alone.
 struct UserRate {
   TokenBucketParams params;
   LimitId id = LimitId::none;
+
+  [[nodiscard]] UserLimit entry() const noexcept { return {static_cast<std::uint16_t>(id), 0}; }
 };
 
-/// Everything that one request of an operation has to pass, in the order in which it is charged.
+/// A concurrency limit of each user alone; its permits lie in `parts` entries of the user table.
+struct UserBulkhead {
+  std::uint32_t limit = 0;
+  std::uint32_t parts = 0;
+  LimitId id = LimitId::none;
+
+  [[nodiscard]] UserLimit entry(std::uint32_t part) const noexcept {
+    return {static_cast<std::uint16_t>(id), static_cast<std::uint8_t>(part)};
+  }
+  [[nodiscard]] std::uint32_t capacity(std::uint32_t part) const noexcept {
+    return std::min(owner_set::kPlaces, limit - part * owner_set::kPlaces);
+  }
+};
+
+/// Everything that one request of an operation has to pass; global limits first. At most two bulkheads of
+/// each scope: the global one and the operation's.
 struct OperationPlan {
-  std::vector<SharedRate> shared;  ///< global first
-  std::vector<UserRate> user;
+  std::vector<SharedBulkhead> shared_bulkheads;
+  std::vector<UserBulkhead> user_bulkheads;
+  std::vector<SharedRate> shared_rates;
+  std::vector<UserRate> user_rates;
+
+  [[nodiscard]] bool has_bulkheads() const noexcept {
+    return !shared_bulkheads.empty() || !user_bulkheads.empty();
+  }
+  [[nodiscard]] bool has_user_limits() const noexcept {
+    return !user_rates.empty() || !user_bulkheads.empty();
+  }
 };
 
 /// Hashes std::string keys and string_view look-ups alike, so that a look-up allocates nothing.
@@ -47,8 +81,9 @@ struct Plan {
   std::unordered_map<std::string, std::uint16_t, TextHash, std::equal_to<>> by_name;
   std::vector<std::string> limit_names;  ///< limit id - 1
   std::vector<LimitRecord> limits;       ///< limit id - 1
+  bool has_user_bulkheads = false;
 
-  Plan(const Records& records, std::span<SharedState> states);
+  Plan(const Records& records, std::span<SharedState> states, std::span<Word> cells);
 
   /// The record of a limit; nullptr for an id that no limit has.
   [[nodiscard]] const LimitRecord* limit(std::uint16_t id) const noexcept {

@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "policy/schema.hpp"
+#include "primitives/permits.hpp"
 
 namespace weir::detail {
 namespace {
@@ -25,6 +26,7 @@ class Compiler {
   explicit Compiler(const Config& config) {
     records_.settings.users = config.segment.users;
     records_.settings.mode = config.segment.mode;
+    records_.settings.workers = config.segment.workers;
     records_.settings.when_full = static_cast<std::uint8_t>(config.segment.when_full);
     records_.settings.reserve = config.segment.reserve ? 1 : 0;
     records_.settings.group = to_text<64>(config.segment.group);
@@ -58,10 +60,23 @@ class Compiler {
       record.emission_interval = emission_interval(rate);
       records_.limits.push_back(record);
     }
+    if (limits.concurrent != 0) add_permits(limits.concurrent, operation, scope);
+  }
+
+  void add_permits(std::uint32_t concurrent, std::uint16_t operation, LimitScope scope) {
+    LimitRecord record;
+    record.kind = LimitKind::permits;
+    record.scope = scope;
+    record.operation = operation;
+    record.siblings = 1;
+    record.burst = concurrent;
+    if (scope == LimitScope::shared) record.state = std::exchange(next_cell_, next_cell_ + concurrent);
+    records_.limits.push_back(record);
   }
 
   Records records_;
   std::uint32_t next_state_ = 0;
+  std::uint32_t next_cell_ = 0;
 };
 
 auto damaged(const Segment& segment, std::string_view fact) {
@@ -69,9 +84,17 @@ auto damaged(const Segment& segment, std::string_view fact) {
               fmt::format("remove it with: shm-inspect --segment {} remove", segment.name()));
 }
 
+bool sound_permits(const LimitRecord& limit, const Records& records) {
+  if (limit.scope == LimitScope::user) return limit.permits() >= 1 && limit.permits() <= kMaxUserPermits;
+  const std::uint64_t end = std::uint64_t{limit.state} + limit.permits();
+  return limit.permits() >= 1 && limit.permits() <= kMaxPermits && end <= records.permit_cells();
+}
+
 bool sound(const LimitRecord& limit, const Records& records) {
-  if (limit.kind != LimitKind::rate || limit.scope > LimitScope::user) return false;
+  if (limit.scope > LimitScope::user) return false;
   if (limit.operation != kGlobal && limit.operation >= records.operations.size()) return false;
+  if (limit.kind == LimitKind::permits) return sound_permits(limit, records);
+  if (limit.kind != LimitKind::rate) return false;
   if (limit.burst == 0 || limit.emission_interval == 0 || limit.count == 0 || limit.period_ns <= 0)
     return false;
   if (limit.index >= limit.siblings) return false;
@@ -83,8 +106,16 @@ bool sound(const LimitRecord& limit, const Records& records) {
 
 std::uint64_t Records::shared_states() const noexcept {
   return static_cast<std::uint64_t>(std::count_if(limits.begin(), limits.end(), [](const LimitRecord& limit) {
-    return limit.scope == LimitScope::shared;
+    return limit.kind == LimitKind::rate && limit.scope == LimitScope::shared;
   }));
+}
+
+std::uint64_t Records::permit_cells() const noexcept {
+  std::uint64_t cells = 0;
+  for (const LimitRecord& limit : limits) {
+    if (limit.kind == LimitKind::permits && limit.scope == LimitScope::shared) cells += limit.permits();
+  }
+  return cells;
 }
 
 std::string Records::name(const LimitRecord& limit) const {
@@ -92,6 +123,7 @@ std::string Records::name(const LimitRecord& limit) const {
                                 ? "global"
                                 : fmt::format("operations.{}", operations[limit.operation].name.data());
   const std::string_view scope = limit.scope == LimitScope::user ? ".user" : "";
+  if (limit.kind == LimitKind::permits) return fmt::format("{}{}.concurrent", owner, scope);
   return limit.siblings == 1 ? fmt::format("{}{}.rate", owner, scope)
                              : fmt::format("{}{}.rate[{}]", owner, scope, limit.index);
 }
@@ -125,11 +157,15 @@ Expected<Records> read_records(const Segment& segment) {
   for (const LimitRecord& limit : records.limits) {
     if (!sound(limit, records)) return damaged(segment, "impossible limit in its policy");
   }
-  if (records.settings.when_full > static_cast<std::uint8_t>(TableFull::admit))
+  if (records.settings.workers == 0 || records.settings.workers > kMaxWorkers ||
+      records.settings.when_full > static_cast<std::uint8_t>(TableFull::admit))
     return damaged(segment, "impossible settings");
   if (elements<SharedState>(segment, kSharedStatesSection).size() < records.shared_states() ||
       elements<UserTableCounters>(segment, kUserCountersSection).size() != 1 ||
-      elements<UserBucket>(segment, kUsersSection).size() < 2) {
+      elements<UserBucket>(segment, kUsersSection).size() < 2 ||
+      elements<WorkerSlot>(segment, kWorkersSection).size() != records.settings.workers ||
+      elements<Word>(segment, kPermitCellsSection).size() < records.permit_cells() ||
+      elements<SweepCounters>(segment, kSweepCountersSection).size() != 1) {
     return damaged(segment, "a section is too small for its policy");
   }
   return records;
@@ -140,6 +176,7 @@ Config decompile(const Records& records, std::string_view segment_name) {
   config.segment.name = segment_name;
   config.segment.users = records.settings.users;
   config.segment.mode = records.settings.mode;
+  config.segment.workers = records.settings.workers;
   config.segment.when_full = static_cast<TableFull>(records.settings.when_full);
   config.segment.reserve = records.settings.reserve != 0;
   config.segment.group = records.settings.group.data();
@@ -148,7 +185,9 @@ Config decompile(const Records& records, std::string_view segment_name) {
     OperationPolicy& policy = limit.operation == kGlobal
                                   ? config.global
                                   : config.operations[records.operations[limit.operation].name.data()];
-    (limit.scope == LimitScope::user ? policy.user : policy.shared).rates.push_back(limit.rate());
+    Limits& limits = limit.scope == LimitScope::user ? policy.user : policy.shared;
+    if (limit.kind == LimitKind::permits) limits.concurrent = limit.permits();
+    if (limit.kind == LimitKind::rate) limits.rates.push_back(limit.rate());
   }
   return config;
 }

@@ -13,20 +13,21 @@ void copy_records(std::span<const T> records, std::span<std::byte> bytes) {
     std::memcpy(bytes.data(), records.data(), std::min(bytes.size(), records.size_bytes()));
 }
 
-std::uint64_t user_limits_of(const Records& records, std::uint16_t operation) {
-  return static_cast<std::uint64_t>(
-      std::count_if(records.limits.begin(), records.limits.end(), [&](const LimitRecord& limit) {
-        return limit.scope == LimitScope::user && limit.operation == operation;
-      }));
+// Entries that one user takes under the limits of one operation.
+std::uint64_t entries_of(const Records& records, std::uint16_t operation) {
+  std::uint64_t entries = 0;
+  for (const LimitRecord& limit : records.limits) {
+    if (limit.scope == LimitScope::user && limit.operation == operation) entries += limit.parts();
+  }
+  return entries;
 }
 
 }  // namespace
 
 std::uint64_t user_entries(const Records& records) noexcept {
   std::uint64_t most = 0;
-  for (std::uint16_t i = 0; i < records.operations.size(); ++i)
-    most = std::max(most, user_limits_of(records, i));
-  const std::uint64_t per_user = user_limits_of(records, kGlobal) + most;
+  for (std::uint16_t i = 0; i < records.operations.size(); ++i) most = std::max(most, entries_of(records, i));
+  const std::uint64_t per_user = entries_of(records, kGlobal) + most;
   return per_user == 0 ? 0 : records.settings.users * per_user * 4 / 3 + 1;
 }
 
@@ -38,6 +39,9 @@ std::vector<SectionSpec> sections_for(const Records& records) {
       {kSharedStatesSection, sizeof(SharedState), records.shared_states(), false},
       {kUserCountersSection, sizeof(UserTableCounters), 1, false},
       {kUsersSection, sizeof(UserBucket), UserTable::buckets_for(user_entries(records)), false},
+      {kWorkersSection, sizeof(WorkerSlot), records.settings.workers, false},
+      {kPermitCellsSection, sizeof(Word), records.permit_cells(), false},
+      {kSweepCountersSection, sizeof(SweepCounters), 1, false},
   };
 }
 

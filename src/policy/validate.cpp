@@ -6,6 +6,7 @@
 
 #include "base/expected.hpp"
 #include "policy/records.hpp"
+#include "primitives/permits.hpp"
 
 namespace weir {
 namespace {
@@ -47,9 +48,20 @@ Expected<void> check_limits(const Limits& limits, const std::string& owner) {
   return {};
 }
 
+Expected<void> check_concurrent(std::uint32_t concurrent, std::uint32_t most, const std::string& owner) {
+  if (concurrent <= most) return {};
+  return bad(owner + ".concurrent", fmt::format("{} is out of range", concurrent),
+             fmt::format("use 1 to {}", most));
+}
+
 Expected<void> check_operation(const OperationPolicy& operation, const std::string& owner) {
+  const std::string user = owner + ".user";
   if (auto shared = check_limits(operation.shared, owner); !shared) return shared;
-  return check_limits(operation.user, owner + ".user");
+  if (auto permits = check_concurrent(operation.shared.concurrent, detail::kMaxPermits, owner); !permits)
+    return permits;
+  if (auto permits = check_concurrent(operation.user.concurrent, detail::kMaxUserPermits, user); !permits)
+    return permits;
+  return check_limits(operation.user, user);
 }
 
 Expected<void> check_segment(const SegmentPolicy& segment) {
@@ -59,6 +71,10 @@ Expected<void> check_segment(const SegmentPolicy& segment) {
   if (segment.users == 0 || segment.users > kMaxUsers) {
     return bad("segment.users", fmt::format("{} is out of range", segment.users),
                fmt::format("use 1 to {}", kMaxUsers));
+  }
+  if (segment.workers == 0 || segment.workers > detail::kMaxWorkers) {
+    return bad("segment.workers", fmt::format("{} is out of range", segment.workers),
+               fmt::format("use 1 to {}", detail::kMaxWorkers));
   }
   if ((segment.mode & ~0770U) != 0 || (segment.mode & 0600U) != 0600U) {
     return bad("segment.mode", fmt::format("{:04o} is not allowed", segment.mode), "use 0600, 0640 or 0660");
@@ -73,7 +89,7 @@ bool valid_operation_name(std::string_view name) {
 }
 
 std::size_t limit_count(const OperationPolicy& operation) {
-  return operation.shared.rates.size() + operation.user.rates.size();
+  return operation.shared.rates.size() + operation.user.rates.size() + 2;
 }
 
 Expected<void> check(const Config& config) {

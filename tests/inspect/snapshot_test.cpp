@@ -81,6 +81,7 @@ TEST(Snapshot, SurvivesEveryDamagedByteBehindThePolicy) {
   const SegmentName name;
   Config config = captions(name.str());
   config.segment.users = 10;
+  config.segment.workers = 2;
   auto limiter = Limiter::open(config);
   std::fstream file(name.path(), std::ios::in | std::ios::out | std::ios::binary);
   file.seekg(0, std::ios::end);

@@ -49,7 +49,7 @@ TEST(Validate, NamesImpossibleSettings) {
   expect_refused("operations", [](Config& c) {
     for (int i = 0; i < 257; ++i) c.operations[std::to_string(i)];
   });
-  expect_refused("operations", [](Config& c) { c.global.shared.rates.assign(2048, {1, 1s, 1}); });
+  expect_refused("operations", [](Config& c) { c.global.shared.rates.assign(2046, {1, 1s, 1}); });
 }
 
 TEST(Records, SayTheConfigurationTheyWereCompiledFrom) {

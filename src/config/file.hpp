@@ -1,0 +1,63 @@
+#pragma once
+
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <fcntl.h>
+#include <string>
+#include <unistd.h>
+
+#include "weir/error.hpp"
+
+namespace weir::detail {
+
+/// A failed system call on the file itself.
+inline Error file_error(const std::string& path, int error) {
+  const std::string what = path + ": " + std::strerror(error);
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+      return {Errc::not_found, what, "name an existing TOML file"};
+    case EACCES:
+    case EPERM:
+      return {Errc::permission, what, "run as a user who may read it"};
+    case EISDIR:
+      return {Errc::config, what, "name the TOML file itself"};
+    default:
+      return {Errc::system, what, {}};
+  }
+}
+
+class File {
+ public:
+  explicit File(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
+  File(const File&) = delete;
+  File& operator=(const File&) = delete;
+  ~File() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  [[nodiscard]] int fd() const noexcept { return fd_; }
+
+ private:
+  int fd_;
+};
+
+/// The whole of a text file.
+inline Result<std::string> read_file(const std::string& path) {
+  constexpr std::size_t kLargest = 16U << 20U;  // far beyond any configuration; /dev/zero ends here too
+  const File file(path);
+  if (file.fd() < 0) return file_error(path, errno);
+  std::string text;
+  std::array<char, 16'384> block;
+  for (;;) {
+    const ssize_t got = ::read(file.fd(), block.data(), block.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return file_error(path, errno);
+    if (got == 0) return text;
+    text.append(block.data(), static_cast<std::size_t>(got));
+    if (text.size() > kLargest) return Error{Errc::config, path + ": larger than 16 MiB", "name a TOML file"};
+  }
+}
+
+}  // namespace weir::detail

@@ -1,0 +1,51 @@
+#pragma once
+
+// Returns what dead workers held: their permits of all limits, then their slots.
+//
+// Nobody is elected and nothing is locked: any number of sweepers may run at once, and each change is a
+// compare-exchange of exactly the word that was judged, so doing it twice does nothing the second time.
+//
+// Crash    a sweeper killed or stopped anywhere is in nobody's way; a slot is freed last, so the next sweeper
+// finds it
+//          published and unlocked again, and does the rest.
+// Who is gone: the tenant of a slot whom the kernel and the second evidence call dead; and any owner who is
+// not the
+//          slot's tenant any more. That one was taken for dead while it lived (see registry.hpp, closefrom),
+//          and took a permit since: it finds out at its next call, and its late releases change nothing.
+
+#include <cstdint>
+
+#include "weir/limiter.hpp"
+
+#include "limiter/plan.hpp"
+#include "policy/schema.hpp"
+#include "users/table.hpp"
+#include "workers/registry.hpp"
+
+namespace weir::detail {
+
+class Sweeper {
+ public:
+  Sweeper(Registry& registry, std::span<Word> cells, const Plan& plan, UserTable& users,
+          SweepCounters& counters) noexcept
+      : registry_(registry), cells_(cells), plan_(plan), users_(users), counters_(counters) {}
+
+  /// Sweeps, unless somebody of this segment did so within the last 10 ms. @return whether anything came
+  /// back.
+  bool sweep_if_due(std::uint64_t now) noexcept;
+
+  /// Sweeps now.
+  ReapReport sweep() noexcept;
+
+ private:
+  class DeadSet;
+  std::uint64_t reclaim(const DeadSet& dead) noexcept;
+
+  Registry& registry_;
+  Permits cells_;  // of all limits: reclaiming does not care which
+  const Plan& plan_;
+  UserTable& users_;
+  SweepCounters& counters_;
+};
+
+}  // namespace weir::detail

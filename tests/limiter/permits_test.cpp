@@ -1,0 +1,233 @@
+// Concurrency limits as a user of the library meets them: permits of workers that live, fork and die.
+
+#include <chrono>
+#include <gtest/gtest.h>
+#include <optional>
+#include <signal.h>
+#include <string>
+#include <sys/wait.h>
+#include <thread>
+#include <unistd.h>
+#include <vector>
+
+#include "weir/config.hpp"
+#include "weir/limiter.hpp"
+
+#include "support/namespace.hpp"
+
+namespace weir {
+namespace {
+
+using namespace std::chrono_literals;
+using test::in_child;
+
+Config with_permits(std::uint32_t global, std::uint32_t operation, std::uint32_t user) {
+  Config config;
+  config.segment.users = 1000;
+  config.global.shared.concurrent = global;
+  config.operations["work"].shared.concurrent = operation;
+  config.operations["work"].user.concurrent = user;
+  config.operations["other"];
+  return config;
+}
+
+class LimiterPermits : public ::testing::Test {
+ protected:
+  void open(const Config& config) {
+    auto opened = Limiter::open_private(config);
+    ASSERT_TRUE(opened) << opened.error().message();
+    limiter.emplace(std::move(*opened));
+  }
+  Admission admit(const Request& request = {}, std::string_view operation = "work") {
+    return limiter->admit(operation, request);
+  }
+  std::string_view refused_by(const Admission& admission) { return limiter->limit_name(admission.limit()); }
+  std::vector<Admission> admit_all(const Request& request = {}) {
+    std::vector<Admission> held;
+    for (;;) {
+      Admission admission = admit(request);
+      if (!admission) return held;
+      held.push_back(std::move(admission));
+    }
+  }
+  // Waits until a sweep may be due again, then counts what can be held at once.
+  std::size_t capacity(const Request& request = {}) {
+    limiter->reap();
+    return admit_all(request).size();
+  }
+
+  std::optional<Limiter> limiter;
+};
+
+TEST_F(LimiterPermits, AreHeldUntilTheEndOfTheScope) {
+  open(with_permits(0, 2, 0));
+  {
+    const Admission first = admit();
+    const Admission second = admit();
+    EXPECT_TRUE(first && second);
+    const Admission third = admit();
+    EXPECT_EQ(third.verdict(), Verdict::shed);
+    EXPECT_EQ(refused_by(third), "operations.work.concurrent");
+  }
+  EXPECT_TRUE(admit());
+}
+
+TEST_F(LimiterPermits, MoveWithTheAdmissionAndComeBackOnce) {
+  open(with_permits(0, 1, 0));
+  Admission first = admit();
+  Admission moved = std::move(first);
+  EXPECT_FALSE(admit());
+  moved.release();
+  moved.release();
+  Admission second = admit();
+  EXPECT_TRUE(second);
+  moved = std::move(second);
+  EXPECT_FALSE(admit());
+  moved = Admission(Decision{});
+  EXPECT_TRUE(admit());
+}
+
+TEST_F(LimiterPermits, HoldGloballyPerOperationAndPerUser) {
+  open(with_permits(6, 5, 2));
+  const auto alice = admit_all({.user = "alice"});
+  EXPECT_EQ(alice.size(), 2U);
+  EXPECT_EQ(refused_by(admit({.user = "alice"})), "operations.work.user.concurrent");
+  const auto bob = admit_all({.user = "bob"});
+  EXPECT_EQ(bob.size(), 2U);
+  const auto carol = admit_all({.user = "carol"});
+  EXPECT_EQ(carol.size(), 1U) << "five for the operation";
+  EXPECT_EQ(refused_by(admit({.user = "carol"})), "operations.work.concurrent");
+  const Admission other = admit({}, "other");
+  EXPECT_TRUE(other) << "six in all";
+  EXPECT_EQ(refused_by(admit({}, "other")), "global.concurrent");
+}
+
+TEST_F(LimiterPermits, OfAUserGoUpToSixtyFour) {
+  for (const std::uint32_t limit : {1U, 3U, 4U, 5U, 16U, 17U, 64U}) {
+    open(with_permits(0, 0, limit));
+    for (int round = 0; round < 3; ++round) EXPECT_EQ(admit_all({.user = "alice"}).size(), limit) << limit;
+  }
+}
+
+TEST_F(LimiterPermits, WeighAsMuchAsTheRequestSays) {
+  open(with_permits(0, 10, 6));
+  const Admission heavy = admit({.user = "alice", .weight = 4});
+  EXPECT_TRUE(heavy);
+  EXPECT_EQ(refused_by(admit({.user = "alice", .weight = 3})), "operations.work.user.concurrent");
+  const Admission light = admit({.user = "alice", .weight = 2});
+  EXPECT_TRUE(light);
+  EXPECT_EQ(refused_by(admit({.user = "bob", .weight = 5})), "operations.work.concurrent");
+  EXPECT_EQ(admit({.user = "bob", .weight = 7}).verdict(), Verdict::never);
+}
+
+TEST_F(LimiterPermits, AreNotTakenByARequestThatARateRefuses) {
+  Config config = with_permits(0, 10, 10);
+  config.operations["work"].user.rates = {{1, 24h, 3}};
+  open(config);
+  EXPECT_EQ(admit_all({.user = "alice"}).size(), 3U);
+  EXPECT_EQ(admit_all({.user = "alice"}).size(), 0U);
+  EXPECT_EQ(admit_all().size(), 10U);
+}
+
+TEST_F(LimiterPermits, AreGivenBackByAnyThread) {
+  open(with_permits(0, 4, 4));
+  for (int round = 0; round < 100; ++round) {
+    auto held = admit_all({.user = "alice"});
+    ASSERT_EQ(held.size(), 4U);
+    std::thread([held = std::move(held)]() mutable { held.clear(); }).join();
+  }
+}
+
+TEST_F(LimiterPermits, OfAParentAreUntouchedByItsChild) {
+  open(with_permits(0, 3, 3));
+  std::optional<Admission> mine = admit({.user = "alice"});
+  EXPECT_EQ(in_child([&] {
+              mine.reset();  // the child's copy: harmless
+              const auto own = admit_all({.user = "alice"});
+              return static_cast<int>(own.size());
+            }),
+            2);
+  EXPECT_EQ(admit_all({.user = "alice"}).size(), 2U);
+  mine.reset();
+  EXPECT_EQ(capacity({.user = "alice"}), 3U);
+}
+
+TEST_F(LimiterPermits, OfAKilledWorkerComeBackToTheNextWhoNeedsThem) {
+  open(with_permits(0, 5, 5));
+  for (int round = 0; round < 20; ++round) {
+    int ready[2];
+    ASSERT_EQ(::pipe(ready), 0);
+    const pid_t worker = ::fork();
+    if (worker == 0) {
+      const auto held = admit_all({.user = "alice"});
+      (void)!::write(ready[1], "x", 1);
+      for (;;) ::pause();
+    }
+    char byte = 0;
+    ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+    ::close(ready[0]);
+    ::close(ready[1]);
+    EXPECT_FALSE(admit({.user = "alice"})) << "all are held by the living worker";
+    ::kill(worker, SIGKILL);
+    ::waitpid(worker, nullptr, 0);
+    const auto start = std::chrono::steady_clock::now();
+    std::optional<Admission> mine;
+    while (!mine || !*mine)
+      mine = admit({.user = "alice"});  // ends within one sweep interval, or the test times out
+    const std::chrono::duration<double, std::milli> took = std::chrono::steady_clock::now() - start;
+    RecordProperty("usable_again_ms", std::to_string(took.count()));
+    mine.reset();
+    EXPECT_EQ(capacity({.user = "alice"}), 5U);
+  }
+}
+
+TEST_F(LimiterPermits, OfAStoppedWorkerStayItsOwn) {
+  open(with_permits(0, 3, 0));
+  int ready[2];
+  ASSERT_EQ(::pipe(ready), 0);
+  const pid_t worker = ::fork();
+  if (worker == 0) {
+    const Admission held = admit();
+    (void)!::write(ready[1], "x", 1);
+    for (;;) ::pause();
+  }
+  char byte = 0;
+  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
+  ::kill(worker, SIGSTOP);
+  for (int i = 0; i < 10; ++i) EXPECT_EQ(capacity(), 2U) << "however often we sweep";
+  ::kill(worker, SIGKILL);
+  ::waitpid(worker, nullptr, 0);
+  EXPECT_EQ(capacity(), 3U);
+  ::close(ready[0]);
+  ::close(ready[1]);
+}
+
+TEST_F(LimiterPermits, AWorkerTableFullOfTheLivingIsAClearErrorAndTheDeadMakeRoom) {
+  Config config = with_permits(0, 10, 0);
+  config.segment.workers = 2;
+  open(config);
+  int hold[2];
+  ASSERT_EQ(::pipe(hold), 0);
+  const pid_t second = ::fork();
+  if (second == 0) {
+    (void)limiter->join();
+    (void)!::write(hold[1], "x", 1);
+    for (;;) ::pause();
+  }
+  char byte = 0;
+  ASSERT_EQ(::read(hold[0], &byte, 1), 1);
+  const auto third = [&] {
+    const auto joined = limiter->join();
+    if (!joined) return joined.error().code == Errc::no_space && !admit() ? 1 : 2;
+    return admit() ? 0 : 3;
+  };
+  EXPECT_EQ(in_child(third), 1) << "no slot: an error, and its requests are shed";
+  ::kill(second, SIGKILL);
+  ::waitpid(second, nullptr, 0);
+  EXPECT_EQ(in_child(third), 0) << "the dead worker's slot";
+  ::close(hold[0]);
+  ::close(hold[1]);
+}
+
+}  // namespace
+}  // namespace weir
