@@ -55,14 +55,14 @@ struct SegmentPolicy {
   /// How many users may owe something at once. Each costs 22 bytes per limit that applies to it.
   std::uint64_t users = 100'000;
   TableFull when_full = TableFull::evict;
-  /// How many processes may be attached at once, at most 4,095. Each costs 64 bytes.
-  std::uint32_t workers = 256;
   /// Permission bits of the segment: 0600, or 0660 with a group.
   std::uint32_t mode = 0600;
   /// Name of the group that may attach too; empty: the creator's own.
   std::string group;
   /// Take the memory at creation, so that a full /dev/shm is an error then and never a SIGBUS later.
   bool reserve = true;
+  /// How many processes may be attached at once, at most 4,095. Each costs 64 bytes.
+  std::uint32_t workers = 256;
 
   friend bool operator==(const SegmentPolicy&, const SegmentPolicy&) = default;
 };

@@ -1,0 +1,207 @@
+// Faults of the kind that this harness is for, planted, each beside its cure: what it can find, it is shown
+// here.
+
+#include <array>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "base/word.hpp"
+#include "support/schedule.hpp"
+
+namespace weir::test {
+namespace {
+
+using detail::Pair;
+using detail::PairWord;
+using detail::Word;
+using ::testing::HasSubstr;
+
+constexpr auto kOrder = std::memory_order_seq_cst;
+constexpr std::uint64_t kNobody = 0;
+
+Complaint unless(bool holds, const char* complaint) {
+  return holds ? std::nullopt : Complaint(complaint);
+}
+
+enum class Version { faulty, cured };
+
+/// One add of 1 by each of two processes.
+Verdict count_twice(Version version) {
+  Word counter;
+  Program program;
+  program.shared(counter, "counter");
+  for (const char* const name : {"first", "second"}) {
+    program.process(name, [&] {
+      if (version == Version::cured) {
+        counter.fetch_add(1, kOrder);
+      } else {
+        counter.store(counter.load(kOrder) + 1, kOrder);
+      }
+    });
+  }
+  program.check([&] { return unless(counter.load(kOrder) == 2, "an update was lost"); });
+  return explore(program);
+}
+
+TEST(Faults, ALostUpdateIsFound) {
+  EXPECT_EQ(count_twice(Version::faulty).failure, "an update was lost");
+}
+
+TEST(Faults, AnAddLosesNoUpdate) {
+  const Verdict verdict = count_twice(Version::cured);
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
+/// Three requests at a limit of two.
+Verdict admit_three_of_two(Version version) {
+  struct {
+    Word spent;
+    std::uint64_t admitted = 0;
+  } memory;
+  const auto admit = [&] {
+    std::uint64_t spent = memory.spent.load(kOrder);
+    while (spent < 2) {
+      if (version == Version::faulty) {
+        memory.spent.store(spent + 1, kOrder);
+        return true;
+      }
+      if (memory.spent.compare_exchange(spent, spent + 1, kOrder)) return true;
+    }
+    return false;
+  };
+  Program program;
+  program.shared(memory, "memory").name(memory.spent, "spent");
+  for (const char* const name : {"first", "second", "third"}) {
+    program.process(name, [&] { memory.admitted += admit() ? 1 : 0; });
+  }
+  program.invariant([&] { return unless(memory.admitted <= 2, "more were admitted than the limit"); });
+  return explore(program, {.max_kills = 1});
+}
+
+TEST(Faults, CheckThenActOverAdmits) {
+  EXPECT_EQ(admit_three_of_two(Version::faulty).failure, "more were admitted than the limit");
+}
+
+TEST(Faults, CompareExchangeNeverOverAdmits) {
+  const Verdict verdict = admit_three_of_two(Version::cured);
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
+/// Somebody who moves two words from {0, 0} to {1, 1}, and somebody who reads them.
+Verdict read_two_words(Version version) {
+  PairWord state;
+  Program program;
+  program.shared(state, "state");
+  program.process("writer", [&] {
+    Pair expected{0, 0};
+    program.require(state.compare_exchange(expected, {1, 1}), "nobody else writes");
+  });
+  program.process("reader", [&] {
+    Pair seen{0, 0};
+    if (version == Version::cured) {
+      (void)state.compare_exchange(seen, seen);  // done or not, `seen` is of one moment
+    } else {
+      seen = {state.load_first(kOrder), state.load_second(kOrder)};
+    }
+    program.require(seen.first == seen.second, "two halves of different moments");
+  });
+  return explore(program);
+}
+
+TEST(Faults, ATornReadOfTwoWordsIsFound) {
+  const Verdict verdict = read_two_words(Version::faulty);
+  EXPECT_EQ(verdict.failure, "two halves of different moments");
+  EXPECT_THAT(verdict.story, HasSubstr("writer       exchange  state: {0, 0} -> {1, 1}\n"));
+}
+
+TEST(Faults, APairIsReadWhole) {
+  const Verdict verdict = read_two_words(Version::cured);
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
+/// A limit of one. Faulty: a count, and beside it who holds the permit. Cured: the owner alone, a permit in
+/// itself.
+struct Permit {
+  Version version;
+  Word count;
+  Word owner;
+
+  bool take(std::uint64_t self) {
+    std::uint64_t none = 0;
+    if (version == Version::cured) return owner.compare_exchange(none, self, kOrder);
+    if (!count.compare_exchange(none, 1, kOrder)) return false;
+    owner.store(self, kOrder);  // killed before it: taken, and nobody knows by whom
+    return true;
+  }
+
+  void sweep(std::uint64_t dead) {
+    if (!owner.compare_exchange(dead, kNobody, kOrder)) return;
+    if (version == Version::faulty) count.store(0, kOrder);
+  }
+
+  [[nodiscard]] bool taken() const { return (version == Version::cured ? owner : count).load(kOrder) != 0; }
+};
+
+Verdict kill_a_taker(Version version) {
+  Permit permit{version, Word(), Word()};
+  Program program;
+  program.shared(permit, "permit").name(permit.count, "count").name(permit.owner, "owner");
+  const ProcessId taker = program.process("taker", [&] { permit.take(1); });
+  program.process("sweeper", [&] {
+    if (!program.alive(taker)) permit.sweep(1);
+  });
+  program.check([&] {
+    if (!program.alive(taker)) permit.sweep(1);  // the next caller's sweep
+    return unless(program.alive(taker) || !permit.taken(), "a dead process holds the permit for ever");
+  });
+  return explore(program, {.max_kills = 1});
+}
+
+TEST(Faults, APermitTakenBeforeItsOwnerIsRecordedLeaks) {
+  const Verdict verdict = kill_a_taker(Version::faulty);
+  EXPECT_EQ(verdict.failure, "a dead process holds the permit for ever");
+  EXPECT_THAT(verdict.story, HasSubstr("taker        killed here, before: store owner\n"));
+}
+
+TEST(Faults, APermitThatIsItsOwnerNeverLeaks) {
+  const Verdict verdict = kill_a_taker(Version::cured);
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
+/// A slow owner releases after its permit was taken back and given to another.
+Verdict release_late(Version version) {
+  struct {
+    Word owner{1};  // held by the slow one
+    std::uint64_t given = 0;
+  } memory;
+  Program program;
+  program.shared(memory, "memory").name(memory.owner, "owner");
+  program.process("slow", [&] {
+    std::uint64_t self = 1;
+    if (version == Version::faulty) {
+      memory.owner.store(kNobody, kOrder);
+    } else {
+      (void)memory.owner.compare_exchange(self, kNobody, kOrder);
+    }
+  });
+  program.process("reclaimer", [&] {
+    std::uint64_t late = 1;
+    if (memory.owner.compare_exchange(late, 2, kOrder)) memory.given = 2;
+  });
+  program.check([&] {
+    return unless(memory.given == 0 || memory.owner.load(kOrder) == 2, "somebody else's permit was released");
+  });
+  return explore(program);
+}
+
+TEST(Faults, AReleaseThatDoesNotLookAtTheOwnerIsFound) {
+  EXPECT_EQ(release_late(Version::faulty).failure, "somebody else's permit was released");
+}
+
+TEST(Faults, AReleaseByItsOwnerAloneIsSafe) {
+  const Verdict verdict = release_late(Version::cured);
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
+}  // namespace
+}  // namespace weir::test

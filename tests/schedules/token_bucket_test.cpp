@@ -1,0 +1,57 @@
+// The token bucket under every interleaving and kill.
+
+#include "primitives/token_bucket.hpp"
+
+#include <gtest/gtest.h>
+
+#include "support/schedule.hpp"
+
+namespace weir::test {
+namespace {
+
+using detail::TokenBucket;
+using detail::TokenBucketParams;
+
+constexpr TokenBucketParams kTwoAtOnce{.emission_interval = 100, .burst = 2};
+constexpr std::uint64_t kNow = 1'000;
+
+TEST(TokenBucketSchedules, ThreeRequestsAtOnceNeverSpendMoreThanTheBurst) {
+  struct {
+    TokenBucket bucket;
+    std::uint64_t admitted = 0;
+  } memory;
+  Program program;
+  program.shared(memory, "memory").name(memory.bucket, "tat");
+  for (const char* const name : {"first", "second", "third"}) {
+    program.process(name, [&] { memory.admitted += memory.bucket.admit(kTwoAtOnce, kNow, 1) == 0 ? 1 : 0; });
+  }
+  program.invariant([&]() -> Complaint {
+    if (memory.admitted > kTwoAtOnce.burst) return "more were admitted than the burst";
+    return std::nullopt;
+  });
+  const Verdict verdict = explore(program, {.max_kills = 2, .min_states = 100});
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
+TEST(TokenBucketSchedules, ARefundGivesBackWhatWasSpentAndNoMore) {
+  struct {
+    TokenBucket bucket;
+    std::uint64_t owed = 0;
+  } memory;
+  Program program;
+  program.shared(memory, "memory").name(memory.bucket, "tat");
+  program.process("spender", [&] { memory.owed += memory.bucket.admit(kTwoAtOnce, kNow, 1) == 0 ? 1 : 0; });
+  program.process("refunder", [&] {
+    if (memory.bucket.admit(kTwoAtOnce, kNow, 1) == 0) memory.bucket.refund(kTwoAtOnce, kNow, 1);
+  });
+  program.check([&]() -> Complaint {
+    const std::uint64_t debt = detail::gcra::debt(memory.bucket.tat(), kNow);
+    if (debt == memory.owed * kTwoAtOnce.emission_interval) return std::nullopt;
+    return "the bucket owes " + std::to_string(debt);
+  });
+  const Verdict verdict = explore(program);
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
+}  // namespace
+}  // namespace weir::test

@@ -1,0 +1,267 @@
+#include "workers/registry.hpp"
+
+#include <gtest/gtest.h>
+#include <sched.h>
+#include <set>
+#include <sys/mman.h>
+#include <sys/syscall.h>
+#include <thread>
+#include <vector>
+
+#include "support/namespace.hpp"
+#include "support/segment_name.hpp"
+#include "support/worker_process.hpp"
+
+namespace weir::detail {
+namespace {
+
+using test::in_child;
+using test::WorkerProcess;
+
+class Workers : public ::testing::Test {
+ protected:
+  static constexpr SectionSpec kSections[] = {{1, sizeof(WorkerSlot), 8, false}};
+
+  static Segment make_segment(const std::string& name) {
+    return *Segment::publish({.name = name, .group = {}, .sections = kSections},
+                             [](std::uint32_t, std::span<std::byte>) {});
+  }
+  static std::span<WorkerSlot> slots_of(const Segment& segment) {
+    const auto bytes = segment.section(1, sizeof(WorkerSlot));
+    return {reinterpret_cast<WorkerSlot*>(bytes.data()), bytes.size() / sizeof(WorkerSlot)};
+  }
+  bool dead(std::uint32_t slot) const { return registry.is_dead(slot, registry.identity(slot)); }
+  std::uint32_t published() const {
+    std::uint32_t count = 0;
+    for (std::uint32_t slot = 0; slot < registry.size(); ++slot)
+      count += registry.identity(slot).published ? 1 : 0;
+    return count;
+  }
+  // The slot that a process of that pid has published; 99: none.
+  std::uint32_t slot_of(pid_t pid) const {
+    for (std::uint32_t slot = 0; slot < registry.size(); ++slot) {
+      const SlotIdentity tenant = registry.identity(slot);
+      if (tenant.published && tenant.pid == static_cast<std::uint32_t>(pid)) return slot;
+    }
+    return 99;
+  }
+  void join() { ASSERT_TRUE(registry.join(1)); }
+
+  test::SegmentName name;
+  Segment segment = make_segment(name.str());
+  Registry registry{slots_of(segment), segment};
+};
+
+TEST_F(Workers, AreKnownFromTheirFirstJoinOn) {
+  EXPECT_FALSE(registry.self());
+  join();
+  ASSERT_TRUE(registry.self());
+  EXPECT_EQ(registry.self()->slot, 0U);
+  EXPECT_EQ(registry.identity(0).pid, static_cast<std::uint32_t>(::getpid()));
+  EXPECT_FALSE(dead(0));
+  join();
+  EXPECT_EQ(published(), 1U) << "joining twice is joining once";
+}
+
+TEST_F(Workers, AForkedChildStartsWithoutAnIdentityAndClaimsItsOwn) {
+  join();
+  const Identity parent = *registry.self();
+  EXPECT_EQ(in_child([&] {
+              if (registry.self() || registry.was_self(parent.owner())) return 1;
+              const auto own = registry.join(1);
+              return own && own->slot != parent.slot ? 0 : 2;
+            }),
+            0);
+  EXPECT_EQ(registry.self(), parent);
+  EXPECT_FALSE(dead(parent.slot));
+  EXPECT_TRUE(dead(1)) << "the child is gone, and its slot waits for a sweep";
+}
+
+TEST_F(Workers, ARawCloneIsNoticedToo) {
+  join();
+  const long child = ::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+  if (child == 0) ::_exit(registry.self() ? 1 : 0);
+  int status = 0;
+  ::waitpid(static_cast<pid_t>(child), &status, 0);
+  EXPECT_EQ(status, 0);
+}
+
+TEST_F(Workers, AreDeadWhenKilledAndAliveWhenStopped) {
+  WorkerProcess worker([&] { (void)registry.join(1); });
+  const std::uint32_t slot = slot_of(worker.pid());
+  ASSERT_LT(slot, 8U);
+  EXPECT_FALSE(dead(slot));
+  worker.signal(SIGSTOP);
+  for (int i = 0; i < 1000; ++i) ASSERT_FALSE(dead(slot));
+  worker.kill();
+  EXPECT_TRUE(dead(slot));
+}
+
+TEST_F(Workers, AreDeadAsZombiesOfALazyParent) {
+  WorkerProcess worker([&] { (void)registry.join(1); });
+  const std::uint32_t slot = slot_of(worker.pid());
+  worker.kill_lazily();
+  EXPECT_TRUE(dead(slot));
+}
+
+TEST_F(Workers, WhoCloseAllDescriptorsAreStillAlive) {
+  WorkerProcess worker([&](int ready) {
+    (void)registry.join(1);
+    for (int fd = 3; fd < 256; ++fd) {
+      if (fd != ready) ::close(fd);
+    }
+    WorkerProcess::say_ready(ready);
+    for (;;) ::pause();
+  });
+  const std::uint32_t slot = slot_of(worker.pid());
+  ASSERT_LT(slot, 8U);
+  EXPECT_FALSE(dead(slot)) << "its pid, start time and stack are still there";
+  worker.kill();
+  EXPECT_TRUE(dead(slot));
+}
+
+TEST_F(Workers, WhoCloseAllDescriptorsBeforeJoiningJoinByName) {
+  EXPECT_EQ(in_child([&] {
+              for (int fd = 3; fd < 256; ++fd) ::close(fd);
+              return registry.join(1) ? 0 : 1;
+            }),
+            0);
+}
+
+TEST_F(Workers, AreDeadAfterAnExecAlthoughPidAndStartTimeStay) {
+  WorkerProcess worker([&](int ready) {
+    (void)registry.join(1);
+    ::dup2(ready, 9);  // survives the exec; the shell says ready when it runs
+    ::execl("/bin/sh", "sh", "-c", "echo x >&9; sleep 1000", nullptr);
+  });
+  ASSERT_TRUE(worker.ready());
+  const std::uint32_t slot = slot_of(worker.pid());
+  ASSERT_LT(slot, 8U);
+  EXPECT_TRUE(dead(slot));
+}
+
+TEST_F(Workers, AParentsDeathIsNoticedWhileItsChildLives) {
+  int grandchild_pipe[2];
+  ASSERT_EQ(::pipe(grandchild_pipe), 0);
+  WorkerProcess parent([&](int ready) {
+    (void)registry.join(1);
+    const pid_t child = ::fork();
+    if (child == 0) {  // inherits the description, never joins, and outlives its parent
+      WorkerProcess::say_ready(ready);
+      ::close(grandchild_pipe[1]);
+      char byte = 0;
+      (void)!::read(grandchild_pipe[0], &byte, 1);
+      ::_exit(0);
+    }
+    for (;;) ::pause();
+  });
+  ASSERT_TRUE(parent.ready());
+  const std::uint32_t slot = slot_of(parent.pid());
+  EXPECT_FALSE(dead(slot));
+  parent.kill();
+  EXPECT_TRUE(dead(slot));
+  ::close(grandchild_pipe[0]);
+  ::close(grandchild_pipe[1]);  // ends the grandchild
+}
+
+TEST_F(Workers, ADaemonsDoubleForkLeavesOneLivingWorker) {
+  join();
+  int done[2];
+  ASSERT_EQ(::pipe(done), 0);
+  const pid_t first = ::fork();
+  if (first == 0) {
+    if (::fork() == 0) {
+      (void)registry.join(1);
+      (void)!::write(done[1], "x", 1);
+      for (;;) ::pause();
+    }
+    ::_exit(0);
+  }
+  ::waitpid(first, nullptr, 0);
+  char byte = 0;
+  ASSERT_EQ(::read(done[0], &byte, 1), 1);
+  EXPECT_EQ(published(), 2U);
+  const SlotIdentity daemon = registry.identity(1);
+  EXPECT_FALSE(dead(1));
+  ::kill(static_cast<pid_t>(daemon.pid), SIGKILL);
+  while (!dead(1)) ::sched_yield();  // it is not our child: its death is awaited by looking
+  ::close(done[0]);
+  ::close(done[1]);
+}
+
+TEST_F(Workers, OfAnotherPidNamespaceAreJudgedByTheirLock) {
+  WorkerProcess outer([&](int ready) {
+    if (::unshare(CLONE_NEWPID) != 0) ::_exit(0);
+    if (::fork() == 0) {  // pid 1 of the new namespace
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      (void)registry.join(1);
+      WorkerProcess::say_ready(ready);
+      for (;;) ::pause();
+    }
+    ::close(ready);
+    for (;;) ::pause();
+  });
+  if (!outer.ready()) GTEST_SKIP() << "this host allows no PID namespace";
+  const std::uint32_t slot = slot_of(1);
+  ASSERT_LT(slot, 8U) << "it calls itself 1";
+  for (int i = 0; i < 100; ++i) ASSERT_FALSE(dead(slot)) << "our pid 1 is another process, and is not asked";
+  outer.kill();
+  while (!dead(slot)) ::sched_yield();
+}
+
+TEST_F(Workers, ThreadsOfOneProcessShareOneSlot) {
+  for (int round = 0; round < 50; ++round) {
+    EXPECT_EQ(in_child([&] {
+                std::vector<std::thread> threads;
+                std::array<std::uint32_t, 4> seen{};
+                for (std::size_t i = 0; i < seen.size(); ++i) {
+                  threads.emplace_back([&, i] { seen[i] = registry.join(1)->slot; });
+                }
+                for (std::thread& thread : threads) thread.join();
+                const bool same = std::set<std::uint32_t>(seen.begin(), seen.end()).size() == 1;
+                return same && published() >= 1 && !dead(seen[0]) ? 0 : 1;
+              }),
+              0);
+    for (std::uint32_t slot = 0; slot < registry.size(); ++slot) {
+      const SlotIdentity tenant = registry.identity(slot);
+      if (tenant.published && dead(slot)) registry.release(slot, tenant);
+    }
+  }
+  EXPECT_EQ(published(), 0U);
+}
+
+TEST_F(Workers, WhoWereTakenForDeadFindOutAndJoinAnew) {
+  join();
+  const Identity before = *registry.self();
+  ASSERT_TRUE(registry.release(before.slot, registry.identity(before.slot)));
+  EXPECT_FALSE(registry.self());
+  EXPECT_TRUE(registry.was_self(before.owner()));
+  join();
+  EXPECT_NE(registry.self()->owner(), before.owner());
+  EXPECT_TRUE(registry.was_self(before.owner())) << "it still knows what it held";
+}
+
+TEST_F(Workers, GiveTheirSlotBackWhenTheyLeave) {
+  {
+    Registry second(slots_of(segment), segment);
+    ASSERT_TRUE(second.join(1));
+    EXPECT_EQ(published(), 1U);
+  }
+  EXPECT_EQ(published(), 0U);
+}
+
+TEST_F(Workers, FillTheTableAndThenGetAClearError) {
+  std::vector<std::unique_ptr<Registry>> workers;
+  for (std::uint32_t i = 0; i < registry.size(); ++i) {
+    workers.push_back(std::make_unique<Registry>(slots_of(segment), segment));
+    ASSERT_TRUE(workers.back()->join(1));
+  }
+  const auto refused = registry.join(1);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::no_space);
+  EXPECT_NE(refused.error().message().find("all 8 worker slots are taken; raise segment.workers"),
+            std::string::npos);
+}
+
+}  // namespace
+}  // namespace weir::detail
