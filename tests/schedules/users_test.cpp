@@ -1,0 +1,208 @@
+// The user table under every interleaving, kill and pause: one live entry per user and limit, no charge lost
+// or doubled.
+
+#include <array>
+#include <gtest/gtest.h>
+
+#include "primitives/owner_set.hpp"
+#include "support/schedule.hpp"
+#include "users/table.hpp"
+
+namespace weir::test {
+namespace {
+
+using detail::Pair;
+using detail::UserBucket;
+using detail::UserKey;
+using detail::UserLimit;
+using detail::UserTable;
+using detail::UserTableCounters;
+
+constexpr UserLimit kLimit{1};
+
+// A state that counts its charges, never at rest.
+struct CountUp {
+  std::uint64_t now = 10;
+  bool may_evict = false;
+  std::optional<std::uint64_t> next(std::uint64_t state) const noexcept { return state + 1; }
+  static std::uint64_t never_seen(std::uint64_t /*forgotten*/) noexcept { return 0; }
+  static std::uint64_t debt(UserLimit /*limit*/, std::uint64_t state) noexcept { return state; }
+};
+
+struct Memory {
+  std::array<UserBucket, 2> buckets;
+  UserTableCounters counters;
+  std::array<std::uint64_t, 3> charged{};
+
+  [[nodiscard]] UserTable table() { return {buckets, &counters}; }
+  // Every entry but the first `free` of each bucket is somebody else's: at rest, so it may be taken.
+  void fill_with_others(std::size_t free) {
+    std::uint64_t other = 1;
+    for (UserBucket& bucket : buckets) {
+      for (std::size_t i = free; i < UserBucket::kEntries; ++i) {
+        Pair empty;
+        (void)bucket.entries[i].compare_exchange(empty, {(std::uint64_t{1} << 52) | other++, 0});
+      }
+    }
+  }
+};
+
+// Both buckets are every key's: the table has only two.
+UserKey key_of(std::uint64_t hash) {
+  return {{0, 1}, hash << 20};
+}
+
+struct Entries {
+  int live = 0;
+  int reserved = 0;
+  std::uint64_t state = 0;
+};
+
+Entries entries_of(Memory& memory, const UserKey& key) {
+  Entries found;
+  const std::uint64_t tag = (std::uint64_t{1} << 52) | key.tag_hash;
+  for (const UserBucket& bucket : memory.buckets) {
+    for (const auto& entry : bucket.entries) {
+      const std::uint64_t seen = entry.load_first(std::memory_order_relaxed);
+      if (seen == tag) ++found.live, found.state = entry.load_second(std::memory_order_relaxed);
+      if (seen == (tag | std::uint64_t{1} << 63)) ++found.reserved;
+    }
+  }
+  return found;
+}
+
+class UserSchedules : public ::testing::Test {
+ protected:
+  void declare(std::size_t free) {
+    memory.fill_with_others(free);
+    program.shared(memory, "memory")
+        .name(memory.counters.tickets, "tickets")
+        .name(memory.counters.forgotten, "forgotten");
+    for (std::size_t b = 0; b < 2; ++b) program.name(memory.buckets[b].entries, b == 0 ? "near" : "far");
+  }
+  void inserter(const char* name, std::size_t p, const UserKey& key) {
+    program.process(name, [this, p, key] {
+      if (memory.table().update(key, kLimit, {}, CountUp{}) == UserTable::Outcome::changed)
+        ++memory.charged[p];
+    });
+  }
+  // At the end: one live entry that has every charge; a killed process may have charged without telling.
+  Complaint one_entry(const UserKey& key, std::uint64_t told, std::uint64_t killed) {
+    const Entries found = entries_of(memory, key);
+    if (found.live > 1) return "two live entries of one user";
+    if (told > 0 && found.live == 0) return "a charged user is not known";
+    if (found.state < told || found.state > told + killed) return "a charge was lost or doubled";
+    return std::nullopt;
+  }
+  std::uint64_t killed(std::size_t processes) {
+    std::uint64_t count = 0;
+    for (std::size_t p = 0; p < processes; ++p)
+      count += program.alive(ProcessId{static_cast<std::uint8_t>(p)}) ? 0 : 1;
+    return count;
+  }
+
+  Memory memory;
+  Program program;
+};
+
+TEST_F(UserSchedules, TwoWhoInsertTheSameUserLeaveOneEntryWithBothCharges) {
+  declare(1);
+  inserter("first", 0, key_of(7));
+  inserter("second", 1, key_of(7));
+  program.check([&] { return one_entry(key_of(7), memory.charged[0] + memory.charged[1], killed(2)); });
+  const Verdict verdict = explore(program, {.max_kills = 2, .max_steps = 3000, .min_states = 1000});
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
+TEST_F(UserSchedules, WhoComesAfterAKilledInserterCompletesItsReservation) {
+  declare(1);
+  inserter("killed", 0, key_of(7));
+  inserter("next", 1, key_of(7));
+  program.check([&]() -> Complaint {
+    memory.table().update(key_of(7), kLimit, {}, CountUp{});
+    if (entries_of(memory, key_of(7)).reserved != 0)
+      return "a reservation of the dead stands beside the live entry";
+    return one_entry(key_of(7), memory.charged[0] + memory.charged[1] + 1, killed(2));
+  });
+  const Verdict verdict = explore(program, {.max_kills = 1, .max_steps = 3000, .min_states = 1000});
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
+TEST_F(UserSchedules, TwoUsersWhoWantTheSameVictimBothGetIn) {
+  declare(0);
+  inserter("alice", 0, key_of(7));
+  inserter("bob", 1, key_of(8));
+  program.check([&]() -> Complaint {
+    const std::array<UserKey, 2> keys{key_of(7), key_of(8)};
+    for (std::size_t p = 0; p < 2; ++p) {
+      const bool alive = program.alive(ProcessId{static_cast<std::uint8_t>(p)});
+      if (auto wrong = one_entry(keys[p], memory.charged[p], alive ? 0 : 1)) return wrong;
+      if (alive && memory.charged[p] != 1) return "a user found no place";
+    }
+    return std::nullopt;
+  });
+  const Verdict verdict =
+      explore(program, {.max_kills = 1, .max_preemptions = 2, .max_steps = 3000, .min_states = 500});
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
+TEST_F(UserSchedules, ThreeWhoInsertTheSameUserLeaveOneEntry) {
+  declare(1);
+  for (std::size_t p = 0; p < 3; ++p) inserter(std::array{"first", "second", "third"}[p], p, key_of(7));
+  program.check([&] {
+    return one_entry(key_of(7), memory.charged[0] + memory.charged[1] + memory.charged[2], killed(3));
+  });
+  const Verdict verdict = explore(program, {.max_preemptions = 2, .max_steps = 3000, .min_states = 5000});
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
+// Permits in an entry: one place, two workers, a sweeper.
+TEST_F(UserSchedules, AUsersPermitIsNeverHeldByTwoAndComesBackFromAnyKill) {
+  namespace owners = detail::owner_set;
+  const auto place = [](std::size_t p) { return owners::place_of({static_cast<std::uint32_t>(p), 1}); };
+  struct TakeOne : CountUp {
+    explicit TakeOne(owners::Place place) : owner(place) {}
+    owners::Place owner;
+    std::optional<std::uint64_t> next(std::uint64_t set) const noexcept { return owners::add(set, owner, 1); }
+    static std::uint64_t debt(UserLimit, std::uint64_t set) noexcept {
+      return set == 0 ? 0 : detail::kPinned;
+    }
+  };
+  declare(2);
+  (void)memory.table().update(key_of(7), kLimit, {}, CountUp{});
+  memory.table().modify(key_of(7), kLimit, [](std::uint64_t) { return std::optional<std::uint64_t>(0); });
+  for (std::size_t p = 0; p < 2; ++p) {
+    program.process(p == 0 ? "first" : "second", [&, p] {
+      if (memory.table().update(key_of(7), kLimit, {}, TakeOne(place(p))) != UserTable::Outcome::changed)
+        return;
+      memory.charged[p] = 1;
+      program.require(memory.charged[0] + memory.charged[1] <= 1, "two hold the user's only permit");
+      memory.charged[p] = 0;
+      memory.table().modify(key_of(7), kLimit,
+                            [&](std::uint64_t set) { return owners::remove(set, place(p)); });
+    });
+  }
+  const auto sweep = [&] {
+    std::array<bool, 2> dead{};
+    for (std::size_t p = 0; p < 2; ++p) dead[p] = !program.alive(ProcessId{static_cast<std::uint8_t>(p)});
+    memory.table().modify(key_of(7), kLimit, [&](std::uint64_t set) -> std::optional<std::uint64_t> {
+      const std::uint64_t left =
+          owners::without(set, [&](owners::Place holder) { return dead[owners::slot_of(holder)]; });
+      if (left == set) return std::nullopt;
+      memory.charged[owners::slot_of(owners::at(set, 0))] = 0;
+      return left;
+    });
+  };
+  program.process("sweeper", sweep);
+  program.check([&]() -> Complaint {
+    sweep();
+    if (entries_of(memory, key_of(7)).state != 0) return "a user's permit is lost for ever";
+    return std::nullopt;
+  });
+  const Verdict verdict =
+      explore(program, {.max_kills = 1, .max_preemptions = 2, .max_steps = 1000, .min_states = 100});
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
+}  // namespace
+}  // namespace weir::test
