@@ -17,17 +17,25 @@ mode = "0600"
 
 [defaults]               # for an operation that says nothing itself
 rate = ["60/min burst 10", "1000/hour"]
+concurrent = 50
+user.concurrent = 5
 
 [operations.caption_generation]
 rate = ["30/min burst 10", "500/hour"]
+concurrent = 20
 user.rate = ["10/min burst 3", "100/hour"]
+user.concurrent = 3
 
 [operations.batch_processing]
 rate = ["10/min burst 2", "100/hour"]
+concurrent = 10
 user.rate = "4/min burst 2"
+user.concurrent = 2
 
-[operations.ai_model_loading]  # takes a GPU's memory for itself: never two at once
+[operations.ai_model_loading]  # takes long, and a GPU's memory
 rate = ["5/min burst 1", "50/hour"]
+concurrent = 5
+user.concurrent = 1
 
 [operations.database_query]
 rate = "200/s burst 100"
@@ -45,7 +53,9 @@ rate = "2000/s burst 500"
 
 [operations.heavy_computation]
 rate = ["6/min burst 2", "100/hour"]
+concurrent = 4
 user.rate = "2/min burst 1"
+user.concurrent = 1
 )toml";
 
 }  // namespace

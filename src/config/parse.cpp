@@ -24,17 +24,17 @@ using detail::quoted;
 using Names = std::span<const std::string_view>;
 
 constexpr std::array<std::string_view, 4> kRootKeys = {"segment", "global", "defaults", "operations"};
-constexpr std::array<std::string_view, 6> kSegmentKeys = {"name", "users", "when_full",
+constexpr std::array<std::string_view, 7> kSegmentKeys = {"name", "users", "workers", "when_full",
                                                           "mode", "group", "reserve"};
-constexpr std::array<std::string_view, 2> kOperationKeys = {"rate", "user"};
-constexpr std::array<std::string_view, 1> kUserKeys = {"rate"};
+constexpr std::array<std::string_view, 3> kOperationKeys = {"rate", "concurrent", "user"};
+constexpr std::array<std::string_view, 2> kUserKeys = {"rate", "concurrent"};
 // In the order of TableFull.
 constexpr std::array<std::string_view, 3> kTableFull = {"evict", "refuse", "admit"};
 
 /// Keys that the format reserves. Ignoring one would promise a limit that nobody enforces.
-constexpr std::array<std::string_view, 11> kLaterKeys = {"concurrent", "queue",     "timeout", "breaker",
-                                                         "cooldown",   "window",    "shadow",  "candidate",
-                                                         "key_names",  "overrides", "on_fault"};
+constexpr std::array<std::string_view, 10> kLaterKeys = {"queue",     "timeout", "breaker",   "cooldown",
+                                                         "window",    "shadow",  "candidate", "key_names",
+                                                         "overrides", "on_fault"};
 
 bool contains(Names names, std::string_view name) {
   return std::ranges::find(names, name) != names.end();
@@ -75,10 +75,24 @@ std::string joined(std::string_view path, std::string_view key) {
   return path.empty() ? escaped(key) : fmt::format("{}.{}", path, escaped(key));
 }
 
-/// An operation as it is written: what it leaves out is still open to the defaults.
+/// Limits as they are written: what is left out is still open to the defaults.
+struct DraftLimits {
+  std::optional<std::vector<Rate>> rates;
+  std::optional<std::uint32_t> concurrent;
+
+  [[nodiscard]] Limits over(const DraftLimits& defaults) const {
+    return {rates.value_or(defaults.rates.value_or(std::vector<Rate>{})),
+            concurrent.value_or(defaults.concurrent.value_or(0))};
+  }
+};
+
 struct Draft {
-  std::optional<Limits> shared;
-  std::optional<Limits> user;
+  DraftLimits shared;
+  DraftLimits user;
+
+  [[nodiscard]] OperationPolicy over(const Draft& defaults) const {
+    return {shared.over(defaults.shared), user.over(defaults.user)};
+  }
 };
 
 /// Turns the parsed file into a Config. Reads on after a mistake; keeps the one that comes first in the file.
@@ -90,12 +104,12 @@ class Reader {
     check_keys(root, "", kRootKeys);
     Config config;
     if (const toml::table* table = get<toml::table>(root, "", "segment")) config.segment = segment(*table);
-    config.global = filled(policy(root, "", "global"), {});
+    config.global = policy(root, "", "global").over({});
     const Draft defaults = policy(root, "", "defaults");
     if (const toml::table* table = get<toml::table>(root, "", "operations")) {
       for (const auto& [key, node] : *table) {
         check_operation_name(key);
-        config.operations.emplace(key.str(), filled(policy(*table, "operations", key.str()), defaults));
+        config.operations.emplace(key.str(), policy(*table, "operations", key.str()).over(defaults));
       }
     }
     if (error_) return *std::move(error_);
@@ -103,11 +117,6 @@ class Reader {
   }
 
  private:
-  static OperationPolicy filled(Draft draft, const Draft& defaults) {
-    return {std::move(draft.shared).value_or(defaults.shared.value_or(Limits{})),
-            std::move(draft.user).value_or(defaults.user.value_or(Limits{}))};
-  }
-
   Draft policy(const toml::table& parent, std::string_view path, std::string_view key) {
     const toml::table* table = get<toml::table>(parent, path, key);
     if (table == nullptr) return {};
@@ -121,11 +130,19 @@ class Reader {
     return draft;
   }
 
-  std::optional<Limits> limits(const toml::table& table, std::string_view path) {
+  DraftLimits limits(const toml::table& table, std::string_view path) {
+    DraftLimits draft{rates(table, path), {}};
+    if (const auto* permits = get<std::int64_t>(table, path, "concurrent")) {
+      draft.concurrent = small_count(*permits, joined(path, "concurrent"));
+    }
+    return draft;
+  }
+
+  std::optional<std::vector<Rate>> rates(const toml::table& table, std::string_view path) {
     const toml::node* node = table.get("rate");
     if (node == nullptr) return std::nullopt;
     const std::string here = joined(path, "rate");
-    Limits result;
+    std::vector<Rate> result;
     if (const toml::array* list = node->as_array()) {
       for (std::size_t i = 0; i < list->size(); ++i) {
         add_rate(result, (*list)[i], fmt::format("{}[{}]", here, i));
@@ -136,7 +153,7 @@ class Reader {
     return result;
   }
 
-  void add_rate(Limits& limits, const toml::node& node, const std::string& path) {
+  void add_rate(std::vector<Rate>& rates, const toml::node& node, const std::string& path) {
     const auto* text = node.as_string();
     if (text == nullptr) {
       return fail(node.source(), path, fmt::format("expected a rate, found {}", kind(node)),
@@ -144,7 +161,7 @@ class Reader {
     }
     const Result<Rate> rate = parse_rate(text->get());
     if (!rate) return fail(node.source(), path, rate.error().what, rate.error().hint);
-    limits.rates.push_back(*rate);
+    rates.push_back(*rate);
   }
 
   SegmentPolicy segment(const toml::table& table) {
@@ -152,6 +169,9 @@ class Reader {
     SegmentPolicy policy;
     if (const auto* name = get<std::string>(table, "segment", "name")) policy.name = name->get();
     if (const auto* users = get<std::int64_t>(table, "segment", "users")) policy.users = count(*users);
+    if (const auto* workers = get<std::int64_t>(table, "segment", "workers")) {
+      policy.workers = small_count(*workers, "segment.workers");
+    }
     if (const auto* full = get<std::string>(table, "segment", "when_full"))
       policy.when_full = when_full(*full);
     if (const toml::node* bits = table.get("mode")) policy.mode = mode(*bits);
@@ -166,6 +186,14 @@ class Reader {
            "say how many users may owe something at once, as in users = 100_000");
     }
     return static_cast<std::uint64_t>(users.get());
+  }
+
+  // 0 permits would refuse everything; leaving the key out says "unlimited".
+  std::uint32_t small_count(const toml::value<std::int64_t>& number, const std::string& path) {
+    if (number.get() < 1 || number.get() > 65'535) {
+      fail(number.source(), path, fmt::format("{}: out of range", number.get()), "use 1 to 65535");
+    }
+    return static_cast<std::uint32_t>(number.get());
   }
 
   TableFull when_full(const toml::value<std::string>& text) {

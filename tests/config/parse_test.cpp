@@ -58,8 +58,12 @@ rate = ["30/min burst 10", "500/hour"]
 [operations.caption_generation.user]
 rate = ["10/min burst 3", "100/hour"]
 )");
-  EXPECT_EQ(config.segment,
-            (SegmentPolicy{"captions", 1'000'000, TableFull::refuse, 0660, "www-data", false}));
+  EXPECT_EQ(config.segment.name, "captions");
+  EXPECT_EQ(config.segment.users, 1'000'000U);
+  EXPECT_EQ(config.segment.when_full, TableFull::refuse);
+  EXPECT_EQ(config.segment.mode, 0660U);
+  EXPECT_EQ(config.segment.group, "www-data");
+  EXPECT_FALSE(config.segment.reserve);
   EXPECT_THAT(config.global.shared.rates, ElementsAre(Rate{2'000, 1s, 500}));
   EXPECT_THAT(config.global.user.rates, ElementsAre(Rate{100, 1s, 100}));
   ASSERT_EQ(config.operations.size(), 1U);
@@ -157,7 +161,7 @@ TEST_P(LaterKey, IsRefusedRatherThanIgnored) {
 }
 
 INSTANTIATE_TEST_SUITE_P(AllOf, LaterKey,
-                         testing::Values("concurrent", "queue", "timeout", "breaker", "cooldown", "window",
+                         testing::Values("queue", "timeout", "breaker", "cooldown", "window",
                                          "shadow", "candidate", "key_names", "overrides", "on_fault"),
                          [](const auto& key) { return std::string(key.param); });
 

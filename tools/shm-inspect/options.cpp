@@ -1,0 +1,85 @@
+#include "options.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include "failure.hpp"
+
+namespace weir::shm_inspect {
+namespace {
+
+constexpr const char* kExitStatus =
+    "Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 no such segment, 4 a segment of "
+    "another\n"
+    "layout, 5 a damaged segment.";
+
+constexpr const char* kJsonKeys =
+    "The keys of --json:\n"
+    "  segment, library_version, layout_version, uuid, bytes\n"
+    "  created              UTC, as 2024-01-31T12:00:00Z\n"
+    "  operations           names, as a list\n"
+    "  shared_limits        a list, for each limit that all callers share:\n"
+    "    name               its place in the configuration\n"
+    "    rate               as text; count, period_s and burst are its parts\n"
+    "    available          tokens that one request could spend now\n"
+    "    full_in_s          seconds until the bucket is full again\n"
+    "  user_limits          a list, for each limit per user: name, rate, count, period_s, burst, and\n"
+    "    active             users who owe something now\n"
+    "    exhausted          of these, users who could not spend one token now\n"
+    "  user_table           capacity, occupied, active: entries; a user takes one for each of its limits\n"
+    "    when_full          evict, refuse or admit\n"
+    "    evicted            users forgotten although they owed something\n"
+    "    refused            requests refused because the table was full\n"
+    "    unlimited          requests admitted uncharged because the table was full";
+
+CLI::App& add(CLI::App& app, Options& options, Command command, const char* name, const char* what) {
+  CLI::App& sub = *app.add_subcommand(name, what);
+  sub.callback([&options, command] { options.command = command; });
+  return sub;
+}
+
+void add_config(CLI::App& sub, Options& options) {
+  sub.add_option("CONFIG", options.config, "a TOML file, or the word builtin")->required();
+}
+
+void add_commands(CLI::App& app, Options& options) {
+  add_config(add(app, options, Command::create, "create", "create a segment that enforces a configuration"),
+             options);
+  add_config(add(app, options, Command::check, "check", "check a configuration and show its limits"),
+             options);
+
+  CLI::App& status =
+      add(app, options, Command::status, "status", "show what a segment holds now; changes nothing");
+  status.add_flag("--json", options.json, "as one JSON object");
+  status.footer(kJsonKeys);
+
+  CLI::App& reset = add(app, options, Command::reset, "reset", "give everybody all tokens back");
+  reset.add_option("--operation", options.operation, "only this operation and its users");
+  reset.add_option("--user", options.user, "only this user, under all limits");
+
+  add(app, options, Command::remove, "remove", "remove a segment; processes that have it open go on with it");
+}
+
+}  // namespace
+
+std::variant<Options, int> parse_options(int argc, char** argv) {
+  Options options;
+  CLI::App app("Looks at the rate limits that the processes of this host keep in a shared-memory segment.",
+               "shm-inspect");
+  app.set_version_flag("--version", "shm-inspect " WEIR_VERSION);
+  app.add_option("--segment", options.segment,
+                 "name of the segment; by default \"weir\", or for create and check as configured")
+      ->envname("WEIR_SEGMENT");
+  app.require_subcommand(1);
+  app.fallthrough();  // so that --segment may stand after the command
+  app.footer(kExitStatus);
+  add_commands(app, options);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    throw Failure(kUsage, std::string(error.what()) + "; see shm-inspect --help");
+  }
+  return options;
+}
+
+}  // namespace weir::shm_inspect

@@ -1,0 +1,22 @@
+#pragma once
+
+#include <string>
+
+#include "weir/inspect.hpp"
+#include "weir/policy.hpp"
+
+namespace weir::shm_inspect {
+
+/// The screen of `status`. With colours, what needs attention is red.
+[[nodiscard]] std::string render_text(const Snapshot& snapshot, bool colours);
+
+/// The same as one JSON object; `status --help` lists its keys.
+[[nodiscard]] std::string render_json(const Snapshot& snapshot);
+
+/// The limits that a configuration amounts to, as `check` shows them.
+[[nodiscard]] std::string render_limits(const Config& config);
+
+/// "evict", as the configuration says it.
+[[nodiscard]] std::string_view to_string(TableFull policy) noexcept;
+
+}  // namespace weir::shm_inspect

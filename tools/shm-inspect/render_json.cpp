@@ -1,0 +1,82 @@
+#include <chrono>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "weir/config.hpp"
+
+#include "render.hpp"
+
+namespace weir::shm_inspect {
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+double seconds(std::chrono::nanoseconds duration) {
+  return std::chrono::duration<double>(duration).count();
+}
+
+Json limit_json(const std::string& name, const Rate& rate) {
+  return {{"name", name},
+          {"rate", format_rate(rate)},
+          {"count", rate.count},
+          {"period_s", seconds(rate.period)},
+          {"burst", rate.burst}};
+}
+
+Json shared_limits(const Snapshot& snapshot) {
+  Json list = Json::array();
+  for (const SharedLimitStatus& limit : snapshot.shared) {
+    Json entry = limit_json(limit.name, limit.rate);
+    entry["available"] = limit.available;
+    entry["full_in_s"] = seconds(limit.full_in);
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+Json user_limits(const Snapshot& snapshot) {
+  Json list = Json::array();
+  for (const UserLimitStatus& limit : snapshot.users) {
+    Json entry = limit_json(limit.name, limit.rate);
+    entry["active"] = limit.active;
+    entry["exhausted"] = limit.exhausted;
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+Json user_table(const Snapshot& snapshot) {
+  const UserTableStatus& table = snapshot.table;
+  return {{"capacity", table.capacity},  {"occupied", table.occupied},
+          {"active", table.active},      {"when_full", to_string(snapshot.config.segment.when_full)},
+          {"evicted", table.evicted},    {"refused", table.refused},
+          {"unlimited", table.unlimited}};
+}
+
+Json operations(const Config& config) {
+  Json names = Json::array();
+  for (const auto& [name, policy] : config.operations) names.push_back(name);
+  return names;
+}
+
+}  // namespace
+
+std::string render_json(const Snapshot& snapshot) {
+  const auto created = fmt::gmtime(std::chrono::system_clock::to_time_t(snapshot.created));
+  const Json json = {{"segment", snapshot.segment},
+                     {"library_version", snapshot.library_version},
+                     {"layout_version", snapshot.layout_version},
+                     {"uuid", snapshot.uuid},
+                     {"bytes", snapshot.bytes},
+                     {"created", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", created)},
+                     {"operations", operations(snapshot.config)},
+                     {"shared_limits", shared_limits(snapshot)},
+                     {"user_limits", user_limits(snapshot)},
+                     {"user_table", user_table(snapshot)}};
+  // ASCII alone, and bytes that are no UTF-8 replaced: names in a segment are whatever its writer put there.
+  return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace weir::shm_inspect

@@ -1,0 +1,136 @@
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <string>
+#include <string_view>
+
+#include "weir/config.hpp"
+
+#include "printable.hpp"
+#include "render.hpp"
+#include "text_table.hpp"
+
+namespace weir::shm_inspect {
+namespace {
+
+/// "1,000,000"
+std::string grouped(std::uint64_t value) {
+  std::string digits = std::to_string(value);
+  for (std::size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, ",");
+  return digits;
+}
+
+std::string size_text(std::uint64_t bytes) {
+  constexpr std::string_view kUnits[] = {"KiB", "MiB", "GiB"};
+  double size = static_cast<double>(bytes) / 1024;
+  std::size_t unit = 0;
+  for (; size >= 1024 && unit + 1 < std::size(kUnits); ++unit) size /= 1024;
+  return fmt::format("{:.1f} {}", size, kUnits[unit]);
+}
+
+std::string bar(std::uint64_t part, std::uint64_t whole) {
+  constexpr std::uint64_t kWidth = 10;
+  const auto share = static_cast<double>(part) / static_cast<double>(std::max<std::uint64_t>(whole, 1));
+  const std::uint64_t full = std::min(static_cast<std::uint64_t>(share * kWidth), kWidth);
+  const std::uint64_t shown =
+      std::max<std::uint64_t>(full, part > 0 ? 1 : 0);  // not empty while anything is left
+  return fmt::format("[{:#<{}}{:.<{}}]", "", shown, "", kWidth - shown);
+}
+
+std::string header(const Snapshot& snapshot) {
+  const auto age = std::chrono::system_clock::now() - snapshot.created;
+  return fmt::format(
+      "segment \"{}\"  layout {}  {}  created {:%Y-%m-%d %H:%M:%S} UTC ({} ago)  by weir {}\nuuid {}\n",
+      printable(snapshot.segment), snapshot.layout_version, size_text(snapshot.bytes),
+      fmt::gmtime(std::chrono::system_clock::to_time_t(snapshot.created)), format_duration(age),
+      printable(snapshot.library_version), printable(snapshot.uuid));
+}
+
+std::string shared_limits(const Snapshot& snapshot, bool colours) {
+  if (snapshot.shared.empty()) return "no limits over all callers\n";
+  TextTable table({"LIMITS OVER ALL CALLERS", "RATE", "AVAILABLE", "", "FULL IN"});
+  for (const SharedLimitStatus& limit : snapshot.shared) {
+    table.add(
+        {printable(limit.name), format_rate(limit.rate),
+         fmt::format("{}/{}", limit.available, limit.rate.burst), bar(limit.available, limit.rate.burst),
+         limit.full_in.count() == 0 ? "full" : format_duration(limit.full_in)},
+        limit.available == 0);
+  }
+  return table.text(colours);
+}
+
+std::string user_limits(const Snapshot& snapshot, bool colours) {
+  if (snapshot.users.empty()) return "no limits per user\n";
+  TextTable table({"LIMITS OF EACH USER", "RATE", "ACTIVE USERS", "EXHAUSTED"});
+  for (const UserLimitStatus& limit : snapshot.users) {
+    table.add(
+        {printable(limit.name), format_rate(limit.rate), grouped(limit.active), grouped(limit.exhausted)},
+        limit.exhausted > 0);
+  }
+  return table.text(colours);
+}
+
+std::string warning(std::uint64_t count, std::string_view fact, bool colours) {
+  if (count == 0) return {};
+  const std::string line = fmt::format("!! {} {}: raise segment.users", grouped(count), fact);
+  return (colours ? "\x1b[1;31m" + line + "\x1b[0m" : line) + "\n";
+}
+
+std::string user_table(const Snapshot& snapshot, bool colours) {
+  const UserTableStatus& table = snapshot.table;
+  if (table.capacity == 0) return {};
+  const double percent = 100.0 * static_cast<double>(table.occupied) / static_cast<double>(table.capacity);
+  return fmt::format(
+             "\nuser table: {} of {} entries taken ({:.1f} %), {} active; when full: {}\n"
+             "            {} evicted, {} refused, {} unlimited\n",
+             grouped(table.occupied), grouped(table.capacity), percent, grouped(table.active),
+             to_string(snapshot.config.segment.when_full), grouped(table.evicted), grouped(table.refused),
+             grouped(table.unlimited)) +
+         warning(table.evicted, "users were forgotten while they still owed something", colours) +
+         warning(table.refused, "requests were refused because the user table was full", colours) +
+         warning(table.unlimited, "requests passed without their user's limits, the user table being full",
+                 colours);
+}
+
+std::string rates_text(const Limits& limits) {
+  std::string text;
+  for (const Rate& rate : limits.rates) text += (text.empty() ? "" : ", ") + format_rate(rate);
+  return text.empty() ? "unlimited" : text;
+}
+
+}  // namespace
+
+std::string_view to_string(TableFull policy) noexcept {
+  switch (policy) {
+    case TableFull::evict:
+      return "evict";
+    case TableFull::refuse:
+      return "refuse";
+    case TableFull::admit:
+      return "admit";
+  }
+  return "unknown";
+}
+
+std::string render_text(const Snapshot& snapshot, bool colours) {
+  return header(snapshot) + "\n" + shared_limits(snapshot, colours) + "\n" + user_limits(snapshot, colours) +
+         user_table(snapshot, colours);
+}
+
+std::string render_limits(const Config& config) {
+  const SegmentPolicy& segment = config.segment;
+  TextTable table({"LIMITS", "OVER ALL CALLERS", "OF EACH USER"});
+  table.add({"global", rates_text(config.global.shared), rates_text(config.global.user)});
+  for (const auto& [name, operation] : config.operations) {
+    table.add({"operations." + printable(name), rates_text(operation.shared), rates_text(operation.user)});
+  }
+  return fmt::format("segment \"{}\"  users {}, when full: {}  mode {:04o}{}{}\n\n", printable(segment.name),
+                     grouped(segment.users), to_string(segment.when_full), segment.mode,
+                     segment.group.empty() ? "" : "  group " + printable(segment.group),
+                     segment.reserve ? "" : "  not reserved") +
+         table.text(false);
+}
+
+}  // namespace weir::shm_inspect
