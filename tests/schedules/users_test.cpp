@@ -156,6 +156,30 @@ TEST_F(UserSchedules, ThreeWhoInsertTheSameUserLeaveOneEntry) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
+// The first sees a place at rest in the far bucket only; then one in the near bucket comes to rest, which the
+// second prefers. So both may reserve, in different places, and have to settle it between them.
+TEST_F(UserSchedules, TwoWhoReserveDifferentPlacesLeaveOneEntry) {
+  declare(0);
+  for (UserBucket& bucket : memory.buckets) {
+    for (auto& entry : bucket.entries) {
+      Pair seen{entry.load_first(std::memory_order_relaxed), 0};
+      (void)entry.compare_exchange(seen, {seen.first, 5});  // owes something
+    }
+  }
+  const auto comes_to_rest = [&](detail::PairWord& entry) {
+    Pair seen{entry.load_first(std::memory_order_relaxed), 5};
+    (void)entry.compare_exchange(seen, {seen.first, 0});
+  };
+  comes_to_rest(memory.buckets[1].entries[0]);
+  inserter("first", 0, key_of(7));
+  inserter("second", 1, key_of(7));
+  program.process("other", [&] { comes_to_rest(memory.buckets[0].entries[0]); });
+  program.check([&] { return one_entry(key_of(7), memory.charged[0] + memory.charged[1], killed(2)); });
+  const Verdict verdict =
+      explore(program, {.max_preemptions = 3, .max_steps = 3000, .min_states = 5000});
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
 // Permits in an entry: one place, two workers, a sweeper.
 TEST_F(UserSchedules, AUsersPermitIsNeverHeldByTwoAndComesBackFromAnyKill) {
   namespace owners = detail::owner_set;
