@@ -1,0 +1,118 @@
+#include "command.hpp"
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <optional>
+#include <signal.h>
+#include <string>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "failure.hpp"
+
+namespace weir::runner {
+namespace {
+
+constexpr int kPassedOn[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGUSR1, SIGUSR2,
+                             SIGALRM, SIGTERM, SIGCONT, SIGTSTP, SIGWINCH};
+
+sigset_t only(int signal) noexcept {
+  sigset_t set;
+  ::sigemptyset(&set);
+  ::sigaddset(&set, signal);
+  return set;
+}
+
+/// From here on signals wait until they are asked for; the command gets back what we were started with.
+class Signals {
+ public:
+  Signals() noexcept : awaited_(only(SIGCHLD)) {
+    for (const int signal : kPassedOn) ::sigaddset(&awaited_, signal);
+    // A caller that ignores SIGCHLD, which is inherited, would have the kernel throw the exit status away.
+    struct sigaction by_default {};
+    by_default.sa_handler = SIG_DFL;
+    ::sigaction(SIGCHLD, &by_default, &inherited_action_);
+    ::sigprocmask(SIG_BLOCK, &awaited_, &inherited_mask_);
+  }
+  Signals(const Signals&) = delete;
+  Signals& operator=(const Signals&) = delete;
+
+  void restore() const noexcept {
+    ::sigaction(SIGCHLD, &inherited_action_, nullptr);
+    ::sigprocmask(SIG_SETMASK, &inherited_mask_, nullptr);
+  }
+
+  [[nodiscard]] siginfo_t next() const noexcept {
+    siginfo_t info{};
+    while (::sigwaitinfo(&awaited_, &info) < 0) {  // EINTR: stopped and continued
+    }
+    return info;
+  }
+
+ private:
+  sigset_t awaited_;
+  sigset_t inherited_mask_{};
+  struct sigaction inherited_action_ {};
+};
+
+// In the child. No exceptions and no destructors from here on: it holds copies of everything.
+[[noreturn]] void become(char** argv, pid_t parent, WhenKilled when_killed, const Signals& signals) noexcept {
+  if (when_killed == WhenKilled::command_dies) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    // Killed before the prctl: nobody would tell us any more.
+    if (::getppid() != parent) ::_exit(128 + SIGKILL);
+  }
+  signals.restore();
+  ::execvp(argv[0], argv);
+  const int error = errno;
+  std::fprintf(stderr, "weir-run: command \"%s\": %s\n", argv[0], std::strerror(error));
+  ::_exit(error == ENOENT ? 127 : 126);
+}
+
+pid_t start(char** argv, WhenKilled when_killed, const Signals& signals) {
+  const pid_t self = ::getpid();
+  const pid_t child = ::fork();
+  if (child < 0) throw Failure(kFailed, std::string("cannot start a process: ") + std::strerror(errno));
+  if (child == 0) become(argv, self, when_killed, signals);
+  return child;
+}
+
+// As a process stops that does not handle SIGTSTP: the shell sees the job stop. Returns when continued.
+void stop() noexcept {
+  const sigset_t stop = only(SIGTSTP);
+  ::raise(SIGTSTP);
+  ::sigprocmask(SIG_UNBLOCK, &stop, nullptr);
+  ::sigprocmask(SIG_BLOCK, &stop, nullptr);
+}
+
+void pass_on(const siginfo_t& info, pid_t child) noexcept {
+  // What the terminal sends (Ctrl-C) goes to the whole process group: the command has it already.
+  const bool sent_by_process = info.si_code <= 0;
+  if (sent_by_process || ::getpgid(child) != ::getpgrp()) ::kill(child, info.si_signo);
+  if (info.si_signo == SIGTSTP) stop();
+}
+
+std::optional<int> exit_status(pid_t child) noexcept {
+  int status = 0;
+  if (::waitpid(child, &status, WNOHANG) != child) return std::nullopt;  // it stopped, or goes on
+  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+}
+
+}  // namespace
+
+int run_command(char** argv, WhenKilled when_killed) {
+  const Signals signals;
+  const pid_t child = start(argv, when_killed, signals);
+  for (;;) {
+    const siginfo_t info = signals.next();
+    if (info.si_signo != SIGCHLD) {
+      pass_on(info, child);  // not reaped yet, so the id is still the child's
+    } else if (const std::optional<int> status = exit_status(child)) {
+      return *status;
+    }
+  }
+}
+
+}  // namespace weir::runner

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <stdexcept>
+#include <string>
+
+#include "weir/error.hpp"
+
+namespace weir::runner {
+
+/// What weir-run itself ends with; of a command that ran, its own status is passed on. As in shm-inspect.
+enum ExitStatus : int {
+  kFailed = 1,
+  kUsage = 2,
+  kNoSegment = 3,
+  kIncompatible = 4,
+  kDamaged = 5,
+  kRefused = 75,  ///< EX_TEMPFAIL of sysexits.h: try again later
+};
+
+/// Ends the program: what main prints, and its exit status.
+class Failure : public std::runtime_error {
+ public:
+  Failure(int status, const std::string& message) : std::runtime_error(message), status_(status) {}
+  explicit Failure(const Error& error) : Failure(status_of(error.code), error.message()) {}
+
+  [[nodiscard]] int status() const noexcept { return status_; }
+
+ private:
+  static ExitStatus status_of(Errc code) noexcept {
+    switch (code) {
+      case Errc::invalid_argument:
+      case Errc::config:
+        return kUsage;
+      case Errc::not_found:
+        return kNoSegment;
+      case Errc::incompatible:
+        return kIncompatible;
+      case Errc::damaged:
+        return kDamaged;
+      default:
+        return kFailed;
+    }
+  }
+
+  int status_;
+};
+
+}  // namespace weir::runner

@@ -1,0 +1,68 @@
+// weir-run: runs a command under the limits of a segment, for jobs that do not link the library.
+
+#include <cstdio>
+#include <exception>
+#include <fmt/format.h>
+#include <utility>
+
+#include "weir/config.hpp"
+#include "weir/limiter.hpp"
+
+#include "command.hpp"
+#include "failure.hpp"
+#include "options.hpp"
+#include "refusal.hpp"
+
+namespace weir::runner {
+namespace {
+
+Config configured(const Options& options) {
+  Result<Config> config = load_config(*options.config);
+  // Not a missing segment, and so not the status of one.
+  if (!config) throw Failure(kUsage, config.error().message());
+  if (options.segment) config->segment.name = *options.segment;
+  return *std::move(config);
+}
+
+Limiter open_limiter(const Options& options) {
+  Result<Limiter> limiter =
+      options.config ? Limiter::open(configured(options)) : Limiter::attach(*options.segment);
+  if (!limiter) throw Failure(limiter.error());
+  return *std::move(limiter);
+}
+
+Operation find_operation(const Limiter& limiter, const Options& options) {
+  const Result<Operation> operation = limiter.operation(options.operation);
+  // Not a missing segment, and so not the status of one.
+  if (!operation) throw Failure(kUsage, operation.error().message());
+  return *operation;
+}
+
+int run(int argc, char** argv) {
+  const auto parsed = parse_options(argc, argv);
+  if (const int* status = std::get_if<int>(&parsed)) return *status;
+  const Options& options = std::get<Options>(parsed);
+
+  Limiter limiter = open_limiter(options);
+  const Operation operation = find_operation(limiter, options);
+  // Jobs killed just now count no more; admit() alone looks for them only once in 10 ms.
+  limiter.reap();
+  const Admission admission = limiter.admit(operation, options.request());
+  if (!admission) throw Failure(options.refused_status, describe(admission, limiter, options));
+  return run_command(options.command, options.when_killed());
+}
+
+}  // namespace
+}  // namespace weir::runner
+
+int main(int argc, char** argv) {
+  try {
+    return weir::runner::run(argc, argv);
+  } catch (const weir::runner::Failure& failure) {
+    fmt::print(stderr, "weir-run: {}\n", failure.what());
+    return failure.status();
+  } catch (const std::exception& failure) {
+    fmt::print(stderr, "weir-run: {}\n", failure.what());
+    return weir::runner::kFailed;
+  }
+}

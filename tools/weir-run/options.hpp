@@ -1,0 +1,35 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "weir/limiter.hpp"
+
+#include "command.hpp"
+#include "failure.hpp"
+
+namespace weir::runner {
+
+struct Options {
+  std::optional<std::string> segment;  ///< from --segment or WEIR_SEGMENT
+  std::optional<std::string> config;   ///< a TOML file
+  std::string operation;
+  std::string user;
+  std::uint32_t cost = 1;
+  std::uint32_t weight = 1;
+  int refused_status = kRefused;
+  bool detach_on_kill = false;
+  char** command = nullptr;  ///< the arguments behind "--", as they are, with the nullptr at their end
+
+  [[nodiscard]] Request request() const { return {user, cost, weight}; }
+  [[nodiscard]] WhenKilled when_killed() const {
+    return detach_on_kill ? WhenKilled::command_goes_on : WhenKilled::command_dies;
+  }
+};
+
+/// The options, or the exit status where there is nothing left to do (--help, --version).
+/// Throws Failure on a wrong command line.
+[[nodiscard]] std::variant<Options, int> parse_options(int argc, char** argv);
+
+}  // namespace weir::runner

@@ -1,0 +1,34 @@
+#include "refusal.hpp"
+
+#include <fmt/format.h>
+#include <string_view>
+
+#include "weir/config.hpp"
+
+namespace weir::runner {
+namespace {
+
+std::string reason(const Admission& refused, std::string_view limit) {
+  switch (refused.verdict()) {
+    case Verdict::throttled:
+      return fmt::format("throttled by {}; retry after {}", limit, format_duration(refused.retry_after()));
+    case Verdict::shed:
+      return fmt::format("no permit free ({}); retry when another job has finished", limit);
+    case Verdict::never:
+      return fmt::format("asks for more than {} ever allows; lower --cost or --weight, or raise the limit",
+                         limit);
+    case Verdict::admitted:
+    case Verdict::invalid:
+      break;
+  }
+  return fmt::format("cannot be judged ({}); check --cost and --weight", to_string(refused.verdict()));
+}
+
+}  // namespace
+
+std::string describe(const Admission& refused, const Limiter& limiter, const Options& options) {
+  return fmt::format("operation \"{}\": {}", options.operation,
+                     reason(refused, limiter.limit_name(refused.limit())));
+}
+
+}  // namespace weir::runner
