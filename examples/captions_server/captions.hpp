@@ -1,0 +1,37 @@
+#pragma once
+
+#include <cstdint>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "weir/error.hpp"
+
+namespace captions {
+
+using Json = nlohmann::json;
+
+/// What a client asks for, checked.
+struct Wanted {
+  std::string description;
+  std::string style;
+  std::int64_t hashtags = 0;
+};
+
+/// Reads text that must be a JSON object in UTF-8.
+/// Errors  Errc::invalid_argument, as all of this file, in words for the client.
+[[nodiscard]] weir::Result<Json> parse_object(const std::string& text);
+
+/// The whole number `object[key]`, which must be there.
+[[nodiscard]] weir::Result<std::int64_t> read_integer(const Json& object, const char* key, std::int64_t least,
+                                                      std::int64_t most);
+
+[[nodiscard]] weir::Result<Wanted> read_wanted(const Json& object);
+
+/// Reads `requests`: 1 to 100 of what `read_wanted` reads.
+[[nodiscard]] weir::Result<std::vector<Wanted>> read_batch(const Json& object);
+
+/// Stands for the expensive model behind such a service: cheap, and always the same for the same wish.
+[[nodiscard]] Json make_caption(const Wanted& wanted);
+
+}  // namespace captions

@@ -1,0 +1,148 @@
+#include "prefork.hpp"
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <fmt/format.h>
+#include <string>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <vector>
+
+namespace captions {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using namespace std::chrono_literals;
+
+constexpr auto kEarly = 1s;  // who lives shorter than this died at once
+constexpr auto kShortestPause =
+    50ms;  // before the second restart of one who died at once; doubles from there
+constexpr int kMostDoublings = 6;
+constexpr auto kGrace = 5s;  // from SIGTERM to SIGKILL
+
+/// One place for a worker, and the story of who held it.
+struct Seat {
+  pid_t pid = 0;  // 0: empty
+  Clock::time_point started;
+  Clock::time_point due;  // when an empty seat is filled
+  int early_deaths = 0;   // in a row
+  std::string last_words;
+};
+
+/// The signals that the parent waits for. Blocked throughout, so that none is lost between two waits.
+sigset_t awaited_signals() {
+  sigset_t signals;
+  sigemptyset(&signals);
+  for (const int signal : {SIGTERM, SIGINT, SIGCHLD}) sigaddset(&signals, signal);
+  return signals;
+}
+
+/// Waits for one of them; 0: `until` has come.
+int await_signal(Clock::time_point until) {
+  const auto wait = std::max<std::chrono::nanoseconds>(until - Clock::now(), 0ns);
+  const timespec timeout{wait / 1s, (wait % 1s).count()};
+  const sigset_t signals = awaited_signals();
+  return std::max(::sigtimedwait(&signals, nullptr, &timeout), 0);
+}
+
+std::string describe_death(pid_t pid, int status) {
+  if (WIFSIGNALED(status)) return fmt::format("worker {} was killed by signal {}", pid, WTERMSIG(status));
+  return fmt::format("worker {} ended with status {}", pid, WEXITSTATUS(status));
+}
+
+/// What a new child does; never returns.
+[[noreturn]] void live(pid_t parent, const std::function<void()>& work) noexcept try {
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(1);  // it died before the line above
+  std::signal(SIGINT, SIG_IGN);           // Ctrl-C reaches all of us; the parent passes it on as SIGTERM
+  const sigset_t signals = awaited_signals();
+  ::sigprocmask(SIG_UNBLOCK, &signals, nullptr);
+  work();
+  ::_exit(0);
+} catch (const std::exception& error) {
+  fmt::print(stderr, "captions_server: worker {}: {}\n", ::getpid(), error.what());
+  ::_exit(1);
+}
+
+void fill(Seat& seat, const std::function<void()>& work) {
+  const pid_t parent = ::getpid();
+  const pid_t pid = ::fork();
+  if (pid == 0) live(parent, work);
+  if (pid < 0) {
+    seat.due = Clock::now() + kEarly;
+    return;
+  }
+  seat.pid = pid;
+  seat.started = Clock::now();
+  if (seat.last_words.empty()) return;
+  fmt::print(stderr, "captions_server: {}; restarted as {}\n", seat.last_words, pid);
+}
+
+void vacate(Seat& seat, int status) {
+  const Clock::time_point now = Clock::now();
+  seat.early_deaths = now - seat.started < kEarly ? seat.early_deaths + 1 : 0;
+  const int doublings = std::min(seat.early_deaths - 2, kMostDoublings);
+  seat.due = doublings < 0 ? now : now + kShortestPause * (1 << doublings);
+  seat.last_words = describe_death(seat.pid, status);
+  seat.pid = 0;
+}
+
+void reap(std::vector<Seat>& seats) {
+  int status = 0;
+  for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
+    const auto holds = [pid](const Seat& seat) { return seat.pid == pid; };
+    const auto seat = std::find_if(seats.begin(), seats.end(), holds);
+    if (seat != seats.end()) vacate(*seat, status);
+  }
+}
+
+/// Fills the seats that are due; returns when the next one is.
+Clock::time_point fill_due(std::vector<Seat>& seats, const std::function<void()>& work) {
+  Clock::time_point next = Clock::now() + 1h;
+  for (Seat& seat : seats) {
+    if (seat.pid == 0 && seat.due <= Clock::now()) fill(seat, work);
+    if (seat.pid == 0) next = std::min(next, seat.due);
+  }
+  return next;
+}
+
+void signal_all(const std::vector<Seat>& seats, int signal) {
+  for (const Seat& seat : seats) {
+    if (seat.pid != 0) ::kill(seat.pid, signal);
+  }
+}
+
+void stop(std::vector<Seat>& seats) {
+  const auto occupied = [](const Seat& seat) { return seat.pid != 0; };
+  const Clock::time_point deadline = Clock::now() + kGrace;
+  signal_all(seats, SIGTERM);
+  for (reap(seats); std::any_of(seats.begin(), seats.end(), occupied); reap(seats)) {
+    await_signal(std::max(deadline, Clock::now() + 100ms));
+    if (Clock::now() < deadline) continue;
+    fmt::print(stderr, "captions_server: a worker did not stop on SIGTERM; killing it\n");
+    signal_all(seats, SIGKILL);
+  }
+}
+
+}  // namespace
+
+void run_preforked(int count, const std::function<void()>& work) {
+  std::signal(SIGCHLD, SIG_DFL);  // whoever started us may have had it ignored, and then nothing is reaped
+  const sigset_t signals = awaited_signals();
+  ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+
+  std::vector<Seat> seats(static_cast<std::size_t>(count));
+  for (;;) {
+    const int signal = await_signal(fill_due(seats, work));
+    if (signal == SIGTERM || signal == SIGINT) break;
+    reap(seats);
+  }
+  stop(seats);
+}
+
+}  // namespace captions

@@ -1,0 +1,202 @@
+#include "routes.hpp"
+
+#include <algorithm>
+#include <boost/beast/core/string.hpp>
+#include <chrono>
+#include <fmt/format.h>
+#include <iterator>
+#include <string>
+#include <utility>
+
+#include "weir/config.hpp"
+#include "weir/inspect.hpp"
+
+namespace captions {
+namespace {
+
+namespace http = boost::beast::http;
+
+std::string_view path_of(const Request& request) {
+  const std::string_view target(request.target().data(), request.target().size());
+  return target.substr(0, target.find('?'));
+}
+
+/// The KEY of `Authorization: Bearer KEY`; empty if there is none.
+std::string_view bearer_key(const Request& request) {
+  constexpr std::string_view kScheme = "Bearer ";
+  const auto field = request[http::field::authorization];
+  if (!boost::beast::iequals(field.substr(0, kScheme.size()), {kScheme.data(), kScheme.size()})) return {};
+  return {field.data() + kScheme.size(), field.size() - kScheme.size()};
+}
+
+Response bad_request(const weir::Error& error) {
+  return answer_error(http::status::bad_request, "invalid_request", error.what);
+}
+
+/// Rounded up, because a client that comes a moment early is refused again. At least one second, also for a
+/// permit that somebody may give back at any moment: 0 would mean at once.
+std::chrono::seconds whole_seconds(std::chrono::nanoseconds wait) {
+  return std::max(std::chrono::ceil<std::chrono::seconds>(wait), std::chrono::seconds(1));
+}
+
+Json to_json(const weir::SharedLimitStatus& limit) {
+  return {{"name", limit.name},
+          {"rate", weir::format_rate(limit.rate)},
+          {"available", limit.available},
+          {"full_in_seconds", std::chrono::duration<double>(limit.full_in).count()}};
+}
+
+Json to_json(const weir::UserLimitStatus& limit) {
+  return {{"name", limit.name},
+          {"rate", weir::format_rate(limit.rate)},
+          {"active_users", limit.active},
+          {"exhausted_users", limit.exhausted}};
+}
+
+Json to_json(const weir::UserTableStatus& table) {
+  return {{"capacity", table.capacity}, {"occupied", table.occupied}, {"active", table.active},
+          {"evicted", table.evicted},   {"refused", table.refused},   {"unlimited", table.unlimited}};
+}
+
+template <class Limits>
+Json to_json_array(const Limits& limits) {
+  Json array = Json::array();
+  for (const auto& limit : limits) array.push_back(to_json(limit));
+  return array;
+}
+
+}  // namespace
+
+Response answer_json(http::status status, const Json& body) {
+  Response response(status, 11);
+  response.set(http::field::content_type, "application/json");
+  response.body() = body.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  return response;
+}
+
+Response answer_error(http::status status, std::string_view code, std::string_view message) {
+  return answer_json(status, {{"error", code}, {"message", message}});
+}
+
+struct Routes::Route {
+  std::string_view path;
+  http::verb method;
+  bool admin_only;
+  Response (Routes::*handler)(const Request&, const Caller&) const;
+};
+
+const Routes::Route Routes::kRoutes[] = {
+    {"/api/v14/generate", http::verb::post, false, &Routes::generate},
+    {"/api/v14/generate/priority", http::verb::post, false, &Routes::generate_priority},
+    {"/api/v14/batch", http::verb::post, false, &Routes::generate_batch},
+    {"/api/v14/limits/status", http::verb::get, false, &Routes::limits_status},
+    {"/api/v14/limits/reset", http::verb::post, true, &Routes::limits_reset},
+};
+
+Routes::Routes(weir::Limiter& limiter, ApiKeys keys, weir::Operation generation, weir::Operation batch)
+    : limiter_(&limiter), keys_(std::move(keys)), generation_(generation), batch_(batch) {}
+
+weir::Result<Routes> Routes::create(weir::Limiter& limiter, ApiKeys keys) {
+  const auto generation = limiter.operation("caption_generation");
+  if (!generation) return generation.error();
+  const auto batch = limiter.operation("batch_processing");
+  if (!batch) return batch.error();
+  return Routes(limiter, std::move(keys), *generation, *batch);
+}
+
+Response Routes::answer(const Request& request) const {
+  const auto matches = [path = path_of(request)](const Route& route) { return route.path == path; };
+  const auto* route = std::find_if(std::begin(kRoutes), std::end(kRoutes), matches);
+  if (route == std::end(kRoutes)) return answer_error(http::status::not_found, "not_found", "no such path");
+  if (route->method != request.method()) {
+    Response response = answer_error(http::status::method_not_allowed, "method_not_allowed",
+                                     "this path has another method; see Allow");
+    response.set(http::field::allow, http::to_string(route->method));
+    return response;
+  }
+  const Caller* caller = keys_.find(bearer_key(request));
+  if (caller == nullptr) {
+    Response response = answer_error(http::status::unauthorized, "unauthorized",
+                                     "no known key; send `Authorization: Bearer KEY`");
+    response.set(http::field::www_authenticate, "Bearer");
+    return response;
+  }
+  if (route->admin_only && !caller->admin) {
+    return answer_error(http::status::forbidden, "forbidden", "this needs the key of an administrator");
+  }
+  return (this->*route->handler)(request, *caller);
+}
+
+Response Routes::generate(const Request& request, const Caller& caller) const {
+  const auto body = parse_object(request.body());
+  if (!body) return bad_request(body.error());
+  return generate_one(*body, caller, Json::object());
+}
+
+Response Routes::generate_priority(const Request& request, const Caller& caller) const {
+  const auto body = parse_object(request.body());
+  if (!body) return bad_request(body.error());
+  const auto level = read_integer(*body, "priority_level", 1, 5);
+  if (!level) return bad_request(level.error());
+  return generate_one(*body, caller, {{"priority_level", *level}});
+}
+
+Response Routes::generate_one(const Json& body, const Caller& caller, const Json& echo) const {
+  const auto wanted = read_wanted(body);
+  if (!wanted) return bad_request(wanted.error());
+  const weir::Admission admission = limiter_->admit(generation_, {.user = caller.user});
+  if (!admission) return refusal(admission);
+  Json caption = make_caption(*wanted);
+  caption.update(echo);
+  return answer_json(http::status::ok, caption);
+}
+
+Response Routes::generate_batch(const Request& request, const Caller& caller) const {
+  const auto body = parse_object(request.body());
+  if (!body) return bad_request(body.error());
+  const auto batch = read_batch(*body);
+  if (!batch) return bad_request(batch.error());
+
+  const auto cost = static_cast<std::uint32_t>(batch->size());
+  const weir::Admission admission = limiter_->admit(batch_, {.user = caller.user, .cost = cost});
+  if (!admission) return refusal(admission);
+  Json captions = Json::array();
+  for (const Wanted& wanted : *batch) captions.push_back(make_caption(wanted));
+  return answer_json(http::status::ok, {{"captions", captions}});
+}
+
+Response Routes::limits_status(const Request&, const Caller&) const {
+  const auto snapshot = weir::take_snapshot(limiter_->config().segment.name);
+  if (!snapshot) {
+    return answer_error(http::status::service_unavailable, "no_status", snapshot.error().message());
+  }
+  return answer_json(http::status::ok, {{"segment", snapshot->segment},
+                                        {"limits", to_json_array(snapshot->shared)},
+                                        {"user_limits", to_json_array(snapshot->users)},
+                                        {"table", to_json(snapshot->table)}});
+}
+
+Response Routes::limits_reset(const Request&, const Caller&) const {
+  const weir::ResetReport report = limiter_->reset();
+  return answer_json(http::status::ok, {{"limits_reset", report.limits}, {"users_reset", report.users}});
+}
+
+Response Routes::refusal(const weir::Admission& admission) const {
+  const std::string_view limit = limiter_->limit_name(admission.limit());
+  const weir::Verdict verdict = admission.verdict();
+  if (verdict == weir::Verdict::never || verdict == weir::Verdict::invalid) {
+    return answer_error(http::status::bad_request, weir::to_string(verdict),
+                        fmt::format("the request costs more than {} ever holds; send a smaller one", limit));
+  }
+  const auto seconds = whole_seconds(admission.retry_after()).count();
+  Response response =
+      answer_json(http::status::too_many_requests,
+                  {{"error", "rate_limit_exceeded"},
+                   {"message", fmt::format("over the limit {}; try again in {} s", limit, seconds)},
+                   {"retry_after", seconds},
+                   {"limit", limit}});
+  response.set(http::field::retry_after, std::to_string(seconds));
+  return response;
+}
+
+}  // namespace captions
