@@ -1,0 +1,140 @@
+#!/usr/bin/env bash
+# Shows weir at work: a preforked HTTP server under load, of which a worker is killed on the way, and a replayed
+# access log. Installs what is missing and builds first. Argument: an access log to replay.
+set -euo pipefail
+
+say() { printf '\n== %s\n' "$*"; }
+fail() {
+  echo "demo: $*" >&2
+  exit 1
+}
+
+log=${1:+$(realpath -- "$1")}
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+if [[ -z $log ]]; then
+  log=../shared/data/apache_access.log
+  [[ -r $log ]] || log=examples/replay/access.log
+fi
+[[ -r $log ]] || fail "access log \"$log\" cannot be read; name another: tools/demo.sh LOG"
+
+say "Installing what is missing"
+tools/install-deps.sh wrk curl
+
+say "Building the server and the tools in build/release"
+cmake --preset release
+cmake --build --preset release --target captions_server shm-inspect weir-replay
+
+bin=build/release/bin
+segment=demo-$$
+scratch=$(mktemp -d)
+server=
+load=
+
+stop() { # PID, or nothing
+  [[ -n $1 ]] || return 0
+  kill "$1" 2>/dev/null || true
+  wait "$1" 2>/dev/null || true
+}
+
+clean_up() {
+  trap '' INT TERM
+  stop "$load"
+  stop "$server"
+  if [[ -n $server ]]; then
+    "$bin/shm-inspect" --segment "$segment" remove >/dev/null || true
+  fi
+  rm -rf "$scratch"
+}
+trap clean_up EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+say "Starting 4 workers under the built-in limits, in shared-memory segment \"$segment\""
+"$bin/captions_server" --port 0 --workers 4 --segment "$segment" >"$scratch/out" 2>"$scratch/err" &
+server=$!
+until grep -q '^listening on' "$scratch/out"; do
+  kill -0 "$server" 2>/dev/null || fail "the server did not start: $(cat "$scratch/err")"
+  sleep 0.05
+done
+url=http://$(sed -n 's/^listening on //p' "$scratch/out")/api/v14
+echo "the server answers at $url"
+
+ask() { # METHOD PATH [BODY]
+  curl --silent --show-error --max-time 5 --include --request "$1" "$url/$2" \
+    --header 'Authorization: Bearer demo-key-alice' ${3:+--data "$3"}
+}
+wish='{"content_description": "Sunset over the sea", "hashtag_count": 3}'
+
+say "One request: POST /api/v14/generate $wish"
+ask POST generate "$wish"
+
+# Every thread counts for itself; done() runs once, at the end, and adds up.
+cat >"$scratch/load.lua" <<'LUA'
+local users = {"alice", "bob", "carol", "dave", "mallory"}  -- mallory has no key
+local wish = '{"content_description": "Sunset over the sea", "hashtag_count": 3}'
+local work = {
+  {"/api/v14/generate", wish},
+  {"/api/v14/generate/priority", '{"content_description": "Breaking news", "priority_level": 5}'},
+  {"/api/v14/batch", '{"requests": [' .. wish .. ", " .. wish .. "]}"},
+  {"/api/v14/generate", '{"content_description": '},
+}
+local threads = {}
+local number = 0
+
+function setup(thread)
+  table.insert(threads, thread)
+end
+
+function init(args)
+  answers = {}
+end
+
+function request()
+  number = number + 1
+  local user = users[number % #users + 1]
+  local path, body = unpack(work[number % #work + 1])
+  return wrk.format("POST", path, {["Authorization"] = "Bearer demo-key-" .. user}, body)
+end
+
+function response(status)
+  local name = tostring(status)
+  answers[name] = (answers[name] or 0) + 1
+end
+
+function done()
+  local total = {}
+  for _, thread in ipairs(threads) do
+    for status, count in pairs(thread:get("answers")) do
+      total[status] = (total[status] or 0) + count
+    end
+  end
+  local meaning = {["200"] = "captions", ["400"] = "not JSON", ["401"] = "no known key", ["429"] = "over a limit"}
+  for _, status in ipairs({"200", "400", "401", "403", "404", "405", "413", "429", "500"}) do
+    if total[status] then
+      io.write(string.format("  %s %9d  %s\n", status, total[status], meaning[status] or ""))
+    end
+  end
+end
+LUA
+
+say "HTTP traffic of four users and one without a key for 6 seconds; a worker is killed after 2"
+wrk --threads 2 --connections 16 --duration 6s --script "$scratch/load.lua" "${url%/api/v14}" >"$scratch/wrk" &
+load=$!
+sleep 2
+victim=$(ask GET limits/status | tr -d '\r' | sed -n 's/^X-Worker: //p')
+kill -KILL "$victim"
+echo "killed worker $victim"
+wait "$load" || fail "wrk failed: $(cat "$scratch/wrk")"
+load=
+cat "$scratch/err"
+
+say "What wrk saw, answers by status code last"
+cat "$scratch/wrk"
+
+say "The segment, seen from outside: shm-inspect --segment $segment status"
+"$bin/shm-inspect" --segment "$segment" status
+
+say "Replaying $log through examples/replay/limits.toml"
+"$bin/weir-replay" --config examples/replay/limits.toml "$log"
+
+say "Done: stopping the server, removing its segment"
