@@ -132,7 +132,7 @@ TEST_F(Workers, AreDeadAfterAnExecAlthoughPidAndStartTimeStay) {
   WorkerProcess worker([&](int ready) {
     (void)registry.join(1);
     ::dup2(ready, 9);  // survives the exec; the shell says ready when it runs
-    ::execl("/bin/sh", "sh", "-c", "echo x >&9; sleep 1000", nullptr);
+    ::execl("/bin/sh", "sh", "-c", "echo x >&9; exec sleep 1000", nullptr);
   });
   ASSERT_TRUE(worker.ready());
   const std::uint32_t slot = slot_of(worker.pid());
