@@ -161,8 +161,8 @@ TEST_P(LaterKey, IsRefusedRatherThanIgnored) {
 }
 
 INSTANTIATE_TEST_SUITE_P(AllOf, LaterKey,
-                         testing::Values("queue", "timeout", "breaker", "cooldown", "window",
-                                         "shadow", "candidate", "key_names", "overrides", "on_fault"),
+                         testing::Values("queue", "timeout", "breaker", "cooldown", "window", "shadow",
+                                         "candidate", "key_names", "overrides", "on_fault"),
                          [](const auto& key) { return std::string(key.param); });
 
 TEST(ParseError, NamesTheTypeItFound) {

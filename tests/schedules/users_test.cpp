@@ -175,8 +175,7 @@ TEST_F(UserSchedules, TwoWhoReserveDifferentPlacesLeaveOneEntry) {
   inserter("second", 1, key_of(7));
   program.process("other", [&] { comes_to_rest(memory.buckets[0].entries[0]); });
   program.check([&] { return one_entry(key_of(7), memory.charged[0] + memory.charged[1], killed(2)); });
-  const Verdict verdict =
-      explore(program, {.max_preemptions = 3, .max_steps = 3000, .min_states = 5000});
+  const Verdict verdict = explore(program, {.max_preemptions = 3, .max_steps = 3000, .min_states = 5000});
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
