@@ -49,6 +49,19 @@ void status(const Options& options) {
   fmt::print("{}", options.json ? render_json(snapshot) : render_text(snapshot, colours));
 }
 
+void workers(const Options& options) {
+  const Snapshot snapshot = taken(take_snapshot(options.segment_or_default()));
+  const bool colours = ::isatty(STDOUT_FILENO) == 1;
+  fmt::print("{}", options.json ? render_json(snapshot) : render_workers(snapshot, colours));
+}
+
+void reap(const Options& options) {
+  const std::string name = options.segment_or_default();
+  const ReapReport report = taken(Limiter::attach(name)).reap();
+  fmt::print("segment \"{}\": {} dead workers swept, {} permits taken back\n", name, report.workers,
+             report.permits);
+}
+
 Operation find_operation(const Limiter& limiter, const std::string& name) {
   const Result<Operation> operation = limiter.operation(name);
   // Not a missing segment, and so not the status of one.
@@ -86,8 +99,12 @@ void run_command(const Options& options) {
       return check(options);
     case Command::status:
       return status(options);
+    case Command::workers:
+      return workers(options);
     case Command::reset:
       return reset(options);
+    case Command::reap:
+      return reap(options);
     case Command::remove:
       return remove(options);
   }

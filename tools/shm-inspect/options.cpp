@@ -29,7 +29,18 @@ constexpr const char* kJsonKeys =
     "    when_full          evict, refuse or admit\n"
     "    evicted            users forgotten although they owed something\n"
     "    refused            requests refused because the table was full\n"
-    "    unlimited          requests admitted uncharged because the table was full";
+    "    unlimited          requests admitted uncharged because the table was full\n"
+    "  shared_permits       a list, for each concurrency limit over all callers: name, limit, in_use\n"
+    "  user_permits         a list, for each per user: name, limit, and\n"
+    "    users              users who hold a permit now\n"
+    "    in_use             permits of all users\n"
+    "  worker_slots         how many processes may be attached at once\n"
+    "  workers              a list, for each attached process: slot, pid, name, and\n"
+    "    dead               true until a sweep returns what it held\n"
+    "    since_s            seconds since it joined\n"
+    "    permits            held, of all limits\n"
+    "    oldest_s           age of its oldest shared permit, in steps of 0.067\n"
+    "  swept                workers, permits: taken back from the dead; late_releases: given back too late";
 
 CLI::App& add(CLI::App& app, Options& options, Command command, const char* name, const char* what) {
   CLI::App& sub = *app.add_subcommand(name, what);
@@ -52,10 +63,14 @@ void add_commands(CLI::App& app, Options& options) {
   status.add_flag("--json", options.json, "as one JSON object");
   status.footer(kJsonKeys);
 
+  CLI::App& workers = add(app, options, Command::workers, "workers", "show who is attached and holds what");
+  workers.add_flag("--json", options.json, "as one JSON object, with the keys of status --json");
+
   CLI::App& reset = add(app, options, Command::reset, "reset", "give everybody all tokens back");
   reset.add_option("--operation", options.operation, "only this operation and its users");
   reset.add_option("--user", options.user, "only this user, under all limits");
 
+  add(app, options, Command::reap, "reap", "return what dead workers held, without waiting for who needs it");
   add(app, options, Command::remove, "remove", "remove a segment; processes that have it open go on with it");
 }
 

@@ -6,7 +6,7 @@
 
 namespace weir::shm_inspect {
 
-enum class Command { create, check, status, reset, remove };
+enum class Command { create, check, status, workers, reset, reap, remove };
 
 struct Options {
   Command command = Command::status;

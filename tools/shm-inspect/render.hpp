@@ -10,6 +10,9 @@ namespace weir::shm_inspect {
 /// The screen of `status`. With colours, what needs attention is red.
 [[nodiscard]] std::string render_text(const Snapshot& snapshot, bool colours);
 
+/// The screen of `workers`.
+[[nodiscard]] std::string render_workers(const Snapshot& snapshot, bool colours);
+
 /// The same as one JSON object; `status --help` lists its keys.
 [[nodiscard]] std::string render_json(const Snapshot& snapshot);
 

@@ -55,6 +55,41 @@ Json user_table(const Snapshot& snapshot) {
           {"unlimited", table.unlimited}};
 }
 
+Json shared_permits(const Snapshot& snapshot) {
+  Json list = Json::array();
+  for (const SharedPermitStatus& limit : snapshot.shared_permits) {
+    list.push_back({{"name", limit.name}, {"limit", limit.limit}, {"in_use", limit.in_use}});
+  }
+  return list;
+}
+
+Json user_permits(const Snapshot& snapshot) {
+  Json list = Json::array();
+  for (const UserPermitStatus& limit : snapshot.user_permits) {
+    list.push_back(
+        {{"name", limit.name}, {"limit", limit.limit}, {"users", limit.users}, {"in_use", limit.in_use}});
+  }
+  return list;
+}
+
+Json workers(const Snapshot& snapshot) {
+  Json list = Json::array();
+  for (const WorkerStatus& worker : snapshot.workers) {
+    list.push_back({{"slot", worker.slot},
+                    {"pid", worker.pid},
+                    {"name", worker.name},
+                    {"dead", worker.dead},
+                    {"since_s", seconds(worker.since)},
+                    {"permits", worker.permits},
+                    {"oldest_s", seconds(worker.oldest)}});
+  }
+  return list;
+}
+
+Json swept(const SweepStatus& status) {
+  return {{"workers", status.workers}, {"permits", status.permits}, {"late_releases", status.late_releases}};
+}
+
 Json operations(const Config& config) {
   Json names = Json::array();
   for (const auto& [name, policy] : config.operations) names.push_back(name);
@@ -74,7 +109,12 @@ std::string render_json(const Snapshot& snapshot) {
                      {"operations", operations(snapshot.config)},
                      {"shared_limits", shared_limits(snapshot)},
                      {"user_limits", user_limits(snapshot)},
-                     {"user_table", user_table(snapshot)}};
+                     {"user_table", user_table(snapshot)},
+                     {"shared_permits", shared_permits(snapshot)},
+                     {"user_permits", user_permits(snapshot)},
+                     {"worker_slots", snapshot.worker_slots},
+                     {"workers", workers(snapshot)},
+                     {"swept", swept(snapshot.swept)}};
   // ASCII alone, and bytes that are no UTF-8 replaced: names in a segment are whatever its writer put there.
   return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
 }

@@ -49,7 +49,7 @@ std::string header(const Snapshot& snapshot) {
 }
 
 std::string shared_limits(const Snapshot& snapshot, bool colours) {
-  if (snapshot.shared.empty()) return "no limits over all callers\n";
+  if (snapshot.shared.empty()) return "no rates over all callers\n";
   TextTable table({"LIMITS OVER ALL CALLERS", "RATE", "AVAILABLE", "", "FULL IN"});
   for (const SharedLimitStatus& limit : snapshot.shared) {
     table.add(
@@ -62,7 +62,7 @@ std::string shared_limits(const Snapshot& snapshot, bool colours) {
 }
 
 std::string user_limits(const Snapshot& snapshot, bool colours) {
-  if (snapshot.users.empty()) return "no limits per user\n";
+  if (snapshot.users.empty()) return "no rates per user\n";
   TextTable table({"LIMITS OF EACH USER", "RATE", "ACTIVE USERS", "EXHAUSTED"});
   for (const UserLimitStatus& limit : snapshot.users) {
     table.add(
@@ -70,6 +70,37 @@ std::string user_limits(const Snapshot& snapshot, bool colours) {
         limit.exhausted > 0);
   }
   return table.text(colours);
+}
+
+std::string permits(const Snapshot& snapshot, bool colours) {
+  std::string text;
+  if (!snapshot.shared_permits.empty()) {
+    TextTable table({"PERMITS OVER ALL CALLERS", "IN USE"});
+    for (const SharedPermitStatus& limit : snapshot.shared_permits) {
+      table.add({printable(limit.name), fmt::format("{}/{}", limit.in_use, limit.limit),
+                 bar(limit.in_use, limit.limit)},
+                limit.in_use >= limit.limit);
+    }
+    text += "\n" + table.text(colours);
+  }
+  if (!snapshot.user_permits.empty()) {
+    TextTable table({"PERMITS OF EACH USER", "LIMIT", "USERS HOLDING", "IN USE"});
+    for (const UserPermitStatus& limit : snapshot.user_permits) {
+      table.add({printable(limit.name), grouped(limit.limit), grouped(limit.users), grouped(limit.in_use)});
+    }
+    text += "\n" + table.text(colours);
+  }
+  return text;
+}
+
+std::string worker_line(const Snapshot& snapshot) {
+  const auto dead =
+      std::ranges::count_if(snapshot.workers, [](const WorkerStatus& worker) { return worker.dead; });
+  return fmt::format(
+      "\nworkers: {} of {} slots taken, {} of them dead\n"
+      "         swept so far: {} workers, {} permits; {} late releases\n",
+      snapshot.workers.size(), snapshot.worker_slots, dead, grouped(snapshot.swept.workers),
+      grouped(snapshot.swept.permits), grouped(snapshot.swept.late_releases));
 }
 
 std::string warning(std::uint64_t count, std::string_view fact, bool colours) {
@@ -94,9 +125,11 @@ std::string user_table(const Snapshot& snapshot, bool colours) {
                  colours);
 }
 
-std::string rates_text(const Limits& limits) {
+std::string limits_text(const Limits& limits) {
   std::string text;
   for (const Rate& rate : limits.rates) text += (text.empty() ? "" : ", ") + format_rate(rate);
+  if (limits.concurrent != 0)
+    text += fmt::format("{}{} concurrent", text.empty() ? "" : ", ", limits.concurrent);
   return text.empty() ? "unlimited" : text;
 }
 
@@ -116,18 +149,31 @@ std::string_view to_string(TableFull policy) noexcept {
 
 std::string render_text(const Snapshot& snapshot, bool colours) {
   return header(snapshot) + "\n" + shared_limits(snapshot, colours) + "\n" + user_limits(snapshot, colours) +
-         user_table(snapshot, colours);
+         permits(snapshot, colours) + user_table(snapshot, colours) + worker_line(snapshot);
+}
+
+std::string render_workers(const Snapshot& snapshot, bool colours) {
+  TextTable table({"SLOT", "PID", "NAME", "SINCE", "PERMITS", "OLDEST", ""});
+  for (const WorkerStatus& worker : snapshot.workers) {
+    table.add({std::to_string(worker.slot), std::to_string(worker.pid), printable(worker.name),
+               format_duration(worker.since), grouped(worker.permits),
+               worker.oldest.count() == 0 ? "-" : format_duration(worker.oldest),
+               worker.dead ? "dead: shm-inspect reap" : ""},
+              worker.dead);
+  }
+  return table.text(colours) + worker_line(snapshot);
 }
 
 std::string render_limits(const Config& config) {
   const SegmentPolicy& segment = config.segment;
   TextTable table({"LIMITS", "OVER ALL CALLERS", "OF EACH USER"});
-  table.add({"global", rates_text(config.global.shared), rates_text(config.global.user)});
+  table.add({"global", limits_text(config.global.shared), limits_text(config.global.user)});
   for (const auto& [name, operation] : config.operations) {
-    table.add({"operations." + printable(name), rates_text(operation.shared), rates_text(operation.user)});
+    table.add({"operations." + printable(name), limits_text(operation.shared), limits_text(operation.user)});
   }
-  return fmt::format("segment \"{}\"  users {}, when full: {}  mode {:04o}{}{}\n\n", printable(segment.name),
-                     grouped(segment.users), to_string(segment.when_full), segment.mode,
+  return fmt::format("segment \"{}\"  users {}, when full: {}  workers {}  mode {:04o}{}{}\n\n",
+                     printable(segment.name), grouped(segment.users), to_string(segment.when_full),
+                     segment.workers, segment.mode,
                      segment.group.empty() ? "" : "  group " + printable(segment.group),
                      segment.reserve ? "" : "  not reserved") +
          table.text(false);
