@@ -10,6 +10,7 @@
 // and cost nothing.
 
 #include <atomic>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -115,6 +116,6 @@ class alignas(16) PairWord {
   Word second_;
 };
 static_assert(sizeof(PairWord) == 16 && alignof(PairWord) == 16);
-static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "widen() puts `first` at the lower address");
+static_assert(std::endian::native == std::endian::little, "widen() puts `first` at the lower address");
 
 }  // namespace weir::detail

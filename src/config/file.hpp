@@ -3,9 +3,9 @@
 #include <array>
 #include <cerrno>
 #include <cstddef>
-#include <cstring>
 #include <fcntl.h>
 #include <string>
+#include <system_error>
 #include <unistd.h>
 
 #include "weir/error.hpp"
@@ -14,7 +14,7 @@ namespace weir::detail {
 
 /// A failed system call on the file itself.
 inline Error file_error(const std::string& path, int error) {
-  const std::string what = path + ": " + std::strerror(error);
+  const std::string what = path + ": " + std::generic_category().message(error);
   switch (error) {
     case ENOENT:
     case ENOTDIR:

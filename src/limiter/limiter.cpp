@@ -141,8 +141,9 @@ class detail::LimiterImpl {
   ResetReport reset_user(std::string_view user) noexcept {
     const UserKey key = users_.key(hasher_(user));
     ResetReport report;
-    for (std::uint16_t id = 1; id <= plan_.limits.size(); ++id) {
-      const LimitRecord& limit = plan_.limits[id - 1U];
+    std::uint16_t id = 0;
+    for (const LimitRecord& limit : plan_.limits) {
+      ++id;
       if (limit.scope != LimitScope::user || limit.kind != LimitKind::rate) continue;
       report.users += users_.modify(key, {id, 0}, to_never_seen) ? 1 : 0;
     }
@@ -273,6 +274,7 @@ Result<Operation> Limiter::operation(std::string_view name) const noexcept {
     const auto& by_name = impl_->plan().by_name;
     if (const auto found = by_name.find(name); found != by_name.end()) return Operation{found->second};
     std::vector<std::string_view> names;
+    names.reserve(by_name.size());
     for (const auto& entry : by_name) names.push_back(entry.first);
     std::sort(names.begin(), names.end());
     const std::string_view near = nearest(name, names);

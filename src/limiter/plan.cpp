@@ -31,12 +31,14 @@ Plan::Plan(const Records& records, std::span<SharedState> states, std::span<Word
     limit_names.push_back(records.name(limit));
     has_user_bulkheads |= limit.kind == LimitKind::permits && limit.scope == LimitScope::user;
   }
-  for (std::uint16_t operation = 0; operation < records.operations.size(); ++operation) {
-    by_name.emplace(records.operations[operation].name.data(), operation);
+  for (std::size_t i = 0; i < records.operations.size(); ++i) {
+    const auto operation = static_cast<std::uint16_t>(i);
+    by_name.emplace(records.operations[i].name.data(), operation);
     OperationPlan& plan = operations.emplace_back();
-    for (std::uint16_t i = 0; i < limits.size(); ++i) {
-      if (applies(limits[i], operation))
-        add(plan, limits[i], LimitId{static_cast<std::uint16_t>(i + 1)}, states, cells);
+    std::uint16_t id = 0;
+    for (const LimitRecord& limit : limits) {
+      ++id;
+      if (applies(limit, operation)) add(plan, limit, LimitId{id}, states, cells);
     }
   }
 }

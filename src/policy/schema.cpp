@@ -26,7 +26,9 @@ std::uint64_t entries_of(const Records& records, std::uint16_t operation) {
 
 std::uint64_t user_entries(const Records& records) noexcept {
   std::uint64_t most = 0;
-  for (std::uint16_t i = 0; i < records.operations.size(); ++i) most = std::max(most, entries_of(records, i));
+  for (std::size_t i = 0; i < records.operations.size(); ++i) {
+    most = std::max(most, entries_of(records, static_cast<std::uint16_t>(i)));
+  }
   const std::uint64_t per_user = entries_of(records, kGlobal) + most;
   return per_user == 0 ? 0 : records.settings.users * per_user * 4 / 3 + 1;
 }

@@ -108,9 +108,10 @@ Expected<void> check(const Config& config) {
     if (auto sound = check_operation(operation, "operations." + name); !sound) return sound;
     limits += limit_count(operation);
   }
-  if (limits > kMaxLimits)
+  if (limits > kMaxLimits) {
     return bad("operations", fmt::format("{} limits in all", limits),
                fmt::format("use at most {}", kMaxLimits));
+  }
   return {};
 }
 

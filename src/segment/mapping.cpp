@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <system_error>
 #include <unistd.h>
 
 #include "weir/clock.hpp"
@@ -37,7 +38,7 @@ std::string who(std::string_view name) {
 auto system_error(std::string_view name, std::string_view step, int error) {
   const bool denied = error == EACCES || error == EPERM;
   return fail(denied ? Errc::permission : Errc::system,
-              fmt::format("{}: {}: {}", who(name), step, std::strerror(error)),
+              fmt::format("{}: {}: {}", who(name), step, std::generic_category().message(error)),
               denied ? "run as the owner of the segment, or set segment.mode and segment.group" : "");
 }
 
