@@ -23,6 +23,7 @@ struct Holding {
   std::array<std::uint32_t, 2> cells{};  ///< of the global and the operation's permit
   std::array<std::uint64_t, 2> words{};  ///< what is in these cells; 0: no permit there
   std::array<std::uint64_t, 2> user{};   ///< the hash of the user
+  std::array<void*, 2> user_entries{};   ///< where the permits of that user were seen last
   std::uint8_t user_permits = 0;         ///< bit i: the i-th concurrency limit per user holds a permit
 };
 

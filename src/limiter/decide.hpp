@@ -47,10 +47,18 @@ class Decider {
 
  private:
   class Charge;
-  [[nodiscard]] Decision look(const Ask& ask, std::uint64_t now) const noexcept;
+  /// A user's entries that looking has met: they save the charge a search.
+  struct Looked {
+    std::array<UserTable::Found, 4> rates;   ///< of the first rates
+    std::array<UserTable::Found, 2> places;  ///< of the first part of each bulkhead
+  };
+
+  [[nodiscard]] Decision look(const Ask& ask, std::uint64_t now, Looked& looked) const noexcept;
+  [[nodiscard]] std::uint32_t permits_held(const Ask& ask, const UserBulkhead& bulkhead,
+                                           UserTable::Found& first) const noexcept;
   [[nodiscard]] UserKey key_of_part(const Ask& ask, std::uint32_t part) const noexcept;
-  std::uint32_t give_back_user(const UserBulkhead& bulkhead, Hash128 user, Owner owner,
-                               std::uint32_t weight) const noexcept;
+  std::uint32_t give_back_user(const UserBulkhead& bulkhead, Hash128 user, Owner owner, std::uint32_t weight,
+                               void* hint) const noexcept;
 
   const Plan& plan_;
   UserTable& users_;

@@ -145,7 +145,7 @@ class detail::LimiterImpl {
     for (const LimitRecord& limit : plan_.limits) {
       ++id;
       if (limit.scope != LimitScope::user || limit.kind != LimitKind::rate) continue;
-      report.users += users_.modify(key, {id, 0}, to_never_seen) ? 1 : 0;
+      report.users += users_.modify(key, {id, 0}, nullptr, to_never_seen) ? 1 : 0;
     }
     return report;
   }

@@ -9,7 +9,8 @@ UserKey UserTable::key(Hash128 hash, std::uint32_t group) const noexcept {
   const std::uint64_t buckets = buckets_.size();
   const std::uint64_t first = ((hash.low >> 32) * buckets) >> 32;
   const std::uint64_t step = 1 + (((hash.low & 0xffff'ffff) * (buckets - 1)) >> 32);
-  return {{first, (first + step) % buckets}, hash.high & kHashMask};
+  const std::uint64_t second = first + step;
+  return {{first, second < buckets ? second : second - buckets}, hash.high & kHashMask};
 }
 
 void UserTable::prefetch(const UserKey& key) const noexcept {
@@ -26,17 +27,6 @@ Pair UserTable::look(const PairWord& entry) noexcept {
     const std::uint64_t state = entry.load_second(std::memory_order_acquire);
     if (entry.load_first(std::memory_order_relaxed) == tag) return {tag, state};
   }
-}
-
-UserTable::Found UserTable::find(const UserKey& key, UserLimit limit) const noexcept {
-  const std::uint64_t tag = tag_of(key, limit);
-  for (std::size_t i = 0; i < kPlaces; ++i) {
-    PairWord& entry = place(key, i);
-    if (entry.load_first(std::memory_order_acquire) != tag) continue;
-    const std::uint64_t state = entry.load_second(std::memory_order_acquire);
-    if (entry.load_first(std::memory_order_relaxed) == tag) return {&entry, state};
-  }
-  return {};
 }
 
 bool UserTable::yields_to(PairWord& other, std::uint64_t tag, bool other_is_higher) noexcept {

@@ -129,14 +129,25 @@ class UserTable {
   void prefetch(const UserKey& key) const noexcept;
 
   /// Looks only.
-  [[nodiscard]] Found find(const UserKey& key, UserLimit limit) const noexcept;
-
-  /// Changes the state of (key, limit), inserting it if it is absent. `hint`: what a look has met, or {}.
-  template <UserChange Change>
-  Outcome update(const UserKey& key, UserLimit limit, Found hint, const Change& change) noexcept {
+  [[nodiscard]] Found find(const UserKey& key, UserLimit limit) const noexcept {
     const std::uint64_t tag = tag_of(key, limit);
-    Found live = hint;
+    for (const std::size_t bucket : key.buckets) {
+      for (PairWord& entry : buckets_[bucket].entries) {
+        if (entry.load_first(std::memory_order_acquire) != tag) continue;
+        const std::uint64_t state = entry.load_second(std::memory_order_acquire);
+        if (entry.load_first(std::memory_order_relaxed) == tag) return {&entry, state};
+      }
+    }
+    return {};
+  }
+
+  /// Changes the state of (key, limit), inserting it if it is absent.
+  /// @param live  in: what a look has met, or {}. out: where it is, unless it was inserted.
+  template <UserChange Change>
+  Outcome update(const UserKey& key, UserLimit limit, Found& live, const Change& change) noexcept {
+    const std::uint64_t tag = tag_of(key, limit);
     for (;;) {
+      if (live.entry == nullptr) live = find(key, limit);
       if (live.entry == nullptr) {
         const Survey survey = look_around(key, tag, change);
         if (survey.live.entry == nullptr) {
@@ -154,11 +165,21 @@ class UserTable {
     }
   }
 
+  /// The same, for who has not looked.
+  template <UserChange Change>
+  Outcome update(const UserKey& key, UserLimit limit, const Change& change) noexcept {
+    Found live;
+    return update(key, limit, live, change);
+  }
+
   /// Changes the state of (key, limit) if it has an entry. @return whether it was changed.
+  /// `hint`: an entry that held it lately, or nullptr.
   template <class Step>
-  bool modify(const UserKey& key, UserLimit limit, Step&& step) noexcept {
+  bool modify(const UserKey& key, UserLimit limit, PairWord* hint, Step&& step) noexcept {
     const std::uint64_t tag = tag_of(key, limit);
-    for (Found live = find(key, limit); live.entry != nullptr;) {
+    const bool still_there = hint != nullptr && hint->load_first(std::memory_order_acquire) == tag;
+    Found live = still_there ? Found{hint, hint->load_second(std::memory_order_acquire)} : find(key, limit);
+    while (live.entry != nullptr) {
       const std::optional<std::uint64_t> next = step(live.state);
       if (!next) return false;
       Pair seen{tag, live.state};

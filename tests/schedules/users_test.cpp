@@ -82,8 +82,7 @@ class UserSchedules : public ::testing::Test {
   }
   void inserter(const char* name, std::size_t p, const UserKey& key) {
     program.process(name, [this, p, key] {
-      if (memory.table().update(key, kLimit, {}, CountUp{}) == UserTable::Outcome::changed)
-        ++memory.charged[p];
+      if (memory.table().update(key, kLimit, CountUp{}) == UserTable::Outcome::changed) ++memory.charged[p];
     });
   }
   // At the end: one live entry that has every charge; a killed process may have charged without telling.
@@ -119,7 +118,7 @@ TEST_F(UserSchedules, WhoComesAfterAKilledInserterCompletesItsReservation) {
   inserter("killed", 0, key_of(7));
   inserter("next", 1, key_of(7));
   program.check([&]() -> Complaint {
-    memory.table().update(key_of(7), kLimit, {}, CountUp{});
+    memory.table().update(key_of(7), kLimit, CountUp{});
     if (entries_of(memory, key_of(7)).reserved != 0)
       return "a reservation of the dead stands beside the live entry";
     return one_entry(key_of(7), memory.charged[0] + memory.charged[1] + 1, killed(2));
@@ -192,12 +191,12 @@ TEST_F(UserSchedules, AUsersPermitIsNeverHeldByTwoAndComesBackFromAnyKill) {
     }
   };
   declare(2);
-  (void)memory.table().update(key_of(7), kLimit, {}, CountUp{});
-  memory.table().modify(key_of(7), kLimit, [](std::uint64_t) { return std::optional<std::uint64_t>(0); });
+  (void)memory.table().update(key_of(7), kLimit, CountUp{});
+  memory.table().modify(key_of(7), kLimit, nullptr,
+                        [](std::uint64_t) { return std::optional<std::uint64_t>(0); });
   for (std::size_t p = 0; p < 2; ++p) {
     program.process(p == 0 ? "first" : "second", [&, p] {
-      if (memory.table().update(key_of(7), kLimit, {}, TakeOne(place(p))) != UserTable::Outcome::changed)
-        return;
+      if (memory.table().update(key_of(7), kLimit, TakeOne(place(p))) != UserTable::Outcome::changed) return;
       memory.charged[p] = 1;
       program.require(memory.charged[0] + memory.charged[1] <= 1, "two hold the user's only permit");
       memory.charged[p] = 0;
@@ -208,7 +207,7 @@ TEST_F(UserSchedules, AUsersPermitIsNeverHeldByTwoAndComesBackFromAnyKill) {
   const auto sweep = [&] {
     std::array<bool, 2> dead{};
     for (std::size_t p = 0; p < 2; ++p) dead[p] = !program.alive(ProcessId{static_cast<std::uint8_t>(p)});
-    memory.table().modify(key_of(7), kLimit, [&](std::uint64_t set) -> std::optional<std::uint64_t> {
+    memory.table().modify(key_of(7), kLimit, nullptr, [&](std::uint64_t set) -> std::optional<std::uint64_t> {
       const std::uint64_t left =
           owners::without(set, [&](owners::Place holder) { return dead[owners::slot_of(holder)]; });
       if (left == set) return std::nullopt;

@@ -33,7 +33,7 @@ class Table : public ::testing::Test {
 
   UserKey key(int user) const { return table.key(hasher(std::to_string(user))); }
   UserTable::Outcome owe(int user, std::uint64_t now, std::uint64_t until, bool may_evict = true) {
-    return table.update(key(user), kRate, {}, OwesUntil{now, until, may_evict});
+    return table.update(key(user), kRate, OwesUntil{now, until, may_evict});
   }
   std::uint64_t state(int user) const { return table.find(key(user), kRate).state; }
   bool knows(int user) const { return table.find(key(user), kRate).entry != nullptr; }
@@ -49,8 +49,8 @@ class Table : public ::testing::Test {
 };
 
 TEST_F(Table, RemembersWhatAUserOwesUnderEachLimit) {
-  ASSERT_EQ(table.update(key(1), kRate, {}, OwesUntil{10, 20}), UserTable::Outcome::changed);
-  ASSERT_EQ(table.update(key(1), kOther, {}, OwesUntil{10, 30}), UserTable::Outcome::changed);
+  ASSERT_EQ(table.update(key(1), kRate, OwesUntil{10, 20}), UserTable::Outcome::changed);
+  ASSERT_EQ(table.update(key(1), kOther, OwesUntil{10, 30}), UserTable::Outcome::changed);
   EXPECT_EQ(table.find(key(1), kRate).state, 20U);
   EXPECT_EQ(table.find(key(1), kOther).state, 30U);
   EXPECT_EQ(table.find(key(2), kRate).entry, nullptr);
@@ -64,7 +64,7 @@ TEST_F(Table, WritesNothingWhenTheChangeDeclines) {
 
 TEST_F(Table, UsesAHintAndSurvivesAStaleOne) {
   ASSERT_EQ(owe(1, 10, 20), UserTable::Outcome::changed);
-  const auto hint = table.find(key(1), kRate);
+  auto hint = table.find(key(1), kRate);
   ASSERT_EQ(owe(1, 10, 25), UserTable::Outcome::changed);
   ASSERT_EQ(table.update(key(1), kRate, hint, OwesUntil{10, 30}), UserTable::Outcome::changed);
   EXPECT_EQ(state(1), 30U);
@@ -103,7 +103,7 @@ TEST_F(Table, AForgottenUserIsNotAtRestBeforeItWas) {
   for (int user = 1000; knows(1); ++user)
     owe(user, 200, 5000, false);  // at 200 user 1 is at rest, and forgotten
   // A worker that read the clock at 50 and was stopped since then must not find user 1 fresh at 50.
-  EXPECT_EQ(table.update(key(1), kRate, {}, OwesUntil{50, 150, true}), UserTable::Outcome::declined);
+  EXPECT_EQ(table.update(key(1), kRate, OwesUntil{50, 150, true}), UserTable::Outcome::declined);
 }
 
 TEST_F(Table, CompletesAReservationThatADeadWorkerLeft) {
@@ -141,7 +141,7 @@ TEST_F(Table, AnswersAsAMapDoesWhileNobodyIsForgotten) {
     const std::uint64_t until = now + random() % 50;
     std::uint64_t& known = model[user];
     if (known <= now) known = 0;  // at rest: whether the table still knows it is nobody's business
-    const auto outcome = table.update(key(user), kRate, {}, OwesUntil{now, until, false});
+    const auto outcome = table.update(key(user), kRate, OwesUntil{now, until, false});
     if (until > now) {
       ASSERT_EQ(outcome == UserTable::Outcome::changed, known < until) << step;
     }
