@@ -3,7 +3,6 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
-#include <utility>
 
 #include "weir/decision.hpp"
 #include "weir/export.hpp"
@@ -14,17 +13,18 @@ namespace detail {
 
 class LimiterImpl;
 
-/// What an admission has to give back; the limiter's business.
+/// What an admission has to give back; the limiter's business. Most of it is filled in only if there is
+/// something: an admission without permits costs no more than its decision.
 struct Holding {
   LimiterImpl* limiter = nullptr;  ///< nullptr: nothing
-  std::uint32_t owner = 0;         ///< the worker that took it
-  std::uint32_t weight = 0;
-  std::uint16_t operation = 0;
-  std::array<std::uint32_t, 2> cells{};  ///< of the global and the operation's permit
+  std::uint8_t user_permits = 0;   ///< bit i: the i-th concurrency limit per user holds a permit
+  std::uint16_t operation;         ///< index
+  std::uint32_t owner;             ///< the worker that took it
+  std::uint32_t weight;
+  std::array<std::uint32_t, 2> cells;    ///< of the global and the operation's permit
   std::array<std::uint64_t, 2> words{};  ///< what is in these cells; 0: no permit there
-  std::array<std::uint64_t, 2> user{};   ///< the hash of the user
-  std::array<void*, 2> user_entries{};   ///< where the permits of that user were seen last
-  std::uint8_t user_permits = 0;         ///< bit i: the i-th concurrency limit per user holds a permit
+  std::array<std::uint64_t, 2> user;     ///< the hash of the user
+  std::array<void*, 2> user_entries;     ///< where the permits of that user were seen last
 };
 
 }  // namespace detail
@@ -36,15 +36,15 @@ struct Holding {
 class [[nodiscard]] WEIR_EXPORT Admission {
  public:
   explicit Admission(Decision decision) noexcept : decision_(decision) {}
-  Admission(Decision decision, const detail::Holding& holding) noexcept
-      : decision_(decision), holding_(holding) {}
-  Admission(Admission&& other) noexcept
-      : decision_(other.decision_), holding_(std::exchange(other.holding_, {})) {}
+  Admission(Admission&& other) noexcept : decision_(other.decision_), holding_(other.holding_) {
+    other.holding_.limiter = nullptr;
+  }
   Admission& operator=(Admission&& other) noexcept {
     if (this != &other) {
       release();
       decision_ = other.decision_;
-      holding_ = std::exchange(other.holding_, {});
+      holding_ = other.holding_;
+      other.holding_.limiter = nullptr;
     }
     return *this;
   }
@@ -63,10 +63,11 @@ class [[nodiscard]] WEIR_EXPORT Admission {
   /// Gives the permits back before the end of the scope. The decision stays.
   void release() noexcept {
     if (holding_.limiter != nullptr) give_back();
-    holding_ = {};
+    holding_.limiter = nullptr;
   }
 
  private:
+  friend class detail::LimiterImpl;  // fills it in where it is returned
   void give_back() noexcept;
 
   Decision decision_;

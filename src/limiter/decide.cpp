@@ -99,7 +99,7 @@ class Decider::Charge {
   // Whatever part has a free place: each part keeps its own capacity, so together they keep the limit.
   UserTable::Outcome take_place(const UserBulkhead& bulkhead, UserTable::Found& first) noexcept {
     auto worst = UserTable::Outcome::declined;
-    UserTable::Found elsewhere;
+    UserTable::Found elsewhere{};
     for (std::uint32_t part = 0; part < bulkhead.parts; ++part) {
       const TakePlace change{
           {decider_.plan_, now_, may_evict()}, owner_set::place_of(ask_.owner), bulkhead.capacity(part)};
@@ -131,7 +131,7 @@ class Decider::Charge {
 
   Decision spend(const UserRate& rate) noexcept {
     const SpendTokens change{{decider_.plan_, now_, may_evict()}, rate.params, ask_.cost};
-    UserTable::Found where;
+    UserTable::Found where{};
     if (spent_user_ < looked_.rates.size()) where = looked_.rates[spent_user_];
     switch (decider_.users_.update(ask_.key, rate.entry(), where, change)) {
       case UserTable::Outcome::changed:

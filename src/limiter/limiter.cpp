@@ -102,14 +102,16 @@ class detail::LimiterImpl {
     }
     const std::uint64_t now = ticks_at(segment_.header(), clock());
     identify(ask, now);
-    Holding holding;
-    Decision decision = decider_.admit(ask, now, holding);
-    if (decision.verdict == Verdict::shed && sweeper_.sweep_if_due(now))
-      decision = decider_.admit(ask, now, holding);
-    if (!decision || !ask.plan.has_bulkheads()) return Admission(decision);
-    holding.limiter = this;
-    holding.operation = static_cast<std::uint16_t>(operation);
-    return {decision, holding};
+    Admission admission{Decision{}};  // filled in where the caller will have it
+    admission.decision_ = decider_.admit(ask, now, admission.holding_);
+    if (admission.verdict() == Verdict::shed && sweeper_.sweep_if_due(now)) {
+      admission.decision_ = decider_.admit(ask, now, admission.holding_);
+    }
+    if (admission && ask.plan.has_bulkheads()) {
+      admission.holding_.limiter = this;
+      admission.holding_.operation = static_cast<std::uint16_t>(operation);
+    }
+    return admission;
   }
 
   void release(const Holding& holding) noexcept {

@@ -101,8 +101,8 @@ class UserTable {
  public:
   /// An entry met by a look; a hint for the change that follows.
   struct Found {
-    PairWord* entry = nullptr;  ///< nullptr: absent
-    std::uint64_t state = 0;
+    PairWord* entry;  ///< nullptr: absent
+    std::uint64_t state;
   };
 
   enum class Outcome : std::uint8_t {
@@ -168,7 +168,7 @@ class UserTable {
   /// The same, for who has not looked.
   template <UserChange Change>
   Outcome update(const UserKey& key, UserLimit limit, const Change& change) noexcept {
-    Found live;
+    Found live{};
     return update(key, limit, live, change);
   }
 
@@ -239,7 +239,7 @@ class UserTable {
 
   /// What one pass over both buckets has met.
   struct Survey {
-    Found live;
+    Found live{};
     std::size_t reserved_place = kPlaces;  ///< the lowest reservation of this key
     std::uint64_t ticket = 0;
     Victim victim;
