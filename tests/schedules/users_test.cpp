@@ -200,7 +200,7 @@ TEST_F(UserSchedules, AUsersPermitIsNeverHeldByTwoAndComesBackFromAnyKill) {
       memory.charged[p] = 1;
       program.require(memory.charged[0] + memory.charged[1] <= 1, "two hold the user's only permit");
       memory.charged[p] = 0;
-      memory.table().modify(key_of(7), kLimit,
+      memory.table().modify(key_of(7), kLimit, nullptr,
                             [&](std::uint64_t set) { return owners::remove(set, place(p)); });
     });
   }
