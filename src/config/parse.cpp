@@ -287,7 +287,24 @@ Error syntax_error(const toml::parse_error& error, std::string_view origin) {
           "this is no TOML; text needs quotes, as in rate = \"30/min\""};
 }
 
+// toml++ follows the parts of a dotted key by recursion: a line of a hundred thousand of them would end the
+// stack.
+std::optional<Error> overlong_line(std::string_view toml, std::string_view origin) {
+  constexpr std::size_t kLongest = 16'384;
+  std::size_t number = 1;
+  for (std::size_t begin = 0; begin < toml.size(); ++number) {
+    const std::size_t end = std::min(toml.find('\n', begin), toml.size());
+    if (end - begin > kLongest) {
+      return Error{Errc::config, fmt::format("{}:{}: a line of {} bytes", origin, number, end - begin),
+                   fmt::format("break it: a line may have {} bytes", kLongest)};
+    }
+    begin = end + 1;
+  }
+  return std::nullopt;
+}
+
 Result<Config> parse_checked(std::string_view toml, std::string_view origin) {
+  if (auto overlong = overlong_line(toml, origin)) return *std::move(overlong);
   const toml::parse_result parsed = toml::parse(toml);
   if (!parsed) return syntax_error(parsed.error(), origin);
   Result<Config> config = Reader(origin).read(parsed.table());

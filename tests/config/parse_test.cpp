@@ -276,6 +276,48 @@ TEST(ParseError, AnswersAKeyThatBeginsWithAnUmlaut) {
   EXPECT_THAT(refused("[global]\n\u00e4 = 1\n"), StartsWith("captions.toml:2:1: "));
 }
 
+TEST(ParseError, RefusesALineThatWouldEndTheParsersStack) {
+  std::string key = "a";
+  for (int i = 0; i < 200'000; ++i) key += ".a";
+  const auto config = parse_config("[global]\n" + key + " = 1\n", "deep.toml");
+  ASSERT_FALSE(config);
+  EXPECT_EQ(config.error().message(),
+            "deep.toml:2: a line of 400005 bytes; break it: a line may have 16384 bytes");
+}
+
+TEST(Parse, ReadsConcurrencyLimitsAndWorkers) {
+  const auto config = parse_config(R"(
+[segment]
+workers = 16
+[global]
+concurrent = 100
+[defaults]
+concurrent = 50
+user.concurrent = 5
+[operations.x]
+rate = "1/s"
+[operations.y]
+concurrent = 7
+user.rate = "2/s"
+)",
+                                   "test");
+  ASSERT_TRUE(config) << config.error().message();
+  EXPECT_EQ(config->segment.workers, 16U);
+  EXPECT_EQ(config->global.shared.concurrent, 100U);
+  EXPECT_EQ(config->operations.at("x").shared.concurrent, 50U);
+  EXPECT_EQ(config->operations.at("y").shared.concurrent, 7U);
+  EXPECT_EQ(config->operations.at("y").user.concurrent, 5U) << "each key has its own default";
+}
+
+TEST(ParseError, RefusesNoPermitsAndTooMany) {
+  for (const std::string_view bad :
+       {"concurrent = 0", "concurrent = -1", "concurrent = 65536", "user.concurrent = 65"}) {
+    const auto config = parse_config("[operations.x]\n" + std::string(bad), "test");
+    ASSERT_FALSE(config) << bad;
+    EXPECT_NE(config.error().what.find("concurrent"), std::string::npos) << config.error().what;
+  }
+}
+
 TEST(ParseError, EndsAtADeepNesting) {
   EXPECT_THAT(refused("a = " + std::string(100'000, '[')), StartsWith("captions.toml:1:"));
 }
