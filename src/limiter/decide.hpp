@@ -47,7 +47,8 @@ class Decider {
 
  private:
   class Charge;
-  /// A user's entries that looking has met: they save the charge a search. Filled in as far as there are limits.
+  /// A user's entries that looking has met: they save the charge a search. Filled in as far as there are
+  /// limits.
   struct Looked {
     std::array<UserTable::Found, 4> rates;   ///< of the first rates
     std::array<UserTable::Found, 2> places;  ///< of the first part of each bulkhead
