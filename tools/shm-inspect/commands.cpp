@@ -9,11 +9,13 @@
 #include "weir/inspect.hpp"
 #include "weir/limiter.hpp"
 
-#include "failure.hpp"
+#include "common/failure.hpp"
 #include "printable.hpp"
 #include "render.hpp"
 
 namespace weir::shm_inspect {
+
+using namespace tools;  // NOLINT(google-build-using-namespace): how all tools fail
 namespace {
 
 template <class T>

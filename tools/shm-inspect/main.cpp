@@ -8,11 +8,13 @@
 #include <string>
 
 #include "commands.hpp"
-#include "failure.hpp"
+#include "common/failure.hpp"
 #include "options.hpp"
 #include "printable.hpp"
 
 namespace weir::shm_inspect {
+
+using namespace tools;  // NOLINT(google-build-using-namespace): how all tools fail
 namespace {
 
 int run(int argc, char** argv) {
@@ -25,7 +27,7 @@ int run(int argc, char** argv) {
   return kDone;
 }
 
-int report(ExitStatus status, const char* message) {
+int report(int status, const char* message) {
   fmt::print(stderr, "shm-inspect: {}\n", printable(message));
   return status;
 }

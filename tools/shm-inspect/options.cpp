@@ -2,9 +2,11 @@
 
 #include <CLI/CLI.hpp>
 
-#include "failure.hpp"
+#include "common/failure.hpp"
 
 namespace weir::shm_inspect {
+
+using namespace tools;  // NOLINT(google-build-using-namespace): how all tools fail
 namespace {
 
 constexpr const char* kExitStatus =

@@ -10,9 +10,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "failure.hpp"
+#include "common/failure.hpp"
 
 namespace weir::runner {
+
+using namespace tools;  // NOLINT(google-build-using-namespace): how all tools fail
 namespace {
 
 constexpr int kPassedOn[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGUSR1, SIGUSR2,

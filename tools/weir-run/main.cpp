@@ -9,11 +9,13 @@
 #include "weir/limiter.hpp"
 
 #include "command.hpp"
-#include "failure.hpp"
+#include "common/failure.hpp"
 #include "options.hpp"
 #include "refusal.hpp"
 
 namespace weir::runner {
+
+using namespace tools;  // NOLINT(google-build-using-namespace): how all tools fail
 namespace {
 
 Config configured(const Options& options) {

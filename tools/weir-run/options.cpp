@@ -7,6 +7,9 @@
 #include <string_view>
 
 namespace weir::runner {
+
+using namespace tools;  // NOLINT(google-build-using-namespace): how all tools fail
+
 namespace {
 
 constexpr const char* kAbout =

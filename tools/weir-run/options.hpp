@@ -7,7 +7,7 @@
 #include "weir/limiter.hpp"
 
 #include "command.hpp"
-#include "failure.hpp"
+#include "common/failure.hpp"
 
 namespace weir::runner {
 
@@ -18,7 +18,7 @@ struct Options {
   std::string user;
   std::uint32_t cost = 1;
   std::uint32_t weight = 1;
-  int refused_status = kRefused;
+  int refused_status = tools::kRefused;
   bool detach_on_kill = false;
   char** command = nullptr;  ///< the arguments behind "--", as they are, with the nullptr at their end
 

@@ -5,8 +5,9 @@
 
 #include "weir/error.hpp"
 
-namespace weir::shm_inspect {
+namespace weir::tools {
 
+/// How the tools end, all alike.
 enum ExitStatus : int {
   kDone = 0,
   kFailed = 1,
@@ -14,15 +15,16 @@ enum ExitStatus : int {
   kNoSegment = 3,
   kIncompatible = 4,
   kDamaged = 5,
+  kRefused = 75,  ///< weir-run: EX_TEMPFAIL of sysexits.h, try again later
 };
 
 /// Ends the program: what main prints, and its exit status.
 class Failure : public std::runtime_error {
  public:
-  Failure(ExitStatus status, const std::string& message) : std::runtime_error(message), status_(status) {}
+  Failure(int status, const std::string& message) : std::runtime_error(message), status_(status) {}
   explicit Failure(const Error& error) : Failure(status_of(error.code), error.message()) {}
 
-  [[nodiscard]] ExitStatus status() const noexcept { return status_; }
+  [[nodiscard]] int status() const noexcept { return status_; }
 
  private:
   static ExitStatus status_of(Errc code) noexcept {
@@ -41,7 +43,7 @@ class Failure : public std::runtime_error {
     }
   }
 
-  ExitStatus status_;
+  int status_;
 };
 
-}  // namespace weir::shm_inspect
+}  // namespace weir::tools
