@@ -115,7 +115,8 @@ class alignas(16) PairWord {
   Word first_;
   Word second_;
 };
-static_assert(sizeof(PairWord) == 16 && alignof(PairWord) == 16);
+static_assert(sizeof(PairWord) == 16);
+static_assert(alignof(PairWord) == 16);
 static_assert(std::endian::native == std::endian::little, "widen() puts `first` at the lower address");
 
 }  // namespace weir::detail
