@@ -2,22 +2,27 @@
 
 namespace weir::detail {
 
-UserKey UserTable::key(Hash128 hash, std::uint32_t group) const noexcept {
-  constexpr std::uint64_t kOdd = 0x9e37'79b9'7f4a'7c15;  // spreads the groups of one user
-  hash.low += group * kOdd;
-  // Multiply and shift maps 32 bits evenly onto any number of buckets; the second bucket is never the first.
-  const std::uint64_t buckets = buckets_.size();
-  const std::uint64_t first = ((hash.low >> 32) * buckets) >> 32;
-  const std::uint64_t step = 1 + (((hash.low & 0xffff'ffff) * (buckets - 1)) >> 32);
-  const std::uint64_t second = first + step;
-  return {{first, second < buckets ? second : second - buckets}, hash.high & kHashMask};
+UserTable::Route UserTable::route_of(const UserKey& key, std::uint64_t tag) const noexcept {
+  constexpr std::uint64_t kOdd = 0xd6e8'feb8'6659'fd93;
+  const std::uint64_t count = buckets_.size();
+  // Equal steps from home, as long as the tag says.
+  const std::uint64_t step = count <= kChoices ? 1 : 1 + scale(tag * kOdd, count - 1);
+  Route route{.buckets = {}, .count = std::min<std::size_t>(count, kChoices)};
+  std::uint64_t at = key.home;
+  for (UserBucket*& bucket : route.buckets) {
+    bucket = &buckets_[at];
+    at = at + step < count ? at + step : at + step - count;
+  }
+  return route;
 }
 
-void UserTable::prefetch(const UserKey& key) const noexcept {
-  for (const std::size_t bucket : key.buckets) {
-    __builtin_prefetch(&buckets_[bucket].entries[0], 1);
-    __builtin_prefetch(&buckets_[bucket].entries[4], 1);
+UserTable::Found UserTable::find_elsewhere(const UserKey& key, std::uint64_t tag) const noexcept {
+  Found found{};
+  for (UserBucket* bucket : route_of(key, tag)) {
+    found = find_in(*bucket, tag);
+    if (found.entry != nullptr) break;
   }
+  return found;
 }
 
 Pair UserTable::look(const PairWord& entry) noexcept {
@@ -53,14 +58,6 @@ void UserTable::raise_forgotten(std::uint64_t now) noexcept {
 
 bool UserTable::is_stale(std::uint64_t ticket) const noexcept {
   return counters_->tickets.load(std::memory_order_relaxed) - ticket > kStaleTickets;
-}
-
-std::size_t UserTable::place_of(const UserKey& key, const PairWord* entry) const noexcept {
-  const auto* first = &place(key, 0);
-  const bool in_first = entry >= first && entry < first + UserBucket::kEntries;
-  return in_first
-             ? static_cast<std::size_t>(entry - first)
-             : UserBucket::kEntries + static_cast<std::size_t>(entry - &place(key, UserBucket::kEntries));
 }
 
 }  // namespace weir::detail

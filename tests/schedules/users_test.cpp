@@ -41,7 +41,7 @@ struct Memory {
     for (UserBucket& bucket : buckets) {
       for (std::size_t i = free; i < UserBucket::kEntries; ++i) {
         Pair empty;
-        (void)bucket.entries[i].compare_exchange(empty, {(std::uint64_t{1} << 52) | other++, 0});
+        (void)bucket.entries[i].compare_exchange(empty, {(std::uint64_t{1} << 49) | other++, 0});
       }
     }
   }
@@ -49,7 +49,7 @@ struct Memory {
 
 // Both buckets are every key's: the table has only two.
 UserKey key_of(std::uint64_t hash) {
-  return {{0, 1}, hash << 20};
+  return {0, hash << 20};
 }
 
 struct Entries {
@@ -60,7 +60,7 @@ struct Entries {
 
 Entries entries_of(Memory& memory, const UserKey& key) {
   Entries found;
-  const std::uint64_t tag = (std::uint64_t{1} << 52) | key.tag_hash;
+  const std::uint64_t tag = (std::uint64_t{1} << 49) | key.tag_hash;
   for (const UserBucket& bucket : memory.buckets) {
     for (const auto& entry : bucket.entries) {
       const std::uint64_t seen = entry.load_first(std::memory_order_relaxed);

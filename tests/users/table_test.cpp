@@ -90,12 +90,39 @@ TEST_F(Table, RefusesANewUserWhenFullOfDebtorsIfThePolicySaysSo) {
 TEST_F(Table, EvictsTheOneNearestToRestAndCountsIt) {
   fill_with_debtors(10, 1000);
   const UserKey newcomer = key(1'000'000);
-  PairWord& nearest = buckets[newcomer.buckets[1]].entries[5];
+  PairWord& nearest = buckets[newcomer.home].entries[5];
   Pair seen{nearest.load_first(std::memory_order_relaxed), nearest.load_second(std::memory_order_relaxed)};
   ASSERT_TRUE(nearest.compare_exchange(seen, {seen.first, 500}));
   ASSERT_EQ(owe(1'000'000, 10, 1000, true), UserTable::Outcome::changed);
   EXPECT_EQ(counters.evicted.load(std::memory_order_relaxed), 1U);
   EXPECT_EQ(table.find(newcomer, kRate).entry, &nearest);
+}
+
+TEST_F(Table, LooksElsewhereWhenHomeIsCrowded) {
+  const UserKey crowd = key(1);
+  for (std::uint16_t limit = 1; limit <= 30; ++limit) {  // 30 entries of one home
+    ASSERT_EQ(table.update(crowd, {limit}, OwesUntil{10, 20U + limit, false}), UserTable::Outcome::changed);
+  }
+  for (std::uint16_t limit = 1; limit <= 30; ++limit)
+    EXPECT_EQ(table.find(crowd, {limit}).state, 20U + limit);
+}
+
+TEST_F(Table, ForgetsNobodyAtRestWhileAnEntryIsEmpty) {
+  for (int user = 0; user < 8 * int{kBuckets} * 3 / 4; ++user) owe(user, 10, 20);
+  for (int user = 0; user < 8 * int{kBuckets} * 3 / 4; ++user) EXPECT_TRUE(knows(user)) << user;
+  EXPECT_EQ(counters.forgotten.load(std::memory_order_relaxed), 0U);
+}
+
+TEST_F(Table, KeepsApartTheLargestIdsAndParts) {
+  constexpr std::array<UserLimit, 4> limits{{{16'383, 15}, {16'383, 0}, {1, 15}, {8'192, 0}}};
+  for (std::size_t i = 0; i < limits.size(); ++i)
+    ASSERT_EQ(table.update(key(1), limits[i], OwesUntil{10, 20 + i}), UserTable::Outcome::changed);
+  std::map<std::pair<int, int>, std::uint64_t> seen;
+  table.for_each([&](UserLimit limit, std::uint64_t state) { seen[{limit.id, limit.part}] = state; });
+  for (std::size_t i = 0; i < limits.size(); ++i) {
+    EXPECT_EQ(table.find(key(1), limits[i]).state, 20 + i);
+    EXPECT_EQ((seen[{limits[i].id, limits[i].part}]), 20 + i);
+  }
 }
 
 TEST_F(Table, AForgottenUserIsNotAtRestBeforeItWas) {
@@ -108,25 +135,26 @@ TEST_F(Table, AForgottenUserIsNotAtRestBeforeItWas) {
 
 TEST_F(Table, CompletesAReservationThatADeadWorkerLeft) {
   const UserKey mine = key(1);
-  const std::uint64_t reserved = (std::uint64_t{1} << 63) | (std::uint64_t{1} << 52) | mine.tag_hash;
+  const std::uint64_t reserved = (std::uint64_t{1} << 63) | (std::uint64_t{1} << 49) | mine.tag_hash;
   Pair empty;
-  ASSERT_TRUE(buckets[mine.buckets[0]].entries[3].compare_exchange(empty, {reserved, 7}));
+  ASSERT_TRUE(buckets[mine.home].entries[3].compare_exchange(empty, {reserved, 7}));
   ASSERT_EQ(owe(1, 10, 20), UserTable::Outcome::changed);
-  EXPECT_EQ(table.find(mine, kRate).entry, &buckets[mine.buckets[0]].entries[3]);
+  EXPECT_EQ(table.find(mine, kRate).entry, &buckets[mine.home].entries[3]);
 }
 
 TEST_F(Table, ResolvesTwoReservationsOfOneKeyToOneEntry) {
-  const UserKey mine = key(1);
-  const std::uint64_t reserved = (std::uint64_t{1} << 63) | (std::uint64_t{1} << 52) | mine.tag_hash;
+  UserTable small{std::span(buckets.get(), 2), &counters};  // both buckets are every key's
+  const UserKey mine = small.key(hasher("1"));
+  const std::uint64_t reserved = (std::uint64_t{1} << 63) | (std::uint64_t{1} << 49) | mine.tag_hash;
   Pair empty;
-  ASSERT_TRUE(buckets[mine.buckets[1]].entries[0].compare_exchange(empty, {reserved, 8}));
+  ASSERT_TRUE(buckets[1].entries[0].compare_exchange(empty, {reserved, 8}));
   empty = {};
-  ASSERT_TRUE(buckets[mine.buckets[0]].entries[6].compare_exchange(empty, {reserved, 7}));
-  ASSERT_EQ(owe(1, 10, 20), UserTable::Outcome::changed);
+  ASSERT_TRUE(buckets[0].entries[6].compare_exchange(empty, {reserved, 7}));
+  ASSERT_EQ(small.update(mine, kRate, OwesUntil{10, 20}), UserTable::Outcome::changed);
   int entries = 0;
-  table.for_each([&](UserLimit, std::uint64_t) { ++entries; });
+  small.for_each([&](UserLimit, std::uint64_t) { ++entries; });
   EXPECT_EQ(entries, 1);
-  EXPECT_EQ(buckets[mine.buckets[1]].entries[0].load_first(std::memory_order_relaxed), 0U);
+  EXPECT_EQ(buckets[1].entries[0].load_first(std::memory_order_relaxed), 0U);
 }
 
 TEST_F(Table, AnswersAsAMapDoesWhileNobodyIsForgotten) {
