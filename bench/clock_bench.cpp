@@ -1,0 +1,36 @@
+// What the time costs: most of an admission.
+//
+// Measures  CLOCK_MONOTONIC, the counter alone, and FastClock, which is the one told by the other.
+// Not       the first 17 ms of a thread, in which FastClock learns the counter's rate and costs twice the
+// clock.
+
+#include <benchmark/benchmark.h>
+
+#if defined(__x86_64__)
+#include <x86intrin.h>
+#endif
+
+#include "base/fast_clock.hpp"
+
+namespace weir {
+namespace {
+
+void BM_Clock_Monotonic(benchmark::State& state) {
+  for (auto _ : state) benchmark::DoNotOptimize(HostClock::now());
+}
+BENCHMARK(BM_Clock_Monotonic);
+
+#if defined(__x86_64__)
+void BM_Clock_Counter(benchmark::State& state) {
+  for (auto _ : state) benchmark::DoNotOptimize(__rdtsc());
+}
+BENCHMARK(BM_Clock_Counter);
+#endif
+
+void BM_Clock_Fast(benchmark::State& state) {
+  for (auto _ : state) benchmark::DoNotOptimize(detail::FastClock::now());
+}
+BENCHMARK(BM_Clock_Fast);
+
+}  // namespace
+}  // namespace weir

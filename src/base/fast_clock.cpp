@@ -1,0 +1,114 @@
+#include "base/fast_clock.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <fcntl.h>
+#include <string_view>
+#include <unistd.h>
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+#include <x86intrin.h>
+#endif
+
+#include "base/tsc_anchor.hpp"
+
+namespace weir::detail {
+namespace {
+
+#if defined(__x86_64__)
+
+// May run before what precedes it: a reading is late, never early.
+std::uint64_t read_counter() noexcept {
+  return __rdtsc();
+}
+// Not before all that precedes it is done: what ends a look.
+std::uint64_t read_counter_in_order() noexcept {
+  _mm_lfence();
+  return __rdtsc();
+}
+// Invariant TSC: one rate in all power states.
+bool counter_never_stops() noexcept {
+  unsigned a = 0;
+  unsigned b = 0;
+  unsigned c = 0;
+  unsigned d = 0;
+  return __get_cpuid(0x8000'0007, &a, &b, &c, &d) != 0 && (d & (1U << 8)) != 0;
+}
+constexpr std::array<std::string_view, 2> kKernelClocks = {"tsc", "kvm-clock"};
+
+#elif defined(__aarch64__)
+
+std::uint64_t read_counter() noexcept {
+  std::uint64_t ticks = 0;
+  asm volatile("mrs %0, cntvct_el0" : "=r"(ticks));
+  return ticks;
+}
+std::uint64_t read_counter_in_order() noexcept {
+  asm volatile("isb" ::: "memory");
+  return read_counter();
+}
+bool counter_never_stops() noexcept {
+  return true;  // by architecture
+}
+constexpr std::array<std::string_view, 1> kKernelClocks = {"arch_sys_counter"};
+
+#else
+
+std::uint64_t read_counter() noexcept {
+  return 0;
+}
+std::uint64_t read_counter_in_order() noexcept {
+  return 0;
+}
+bool counter_never_stops() noexcept {
+  return false;
+}
+constexpr std::array<std::string_view, 0> kKernelClocks = {};
+
+#endif
+
+// What the kernel keeps time by: it watches its counter, and takes another clock when the cores disagree.
+bool kernel_trusts_counter() noexcept {
+  std::array<char, 64> text{};
+  const int fd =
+      ::open("/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY | O_CLOEXEC);
+  if (fd < 0) return false;
+  const ssize_t length = ::read(fd, text.data(), text.size());
+  ::close(fd);
+  if (length <= 0) return false;
+  std::string_view name(text.data(), static_cast<std::size_t>(length));
+  name = name.substr(0, name.find('\n'));
+  for (const std::string_view known : kKernelClocks) {
+    if (name == known) return true;
+  }
+  return false;
+}
+
+// Found out when the library is loaded: admit() makes no system call, and a later sandbox may forbid this
+// one. Whoever asks for the time before that gets HostClock's.
+const bool kCounterIsClock = counter_never_stops() && kernel_trusts_counter();
+
+// The initial-exec model: one instruction in a shared library, too, where others call __tls_get_addr().
+[[gnu::tls_model("initial-exec")]] constinit thread_local TscAnchor anchor;
+
+std::int64_t host_ns() noexcept {
+  return HostClock::now().time_since_epoch().count();
+}
+
+[[gnu::noinline]] std::int64_t anchor_anew() noexcept {
+  const std::uint64_t before = read_counter();
+  const std::int64_t ns = host_ns();
+  return anchor.anchor({before, ns, read_counter_in_order()});
+}
+
+}  // namespace
+
+FastClock::time_point FastClock::now() noexcept {
+  if (!kCounterIsClock) return HostClock::now();
+  const auto ns = anchor.read(read_counter());
+  return time_point(duration(ns ? *ns : anchor_anew()));
+}
+
+}  // namespace weir::detail
