@@ -16,7 +16,7 @@ struct WEIR_EXPORT HostClock {
   using time_point = std::chrono::time_point<HostClock>;
   static constexpr bool is_steady = true;
 
-  /// Cost  one vDSO call, 20 to 30 ns: an admission reads it once.
+  /// Cost  one vDSO call, 20 to 30 ns. An admission reads it by the processor's counter where it can: 11 ns.
   [[nodiscard]] static time_point now() noexcept;
 };
 

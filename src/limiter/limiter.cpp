@@ -6,6 +6,7 @@
 #include <fmt/ranges.h>
 #include <grp.h>
 
+#include "base/fast_clock.hpp"
 #include "base/hash.hpp"
 #include "base/text.hpp"
 #include "limiter/conflict.hpp"
@@ -287,7 +288,7 @@ Result<Operation> Limiter::operation(std::string_view name) const noexcept {
 }
 
 Admission Limiter::admit(Operation operation, const Request& request) noexcept {
-  return impl_->admit(operation, request, HostClock::now);
+  return impl_->admit(operation, request, FastClock::now);
 }
 
 Admission Limiter::admit(std::string_view operation, const Request& request) noexcept {
