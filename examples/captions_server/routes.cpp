@@ -182,7 +182,7 @@ Response Routes::limits_reset(const Request&, const Caller&) const {
 }
 
 Response Routes::refusal(const weir::Admission& admission) const {
-  const std::string_view limit = limiter_->limit_name(admission.limit());
+  const std::string limit = limiter_->limit_name(admission.limit());
   const weir::Verdict verdict = admission.verdict();
   if (verdict == weir::Verdict::never || verdict == weir::Verdict::invalid) {
     return answer_error(http::status::bad_request, weir::to_string(verdict),

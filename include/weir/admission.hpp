@@ -13,18 +13,32 @@ namespace detail {
 
 class LimiterImpl;
 
+/// A permit of a limit over all users.
+struct HeldPermit {
+  std::uint64_t word;  ///< what is in its cell
+  std::uint32_t cell;
+  LimitId limit;
+};
+
+/// Permits of a limit per user.
+struct HeldUserPermits {
+  void* entry;  ///< where they were seen last; a hint
+  LimitId limit;
+  std::uint8_t parts;  ///< entries among which they may lie
+};
+
 /// What an admission has to give back; the limiter's business. Most of it is filled in only if there is
 /// something: an admission without permits costs no more than its decision.
 struct Holding {
   LimiterImpl* limiter = nullptr;  ///< nullptr: nothing
-  std::uint8_t user_permits = 0;   ///< bit i: the i-th concurrency limit per user holds a permit
+  std::uint8_t permits = 0;        ///< how many of `shared` are filled
+  std::uint8_t user_permits = 0;   ///< how many of `of_user` are filled
   std::uint16_t operation;         ///< index
   std::uint32_t owner;             ///< the worker that took it
   std::uint32_t weight;
-  std::array<std::uint32_t, 2> cells;    ///< of the global and the operation's permit
-  std::array<std::uint64_t, 2> words{};  ///< what is in these cells; 0: no permit there
-  std::array<std::uint64_t, 2> user;     ///< the hash of the user
-  std::array<void*, 2> user_entries;     ///< where the permits of that user were seen last
+  std::array<HeldPermit, 4> shared;
+  std::array<std::uint64_t, 2> user;  ///< the hash of the user
+  std::array<HeldUserPermits, 4> of_user;
 };
 
 }  // namespace detail

@@ -14,20 +14,22 @@
 
 namespace weir {
 
-/// One limit that all callers share, at the moment of the snapshot.
+/// One rate that all callers share, at the moment of the snapshot.
 struct SharedLimitStatus {
   std::string name;  ///< "operations.caption_generation.rate[1]"
   Rate rate;
   std::uint32_t available = 0;          ///< tokens that one request could spend now
   std::chrono::nanoseconds full_in{0};  ///< until the bucket is full again
+  std::uint64_t would_refuse = 0;       ///< refusals that a limit which only counts would have given
 };
 
-/// One limit per user: how many users it holds something against.
+/// One rate per user: how many users it holds something against.
 struct UserLimitStatus {
   std::string name;
   Rate rate;
   std::uint64_t active = 0;     ///< users who owe something now
   std::uint64_t exhausted = 0;  ///< of these, users who could not spend one token now
+  std::uint64_t would_refuse = 0;
 };
 
 /// A concurrency limit that all callers share.
@@ -35,6 +37,8 @@ struct SharedPermitStatus {
   std::string name;  ///< "operations.caption_generation.concurrent"
   std::uint32_t limit = 0;
   std::uint32_t in_use = 0;
+  Mode mode = Mode::enforced;
+  std::uint64_t would_refuse = 0;
 };
 
 /// A concurrency limit per user.
@@ -43,6 +47,8 @@ struct UserPermitStatus {
   std::uint32_t limit = 0;
   std::uint64_t users = 0;   ///< users who hold a permit now
   std::uint64_t in_use = 0;  ///< permits of all users
+  Mode mode = Mode::enforced;
+  std::uint64_t would_refuse = 0;
 };
 
 /// One attached process.

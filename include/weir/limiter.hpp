@@ -111,11 +111,11 @@ class WEIR_EXPORT Limiter {
   ReapReport reap() noexcept;
 
   /// The place of a limit in the configuration: "operations.caption_generation.user.rate[1]".
-  /// Valid as long as the limiter; empty for LimitId::none and unknown ids.
-  [[nodiscard]] std::string_view limit_name(LimitId limit) const noexcept;
+  /// Empty for LimitId::none and unknown ids.
+  [[nodiscard]] std::string limit_name(LimitId limit) const noexcept;
 
-  /// The limits in force, as the segment holds them.
-  [[nodiscard]] const Config& config() const noexcept;
+  /// The limits in force, as the segment holds them now.
+  [[nodiscard]] Config config() const;
 
   /// Sets everything back to "never seen": all limits and all users.
   /// Concurrency  one compare-exchange per word, beside running admissions; whoever is admitted

@@ -82,7 +82,9 @@ struct DraftLimits {
 
   [[nodiscard]] Limits over(const DraftLimits& defaults) const {
     return {rates.value_or(defaults.rates.value_or(std::vector<Rate>{})),
-            concurrent.value_or(defaults.concurrent.value_or(0))};
+            {},
+            concurrent.value_or(defaults.concurrent.value_or(0)),
+            {}};
   }
 };
 
@@ -91,7 +93,7 @@ struct Draft {
   DraftLimits user;
 
   [[nodiscard]] OperationPolicy over(const Draft& defaults) const {
-    return {shared.over(defaults.shared), user.over(defaults.user)};
+    return {shared.over(defaults.shared), user.over(defaults.user), {}};
   }
 };
 

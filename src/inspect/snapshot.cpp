@@ -4,7 +4,9 @@
 #include "weir/clock.hpp"
 #include "weir/inspect.hpp"
 
+#include "policy/compile.hpp"
 #include "policy/schema.hpp"
+#include "primitives/owner_set.hpp"
 #include "primitives/permits.hpp"
 #include "workers/registry.hpp"
 
@@ -25,8 +27,8 @@ std::string uuid_text(const std::array<std::uint8_t, 16>& uuid) {
 
 class Reader {
  public:
-  Reader(const Segment& segment, Records records)
-      : segment_(segment), records_(std::move(records)), now_(ticks_at(segment.header(), HostClock::now())) {}
+  Reader(const Segment& segment, const Sections& sections)
+      : segment_(segment), sections_(sections), now_(ticks_at(segment.header(), HostClock::now())) {}
 
   Snapshot read() const {
     const Header& header = segment_.header();
@@ -39,76 +41,103 @@ class Reader {
     snapshot.created =
         std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(
             std::chrono::nanoseconds(header.created_wall_ns)));
-    snapshot.config = decompile(records_, segment_.name());
-    read_shared(snapshot);
-    read_users(snapshot);
+    snapshot.config = read_config(sections_, segment_.name());
+    read_limits(snapshot);
     read_workers(snapshot);
     read_counters(snapshot);
     return snapshot;
   }
 
  private:
-  [[nodiscard]] Permits permits_of(const LimitRecord& limit) const {
-    return Permits(elements<Word>(segment_, kPermitCellsSection).subspan(limit.state, limit.permits()));
+  /// What the user table holds of one limit.
+  struct Holders {
+    std::uint64_t users = 0;
+    std::uint64_t exhausted = 0;
+    std::uint64_t in_use = 0;
+  };
+
+  void read_limits(Snapshot& snapshot) const {
+    const std::vector<Holders> holders = read_users(snapshot.table);
+    const auto read_block = [&](std::uint32_t index) {
+      const Block& block = sections_.blocks[index];
+      const std::uint64_t present = block.present.load(std::memory_order_acquire);
+      for (const std::uint32_t line : LineRange(static_cast<LineMask>(present | present >> 32))) {
+        const LimitPlace place{index, line};
+        read_limit(snapshot, place, holders[static_cast<std::size_t>(place.id())]);
+      }
+    };
+    read_block(kGlobalBlock);
+    for (std::uint32_t i = 0; i < sections_.operations(); ++i) read_block(kFirstOperation + i);
+    for (std::uint32_t i = 0; i < sections_.overrides(); ++i) read_block(kFirstOverride + i);
   }
 
-  void read_shared(Snapshot& snapshot) const {
-    const auto states = elements<SharedState>(segment_, kSharedStatesSection);
-    for (const LimitRecord& limit : records_.limits) {
-      if (limit.scope != LimitScope::shared) continue;
-      if (limit.kind == LimitKind::permits) {
+  void read_limit(Snapshot& snapshot, LimitPlace place, const Holders& holders) const {
+    const Block& block = sections_.blocks[place.block];
+    const LimitLine& line = block.limits[place.line];
+    const bool shared = scope_of(place.line) == LimitScope::shared;
+    const std::string name = limit_name(sections_.blocks, place);
+    const std::uint64_t params = line.params.load(std::memory_order_relaxed);
+    const std::uint64_t would_refuse = line.would_refuse.load(std::memory_order_relaxed);
+    const Mode mode = mode_of(block, place.line);
+    switch (kind_of(place.line)) {
+      case LimitKind::rate: {
+        const Rate rate = rate_of(block, place.line);
+        if (!shared) {
+          snapshot.users.push_back({name, rate, holders.users, holders.exhausted, would_refuse});
+          break;
+        }
+        const std::uint64_t tat = line.state.load(std::memory_order_relaxed);
+        snapshot.shared.push_back({name, rate, gcra::available(packed::to_token_bucket(params), tat, now_),
+                                   std::chrono::nanoseconds(ns_from_ticks(gcra::debt(tat, now_))),
+                                   would_refuse});
+        break;
+      }
+      case LimitKind::permits: {
+        const auto limit = static_cast<std::uint32_t>(params);
+        if (!shared) {
+          snapshot.user_permits.push_back({name, limit, holders.users, holders.in_use, mode, would_refuse});
+          break;
+        }
+        const CellRange cells = CellRange::from_word(line.cells.load(std::memory_order_relaxed));
         snapshot.shared_permits.push_back(
-            {records_.name(limit), limit.permits(), permits_of(limit).in_use()});
-        continue;
+            {name, limit, Permits(cells.in(sections_.permit_cells)).in_use(), mode, would_refuse});
+        break;
       }
-      const std::uint64_t tat = states[limit.state].bucket.tat();
-      snapshot.shared.push_back({records_.name(limit), limit.rate(),
-                                 gcra::available(limit.token_bucket(), tat, now_),
-                                 std::chrono::nanoseconds(ns_from_ticks(gcra::debt(tat, now_)))});
+      default:
+        break;
     }
   }
 
-  void read_users(Snapshot& snapshot) const {
-    std::vector<UserLimitStatus> rates(records_.limits.size());
-    std::vector<UserPermitStatus> permits(records_.limits.size());
+  /// One pass over the user table. @return by limit id.
+  std::vector<Holders> read_users(UserTableStatus& status) const {
+    std::vector<Holders> holders(kMaxBlocks * kBlockLines + 1);
     table().for_each([&](UserLimit entry, std::uint64_t state) {
-      ++snapshot.table.occupied;
-      if (entry.id == 0 || entry.id > rates.size()) return;
-      const std::size_t i = entry.id - 1U;
-      if (records_.limits[i].kind == LimitKind::permits) {
-        snapshot.table.active += add_permits(permits[i], entry, state) ? 1 : 0;
-      } else {
-        snapshot.table.active += add_rate(rates[i], records_.limits[i], state) ? 1 : 0;
-      }
+      ++status.occupied;
+      if (entry.id == 0 || entry.id >= holders.size()) return;
+      const bool active = add(holders[entry.id], entry, state);
+      status.active += active ? 1 : 0;
     });
-    for (std::size_t i = 0; i < rates.size(); ++i) {
-      const LimitRecord& limit = records_.limits[i];
-      if (limit.scope != LimitScope::user) continue;
-      if (limit.kind == LimitKind::permits) {
-        snapshot.user_permits.push_back(
-            {records_.name(limit), limit.permits(), permits[i].users, permits[i].in_use});
-      } else {
-        snapshot.users.push_back({records_.name(limit), limit.rate(), rates[i].active, rates[i].exhausted});
-      }
+    return holders;
+  }
+
+  bool add(Holders& holders, UserLimit entry, std::uint64_t state) const {
+    const LimitPlace place = LimitPlace::of(LimitId{entry.id});
+    if (kind_of(place.line) == LimitKind::permits) {
+      if (state == 0) return false;
+      if (entry.part == 0) ++holders.users;  // permits fill the first part first
+      holders.in_use += owner_set::count(state);
+      return true;
     }
-  }
-
-  bool add_rate(UserLimitStatus& status, const LimitRecord& limit, std::uint64_t tat) const {
-    if (gcra::debt(tat, now_) == 0) return false;
-    ++status.active;
-    if (gcra::wait(limit.token_bucket(), tat, now_, 1) != 0) ++status.exhausted;
-    return true;
-  }
-
-  static bool add_permits(UserPermitStatus& status, UserLimit entry, std::uint64_t set) {
-    if (set == 0) return false;
-    if (entry.part == 0) ++status.users;  // permits fill the first part first
-    status.in_use += owner_set::count(set);
+    if (kind_of(place.line) != LimitKind::rate || gcra::debt(state, now_) == 0) return false;
+    const std::uint64_t params =
+        sections_.blocks[place.block].limits[place.line].params.load(std::memory_order_relaxed);
+    ++holders.users;
+    if (gcra::wait(packed::to_token_bucket(params), state, now_, 1) != 0) ++holders.exhausted;
     return true;
   }
 
   void read_workers(Snapshot& snapshot) const {
-    const Registry registry(elements<WorkerSlot>(segment_, kWorkersSection), segment_);
+    const Registry registry(sections_.workers, segment_);
     snapshot.worker_slots = registry.size();
     std::vector<std::size_t> position(registry.size(), kNowhere);
     for (std::uint32_t slot = 0; slot < registry.size(); ++slot) {
@@ -121,7 +150,7 @@ class Reader {
       return slot < position.size() && position[slot] != kNowhere ? &snapshot.workers[position[slot]]
                                                                   : nullptr;
     };
-    Permits(elements<Word>(segment_, kPermitCellsSection)).for_each([&](std::uint64_t word) {
+    Permits(sections_.permit_cells).for_each([&](std::uint64_t word) {
       WorkerStatus* holder = of(permit_word::owner(word).slot());
       if (holder == nullptr) return;
       ++holder->permits;
@@ -129,8 +158,7 @@ class Reader {
       holder->oldest = std::max(holder->oldest, age);
     });
     table().for_each([&](UserLimit entry, std::uint64_t set) {
-      if (entry.id == 0 || entry.id > records_.limits.size()) return;
-      if (records_.limits[entry.id - 1U].kind != LimitKind::permits) return;
+      if (kind_of(LimitPlace::of(LimitId{entry.id}).line) != LimitKind::permits) return;
       for (std::uint32_t i = 0; i < owner_set::kPlaces; ++i) {
         const owner_set::Place place = owner_set::at(set, i);
         if (WorkerStatus* holder = place != 0 ? of(owner_set::slot_of(place)) : nullptr) ++holder->permits;
@@ -160,21 +188,18 @@ class Reader {
     snapshot.table.evicted = counters.evicted.load(std::memory_order_relaxed);
     snapshot.table.refused = counters.refused.load(std::memory_order_relaxed);
     snapshot.table.unlimited = counters.unlimited.load(std::memory_order_relaxed);
-    const SweepCounters& swept = elements<SweepCounters>(segment_, kSweepCountersSection).front();
+    const SweepCounters& swept = *sections_.swept;
     snapshot.swept = {swept.workers.load(std::memory_order_relaxed),
                       swept.permits.load(std::memory_order_relaxed),
                       swept.late_releases.load(std::memory_order_relaxed)};
   }
 
-  [[nodiscard]] UserTable table() const {
-    return {elements<UserBucket>(segment_, kUsersSection),
-            &elements<UserTableCounters>(segment_, kUserCountersSection).front()};
-  }
+  [[nodiscard]] UserTable table() const { return {sections_.users, sections_.user_counters}; }
 
   static constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);
 
   const Segment& segment_;
-  Records records_;
+  Sections sections_;
   std::uint64_t now_;
 };
 
@@ -184,9 +209,9 @@ Result<Snapshot> take_snapshot(std::string_view segment) noexcept {
   try {
     const auto attached = Segment::attach(segment, OpenMode::read_only, kAbiFingerprint);
     if (!attached) return attached.error();
-    auto records = read_records(*attached);
-    if (!records) return records.error();
-    return Reader(*attached, std::move(*records)).read();
+    const auto sections = Sections::of(*attached);
+    if (!sections) return sections.error();
+    return Reader(*attached, *sections).read();
   } catch (const std::exception& e) {
     return Error{Errc::system, e.what(), ""};
   }

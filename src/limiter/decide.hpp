@@ -10,23 +10,27 @@
 // Crash  killed while charging: permits are swept; tokens charged so far are spent for nothing, and time
 // refills them.
 
+#include <array>
 #include <cstdint>
 
 #include "weir/admission.hpp"
 #include "weir/decision.hpp"
 #include "weir/policy.hpp"
 
-#include "limiter/plan.hpp"
+#include "base/owner.hpp"
+#include "policy/schema.hpp"
 #include "users/table.hpp"
 
 namespace weir::detail {
 
 /// What one request asks for.
 struct Ask {
-  const OperationPlan& plan;
+  std::uint32_t operation = 0;  ///< its block
+  std::uint32_t user_block =
+      0;                  ///< of a user with limits of its own; 0: the operation's, and the global ones
+  bool has_user = false;  ///< the request names a user to whom limits may apply
   Hash128 user{};
-  UserKey key{};          ///< of `user`
-  bool has_user = false;  ///< the request names a user, and there are limits per user
+  UserKey key{};  ///< of `user`
   std::uint32_t cost = 1;
   std::uint32_t weight = 1;
   Owner owner{};           ///< who will hold the permits; nobody: all bulkheads shed
@@ -35,35 +39,26 @@ struct Ask {
 
 class Decider {
  public:
-  Decider(const Plan& plan, UserTable& users, TableFull when_full) noexcept
-      : plan_(plan), users_(users), when_full_(when_full) {}
+  Decider(const Sections& sections, UserTable& users) noexcept : sections_(sections), users_(users) {}
 
   /// @param now      ticks since the segment's epoch.
   /// @param holding  receives the permits of an admission.
   [[nodiscard]] Decision admit(const Ask& ask, std::uint64_t now, Holding& holding) const noexcept;
 
+  /// What `admit` would answer. Only loads.
+  [[nodiscard]] Decision peek(const Ask& ask, std::uint64_t now) const noexcept;
+
   /// Gives permits back. @return how many of them had been taken back before.
-  std::uint32_t release(const OperationPlan& plan, const Holding& holding) const noexcept;
+  std::uint32_t release(const Holding& holding) const noexcept;
 
  private:
-  class Charge;
-  /// A user's entries that looking has met: they save the charge a search. Filled in as far as there are
-  /// limits.
-  struct Looked {
-    std::array<UserTable::Found, 4> rates;   ///< of the first rates
-    std::array<UserTable::Found, 2> places;  ///< of the first part of each bulkhead
-  };
+  class Attempt;
 
-  [[nodiscard]] Decision look(const Ask& ask, std::uint64_t now, Looked& looked) const noexcept;
-  [[nodiscard]] std::uint32_t permits_held(const Ask& ask, const UserBulkhead& bulkhead,
-                                           UserTable::Found& first) const noexcept;
-  [[nodiscard]] UserKey key_of_part(const Ask& ask, std::uint32_t part) const noexcept;
-  std::uint32_t give_back_user(const UserBulkhead& bulkhead, Hash128 user, Owner owner, std::uint32_t weight,
-                               void* hint) const noexcept;
+  std::uint32_t give_back_user(const HeldUserPermits& held, Hash128 user, Owner owner,
+                               std::uint32_t weight) const noexcept;
 
-  const Plan& plan_;
+  const Sections& sections_;
   UserTable& users_;
-  TableFull when_full_;
 };
 
 }  // namespace weir::detail

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstring>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <grp.h>
@@ -9,10 +10,9 @@
 #include "base/fast_clock.hpp"
 #include "base/hash.hpp"
 #include "base/text.hpp"
-#include "limiter/conflict.hpp"
 #include "limiter/decide.hpp"
-#include "limiter/plan.hpp"
 #include "limiter/sweeper.hpp"
+#include "policy/compile.hpp"
 #include "policy/schema.hpp"
 
 namespace weir {
@@ -32,19 +32,28 @@ Expected<std::optional<gid_t>> find_group(const std::string& name) {
   return found->gr_gid;
 }
 
+void write_new(const Segment& segment, const Config& config) {
+  const std::span<std::byte> settings = segment.section(kSettingsSection, sizeof(SettingsRecord));
+  const SettingsRecord record = settings_of(config);
+  static_assert(std::has_unique_object_representations_v<SettingsRecord>,
+                "padding would make checksums differ");
+  std::memcpy(settings.data(), &record, sizeof(record));
+  if (const auto sections = Sections::of(segment)) {
+    write_config(*sections, config, KeyHasher(segment.header().secret));
+  }
+}
+
 Expected<Segment> publish(const Config& config, std::string_view name) {
   auto group = find_group(config.segment.group);
   if (!group) return tl::make_unexpected(group.error());
-  const Records records = compile(config);
-  const std::vector<SectionSpec> sections = sections_for(records);
+  const std::vector<SectionSpec> sections = sections_for(config);
   const PublishSpec spec{.name = std::string(name),
                          .mode = config.segment.mode,
                          .group = *group,
                          .reserve = config.segment.reserve,
                          .abi_fingerprint = kAbiFingerprint,
                          .sections = sections};
-  return Segment::publish(
-      spec, [&](std::uint32_t kind, std::span<std::byte> bytes) { fill_section(records, kind, bytes); });
+  return Segment::publish(spec, [&](const Segment& segment) { write_new(segment, config); });
 }
 
 // Attaches first: of many starting processes all but one find the segment there. Whoever loses the race to
@@ -66,51 +75,46 @@ Expected<Segment> attach_or_publish(const Config& config) {
 /// A segment with everything that decides over it.
 class detail::LimiterImpl {
  public:
-  LimiterImpl(Segment segment, const Records& records)
+  LimiterImpl(Segment segment, const Sections& sections)
       : segment_(std::move(segment)),
-        config_(decompile(records, segment_.name())),
+        sections_(sections),
         hasher_(segment_.header().secret),
-        plan_(records, elements<SharedState>(segment_, kSharedStatesSection),
-              elements<Word>(segment_, kPermitCellsSection)),
-        users_(elements<UserBucket>(segment_, kUsersSection),
-               elements<UserTableCounters>(segment_, kUserCountersSection).data()),
-        registry_(elements<WorkerSlot>(segment_, kWorkersSection), segment_),
-        swept_(elements<SweepCounters>(segment_, kSweepCountersSection).front()),
-        sweeper_(registry_, elements<Word>(segment_, kPermitCellsSection), plan_, users_, swept_),
-        decider_(plan_, users_, config_.segment.when_full) {}
+        users_(sections_.users, sections_.user_counters),
+        registry_(sections_.workers, segment_),
+        sweeper_(registry_, sections_, users_),
+        decider_(sections_, users_) {}
 
   static Expected<std::unique_ptr<LimiterImpl>> over(Expected<Segment> segment) {
     if (!segment) return tl::make_unexpected(segment.error());
-    auto records = read_records(*segment);
-    if (!records) return tl::make_unexpected(records.error());
-    auto impl = std::make_unique<LimiterImpl>(std::move(*segment), *records);
+    auto sections = Sections::of(*segment);
+    if (!sections) return tl::make_unexpected(sections.error());
+    auto impl = std::make_unique<LimiterImpl>(std::move(*segment), *sections);
     if (auto joined = impl->join(); !joined) return tl::make_unexpected(joined.error());
     return impl;
   }
 
+  /// The index of an operation; nothing if there is none of that name.
+  [[nodiscard]] std::optional<std::uint16_t> find(std::string_view operation) const noexcept {
+    const std::uint32_t block = find_block(sections_.operation_index, hasher_(operation));
+    if (block == 0) return std::nullopt;
+    return static_cast<std::uint16_t>(block - kFirstOperation);
+  }
+
   template <class Clock>
   Admission admit(Operation operation, const Request& request, Clock&& clock) noexcept {
-    const auto index = static_cast<std::size_t>(operation);
-    if (index >= plan_.operations.size() || request.cost == 0 || request.weight == 0) {
-      return Admission({Verdict::invalid, LimitId::none, {}});
-    }
-    Ask ask{.plan = plan_.operations[index], .cost = request.cost, .weight = request.weight};
-    if (!request.user.empty() && ask.plan.has_user_limits()) {
-      ask.user = hasher_(request.user);
-      ask.key = users_.key(ask.user);
-      ask.has_user = true;
-      users_.prefetch(ask.key);  // the fetch runs while the clock is read and the shared words are looked at
-    }
+    Ask ask;
+    if (!prepare(ask, operation, request)) return Admission({Verdict::invalid, LimitId::none, {}});
     const std::uint64_t now = ticks_at(segment_.header(), clock());
     identify(ask, now);
     Admission admission{Decision{}};  // filled in where the caller will have it
-    admission.decision_ = decider_.admit(ask, now, admission.holding_);
+    Holding& holding = admission.holding_;
+    admission.decision_ = decider_.admit(ask, now, holding);
     if (admission.verdict() == Verdict::shed && sweeper_.sweep_if_due(now)) {
-      admission.decision_ = decider_.admit(ask, now, admission.holding_);
+      admission.decision_ = decider_.admit(ask, now, holding);
     }
-    if (admission && ask.plan.has_bulkheads()) {
-      admission.holding_.limiter = this;
-      admission.holding_.operation = static_cast<std::uint16_t>(operation);
+    if (admission && holding.permits + holding.user_permits != 0) {
+      holding.limiter = this;
+      holding.operation = static_cast<std::uint16_t>(operation);
     }
     return admission;
   }
@@ -118,8 +122,8 @@ class detail::LimiterImpl {
   void release(const Holding& holding) noexcept {
     // A copy of the parent's admission in a forked child: the parent's permits are not ours to give.
     if (!registry_.was_self(Owner::from_bits(holding.owner))) return;
-    const std::uint32_t late = decider_.release(plan_.operations[holding.operation], holding);
-    if (late != 0) swept_.late_releases.fetch_add(late, std::memory_order_relaxed);
+    const std::uint32_t late = decider_.release(holding);
+    if (late != 0) sections_.swept->late_releases.fetch_add(late, std::memory_order_relaxed);
   }
 
   Expected<Identity> join() {
@@ -133,32 +137,54 @@ class detail::LimiterImpl {
   ReapReport reap() noexcept { return sweeper_.sweep(); }
 
   ResetReport reset() noexcept {
-    return reset_if([](const LimitRecord&) { return true; });
+    return reset_if([](std::uint32_t /*block*/) { return true; });
   }
 
   ResetReport reset(Operation operation) noexcept {
-    return reset_if(
-        [=](const LimitRecord& limit) { return limit.operation == static_cast<std::uint16_t>(operation); });
+    const std::uint32_t wanted = kFirstOperation + static_cast<std::uint32_t>(operation);
+    return reset_if([=](std::uint32_t block) { return block == wanted; });
   }
 
   ResetReport reset_user(std::string_view user) noexcept {
     const UserKey key = users_.key(hasher_(user));
     ResetReport report;
-    std::uint16_t id = 0;
-    for (const LimitRecord& limit : plan_.limits) {
-      ++id;
-      if (limit.scope != LimitScope::user || limit.kind != LimitKind::rate) continue;
-      report.users += users_.modify(key, {id, 0}, nullptr, to_never_seen) ? 1 : 0;
+    for (std::uint32_t index = 0; index < kMaxBlocks; ++index) {
+      const std::uint64_t present = sections_.blocks[index].present.load(std::memory_order_acquire);
+      for (const std::uint32_t line :
+           LineRange(static_cast<LineMask>(present | present >> 32) & lines::kUser)) {
+        if (kind_of(line) == LimitKind::permits) continue;
+        const UserLimit entry{static_cast<std::uint16_t>(LimitPlace{index, line}.id()), 0};
+        report.users += users_.modify(key, entry, nullptr, to_never_seen) ? 1 : 0;
+      }
     }
     return report;
   }
 
-  [[nodiscard]] const Plan& plan() const noexcept { return plan_; }
-  [[nodiscard]] const Config& config() const noexcept { return config_; }
+  [[nodiscard]] const Sections& sections() const noexcept { return sections_; }
+  [[nodiscard]] Config config() const { return read_config(sections_, segment_.name()); }
 
  private:
   static std::optional<std::uint64_t> to_never_seen(std::uint64_t state) noexcept {
     return state == 0 ? std::nullopt : std::optional<std::uint64_t>(0);
+  }
+
+  // Everything that needs no clock. The user's entries are fetched while it is read and the shared words are
+  // looked at.
+  bool prepare(Ask& ask, Operation operation, const Request& request) noexcept {
+    ask.operation = kFirstOperation + static_cast<std::uint32_t>(operation);
+    const bool known = static_cast<std::uint32_t>(operation) < sections_.operations();
+    if (!known || request.cost == 0 || request.weight == 0) return false;
+    ask.cost = request.cost;
+    ask.weight = request.weight;
+    if (request.user.empty()) return true;
+    ask.user = hasher_(request.user);
+    ask.key = users_.key(ask.user);
+    ask.has_user = true;
+    users_.prefetch(ask.key);
+    if (sections_.control->overrides.load(std::memory_order_relaxed) != 0) {
+      ask.user_block = find_block(sections_.override_index, ask.user);
+    }
+    return true;
   }
 
   void identify(Ask& ask, std::uint64_t now) noexcept {
@@ -192,28 +218,30 @@ class detail::LimiterImpl {
   template <class Wanted>
   ResetReport reset_if(Wanted&& wanted) noexcept {
     ResetReport report;
-    const auto states = elements<SharedState>(segment_, kSharedStatesSection);
-    for (const LimitRecord& limit : plan_.limits) {
-      if (limit.scope != LimitScope::shared || limit.kind != LimitKind::rate || !wanted(limit)) continue;
-      states[limit.state].bucket.reset();
-      ++report.limits;
+    for (std::uint32_t index = 0; index < kMaxBlocks; ++index) {
+      Block& block = sections_.blocks[index];
+      const std::uint64_t present = block.present.load(std::memory_order_acquire);
+      if (!wanted(index)) continue;
+      for (const std::uint32_t line :
+           LineRange(static_cast<LineMask>(present | present >> 32) & lines::kShared & lines::kRates)) {
+        TokenBucket(block.limits[line].state).reset();
+        ++report.limits;
+      }
     }
     report.users =
         users_.modify_all([&](UserLimit entry, std::uint64_t state) -> std::optional<std::uint64_t> {
-          const LimitRecord* limit = plan_.limit(entry.id);
-          const bool rate = limit != nullptr && limit->kind == LimitKind::rate;
-          return rate && wanted(*limit) ? to_never_seen(state) : std::nullopt;
+          const LimitPlace place = LimitPlace::of(LimitId{entry.id});
+          return kind_of(place.line) != LimitKind::permits && wanted(place.block) ? to_never_seen(state)
+                                                                                  : std::nullopt;
         });
     return report;
   }
 
   Segment segment_;
-  Config config_;
+  Sections sections_;
   KeyHasher hasher_;
-  Plan plan_;
   UserTable users_;
   Registry registry_;
-  SweepCounters& swept_;
   Sweeper sweeper_;
   Decider decider_;
   std::atomic<std::uint64_t> next_join_{0};  // ticks; after a failure to join
@@ -243,14 +271,6 @@ Result<Limiter> Limiter::open(const Config& config) noexcept {
     if (auto valid = validate(config); !valid) return valid.error();
     auto impl = LimiterImpl::over(attach_or_publish(config));
     if (!impl) return impl.error();
-    if (auto difference = first_difference((*impl)->config(), config)) {
-      return Error{
-          Errc::conflict,
-          fmt::format("segment \"{}\" enforces other limits: {}", config.segment.name, *difference),
-          fmt::format(
-              "use its limits, another segment name, or remove it with: shm-inspect --segment {} remove",
-              config.segment.name)};
-    }
     return Limiter(std::move(*impl));
   });
 }
@@ -274,12 +294,10 @@ Result<Limiter> Limiter::attach(std::string_view segment) noexcept {
 
 Result<Operation> Limiter::operation(std::string_view name) const noexcept {
   return guarded([&]() -> Result<Operation> {
-    const auto& by_name = impl_->plan().by_name;
-    if (const auto found = by_name.find(name); found != by_name.end()) return Operation{found->second};
+    if (const auto found = impl_->find(name)) return Operation{*found};
+    const Config config = impl_->config();
     std::vector<std::string_view> names;
-    names.reserve(by_name.size());
-    for (const auto& entry : by_name) names.push_back(entry.first);
-    std::sort(names.begin(), names.end());
+    for (const auto& entry : config.operations) names.push_back(entry.first);
     const std::string_view near = nearest(name, names);
     return Error{Errc::not_found, fmt::format("operation {}: not in the configuration", quoted(name)),
                  near.empty() ? fmt::format("there are: {}", fmt::join(names, ", "))
@@ -292,20 +310,24 @@ Admission Limiter::admit(Operation operation, const Request& request) noexcept {
 }
 
 Admission Limiter::admit(std::string_view operation, const Request& request) noexcept {
-  const auto& by_name = impl_->plan().by_name;
-  const auto found = by_name.find(operation);
-  if (found == by_name.end()) return Admission({Verdict::invalid, LimitId::none, {}});
-  return admit(Operation{found->second}, request);
+  const auto found = impl_->find(operation);
+  if (!found) return Admission({Verdict::invalid, LimitId::none, {}});
+  return admit(Operation{*found}, request);
 }
 
 Admission Limiter::admit_at(HostClock::time_point now, Operation operation, const Request& request) noexcept {
   return impl_->admit(operation, request, [now] { return now; });
 }
 
-std::string_view Limiter::limit_name(LimitId limit) const noexcept {
-  const auto& names = impl_->plan().limit_names;
-  const auto id = static_cast<std::size_t>(limit);
-  return id >= 1 && id <= names.size() ? std::string_view(names[id - 1]) : std::string_view();
+std::string Limiter::limit_name(LimitId limit) const noexcept {
+  if (limit == LimitId::none) return {};
+  const LimitPlace place = LimitPlace::of(limit);
+  if (place.block >= kMaxBlocks) return {};
+  try {
+    return detail::limit_name(impl_->sections().blocks, place);
+  } catch (const std::exception&) {  // out of memory
+    return {};
+  }
 }
 
 Result<void> Limiter::join() noexcept {
@@ -323,7 +345,7 @@ void Admission::give_back() noexcept {
   holding_.limiter->release(holding_);
 }
 
-const Config& Limiter::config() const noexcept {
+Config Limiter::config() const {
   return impl_->config();
 }
 

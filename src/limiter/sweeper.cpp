@@ -1,6 +1,10 @@
 #include "limiter/sweeper.hpp"
 
+#include <algorithm>
 #include <array>
+
+#include "primitives/owner_set.hpp"
+#include "primitives/permits.hpp"
 
 namespace weir::detail {
 namespace {
@@ -51,10 +55,10 @@ class Sweeper::DeadSet {
 };
 
 bool Sweeper::sweep_if_due(std::uint64_t now) noexcept {
-  std::uint64_t last = counters_.last_sweep.load(std::memory_order_relaxed);
+  std::uint64_t last = sections_.swept->last_sweep.load(std::memory_order_relaxed);
   // A time from the future is damage, or a clock ahead of ours by little: sweep rather than never again.
   if (now - last < kSweepInterval && last != 0) return false;
-  if (!counters_.last_sweep.compare_exchange(last, now, std::memory_order_relaxed)) return false;
+  if (!sections_.swept->last_sweep.compare_exchange(last, now, std::memory_order_relaxed)) return false;
   const ReapReport report = sweep();
   return report.workers != 0 || report.permits != 0;
 }
@@ -67,18 +71,29 @@ ReapReport Sweeper::sweep() noexcept {
   dead.for_each([&](std::uint32_t slot, SlotIdentity tenant) {
     report.workers += registry_.release(slot, tenant) ? 1 : 0;
   });
-  if (report.workers != 0) counters_.workers.fetch_add(report.workers, std::memory_order_relaxed);
-  if (report.permits != 0) counters_.permits.fetch_add(report.permits, std::memory_order_relaxed);
+  if (report.workers != 0) sections_.swept->workers.fetch_add(report.workers, std::memory_order_relaxed);
+  if (report.permits != 0) sections_.swept->permits.fetch_add(report.permits, std::memory_order_relaxed);
   return report;
 }
 
+bool Sweeper::has_user_permits() const noexcept {
+  constexpr std::uint64_t kMask = std::uint64_t{lines::kBulkheads} << kScopeLines;
+  return std::any_of(sections_.blocks.begin(), sections_.blocks.end(), [](const Block& block) {
+    const std::uint64_t present = block.present.load(std::memory_order_relaxed);
+    return ((present | present >> 32) & kMask) != 0;
+  });
+}
+
 std::uint64_t Sweeper::reclaim(const DeadSet& dead) noexcept {
-  std::uint64_t permits =
-      cells_.reclaim([&](Owner owner) { return dead.gone(owner.slot(), owner.generation(), 0xff); });
-  if (!plan_.has_user_bulkheads || dead.empty()) return permits;  // the table may be large; orphans can wait
+  // The cells of all limits in one go: reclaiming does not care whose they are.
+  std::uint64_t permits = Permits(sections_.permit_cells).reclaim([&](Owner owner) {
+    return dead.gone(owner.slot(), owner.generation(), 0xff);
+  });
+  // The user table may be large: not without need. Orphans in it can wait for the next death.
+  if (dead.empty() || !has_user_permits()) return permits;
   users_.modify_all([&](UserLimit entry, std::uint64_t set) -> std::optional<std::uint64_t> {
-    const LimitRecord* limit = plan_.limit(entry.id);
-    if (set == 0 || limit == nullptr || limit->kind != LimitKind::permits) return std::nullopt;
+    if (set == 0 || kind_of(LimitPlace::of(LimitId{entry.id}).line) != LimitKind::permits)
+      return std::nullopt;
     const std::uint64_t left = owner_set::without(set, [&](owner_set::Place place) {
       return dead.gone(owner_set::slot_of(place), owner_set::generation_of(place), 0xf);
     });

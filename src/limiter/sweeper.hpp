@@ -17,7 +17,6 @@
 
 #include "weir/limiter.hpp"
 
-#include "limiter/plan.hpp"
 #include "policy/schema.hpp"
 #include "users/table.hpp"
 #include "workers/registry.hpp"
@@ -26,9 +25,8 @@ namespace weir::detail {
 
 class Sweeper {
  public:
-  Sweeper(Registry& registry, std::span<Word> cells, const Plan& plan, UserTable& users,
-          SweepCounters& counters) noexcept
-      : registry_(registry), cells_(cells), plan_(plan), users_(users), counters_(counters) {}
+  Sweeper(Registry& registry, const Sections& sections, UserTable& users) noexcept
+      : registry_(registry), sections_(sections), users_(users) {}
 
   /// Sweeps, unless somebody of this segment did so within the last 10 ms. @return whether anything came
   /// back.
@@ -40,12 +38,11 @@ class Sweeper {
  private:
   class DeadSet;
   std::uint64_t reclaim(const DeadSet& dead) noexcept;
+  [[nodiscard]] bool has_user_permits() const noexcept;
 
   Registry& registry_;
-  Permits cells_;  // of all limits: reclaiming does not care which
-  const Plan& plan_;
+  const Sections& sections_;
   UserTable& users_;
-  SweepCounters& counters_;
 };
 
 }  // namespace weir::detail

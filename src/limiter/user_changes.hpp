@@ -6,28 +6,35 @@
 #include <cstdint>
 #include <optional>
 
-#include "limiter/plan.hpp"
+#include "policy/blocks.hpp"
+#include "primitives/owner_set.hpp"
 #include "users/table.hpp"
 
 namespace weir::detail {
 
 /// What the entry of any limit owes, in ticks; held permits are never forgotten.
-inline std::uint64_t debt_of(const Plan& plan, UserLimit entry, std::uint64_t state,
+inline std::uint64_t debt_of(std::span<const Block> blocks, UserLimit entry, std::uint64_t state,
                              std::uint64_t now) noexcept {
-  const LimitRecord* limit = plan.limit(entry.id);
-  if (limit == nullptr) return 0;  // damage: an entry of no limit
-  if (limit->kind == LimitKind::permits) return state == 0 ? 0 : kPinned;
-  return gcra::debt(state, now);
+  const LimitPlace place = LimitPlace::of(LimitId{entry.id});
+  if (place.block >= blocks.size()) return 0;  // damage: an entry of no limit
+  switch (kind_of(place.line)) {
+    case LimitKind::rate:
+      return gcra::debt(state, now);
+    case LimitKind::permits:
+      return state == 0 ? 0 : kPinned;
+    default:
+      return 0;
+  }
 }
 
 struct UserChangeBase {
-  const Plan& plan;
+  std::span<const Block> blocks;
   std::uint64_t now;
   bool may_evict;
   mutable std::uint64_t least_debt = kPinned;  ///< over the entries that were in the way
 
   [[nodiscard]] std::uint64_t debt(UserLimit entry, std::uint64_t state) const noexcept {
-    const std::uint64_t owed = debt_of(plan, entry, state, now);
+    const std::uint64_t owed = debt_of(blocks, entry, state, now);
     least_debt = std::min(least_debt, owed);
     return owed;
   }

@@ -1,56 +1,149 @@
 #include "policy/schema.hpp"
 
 #include <algorithm>
-#include <cstring>
+#include <fmt/format.h>
+
+#include "policy/compile.hpp"
 
 namespace weir::detail {
 namespace {
 
 template <class T>
-void copy_records(std::span<const T> records, std::span<std::byte> bytes) {
-  static_assert(std::has_unique_object_representations_v<T>, "padding would make checksums differ");
-  if (!records.empty())
-    std::memcpy(bytes.data(), records.data(), std::min(bytes.size(), records.size_bytes()));
+std::span<T> elements(const Segment& segment, SectionKind kind) noexcept {
+  const std::span<std::byte> bytes = segment.section(kind, sizeof(T));
+  return {reinterpret_cast<T*>(bytes.data()), bytes.size() / sizeof(T)};
 }
 
-// Entries that one user takes under the limits of one operation.
-std::uint64_t entries_of(const Records& records, std::uint16_t operation) {
+template <class T>
+T* single(const Segment& segment, SectionKind kind) noexcept {
+  const std::span<T> all = elements<T>(segment, kind);
+  return all.size() == 1 ? all.data() : nullptr;
+}
+
+bool sound(const SettingsRecord& settings) {
+  return settings.workers >= 1 && settings.workers <= kMaxWorkers &&
+         settings.when_full <= static_cast<std::uint8_t>(TableFull::admit) &&
+         settings.on_fault <= static_cast<std::uint8_t>(OnFault::local) &&
+         std::find(settings.group.begin(), settings.group.end(), '\0') != settings.group.end();
+}
+
+/// Calls visit(line, value) for every line of every block of a configuration.
+template <class Visit>
+void for_each_line(const Config& config, Visit&& visit) {
+  const auto all = [&](const BlockValue& block) {
+    for (std::uint32_t line = 0; line < kBlockLines; ++line) visit(line, block[line]);
+  };
+  all(compile(config.global));
+  for (const auto& entry : config.operations) all(compile(entry.second));
+}
+
+/// Entries that one user takes under one block.
+std::uint64_t entries_of(const BlockValue& block) {
   std::uint64_t entries = 0;
-  for (const LimitRecord& limit : records.limits) {
-    if (limit.scope == LimitScope::user && limit.operation == operation) entries += limit.parts();
+  for (const std::uint32_t line : LineRange(lines::kUser)) {
+    if (block[line].params == 0) continue;
+    entries += kind_of(line) == LimitKind::permits ? owner_set::parts_for(block[line].params) : 1;
   }
   return entries;
 }
 
-}  // namespace
-
-std::uint64_t user_entries(const Records& records) noexcept {
+/// Entries of the user table: for every user as many as limits can apply to one request, at a load of 3/4.
+std::uint64_t user_entries(const Config& config) {
   std::uint64_t most = 0;
-  for (std::size_t i = 0; i < records.operations.size(); ++i) {
-    most = std::max(most, entries_of(records, static_cast<std::uint16_t>(i)));
-  }
-  const std::uint64_t per_user = entries_of(records, kGlobal) + most;
-  return per_user == 0 ? 0 : records.settings.users * per_user * 4 / 3 + 1;
+  for (const auto& entry : config.operations) most = std::max(most, entries_of(compile(entry.second)));
+  const std::uint64_t per_user = entries_of(compile(config.global)) + most;
+  return config.segment.users * per_user * 4 / 3 + 1;
 }
 
-std::vector<SectionSpec> sections_for(const Records& records) {
+// Twice what is asked for now, and enough for a few more limits: operations may be added live.
+std::uint64_t with_room(std::uint64_t cells) {
+  constexpr std::uint64_t kRoom = 8192;
+  return cells + std::max(cells, kRoom);
+}
+
+}  // namespace
+
+Expected<Sections> Sections::of(const Segment& segment) {
+  const auto damaged = [&](std::string_view fact) {
+    return fail(Errc::damaged, fmt::format("segment \"{}\": damaged: {}", segment.name(), fact),
+                fmt::format("remove it with: shm-inspect --segment {} remove", segment.name()));
+  };
+  Sections all;
+  const auto* settings = single<SettingsRecord>(segment, kSettingsSection);
+  if (settings == nullptr) return damaged("it has no settings");
+  all.settings = *settings;
+  if (!sound(all.settings)) return damaged("impossible settings");
+  all.control = single<Control>(segment, kControlSection);
+  all.blocks = elements<Block>(segment, kBlocksSection);
+  all.operation_index = elements<IndexSlot>(segment, kOperationIndexSection);
+  all.override_index = elements<IndexSlot>(segment, kOverrideIndexSection);
+  all.user_counters = single<UserTableCounters>(segment, kUserCountersSection);
+  all.users = elements<UserBucket>(segment, kUsersSection);
+  all.workers = elements<WorkerSlot>(segment, kWorkersSection);
+  all.permit_cells = elements<Word>(segment, kPermitCellsSection);
+  all.window_cells = elements<Word>(segment, kWindowCellsSection);
+  all.swept = single<SweepCounters>(segment, kSweepCountersSection);
+  const bool complete = all.control != nullptr && all.user_counters != nullptr && all.swept != nullptr &&
+                        all.blocks.size() == kMaxBlocks && all.operation_index.size() == kIndexSlots &&
+                        all.override_index.size() == kIndexSlots && all.users.size() >= 2 &&
+                        all.workers.size() == all.settings.workers;
+  if (!complete) return damaged("a section is missing or has an impossible size");
+  return all;
+}
+
+std::vector<SectionSpec> sections_for(const Config& config) {
+  std::uint64_t permit_cells = 0;
+  std::uint64_t window_cells = 0;
+  for_each_line(config, [&](std::uint32_t line, const LineValue& value) {
+    permit_cells += permit_cells_for(line, value);
+    window_cells += window_cells_for(line, value);
+  });
   return {
       {kSettingsSection, sizeof(SettingsRecord), 1, true},
-      {kOperationsSection, sizeof(OperationRecord), records.operations.size(), true},
-      {kLimitsSection, sizeof(LimitRecord), records.limits.size(), true},
-      {kSharedStatesSection, sizeof(SharedState), records.shared_states(), false},
+      {kControlSection, sizeof(Control), 1, false},
+      {kBlocksSection, sizeof(Block), kMaxBlocks, false},
+      {kOperationIndexSection, sizeof(IndexSlot), kIndexSlots, false},
+      {kOverrideIndexSection, sizeof(IndexSlot), kIndexSlots, false},
       {kUserCountersSection, sizeof(UserTableCounters), 1, false},
-      {kUsersSection, sizeof(UserBucket), UserTable::buckets_for(user_entries(records)), false},
-      {kWorkersSection, sizeof(WorkerSlot), records.settings.workers, false},
-      {kPermitCellsSection, sizeof(Word), records.permit_cells(), false},
+      {kUsersSection, sizeof(UserBucket), UserTable::buckets_for(user_entries(config)), false},
+      {kWorkersSection, sizeof(WorkerSlot), config.segment.workers, false},
+      {kPermitCellsSection, sizeof(Word), with_room(permit_cells), false},
+      {kWindowCellsSection, sizeof(Word), with_room(window_cells), false},
       {kSweepCountersSection, sizeof(SweepCounters), 1, false},
   };
 }
 
-void fill_section(const Records& records, std::uint32_t kind, std::span<std::byte> bytes) {
-  if (kind == kSettingsSection) copy_records(std::span(&records.settings, 1), bytes);
-  if (kind == kOperationsSection) copy_records(std::span(records.operations), bytes);
-  if (kind == kLimitsSection) copy_records(std::span(records.limits), bytes);
+SettingsRecord settings_of(const Config& config) {
+  const SegmentPolicy& segment = config.segment;
+  SettingsRecord record;
+  record.users = segment.users;
+  record.mode = segment.mode;
+  record.workers = segment.workers;
+  record.key_names = segment.key_names;
+  record.local_workers = segment.local_workers;
+  record.when_full = static_cast<std::uint8_t>(segment.when_full);
+  record.reserve = segment.reserve ? 1 : 0;
+  record.huge_pages = segment.huge_pages ? 1 : 0;
+  record.on_fault = static_cast<std::uint8_t>(segment.on_fault);
+  std::copy_n(segment.group.data(), std::min(segment.group.size(), record.group.size() - 1),
+              record.group.begin());
+  return record;
+}
+
+SegmentPolicy segment_policy(const SettingsRecord& settings, std::string_view name) {
+  SegmentPolicy segment;
+  segment.name = name;
+  segment.users = settings.users;
+  segment.when_full = static_cast<TableFull>(settings.when_full);
+  segment.mode = settings.mode;
+  segment.group = settings.group.data();
+  segment.reserve = settings.reserve != 0;
+  segment.huge_pages = settings.huge_pages != 0;
+  segment.workers = settings.workers;
+  segment.key_names = settings.key_names;
+  segment.on_fault = static_cast<OnFault>(settings.on_fault);
+  segment.local_workers = settings.local_workers;
+  return segment;
 }
 
 }  // namespace weir::detail

@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "weir/clock.hpp"
+#include "weir/policy.hpp"
 
-#include "policy/records.hpp"
+#include "base/expected.hpp"
+#include "policy/blocks.hpp"
 #include "segment/mapping.hpp"
 #include "users/table.hpp"
 #include "workers/slot.hpp"
@@ -17,20 +19,32 @@
 namespace weir::detail {
 
 enum SectionKind : std::uint32_t {
-  kSettingsSection = 1,       ///< one SettingsRecord, frozen
-  kOperationsSection = 2,     ///< OperationRecord, frozen
-  kLimitsSection = 3,         ///< LimitRecord, frozen
-  kSharedStatesSection = 4,   ///< SharedState
-  kUserCountersSection = 5,   ///< one UserTableCounters
-  kUsersSection = 6,          ///< UserBucket
-  kWorkersSection = 7,        ///< WorkerSlot
-  kPermitCellsSection = 8,    ///< Word: the cells of all shared concurrency limits
-  kSweepCountersSection = 9,  ///< one SweepCounters
+  kSettingsSection = 1,        ///< one SettingsRecord, frozen
+  kControlSection = 2,         ///< one Control
+  kBlocksSection = 3,          ///< Block: global, operations, users with limits of their own
+  kOperationIndexSection = 4,  ///< IndexSlot: operations by the hash of their names
+  kUserCountersSection = 5,    ///< one UserTableCounters
+  kUsersSection = 6,           ///< UserBucket
+  kWorkersSection = 7,         ///< WorkerSlot
+  kPermitCellsSection = 8,     ///< Word: the cells of all shared concurrency limits
+  kSweepCountersSection = 9,   ///< one SweepCounters
+  kWindowCellsSection = 10,    ///< Word: the rings of all shared windows
+  kOverrideIndexSection = 11,  ///< IndexSlot: users with limits of their own
 };
 
-/// The word of a limit that all callers share, on a line of its own.
-struct alignas(kCacheLine) SharedState {
-  TokenBucket bucket;
+/// The settings of the segment as a whole, as they were at its creation.
+struct SettingsRecord {
+  std::uint64_t users = 0;
+  std::uint32_t mode = 0;
+  std::uint32_t workers = 0;
+  std::uint32_t key_names = 0;
+  std::uint32_t local_workers = 0;
+  std::uint8_t when_full = 0;
+  std::uint8_t reserve = 0;
+  std::uint8_t huge_pages = 0;
+  std::uint8_t on_fault = 0;
+  std::array<std::uint8_t, 4> unused{};
+  std::array<char, 64> group{};  ///< zero-terminated
 };
 
 /// What sweeps do, on a line of their own.
@@ -43,46 +57,68 @@ struct alignas(kCacheLine) SweepCounters {
 
 /// Changes whenever a shared structure does: builds that disagree refuse each other.
 inline constexpr std::uint64_t kAbiFingerprint = [] {
-  constexpr std::array<std::uint64_t, 15> facts{sizeof(Header),
+  constexpr std::array<std::uint64_t, 17> facts{sizeof(Header),
                                                 sizeof(Section),
                                                 sizeof(SettingsRecord),
-                                                sizeof(OperationRecord),
-                                                sizeof(LimitRecord),
-                                                sizeof(SharedState),
+                                                sizeof(Control),
+                                                sizeof(Block),
+                                                sizeof(LimitLine),
+                                                sizeof(IndexSlot),
                                                 sizeof(UserTableCounters),
                                                 sizeof(UserBucket),
-                                                offsetof(LimitRecord, count),
+                                                offsetof(Block, limits),
                                                 kTickShift,
                                                 offsetof(Header, sections),
                                                 offsetof(SettingsRecord, group),
                                                 sizeof(WorkerSlot),
                                                 sizeof(SweepCounters),
+                                                kScopeLines,
                                                 owner_set::kPlaces};
   std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a: any mixing does, nobody attacks it
   for (const std::uint64_t fact : facts) hash = (hash ^ fact) * 0x100000001b3;
   return hash;
 }();
 
-/// The sections that a policy needs.
-[[nodiscard]] std::vector<SectionSpec> sections_for(const Records& records);
+/// All sections of a mapped segment, in bounds by construction; their words are anybody's.
+struct Sections {
+  SettingsRecord settings;
+  Control* control = nullptr;
+  std::span<Block> blocks;
+  BlockIndex operation_index;
+  BlockIndex override_index;
+  UserTableCounters* user_counters = nullptr;
+  std::span<UserBucket> users;
+  std::span<WorkerSlot> workers;
+  std::span<Word> permit_cells;
+  std::span<Word> window_cells;
+  SweepCounters* swept = nullptr;
 
-/// Writes the frozen sections; the others begin as zeros.
-void fill_section(const Records& records, std::uint32_t kind, std::span<std::byte> bytes);
+  /// Errors  Errc::damaged: a section is missing or has an impossible size.
+  [[nodiscard]] static Expected<Sections> of(const Segment& segment);
 
-/// Entries of the user table: for every user as many as limits can apply to one request, at a load of 3/4.
-[[nodiscard]] std::uint64_t user_entries(const Records& records) noexcept;
+  /// Operations that are known; their blocks follow the global one.
+  [[nodiscard]] std::uint32_t operations() const noexcept {
+    // sync(blocks): acquire; pairs with publish_block(): whoever sees a block sees its limits.
+    return static_cast<std::uint32_t>(
+        std::min<std::uint64_t>(control->operations.load(std::memory_order_acquire), kMaxOperations));
+  }
+  /// Users with limits of their own.
+  [[nodiscard]] std::uint32_t overrides() const noexcept {
+    return static_cast<std::uint32_t>(  // sync(blocks): as above
+        std::min<std::uint64_t>(control->overrides.load(std::memory_order_acquire), kMaxOverrides));
+  }
+};
+
+/// The sections that a configuration needs.
+[[nodiscard]] std::vector<SectionSpec> sections_for(const Config& config);
+
+[[nodiscard]] SettingsRecord settings_of(const Config& config);
+[[nodiscard]] SegmentPolicy segment_policy(const SettingsRecord& settings, std::string_view name);
 
 /// Ticks since the segment's epoch.
 [[nodiscard]] inline std::uint64_t ticks_at(const Header& header, HostClock::time_point now) noexcept {
   const std::int64_t since_epoch = now.time_since_epoch().count() - header.created_monotonic_ns;
   return ticks_from_ns(static_cast<std::uint64_t>(since_epoch < 0 ? 0 : since_epoch));
-}
-
-/// A section as elements of its type.
-template <class T>
-[[nodiscard]] std::span<T> elements(const Segment& segment, SectionKind kind) noexcept {
-  const std::span<std::byte> bytes = segment.section(kind, sizeof(T));
-  return {reinterpret_cast<T*>(bytes.data()), bytes.size() / sizeof(T)};
 }
 
 }  // namespace weir::detail

@@ -5,8 +5,10 @@
 #include "weir/policy.hpp"
 
 #include "base/expected.hpp"
-#include "policy/records.hpp"
+#include "base/text.hpp"
+#include "policy/params.hpp"
 #include "primitives/permits.hpp"
+#include "segment/mapping.hpp"
 
 namespace weir {
 namespace {
@@ -14,9 +16,12 @@ namespace {
 using detail::Expected;
 using detail::fail;
 
+constexpr std::uint32_t kMaxKeyNames = 16'777'216;
 constexpr std::uint64_t kMaxUsers = 1'000'000'000;
 constexpr auto kMaxDepth = std::chrono::nanoseconds(detail::kMaxDepthTicks >> detail::kTickShift);
 constexpr std::uint64_t kMaxPerSecond = 10'000'000;
+constexpr std::uint32_t kMaxUserWindow = (1U << 20U) - 1;
+constexpr auto kMaxLength = std::chrono::milliseconds(detail::kMaxWindowMs);
 
 auto bad(const std::string& key, std::string_view fact, std::string hint) {
   return fail(Errc::config, fmt::format("{}: {}", key, fact), std::move(hint));
@@ -40,28 +45,121 @@ Expected<void> check_rate(const Rate& rate, const std::string& key) {
   return {};
 }
 
-Expected<void> check_limits(const Limits& limits, const std::string& owner) {
-  for (std::size_t i = 0; i < limits.rates.size(); ++i) {
-    const std::string key = limits.rates.size() == 1 ? owner + ".rate" : fmt::format("{}.rate[{}]", owner, i);
-    if (auto rate = check_rate(limits.rates[i], key); !rate) return rate;
+Expected<void> check_length(std::chrono::nanoseconds length, const std::string& key) {
+  if (length >= std::chrono::milliseconds(1) && length <= kMaxLength &&
+      length % std::chrono::milliseconds(1) == std::chrono::nanoseconds(0))
+    return {};
+  return bad(key, "the length is out of range", "use whole milliseconds, from 1 ms to 366 days");
+}
+
+Expected<void> check_window(const Window& window, bool user, const std::string& key) {
+  if (auto length = check_length(window.length, key); !length) return length;
+  if (window.kind > WindowKind::weighted) return bad(key, "unknown kind", "use log, ring, fixed or weighted");
+  if (user && (window.kind == WindowKind::log || window.kind == WindowKind::ring)) {
+    return bad(key, "a window of each user is weighted or fixed", "leave its kind out");
+  }
+  if (!user && window.kind == WindowKind::weighted) {
+    return bad(key, "only windows of users are weighted", "use log, ring or fixed");
+  }
+  const std::uint32_t most = window.kind == WindowKind::log             ? detail::kMaxPermits
+                             : user && window.kind != WindowKind::fixed ? kMaxUserWindow
+                                                                        : detail::kMaxWindowLimit;
+  if (window.limit >= 1 && window.limit <= most) return {};
+  return bad(key, fmt::format("{} is out of range", window.limit), fmt::format("use 1 to {}", most));
+}
+
+Expected<void> check_concurrent(const Concurrency& concurrent, bool user, const std::string& owner) {
+  const std::uint32_t most = user ? detail::kMaxUserPermits : detail::kMaxPermits;
+  for (const std::uint32_t limit : {concurrent.limit, concurrent.candidate}) {
+    if (limit > most) {
+      return bad(owner + ".concurrent", fmt::format("{} is out of range", limit),
+                 fmt::format("use 1 to {}", most));
+    }
   }
   return {};
 }
 
-Expected<void> check_concurrent(std::uint32_t concurrent, std::uint32_t most, const std::string& owner) {
-  if (concurrent <= most) return {};
-  return bad(owner + ".concurrent", fmt::format("{} is out of range", concurrent),
-             fmt::format("use 1 to {}", most));
+Expected<void> check_cooldown(const Cooldown& cooldown, const std::string& owner) {
+  if (cooldown.length.count() == 0) return {};
+  if (auto length = check_length(cooldown.length, owner + ".cooldown"); !length) return length;
+  if (cooldown.refusals >= 1 && cooldown.refusals <= 255) return {};
+  return bad(owner + ".cooldown.refusals", fmt::format("{} is out of range", cooldown.refusals),
+             "use 1 to 255");
+}
+
+// A list with one element is shown without its index.
+std::string listed(const std::string& owner, std::string_view key, std::size_t size, std::size_t i) {
+  return size == 1 ? fmt::format("{}.{}", owner, key) : fmt::format("{}.{}[{}]", owner, key, i);
+}
+
+Expected<void> check_limits(const Limits& limits, bool user, const std::string& owner) {
+  if (limits.rates.size() > kMaxRates) {
+    return bad(owner + ".rate", fmt::format("{} rates", limits.rates.size()),
+               fmt::format("use at most {}, candidates included", kMaxRates));
+  }
+  if (limits.windows.size() > kMaxWindows) {
+    return bad(owner + ".window", fmt::format("{} windows", limits.windows.size()),
+               fmt::format("use at most {}, candidates included", kMaxWindows));
+  }
+  for (std::size_t i = 0; i < limits.rates.size(); ++i) {
+    if (auto rate = check_rate(limits.rates[i], listed(owner, "rate", limits.rates.size(), i)); !rate)
+      return rate;
+  }
+  for (std::size_t i = 0; i < limits.windows.size(); ++i) {
+    const std::string key = listed(owner, "window", limits.windows.size(), i);
+    if (auto window = check_window(limits.windows[i], user, key); !window) return window;
+  }
+  if (auto permits = check_concurrent(limits.concurrent, user, owner); !permits) return permits;
+  return check_cooldown(limits.cooldown, owner);
+}
+
+Expected<void> check_share(double share, const std::string& key) {
+  if (share >= 0 && share <= 1) return {};
+  return bad(key, "out of range", "use a share from 0 to 1");
+}
+
+Expected<void> check_breaker(const Breaker& breaker, const std::string& owner) {
+  const std::string key = owner + ".breaker";
+  if (breaker.failures == 0 && breaker.failure_rate == 0 && breaker.slow_rate == 0) {
+    return bad(key, "it would never trip", "set failures, failure_rate or slow_rate");
+  }
+  if (breaker.failures > 65'535) return bad(key + ".failures", "out of range", "use 1 to 65535");
+  for (const auto& [share, name] : {std::pair{breaker.failure_rate, ".failure_rate"},
+                                    {breaker.slow_rate, ".slow_rate"},
+                                    {breaker.jitter, ".jitter"}}) {
+    if (auto sound = check_share(share, key + name); !sound) return sound;
+  }
+  const bool rates = breaker.failure_rate > 0 || breaker.slow_rate > 0;
+  if (rates && (breaker.window.count() == 0) == (breaker.window_calls == 0)) {
+    return bad(key, "a rate needs a window", "set either window or window_calls");
+  }
+  if (breaker.slow_rate > 0 && breaker.slow_call.count() <= 0) {
+    return bad(key + ".slow_call", "slow_rate needs to know what is slow", "for example: slow_call = \"2s\"");
+  }
+  if (breaker.window.count() != 0) {
+    if (auto length = check_length(breaker.window, key + ".window"); !length) return length;
+  }
+  if (breaker.window_calls > 65'535) return bad(key + ".window_calls", "out of range", "use 10 to 65535");
+  if (breaker.minimum_calls < 1 || breaker.minimum_calls > 65'535)
+    return bad(key + ".minimum_calls", "out of range", "use 1 to 65535");
+  if (auto length = check_length(breaker.recovery, key + ".recovery"); !length) return length;
+  if (breaker.max_recovery.count() != 0 && breaker.max_recovery < breaker.recovery)
+    return bad(key + ".max_recovery", "shorter than the recovery", "leave it out, or make it longer");
+  if (!(breaker.recovery_factor >= 1 && breaker.recovery_factor <= 100))
+    return bad(key + ".recovery_factor", "out of range", "use 1 to 100");
+  if (breaker.probes < 1 || breaker.probes > 16) return bad(key + ".probes", "out of range", "use 1 to 16");
+  if (breaker.successes < 1 || breaker.successes > 255)
+    return bad(key + ".successes", "out of range", "use 1 to 255");
+  if (breaker.probe_timeout.count() != 0) {
+    if (auto length = check_length(breaker.probe_timeout, key + ".probe_timeout"); !length) return length;
+  }
+  return {};
 }
 
 Expected<void> check_operation(const OperationPolicy& operation, const std::string& owner) {
-  const std::string user = owner + ".user";
-  if (auto shared = check_limits(operation.shared, owner); !shared) return shared;
-  if (auto permits = check_concurrent(operation.shared.concurrent, detail::kMaxPermits, owner); !permits)
-    return permits;
-  if (auto permits = check_concurrent(operation.user.concurrent, detail::kMaxUserPermits, user); !permits)
-    return permits;
-  return check_limits(operation.user, user);
+  if (auto shared = check_limits(operation.shared, false, owner); !shared) return shared;
+  if (auto user = check_limits(operation.user, true, owner + ".user"); !user) return user;
+  return operation.breaker ? check_breaker(*operation.breaker, owner) : Expected<void>();
 }
 
 Expected<void> check_segment(const SegmentPolicy& segment) {
@@ -79,6 +177,11 @@ Expected<void> check_segment(const SegmentPolicy& segment) {
   if ((segment.mode & ~0770U) != 0 || (segment.mode & 0600U) != 0600U) {
     return bad("segment.mode", fmt::format("{:04o} is not allowed", segment.mode), "use 0600, 0640 or 0660");
   }
+  if (segment.key_names > kMaxKeyNames) {
+    return bad("segment.key_names", fmt::format("{} is out of range", segment.key_names),
+               fmt::format("use 0 to {}", kMaxKeyNames));
+  }
+  if (segment.local_workers == 0) return bad("segment.local_workers", "0 workers", "use at least 1");
   if (segment.group.size() >= 64)
     return bad("segment.group", "the name is too long", "use the name of a group of this host");
   return {};
@@ -88,8 +191,14 @@ bool valid_operation_name(std::string_view name) {
   return detail::valid_segment_name(name) && name.size() <= kMaxNameLength;
 }
 
-std::size_t limit_count(const OperationPolicy& operation) {
-  return operation.shared.rates.size() + operation.user.rates.size() + 2;
+Expected<void> check_override(const UserOverride& user, const std::string& name) {
+  const std::string key = fmt::format("overrides.users.{}", detail::quoted(name));
+  if (name.empty() || name.size() > kMaxNameLength || name.find('\0') != name.npos) {
+    return bad(key, "not a usable key", fmt::format("use 1 to {} bytes without a zero", kMaxNameLength));
+  }
+  if (user.exempt && user.limits != Limits{})
+    return bad(key, "exempt, and has limits", "leave out one of the two");
+  return check_limits(user.limits, true, key);
 }
 
 Expected<void> check(const Config& config) {
@@ -99,18 +208,23 @@ Expected<void> check(const Config& config) {
     return bad("operations", fmt::format("{} of them", config.operations.size()),
                fmt::format("use at most {}", kMaxOperations));
   }
-  std::size_t limits = limit_count(config.global);
+  if (config.global.breaker) {
+    return bad("global.breaker", "breakers belong to operations",
+               "put it under [defaults] or [operations.X]");
+  }
   for (const auto& [name, operation] : config.operations) {
     if (!valid_operation_name(name)) {
       return bad("operations", "an operation's name is not usable",
                  "use 1 to 64 letters, digits, '.', '_' or '-'");
     }
     if (auto sound = check_operation(operation, "operations." + name); !sound) return sound;
-    limits += limit_count(operation);
   }
-  if (limits > kMaxLimits) {
-    return bad("operations", fmt::format("{} limits in all", limits),
-               fmt::format("use at most {}", kMaxLimits));
+  if (config.users.size() > kMaxOverrides) {
+    return bad("overrides.users", fmt::format("{} of them", config.users.size()),
+               fmt::format("use at most {}", kMaxOverrides));
+  }
+  for (const auto& [name, user] : config.users) {
+    if (auto sound = check_override(user, name); !sound) return sound;
   }
   return {};
 }

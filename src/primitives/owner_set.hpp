@@ -15,6 +15,11 @@ namespace weir::detail::owner_set {
 
 inline constexpr std::uint32_t kPlaces = 4;
 
+/// Sets that so many permits take.
+[[nodiscard]] constexpr std::uint32_t parts_for(std::uint64_t permits) noexcept {
+  return static_cast<std::uint32_t>((permits + kPlaces - 1) / kPlaces);
+}
+
 using Place = std::uint16_t;  ///< 0: free
 
 [[nodiscard]] constexpr Place place_of(Owner owner) noexcept {

@@ -90,7 +90,7 @@ class Permits {
     std::uint32_t freed = 0;
     const Owner owner = permit_word::owner(permit.word);
     // A chain is no longer than the cells, whatever the words say; only cells of the same owner are followed.
-    for (std::size_t step = 0; permit && step < cells_.size(); ++step) {
+    for (std::size_t step = 0; permit && permit.cell < cells_.size() && step < cells_.size(); ++step) {
       std::uint64_t seen = permit.word;
       if (!cells_[permit.cell].compare_exchange(seen, 0, std::memory_order_release)) break;
       // crash here: the rest of the chain names the dead, and is reclaimed.

@@ -60,6 +60,14 @@ namespace gcra {
   return now + debt(tat, now) + params.emission_interval * cost;
 }
 
+/// The TAT after a cost that was known only after the work: however deep that goes, short of damage.
+[[nodiscard]] constexpr std::uint64_t overdrawn(TokenBucketParams params, std::uint64_t tat,
+                                                std::uint64_t now, std::uint32_t cost) noexcept {
+  const std::uint64_t most = kMaxDepthTicks / std::max<std::uint64_t>(params.emission_interval, 1);
+  const std::uint64_t charge = params.emission_interval * std::min<std::uint64_t>(cost, most);
+  return now + std::min(debt(tat, now) + charge, kMaxDepthTicks);
+}
+
 /// The TAT after `cost` tokens came back: never fuller than full.
 [[nodiscard]] constexpr std::uint64_t refunded(TokenBucketParams params, std::uint64_t tat, std::uint64_t now,
                                                std::uint32_t cost) noexcept {
@@ -77,11 +85,19 @@ namespace gcra {
 
 }  // namespace gcra
 
+/// A bucket over one shared word; 0: full since the segment's creation, so zeroed memory is a valid bucket.
 class TokenBucket {
  public:
+  explicit TokenBucket(Word& tat) noexcept : tat_(tat) {}
+
   /// Spends `cost` tokens if they are there. @return 0: spent; else the ticks until they will be, or kNever.
   std::uint64_t admit(TokenBucketParams params, std::uint64_t now, std::uint32_t cost) noexcept {
-    std::uint64_t tat = tat_.load(std::memory_order_relaxed);
+    return admit(params, now, cost, tat());
+  }
+
+  /// The same for who has looked, and saw `tat`: saves a load, and is judged anew if that is out of date.
+  std::uint64_t admit(TokenBucketParams params, std::uint64_t now, std::uint32_t cost,
+                      std::uint64_t tat) noexcept {
     for (;;) {
       const std::uint64_t wait = gcra::wait(params, tat, now, cost);
       if (wait != 0) return wait;
@@ -91,33 +107,48 @@ class TokenBucket {
   }
 
   /// What `admit` would answer, without spending.
-  [[nodiscard]] std::uint64_t peek(TokenBucketParams params, std::uint64_t now,
+  [[nodiscard]] std::uint64_t wait(TokenBucketParams params, std::uint64_t now,
                                    std::uint32_t cost) const noexcept {
-    return gcra::wait(params, tat_.load(std::memory_order_relaxed), now, cost);
+    return gcra::wait(params, tat(), now, cost);
+  }
+
+  /// Spends tokens whether they are there or not: for a cost that is known only after the work.
+  void charge(TokenBucketParams params, std::uint64_t now, std::uint32_t cost) noexcept {
+    std::uint64_t seen = tat();
+    while (
+        !tat_.compare_exchange(seen, gcra::overdrawn(params, seen, now, cost), std::memory_order_relaxed)) {
+    }
   }
 
   /// Gives back what an `admit` of the same cost spent. Time may have refilled it already: then nothing
   /// changes.
   void refund(TokenBucketParams params, std::uint64_t now, std::uint32_t cost) noexcept {
-    std::uint64_t tat = tat_.load(std::memory_order_relaxed);
-    while (gcra::debt(tat, now) != 0) {
-      const std::uint64_t next = gcra::refunded(params, tat, now, cost);
-      if (tat_.compare_exchange(tat, next, std::memory_order_relaxed)) return;
+    std::uint64_t seen = tat();
+    while (gcra::debt(seen, now) != 0) {
+      const std::uint64_t next = gcra::refunded(params, seen, now, cost);
+      if (tat_.compare_exchange(seen, next, std::memory_order_relaxed)) return;
+    }
+  }
+
+  /// After a live change to a shallower bucket: nobody owes more than an empty one.
+  void clamp(TokenBucketParams params, std::uint64_t now) noexcept {
+    std::uint64_t seen = tat();
+    while (gcra::debt(seen, now) > params.depth()) {
+      if (tat_.compare_exchange(seen, now + params.depth(), std::memory_order_relaxed)) return;
     }
   }
 
   /// Fills the bucket.
   void reset() noexcept {
-    std::uint64_t tat = tat_.load(std::memory_order_relaxed);
-    while (tat != 0 && !tat_.compare_exchange(tat, 0, std::memory_order_relaxed)) {
+    std::uint64_t seen = tat();
+    while (seen != 0 && !tat_.compare_exchange(seen, 0, std::memory_order_relaxed)) {
     }
   }
 
   [[nodiscard]] std::uint64_t tat() const noexcept { return tat_.load(std::memory_order_relaxed); }
 
  private:
-  Word tat_;  // 0: full since the segment's creation, so zeroed memory is a valid bucket
+  Word& tat_;
 };
-static_assert(sizeof(TokenBucket) == 8);
 
 }  // namespace weir::detail

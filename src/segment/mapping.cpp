@@ -143,18 +143,18 @@ Expected<void> size_file(const PublishSpec& spec, int fd, std::uint64_t bytes) {
   return {};
 }
 
-Expected<void> link_file(const PublishSpec& spec, const NewFile& file) {
+Expected<void> link_file(const PublishSpec& spec, int fd, const std::string& private_path) {
   if (spec.name.empty()) return {};
   const std::string path = path_of(spec.name);
   int linked = -1;
-  if (file.private_path.empty()) {
-    const std::string self = fmt::format("/proc/self/fd/{}", file.file.get());
+  if (private_path.empty()) {
+    const std::string self = fmt::format("/proc/self/fd/{}", fd);
     linked = ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW);
     if (linked != 0 && errno == ENOENT) {  // no /proc: allowed with CAP_DAC_READ_SEARCH only
-      linked = ::linkat(file.file.get(), "", AT_FDCWD, path.c_str(), AT_EMPTY_PATH);
+      linked = ::linkat(fd, "", AT_FDCWD, path.c_str(), AT_EMPTY_PATH);
     }
   } else {
-    linked = ::link(file.private_path.c_str(), path.c_str());
+    linked = ::link(private_path.c_str(), path.c_str());
   }
   if (linked == 0) return {};
   if (errno == EEXIST) return fail(Errc::conflict, fmt::format("{}: exists already", who(spec.name)));
@@ -237,24 +237,25 @@ Expected<Segment> Segment::publish(const PublishSpec& spec, const Fill& fill) {
   auto created = create_file(spec);
   if (!created) return tl::make_unexpected(created.error());
   const int fd = created->file.get();
-  auto ready = size_file(spec, fd, header.total_bytes);
-  auto region = ready ? map_file(fd, OpenMode::read_write, header.total_bytes, spec.name)
-                      : Expected<ipc::mapped_region>(tl::make_unexpected(ready.error()));
-  if (region) {
-    const std::span bytes(static_cast<std::byte*>(region->get_address()), region->get_size());
-    for (std::size_t i = 0; i < header.section_count; ++i) {
-      const Section& section = header.sections[i];
-      fill(section.kind, bytes.subspan(section.offset, section.stride * section.count));
-    }
-    header.frozen_checksum = frozen_checksum(header, bytes);
-    header.header_checksum = header_checksum(header);
-    std::memcpy(bytes.data(), &header, sizeof(header));
-    ready = link_file(spec, *created);
-  }
-  if (!created->private_path.empty()) ::unlink(created->private_path.c_str());
-  if (!region) return tl::make_unexpected(region.error());
-  if (!ready) return tl::make_unexpected(ready.error());
-  return Segment(std::move(created->file), std::move(*region), header);
+  const auto give_up = [&](const Error& error) {
+    if (!created->private_path.empty()) ::unlink(created->private_path.c_str());
+    return tl::make_unexpected(error);
+  };
+  if (auto sized = size_file(spec, fd, header.total_bytes); !sized) return give_up(sized.error());
+  auto region = map_file(fd, OpenMode::read_write, header.total_bytes, spec.name);
+  if (!region) return give_up(region.error());
+  // The file keeps its number and the region its address when they move into the segment.
+  const std::string path = created->private_path;
+  Segment segment(std::move(created->file), std::move(*region), header);
+  fill(segment);
+  header.frozen_checksum = frozen_checksum(header, segment.bytes());
+  header.header_checksum = header_checksum(header);
+  segment.header_ = header;
+  std::memcpy(segment.bytes().data(), &header, sizeof(header));
+  auto linked = link_file(spec, segment.file_.get(), path);
+  if (!path.empty()) ::unlink(path.c_str());
+  if (!linked) return tl::make_unexpected(linked.error());
+  return segment;
 }
 
 Expected<Segment> Segment::attach(std::string_view name, OpenMode mode, std::uint64_t abi_fingerprint) {

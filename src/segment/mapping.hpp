@@ -66,8 +66,8 @@ struct PublishSpec {
 
 class Segment {
  public:
-  /// Writes the initial content of one section; zero where it writes nothing.
-  using Fill = std::function<void(std::uint32_t kind, std::span<std::byte> bytes)>;
+  /// Writes the initial content, before anybody else sees the segment; what it leaves alone is zero.
+  using Fill = std::function<void(const Segment& segment)>;
 
   /// Errors  Errc::conflict if the name is taken; Errc::no_space naming the size; permission, system.
   [[nodiscard]] static Expected<Segment> publish(const PublishSpec& spec, const Fill& fill);

@@ -25,30 +25,31 @@ class TokenBucketCrash : public ::testing::Test {
     if (!can_single_step()) GTEST_SKIP() << "ptrace is not permitted here: crash images were NOT looked at";
   }
 
-  SharedObject<TokenBucket> bucket_;
+  SharedObject<detail::Word> word_;
+  TokenBucket bucket_{*word_};
 };
 
 TEST_F(TokenBucketCrash, KilledInsideAnAdmitTheTokensAreSpentOrNotNeverHalf) {
-  const CrashImages crash = crash_images(bucket_.bytes(), [&] { (void)bucket_->admit(kFive, kNow, 3); });
+  const CrashImages crash = crash_images(word_.bytes(), [&] { (void)bucket_.admit(kFive, kNow, 3); });
   ASSERT_EQ(crash.error, "");
   EXPECT_THAT(crash.images, SizeIs(2));
-  const auto failures = for_each_image(crash, bucket_.bytes(), [&](const Image& image) {
+  const auto failures = for_each_image(crash, word_.bytes(), [&](const Image& image) {
     const bool spent = image.instruction != 0;
     const std::uint32_t left = spent ? 2 : 5;
-    EXPECT_EQ(bucket_->admit(kFive, kNow, left), 0u);
-    EXPECT_EQ(bucket_->admit(kFive, kNow, 1), kFive.emission_interval);
+    EXPECT_EQ(bucket_.admit(kFive, kNow, left), 0u);
+    EXPECT_EQ(bucket_.admit(kFive, kNow, 1), kFive.emission_interval);
   });
   EXPECT_THAT(failures, IsEmpty());
 }
 
 TEST_F(TokenBucketCrash, KilledInsideARefundNothingIsGivenTwice) {
-  ASSERT_EQ(bucket_->admit(kFive, kNow, 5), 0u);
-  const CrashImages crash = crash_images(bucket_.bytes(), [&] { bucket_->refund(kFive, kNow, 2); });
+  ASSERT_EQ(bucket_.admit(kFive, kNow, 5), 0u);
+  const CrashImages crash = crash_images(word_.bytes(), [&] { bucket_.refund(kFive, kNow, 2); });
   ASSERT_EQ(crash.error, "");
   EXPECT_THAT(crash.images, SizeIs(2));
-  const auto failures = for_each_image(crash, bucket_.bytes(), [&](const Image& image) {
+  const auto failures = for_each_image(crash, word_.bytes(), [&](const Image& image) {
     const bool given = image.instruction != 0;
-    EXPECT_EQ(detail::gcra::available(kFive, bucket_->tat(), kNow), given ? 2u : 0u);
+    EXPECT_EQ(detail::gcra::available(kFive, bucket_.tat(), kNow), given ? 2u : 0u);
   });
   EXPECT_THAT(failures, IsEmpty());
 }

@@ -41,7 +41,7 @@ class LimiterPermits : public ::testing::Test {
   Admission admit(const Request& request = {}, std::string_view operation = "work") {
     return limiter->admit(operation, request);
   }
-  std::string_view refused_by(const Admission& admission) { return limiter->limit_name(admission.limit()); }
+  std::string refused_by(const Admission& admission) { return limiter->limit_name(admission.limit()); }
   std::vector<Admission> admit_all(const Request& request = {}) {
     std::vector<Admission> held;
     for (;;) {

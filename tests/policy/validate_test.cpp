@@ -3,9 +3,6 @@
 
 #include "weir/policy.hpp"
 
-#include "policy/records.hpp"
-#include "policy/schema.hpp"
-
 namespace weir {
 namespace {
 
@@ -49,36 +46,23 @@ TEST(Validate, NamesImpossibleSettings) {
   expect_refused("operations", [](Config& c) {
     for (int i = 0; i < 257; ++i) c.operations[std::to_string(i)];
   });
-  expect_refused("operations", [](Config& c) { c.global.shared.rates.assign(2046, {1, 1s, 1}); });
-}
-
-TEST(Records, SayTheConfigurationTheyWereCompiledFrom) {
-  Config config;
-  config.segment.name = "roundtrip";
-  config.segment.when_full = TableFull::refuse;
-  config.global.shared.rates = {{2000, 1s, 500}};
-  config.global.user.rates = {{5, 1s, 5}};
-  config.operations["a"].shared.rates = {{30, 1min, 10}, {500, 1h, 500}};
-  config.operations["a"].user.rates = {{10, 1min, 3}};
-  config.operations["b"];
-  const detail::Records records = detail::compile(config);
-  const Config back = detail::decompile(records, "roundtrip");
-  EXPECT_EQ(back.segment, config.segment);
-  EXPECT_EQ(back.global, config.global);
-  EXPECT_EQ(back.operations, config.operations);
-  std::vector<std::string> names;
-  for (const auto& limit : records.limits) names.push_back(records.name(limit));
-  EXPECT_THAT(names, ::testing::ElementsAre("global.rate", "global.user.rate", "operations.a.rate[0]",
-                                            "operations.a.rate[1]", "operations.a.user.rate"));
-}
-
-TEST(Records, GiveEveryUserAnEntryForEachLimitThatCanApply) {
-  Config config;
-  config.segment.users = 3000;
-  config.global.user.rates = {{5, 1s, 5}};
-  config.operations["a"].user.rates = {{10, 1min, 3}, {100, 1h, 100}};
-  config.operations["b"].user.rates = {{10, 1min, 3}};
-  EXPECT_EQ(detail::user_entries(detail::compile(config)), 3000U * 3 * 4 / 3 + 1);
+  expect_refused("global.window", [](Config& c) { c.global.shared.windows = {{5, 1us}}; });
+  expect_refused("global.window", [](Config& c) {
+    c.global.shared.windows = {{70'000, 1min, WindowKind::log}};
+  });
+  expect_refused("operations.x.user.window", [](Config& c) {
+    c.operations["x"].user.windows = {{5, 1min, WindowKind::ring}};
+  });
+  expect_refused("global.cooldown", [](Config& c) { c.global.shared.cooldown = {1min, 0}; });
+  expect_refused("global.breaker",
+                 [](Config& c) { c.global.breaker = Breaker{.failures = 1, .recovery = 1s}; });
+  expect_refused("operations.x.breaker",
+                 [](Config& c) { c.operations["x"].breaker = Breaker{.recovery = 1s}; });
+  expect_refused("operations.x.breaker.recovery",
+                 [](Config& c) { c.operations["x"].breaker = Breaker{.failures = 3}; });
+  expect_refused("overrides.users", [](Config& c) { c.users[std::string(65, 'x')]; });
+  expect_refused("overrides.users", [](Config& c) { c.users["root"] = {true, {{{1, 1s, 1}}, {}, {}, {}}}; });
+  expect_refused("global.user.rate", [](Config& c) { c.global.user.rates.assign(7, {1, 1s, 1}); });
 }
 
 }  // namespace

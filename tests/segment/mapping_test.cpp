@@ -38,8 +38,9 @@ PublishSpec spec_of(const std::string& name) {
           .sections = kSections};
 }
 
-void fill_with_sevens(std::uint32_t kind, std::span<std::byte> bytes) {
-  if (kind == 1) std::fill(bytes.begin(), bytes.end(), std::byte{7});
+void fill_with_sevens(const Segment& segment) {
+  const std::span<std::byte> bytes = segment.section(1, 8);
+  std::fill(bytes.begin(), bytes.end(), std::byte{7});
 }
 
 Expected<Segment> attach(const std::string& name) {
@@ -139,8 +140,7 @@ TEST(Segment, OfManyRacingCreatorsExactlyOneCreates) {
 TEST(Segment, ACreatorKilledBeforeTheLinkLeavesNothingBehind) {
   const SegmentName name;
   in_child([&]() -> int {
-    (void)Segment::publish(spec_of(name.str()),
-                           [](std::uint32_t, std::span<std::byte>) { ::raise(SIGKILL); });
+    (void)Segment::publish(spec_of(name.str()), [](const Segment&) { ::raise(SIGKILL); });
     return 0;
   });
   EXPECT_FALSE(std::filesystem::exists(name.path()));

@@ -128,8 +128,8 @@ std::string user_table(const Snapshot& snapshot, bool colours) {
 std::string limits_text(const Limits& limits) {
   std::string text;
   for (const Rate& rate : limits.rates) text += (text.empty() ? "" : ", ") + format_rate(rate);
-  if (limits.concurrent != 0)
-    text += fmt::format("{}{} concurrent", text.empty() ? "" : ", ", limits.concurrent);
+  if (limits.concurrent.limit != 0)
+    text += fmt::format("{}{} concurrent", text.empty() ? "" : ", ", limits.concurrent.limit);
   return text.empty() ? "unlimited" : text;
 }
 

@@ -73,8 +73,8 @@ void Replayer::write_decision(std::uint64_t line, const Decision& decision) {
   }
 }
 
-std::string_view name_of(const Limiter& limiter, LimitId limit) {
-  const std::string_view name = limiter.limit_name(limit);
+std::string name_of(const Limiter& limiter, LimitId limit) {
+  std::string name = limiter.limit_name(limit);
   return name.empty() ? "-" : name;
 }
 

@@ -58,6 +58,6 @@ class Replayer {
 };
 
 /// The name of a limit, or "-" for none.
-[[nodiscard]] std::string_view name_of(const Limiter& limiter, LimitId limit);
+[[nodiscard]] std::string name_of(const Limiter& limiter, LimitId limit);
 
 }  // namespace weir::replay

@@ -1,0 +1,108 @@
+#include "policy/blocks.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+
+namespace weir::detail {
+
+Mode mode_of(const Block& block, std::uint32_t line) noexcept {
+  const bool counts_only = (block.present.load(std::memory_order_relaxed) >> (32 + line) & 1) != 0;
+  if (!counts_only) return Mode::enforced;
+  const std::uint64_t mode = block.limits[line].mode.load(std::memory_order_relaxed);
+  return mode == static_cast<std::uint64_t>(Mode::candidate) ? Mode::candidate : Mode::shadow;
+}
+
+Rate rate_of(const Block& block, std::uint32_t index) noexcept {
+  const LimitLine& line = block.limits[index];
+  const std::uint64_t params = line.params.load(std::memory_order_relaxed);
+  Rate rate{line.count.load(std::memory_order_relaxed),
+            std::chrono::nanoseconds(static_cast<std::int64_t>(line.period.load(std::memory_order_relaxed))),
+            packed::to_token_bucket(params).burst, mode_of(block, index)};
+  const bool as_written = rate.count != 0 && rate.period.count() > 0 &&
+                          packed::rate(emission_interval(rate), rate.burst) == params;
+  if (as_written) return rate;
+  // Caught in the middle of a change (or damaged): what is enforced, in the words of nobody.
+  rate.count = 1;
+  rate.period = std::chrono::nanoseconds(std::max<std::int64_t>(
+      1, static_cast<std::int64_t>(ns_from_ticks(packed::to_token_bucket(params).emission_interval))));
+  return rate;
+}
+
+std::string read_name(const NameWords& name) {
+  std::array<char, sizeof(NameWords)> bytes{};
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const std::uint64_t word = name[i].load(std::memory_order_relaxed);
+    std::memcpy(bytes.data() + i * sizeof(word), &word, sizeof(word));
+  }
+  return {bytes.data(),
+          static_cast<std::size_t>(std::find(bytes.begin(), bytes.end() - 1, '\0') - bytes.begin())};
+}
+
+void write_name(NameWords& name, std::string_view text) noexcept {
+  std::array<char, sizeof(NameWords)> bytes{};
+  std::copy_n(text.data(), std::min(text.size(), bytes.size() - 1), bytes.begin());
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes.data() + i * sizeof(word), sizeof(word));
+    name[i].store(word, std::memory_order_relaxed);
+  }
+}
+
+std::uint32_t find_block(std::span<const IndexSlot> index, Hash128 hash) noexcept {
+  for (std::uint32_t i = 0; i < kIndexSlots && i < index.size(); ++i) {
+    const IndexSlot& slot = index[(hash.low + i) % kIndexSlots];
+    // sync(index): acquire; pairs with publish_block(): a slot with a block has its hash, the block its
+    // limits.
+    const std::uint64_t block = slot.block.load(std::memory_order_acquire);
+    if (block == 0) return 0;
+    if (slot.hash_low.load(std::memory_order_relaxed) != hash.low ||
+        slot.hash_high.load(std::memory_order_relaxed) != hash.high)
+      continue;
+    return block < kMaxBlocks ? static_cast<std::uint32_t>(block) : 0;
+  }
+  return 0;
+}
+
+std::string limit_name(std::span<const Block> blocks, LimitPlace place) {
+  const Block& block = blocks[place.block];
+  std::string owner = "global";
+  if (place.block >= kFirstOverride) {
+    owner = fmt::format("overrides.users.\"{}\"", read_name(block.name));
+  } else if (place.block >= kFirstOperation) {
+    owner = fmt::format("operations.{}", read_name(block.name));
+  }
+  const bool user = scope_of(place.line) == LimitScope::user;
+  if (user && place.block < kFirstOverride) owner += ".user";
+  const std::uint64_t present = block.present.load(std::memory_order_relaxed);
+  const auto is_candidate = [&](std::uint32_t line) { return mode_of(block, line) == Mode::candidate; };
+  const auto listed = [&](std::string_view key, std::uint32_t first, std::uint32_t count) {
+    // A candidate is no element of the list, but belongs to the one before it.
+    const std::uint32_t start = (user ? kScopeLines : 0) + first;
+    std::uint32_t siblings = 0;
+    std::uint32_t before = 0;
+    for (std::uint32_t line = start; line < start + count; ++line) {
+      if (((present >> 32 | present) >> line & 1) == 0 || is_candidate(line)) continue;
+      if (line <= place.line) before = siblings;
+      ++siblings;
+    }
+    std::string name =
+        siblings <= 1 ? fmt::format("{}.{}", owner, key) : fmt::format("{}.{}[{}]", owner, key, before);
+    return is_candidate(place.line) ? name + ".candidate" : name;
+  };
+  switch (kind_of(place.line)) {
+    case LimitKind::rate:
+      return listed("rate", kFirstRate, kMaxRates);
+    case LimitKind::window:
+      return listed("window", kFirstWindow, kMaxWindows);
+    case LimitKind::permits:
+      return place.line % kScopeLines == kPermits ? owner + ".concurrent" : owner + ".concurrent.candidate";
+    case LimitKind::cooldown:
+      return owner + ".cooldown";
+    case LimitKind::breaker:
+      break;
+  }
+  return owner + ".breaker";
+}
+
+}  // namespace weir::detail

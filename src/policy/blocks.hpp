@@ -1,0 +1,197 @@
+#pragma once
+
+// The limits as they lie in the segment: a block for everything (global), for each operation, and for each
+// user with limits of its own. Every block has the same shape, so the place of a limit is arithmetic, nothing
+// in the segment points anywhere, and a live change is a store.
+//
+//   block   present | exempt | name | 16 lines for the limits over all users, 16 for those of each user
+//   line    params | state | cells | count, period | would_refuse | changed
+//
+// `present` says which lines are limits: the low half those that are enforced, the high half those that only
+// count. A line is filled before its bit is set, so whoever sees the bit sees the limit; params are one word,
+// so whoever sees them sees all of them.
+//
+// Ordering  sync(present): release when a bit is set, acquire in a decision. params: relaxed, alone.
+// Crash     killed between the stores of a change: the limit is the old or the new one; a line whose bit is
+//           not set is nobody's.
+
+#include <array>
+#include <bit>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "weir/decision.hpp"
+#include "weir/policy.hpp"
+
+#include "base/hash.hpp"
+#include "base/word.hpp"
+#include "policy/params.hpp"
+
+namespace weir::detail {
+
+enum class LimitScope : std::uint8_t { shared = 0, user = 1 };
+enum class LimitKind : std::uint8_t { rate, window, permits, cooldown, breaker };
+
+// Positions of the lines of one scope.
+inline constexpr std::uint32_t kFirstRate = 0;
+inline constexpr std::uint32_t kFirstWindow = kFirstRate + kMaxRates;
+inline constexpr std::uint32_t kPermits = kFirstWindow + kMaxWindows;
+inline constexpr std::uint32_t kPermitsCandidate = kPermits + 1;
+inline constexpr std::uint32_t kCooldown = kPermits + 2;
+inline constexpr std::uint32_t kBreaker = kPermits + 3;
+inline constexpr std::uint32_t kScopeLines = 16;
+inline constexpr std::uint32_t kBlockLines = 2 * kScopeLines;
+static_assert(kBreaker < kScopeLines);
+
+/// A set of lines of a block.
+using LineMask = std::uint32_t;
+
+namespace lines {
+[[nodiscard]] constexpr LineMask range(std::uint32_t first, std::uint32_t count) noexcept {
+  return ((LineMask{1} << count) - 1) << first;
+}
+inline constexpr LineMask kRates = range(kFirstRate, kMaxRates);
+inline constexpr LineMask kWindows = range(kFirstWindow, kMaxWindows);
+inline constexpr LineMask kBulkheads = range(kPermits, 2);
+inline constexpr LineMask kCooldowns = range(kCooldown, 1);
+inline constexpr LineMask kBreakers = range(kBreaker, 1);
+inline constexpr LineMask kShared = range(0, kScopeLines);
+inline constexpr LineMask kUser = kShared << kScopeLines;
+}  // namespace lines
+
+/// The lines of a mask, first to last.
+class LineRange {
+ public:
+  class Iterator {
+   public:
+    constexpr explicit Iterator(LineMask mask) noexcept : mask_(mask) {}
+    [[nodiscard]] constexpr std::uint32_t operator*() const noexcept {
+      return static_cast<std::uint32_t>(std::countr_zero(mask_));
+    }
+    constexpr Iterator& operator++() noexcept {
+      mask_ &= mask_ - 1;
+      return *this;
+    }
+    friend constexpr bool operator==(Iterator, Iterator) = default;
+
+   private:
+    LineMask mask_;
+  };
+
+  constexpr explicit LineRange(LineMask mask) noexcept : mask_(mask) {}
+  [[nodiscard]] constexpr Iterator begin() const noexcept { return Iterator(mask_); }
+  [[nodiscard]] constexpr Iterator end() const noexcept { return Iterator(0); }
+
+ private:
+  LineMask mask_;
+};
+
+[[nodiscard]] constexpr LimitKind kind_of(std::uint32_t line) noexcept {
+  const std::uint32_t position = line % kScopeLines;
+  if (position < kFirstWindow) return LimitKind::rate;
+  if (position < kPermits) return LimitKind::window;
+  if (position < kCooldown) return LimitKind::permits;
+  return position == kCooldown ? LimitKind::cooldown : LimitKind::breaker;
+}
+[[nodiscard]] constexpr LimitScope scope_of(std::uint32_t line) noexcept {
+  return line < kScopeLines ? LimitScope::shared : LimitScope::user;
+}
+
+/// Where a limit lies. Its number, from 1, is its LimitId and the id of its entries in the user table.
+struct LimitPlace {
+  std::uint32_t block = 0;
+  std::uint32_t line = 0;
+
+  [[nodiscard]] constexpr LimitId id() const noexcept {
+    return LimitId{static_cast<std::uint16_t>(1 + block * kBlockLines + line)};
+  }
+  [[nodiscard]] static constexpr LimitPlace of(LimitId id) noexcept {
+    const std::uint32_t number = static_cast<std::uint32_t>(id) - 1U;
+    return {number / kBlockLines, number % kBlockLines};
+  }
+  friend constexpr bool operator==(LimitPlace, LimitPlace) = default;
+};
+
+struct alignas(kCacheLine) LimitLine {
+  Word params;        ///< packed; 0: no limit
+  Word state;         ///< what callers owe together; of a limit per user unused (the user table has it)
+  Word cells;         ///< {offset 32 | count 32} of its own words in a cells section, if it has some
+  Word count;         ///< of a rate, for people: as it was written, checked against params when shown
+  Word period;        ///< ns; the same
+  Word would_refuse;  ///< refusals of a limit that only counts
+  Word changed;       ///< generation of the last live change; 0: as created
+  Word mode;          ///< Mode, for people: `present` decides
+};
+static_assert(sizeof(LimitLine) == kCacheLine);
+
+/// The words of a name of up to 71 bytes, zero-terminated.
+using NameWords = std::array<Word, 9>;
+
+struct alignas(kCacheLine) Block {
+  Word present;  ///< {only counting 32 | enforced 32}
+  Word exempt;   ///< 1: of a user to whom no limits per user apply
+  NameWords name;
+  std::array<Word, 5> unused;
+  std::array<LimitLine, kBlockLines> limits;
+};
+static_assert(sizeof(Block) == (2 + kBlockLines) * kCacheLine);
+
+inline constexpr std::uint32_t kGlobalBlock = 0;
+inline constexpr std::uint32_t kFirstOperation = 1;
+inline constexpr std::uint32_t kFirstOverride = kFirstOperation + kMaxOperations;
+inline constexpr std::uint32_t kMaxBlocks = kFirstOverride + kMaxOverrides;
+static_assert(kMaxBlocks * kBlockLines < (1U << 14), "the user table has 14 bits for the number of a limit");
+
+/// How much of what is in use; on a line of its own. One writer at a time (see control/change.hpp).
+struct alignas(kCacheLine) Control {
+  Word operations;    ///< blocks of operations in use; sync(blocks): release after they were filled
+  Word overrides;     ///< blocks of users in use; the same
+  Word generation;    ///< live changes so far
+  Word permit_cells;  ///< words of the permit cells section that are given out
+  Word window_cells;  ///< the same of the window cells section
+};
+
+/// Finds the block of a name by its hash: open addressing, filled once, never emptied.
+struct alignas(32) IndexSlot {
+  Word hash_low;
+  Word hash_high;
+  Word block;  ///< 0: free; sync(index): release after the hash was stored
+  Word unused;
+};
+inline constexpr std::uint32_t kIndexSlots = 1024;
+using BlockIndex = std::span<IndexSlot>;
+
+/// A part of a cells section: {offset 32 | count 32}.
+struct CellRange {
+  std::uint32_t offset = 0;
+  std::uint32_t count = 0;
+
+  [[nodiscard]] static constexpr CellRange from_word(std::uint64_t word) noexcept {
+    return {static_cast<std::uint32_t>(word >> 32), static_cast<std::uint32_t>(word)};
+  }
+  [[nodiscard]] constexpr std::uint64_t word() const noexcept { return std::uint64_t{offset} << 32 | count; }
+
+  /// The words; none if the range, which somebody may have damaged, leaves the section.
+  [[nodiscard]] std::span<Word> in(std::span<Word> section) const noexcept {
+    return std::uint64_t{offset} + count <= section.size() ? section.subspan(offset, count) : std::span<Word>();
+  }
+};
+
+/// The block of a name; 0: none. Cost  one cache miss at most.
+[[nodiscard]] std::uint32_t find_block(std::span<const IndexSlot> index, Hash128 hash) noexcept;
+
+/// Whether a limit is enforced, or what it only counts for.
+[[nodiscard]] Mode mode_of(const Block& block, std::uint32_t line) noexcept;
+
+/// A rate as it was written.
+[[nodiscard]] Rate rate_of(const Block& block, std::uint32_t line) noexcept;
+
+/// The place of a limit in the configuration: "operations.x.user.rate[1]".
+[[nodiscard]] std::string limit_name(std::span<const Block> blocks, LimitPlace place);
+
+[[nodiscard]] std::string read_name(const NameWords& name);
+void write_name(NameWords& name, std::string_view text) noexcept;
+
+}  // namespace weir::detail

@@ -1,0 +1,280 @@
+#include "policy/compile.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "primitives/permits.hpp"
+
+namespace weir::detail {
+namespace {
+
+constexpr std::uint32_t kRingCells = 60;
+
+Mode shadow_if(bool shadow) {
+  return shadow ? Mode::shadow : Mode::enforced;
+}
+
+LineValue value_of(const Rate& rate) {
+  return {packed::rate(emission_interval(rate), rate.burst), rate.count,
+          static_cast<std::uint64_t>(rate.period.count()), rate.mode};
+}
+
+WindowKind chosen(const Window& window, LimitScope scope) {
+  if (window.kind != WindowKind::automatic) return window.kind;
+  if (scope == LimitScope::user) return WindowKind::weighted;
+  return window.limit <= kMaxPermits ? WindowKind::log : WindowKind::ring;
+}
+
+LineValue value_of(const Window& window, LimitScope scope) {
+  return {packed::window({window.limit, chosen(window, scope), whole_ms(window.length)}), 0, 0,
+          window.mode};
+}
+
+LineValue value_of(const Cooldown& cooldown) {
+  if (cooldown.length.count() == 0) return {};
+  return {packed::cooldown({cooldown.refusals, whole_ms(cooldown.length)}), 0, 0, shadow_if(cooldown.shadow)};
+}
+
+void compile_into(BlockValue& block, const Limits& limits, LimitScope scope) {
+  const std::uint32_t first = scope == LimitScope::user ? kScopeLines : 0;
+  for (std::uint32_t i = 0; i < limits.rates.size(); ++i) {
+    block[first + kFirstRate + i] = value_of(limits.rates[i]);
+  }
+  for (std::uint32_t i = 0; i < limits.windows.size(); ++i) {
+    block[first + kFirstWindow + i] = value_of(limits.windows[i], scope);
+  }
+  block[first + kPermits] = {limits.concurrent.limit, 0, 0, shadow_if(limits.concurrent.shadow)};
+  block[first + kPermitsCandidate] = {limits.concurrent.candidate, 0, 0, Mode::candidate};
+  block[first + kCooldown] = value_of(limits.cooldown);
+}
+
+bool is_ring(std::uint32_t line, std::uint64_t params) {
+  return kind_of(line) == LimitKind::window && packed::to_window(params).kind == WindowKind::ring;
+}
+
+// A ring that was filled as a log means nothing as counted cells, and the other way round.
+bool keeps_its_cells(std::uint32_t line, std::uint64_t before, std::uint64_t after) {
+  return kind_of(line) != LimitKind::window || before == 0 ||
+         packed::to_window(before).kind == packed::to_window(after).kind;
+}
+
+/// Gives out a part of a cells section: the next words that nobody ever had.
+Expected<CellRange> take_cells(Word& used, std::span<Word> section, std::uint32_t count) {
+  const std::uint64_t offset = used.load(std::memory_order_relaxed);
+  if (offset + count > section.size()) {
+    return fail(Errc::no_space, fmt::format("no room for {} more cells in this segment", count),
+                "remove the segment and let it be created anew with the new limits");
+  }
+  used.store(offset + count, std::memory_order_relaxed);
+  return CellRange{static_cast<std::uint32_t>(offset), count};
+}
+
+/// Cells for the new value of a line, if those that it has do not do.
+Expected<void> provide_cells(const Sections& sections, std::uint32_t line, LimitLine& where,
+                             const LineValue& value) {
+  const bool permits = kind_of(line) == LimitKind::permits;
+  const std::uint32_t wanted =
+      permits ? permit_cells_for(line, value) : window_cells_for(line, value);
+  if (wanted == 0) return {};
+  const CellRange has = CellRange::from_word(where.cells.load(std::memory_order_relaxed));
+  const std::uint32_t least = permits ? static_cast<std::uint32_t>(value.params)
+                              : is_ring(line, value.params) ? kRingCells
+                                                            : packed::to_window(value.params).limit;
+  if (has.count >= least && keeps_its_cells(line, where.params.load(std::memory_order_relaxed), value.params))
+    return {};
+  if (permits && has.count != 0) {  // permits are held in the old cells: two places would be two limits
+    return fail(Errc::no_space,
+                fmt::format("concurrent: at most {} in this segment, its cells were given out at first", has.count),
+                "remove the segment and let it be created anew");
+  }
+  auto cells = permits ? take_cells(sections.control->permit_cells, sections.permit_cells, wanted)
+                       : take_cells(sections.control->window_cells, sections.window_cells, wanted);
+  if (!cells) return tl::make_unexpected(cells.error());
+  where.cells.store(cells->word(), std::memory_order_relaxed);
+  return {};
+}
+
+}  // namespace
+
+BlockValue compile(const OperationPolicy& policy) {
+  BlockValue block{};
+  compile_into(block, policy.shared, LimitScope::shared);
+  compile_into(block, policy.user, LimitScope::user);
+  return block;
+}
+
+BlockValue compile(const UserOverride& user) {
+  BlockValue block{};
+  if (!user.exempt) compile_into(block, user.limits, LimitScope::user);
+  return block;
+}
+
+std::uint32_t permit_cells_for(std::uint32_t line, const LineValue& value) noexcept {
+  if (kind_of(line) != LimitKind::permits || scope_of(line) != LimitScope::shared || value.params == 0) return 0;
+  constexpr std::uint64_t kLeast = 64;
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(2 * value.params, kLeast, kMaxPermits));
+}
+
+std::uint32_t window_cells_for(std::uint32_t line, const LineValue& value) noexcept {
+  if (kind_of(line) != LimitKind::window || scope_of(line) != LimitScope::shared || value.params == 0) return 0;
+  const packed::WindowParams window = packed::to_window(value.params);
+  if (window.kind == WindowKind::ring) return kRingCells;
+  if (window.kind != WindowKind::log) return 0;
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(2 * std::uint64_t{window.limit}, 8, kMaxPermits));
+}
+
+Expected<LineMask> write_block(const Sections& sections, std::uint32_t index, const BlockValue& value) {
+  Block& block = sections.blocks[index];
+  for (std::uint32_t i = 0; i < kBlockLines; ++i) {
+    if (auto cells = provide_cells(sections, i, block.limits[i], value[i]); !cells)
+      return tl::make_unexpected(cells.error());
+  }
+  LineMask changed = 0;
+  std::uint64_t present = 0;
+  const std::uint64_t before = block.present.load(std::memory_order_relaxed);
+  for (std::uint32_t i = 0; i < kBlockLines; ++i) {
+    LimitLine& line = block.limits[i];
+    const std::uint64_t bit = std::uint64_t{1} << (value[i].mode == Mode::enforced ? i : i + 32);
+    if (value[i].params != 0) present |= bit;
+    if (value[i].params != line.params.load(std::memory_order_relaxed)) {
+      line.count.store(value[i].count, std::memory_order_relaxed);
+      line.period.store(value[i].period, std::memory_order_relaxed);
+      // crash here: shown in the words of nobody until it is set again; enforced as before.
+      if (value[i].params != 0) line.params.store(value[i].params, std::memory_order_relaxed);
+      changed |= LineMask{1} << i;
+    }
+    line.mode.store(static_cast<std::uint64_t>(value[i].mode), std::memory_order_relaxed);
+  }
+  // sync(present): release; pairs with the acquire of a decision. crash before: new lines are nobody's.
+  block.present.store(present, std::memory_order_release);
+  const std::uint64_t moved = before ^ present;
+  return changed | static_cast<LineMask>(moved | moved >> 32);
+}
+
+namespace {
+
+struct FamilyPlace {
+  Word& count;
+  BlockIndex index;
+  std::uint32_t first;
+  std::uint32_t most;
+};
+
+FamilyPlace place_of(const Sections& sections, Family family) {
+  if (family == Family::operations) {
+    return {sections.control->operations, sections.operation_index, kFirstOperation, kMaxOperations};
+  }
+  return {sections.control->overrides, sections.override_index, kFirstOverride, kMaxOverrides};
+}
+
+}  // namespace
+
+Expected<std::uint32_t> block_for(const Sections& sections, Family family, std::string_view name,
+                                  Hash128 hash) {
+  const FamilyPlace place = place_of(sections, family);
+  if (const std::uint32_t known = find_block(place.index, hash); known != 0) return known;
+  const std::uint64_t count = place.count.load(std::memory_order_relaxed);
+  if (count >= place.most) {
+    return fail(Errc::no_space,
+                fmt::format("all {} {} of this segment are taken", place.most,
+                            family == Family::operations ? "operations" : "users with own limits"),
+                "leave out those that nobody uses, and let the segment be created anew");
+  }
+  const std::uint32_t block = place.first + static_cast<std::uint32_t>(count);
+  write_name(sections.blocks[block].name, name);
+  return block;
+}
+
+void publish_block(const Sections& sections, Family family, Hash128 hash, std::uint32_t block) noexcept {
+  const FamilyPlace place = place_of(sections, family);
+  const bool indexed = find_block(place.index, hash) != 0;
+  for (std::uint32_t i = 0; i < kIndexSlots && !indexed; ++i) {
+    IndexSlot& slot = place.index[(hash.low + i) % kIndexSlots];
+    if (slot.block.load(std::memory_order_relaxed) != 0) continue;
+    slot.hash_low.store(hash.low, std::memory_order_relaxed);
+    slot.hash_high.store(hash.high, std::memory_order_relaxed);
+    // sync(index): release; pairs with find_block(). crash before: nobody sees the block, the next change
+    // takes it again.
+    slot.block.store(block, std::memory_order_release);
+    break;
+  }
+  // crash here: found by its name, and not yet listed; the next change finds it so and lists it.
+  // sync(blocks): release; pairs with Sections::operations() and overrides().
+  const std::uint64_t count = place.count.load(std::memory_order_relaxed);
+  place.count.store(std::max<std::uint64_t>(count, block - place.first + 1), std::memory_order_release);
+}
+
+void write_config(const Sections& sections, const Config& config, const KeyHasher& hasher) {
+  // Sized for it: none of these can fail.
+  (void)write_block(sections, kGlobalBlock, compile(config.global));
+  for (const auto& [name, policy] : config.operations) {
+    const auto block = block_for(sections, Family::operations, name, hasher(name));
+    if (!block) continue;
+    (void)write_block(sections, *block, compile(policy));
+    publish_block(sections, Family::operations, hasher(name), *block);
+  }
+  for (const auto& [key, user] : config.users) {
+    const auto block = block_for(sections, Family::overrides, key, hasher(key));
+    if (!block) continue;
+    (void)write_block(sections, *block, compile(user));
+    sections.blocks[*block].exempt.store(user.exempt ? 1 : 0, std::memory_order_relaxed);
+    publish_block(sections, Family::overrides, hasher(key), *block);
+  }
+}
+
+namespace {
+
+Limits read_limits(const Block& block, LimitScope scope) {
+  const std::uint32_t first = scope == LimitScope::user ? kScopeLines : 0;
+  const std::uint64_t present = block.present.load(std::memory_order_acquire);
+  const auto has = [&](std::uint32_t line) { return (((present >> 32) | present) >> line & 1) != 0; };
+  const auto counts_only = [&](std::uint32_t line) { return (present >> (32 + line) & 1) != 0; };
+  const auto params = [&](std::uint32_t line) { return block.limits[line].params.load(std::memory_order_relaxed); };
+  Limits limits;
+  for (std::uint32_t line = first + kFirstRate; line < first + kFirstWindow; ++line) {
+    if (!has(line)) continue;
+    limits.rates.push_back(rate_of(block, line));
+  }
+  for (std::uint32_t line = first + kFirstWindow; line < first + kPermits; ++line) {
+    if (!has(line)) continue;
+    const packed::WindowParams window = packed::to_window(params(line));
+    limits.windows.push_back({window.limit, std::chrono::milliseconds(window.length_ms), window.kind,
+                              mode_of(block, line)});
+  }
+  if (has(first + kPermits)) {
+    limits.concurrent.limit = static_cast<std::uint32_t>(params(first + kPermits));
+    limits.concurrent.shadow = counts_only(first + kPermits);
+  }
+  if (has(first + kPermitsCandidate)) {
+    limits.concurrent.candidate = static_cast<std::uint32_t>(params(first + kPermitsCandidate));
+  }
+  if (has(first + kCooldown)) {
+    const packed::CooldownParams cooldown = packed::to_cooldown(params(first + kCooldown));
+    limits.cooldown = {std::chrono::milliseconds(cooldown.length_ms), cooldown.refusals,
+                       counts_only(first + kCooldown)};
+  }
+  return limits;
+}
+
+}  // namespace
+
+Config read_config(const Sections& sections, std::string_view segment_name) {
+  Config config;
+  config.segment = segment_policy(sections.settings, segment_name);
+  const auto read = [&](std::uint32_t index) {
+    const Block& block = sections.blocks[index];
+    return OperationPolicy{read_limits(block, LimitScope::shared), read_limits(block, LimitScope::user), {}};
+  };
+  config.global = read(kGlobalBlock);
+  for (std::uint32_t i = 0; i < sections.operations(); ++i) {
+    config.operations[read_name(sections.blocks[kFirstOperation + i].name)] = read(kFirstOperation + i);
+  }
+  for (std::uint32_t i = 0; i < sections.overrides(); ++i) {
+    const Block& block = sections.blocks[kFirstOverride + i];
+    config.users[read_name(block.name)] = {block.exempt.load(std::memory_order_relaxed) != 0,
+                                           read_limits(block, LimitScope::user)};
+  }
+  return config;
+}
+
+}  // namespace weir::detail

@@ -1,0 +1,59 @@
+#pragma once
+
+// A Config as the words of blocks, and back.
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "weir/policy.hpp"
+
+#include "base/expected.hpp"
+#include "policy/blocks.hpp"
+#include "policy/schema.hpp"
+
+namespace weir::detail {
+
+/// What a configuration says about one line.
+struct LineValue {
+  std::uint64_t params = 0;  ///< 0: no such limit
+  std::uint64_t count = 0;
+  std::uint64_t period = 0;
+  Mode mode = Mode::enforced;
+
+  friend bool operator==(const LineValue&, const LineValue&) = default;
+};
+
+using BlockValue = std::array<LineValue, kBlockLines>;
+
+/// `policy` has passed validate().
+[[nodiscard]] BlockValue compile(const OperationPolicy& policy);
+[[nodiscard]] BlockValue compile(const UserOverride& user);
+
+/// Words that a line needs in a cells section, with room to be raised live.
+[[nodiscard]] std::uint32_t permit_cells_for(std::uint32_t line, const LineValue& value) noexcept;
+[[nodiscard]] std::uint32_t window_cells_for(std::uint32_t line, const LineValue& value) noexcept;
+
+/// Writes what differs. @return the lines whose value changed.
+/// Errors  Errc::no_space: a limit does not fit into the cells that it was given; nothing was written.
+[[nodiscard]] Expected<LineMask> write_block(const Sections& sections, std::uint32_t block,
+                                             const BlockValue& value);
+
+/// What has blocks of its own.
+enum class Family : std::uint8_t { operations, overrides };
+
+/// The block of a name, or a free one that got this name and that nobody sees before publish_block().
+/// Errors  Errc::no_space.
+[[nodiscard]] Expected<std::uint32_t> block_for(const Sections& sections, Family family,
+                                                std::string_view name, Hash128 hash);
+void publish_block(const Sections& sections, Family family, Hash128 hash, std::uint32_t block) noexcept;
+
+/// Writes a whole configuration into sections that nobody sees yet.
+void write_config(const Sections& sections, const Config& config, const KeyHasher& hasher);
+
+/// The configuration that the blocks enforce now: limit by limit as of one moment.
+[[nodiscard]] Config read_config(const Sections& sections, std::string_view segment_name);
+
+}  // namespace weir::detail

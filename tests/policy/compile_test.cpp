@@ -1,0 +1,96 @@
+#include "policy/compile.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "weir/limiter.hpp"
+
+#include "policy/params.hpp"
+#include "support/segment_name.hpp"
+
+namespace weir {
+namespace {
+
+using namespace std::chrono_literals;
+using namespace detail;  // NOLINT(google-build-using-namespace)
+using test::SegmentName;
+
+Config everything() {
+  Config config;
+  config.segment.users = 100;
+  config.segment.when_full = TableFull::refuse;
+  config.global.shared.rates = {{2000, 1s, 500}};
+  config.global.user.rates = {{5, 1s, 5}};
+  OperationPolicy& a = config.operations["a"];
+  a.shared.rates = {
+      {30, 1min, 10}, {60, 1min, 10, Mode::candidate}, {500, 1h, 500}, {9, 1s, 9, Mode::shadow}};
+  a.shared.windows = {{100, 1min, WindowKind::log}, {1'000'000, 24h, WindowKind::ring}};
+  a.shared.concurrent = 20;
+  a.shared.concurrent.candidate = 30;
+  a.shared.cooldown = {5min, 3};
+  a.user.rates = {{10, 1min, 3}};
+  a.user.windows = {{100, 1h, WindowKind::weighted}};
+  a.user.concurrent = 3;
+  config.operations["b"];
+  config.users["root"].exempt = true;
+  config.users["big"].limits.rates = {{100, 1s, 100}};
+  return config;
+}
+
+TEST(Policy, SaysTheConfigurationThatItWasCompiledFrom) {
+  const SegmentName name;
+  Config config = everything();
+  config.segment.name = name.str();
+  const auto limiter = Limiter::open(config);
+  ASSERT_TRUE(limiter) << limiter.error().message();
+  const Config back = limiter->config();
+  EXPECT_EQ(back.segment, config.segment);
+  EXPECT_EQ(back.global, config.global);
+  EXPECT_EQ(back.operations, config.operations);
+  EXPECT_EQ(back.users, config.users);
+}
+
+TEST(Policy, NamesEveryLimitByItsPlaceInTheConfiguration) {
+  const auto limiter = Limiter::open_private(everything());
+  ASSERT_TRUE(limiter) << limiter.error().message();
+  const auto name_of = [&](std::uint32_t block, std::uint32_t line) {
+    return limiter->limit_name(LimitPlace{block, line}.id());
+  };
+  EXPECT_EQ(name_of(kGlobalBlock, kFirstRate), "global.rate");
+  EXPECT_EQ(name_of(kGlobalBlock, kScopeLines + kFirstRate), "global.user.rate");
+  EXPECT_EQ(name_of(kFirstOperation, kFirstRate), "operations.a.rate[0]");
+  EXPECT_EQ(name_of(kFirstOperation, kFirstRate + 1), "operations.a.rate[0].candidate");
+  EXPECT_EQ(name_of(kFirstOperation, kFirstRate + 2), "operations.a.rate[1]");
+  EXPECT_EQ(name_of(kFirstOperation, kFirstWindow + 1), "operations.a.window[1]");
+  EXPECT_EQ(name_of(kFirstOperation, kPermits), "operations.a.concurrent");
+  EXPECT_EQ(name_of(kFirstOperation, kScopeLines + kPermits), "operations.a.user.concurrent");
+  EXPECT_EQ(name_of(kFirstOverride, kScopeLines + kFirstRate), "overrides.users.\"big\".rate");
+  EXPECT_EQ(limiter->limit_name(LimitId::none), "");
+  EXPECT_EQ(limiter->limit_name(LimitId{65535}), "");
+}
+
+TEST(Policy, PacksARateIntoAWordWithinItsError) {
+  for (const Rate& rate :
+       {Rate{1, 24h, 1}, Rate{30, 1min, 10}, Rate{500, 1h, 500}, Rate{7, 3s, 4'000'000'000},
+        Rate{99'999, 1s, 5}, Rate{10'000'000, 1s, 1}, Rate{1, 24h * 200, 1}}) {
+    const std::uint64_t exact = emission_interval(rate);
+    const TokenBucketParams params = packed::to_token_bucket(packed::rate(exact, rate.burst));
+    EXPECT_EQ(params.burst, rate.burst);
+    EXPECT_GE(params.emission_interval, exact) << "never faster than asked for";
+    EXPECT_LE(static_cast<double>(params.emission_interval - exact), 6e-11 * static_cast<double>(exact));
+  }
+}
+
+TEST(Policy, PacksWindowsAndCooldownsWithoutLoss) {
+  const packed::WindowParams window{kMaxWindowLimit, WindowKind::weighted, kMaxWindowMs};
+  const packed::WindowParams back = packed::to_window(packed::window(window));
+  EXPECT_EQ(back.limit, window.limit);
+  EXPECT_EQ(back.kind, window.kind);
+  EXPECT_EQ(back.length_ms, window.length_ms);
+  const packed::CooldownParams cooldown = packed::to_cooldown(packed::cooldown({255, kMaxWindowMs}));
+  EXPECT_EQ(cooldown.refusals, 255U);
+  EXPECT_EQ(cooldown.length_ms, kMaxWindowMs);
+}
+
+}  // namespace
+}  // namespace weir
