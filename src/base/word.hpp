@@ -93,13 +93,14 @@ class alignas(16) PairWord {
   /// Strong, sequentially consistent. On failure `expected` becomes the value seen, both halves of one
   /// moment.
   ///
-  /// The __sync built-in, not std::atomic: g++ 12 turns a 16-byte std::atomic into a call to libatomic.
+  /// The __sync built-in, not std::atomic: g++ 12 turns a 16-byte std::atomic into a call to libatomic. On
+  /// arm64 it becomes CASP where the processor has it, else a loop of LDXP and STLXP.
   [[nodiscard]] bool compare_exchange(Pair& expected, Pair desired) noexcept {
     hooks::before_access(Access::exchange, this, sizeof *this);
     const Wide wanted = widen(expected);
-    const Wide seen = __sync_val_compare_and_swap(reinterpret_cast<Wide*>(this), wanted, widen(desired));
+    const Wide seen = exchange(wanted, widen(desired));
     const bool done = seen == wanted;
-    if (!done) expected = narrow(seen);
+    if (!done) expected = narrow(whole(seen));
     hooks::after_exchange(done);
     return done;
   }
@@ -110,6 +111,22 @@ class alignas(16) PairWord {
   static Wide widen(Pair pair) noexcept { return (static_cast<Wide>(pair.second) << 64) | pair.first; }
   static Pair narrow(Wide wide) noexcept {
     return {static_cast<std::uint64_t>(wide), static_cast<std::uint64_t>(wide >> 64)};
+  }
+
+  /// @return what was there.
+  Wide exchange(Wide wanted, Wide desired) noexcept {
+    return __sync_val_compare_and_swap(reinterpret_cast<Wide*>(this), wanted, desired);
+  }
+
+  /// What a failed exchange saw, both halves of one moment.
+  ///
+  /// An arm64 without CASP promises that only if the store follows, which a failed comparison leaves out (Arm
+  /// ARM, B2.2.1, load-exclusive pair). Exchanging a value for itself shows that it was there.
+  Wide whole(Wide seen) noexcept {
+#if defined(__aarch64__) && !defined(__ARM_FEATURE_ATOMICS)
+    for (Wide now = exchange(seen, seen); now != seen; now = exchange(seen, seen)) seen = now;
+#endif
+    return seen;
   }
 
   Word first_;
