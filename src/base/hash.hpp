@@ -16,6 +16,12 @@ struct Hash128 {
 /// 64 bits over some bytes, without a secret: checksums and fingerprints.
 [[nodiscard]] std::uint64_t checksum(std::span<const std::byte> bytes) noexcept;
 
+/// Maps 64 random bits evenly onto 0 to count - 1.
+[[nodiscard]] inline std::uint64_t scaled(std::uint64_t random, std::uint64_t count) noexcept {
+  __extension__ using Wide = unsigned __int128;
+  return static_cast<std::uint64_t>(static_cast<Wide>(random) * count >> 64);
+}
+
 /// XXH3 keyed by a segment's secret: who does not know it cannot choose keys that collide.
 class KeyHasher {
  public:

@@ -6,7 +6,7 @@ UserTable::Route UserTable::route_of(const UserKey& key, std::uint64_t tag) cons
   constexpr std::uint64_t kOdd = 0xd6e8'feb8'6659'fd93;
   const std::uint64_t count = buckets_.size();
   // Equal steps from home, as long as the tag says.
-  const std::uint64_t step = count <= kChoices ? 1 : 1 + scale(tag * kOdd, count - 1);
+  const std::uint64_t step = count <= kChoices ? 1 : 1 + scaled(tag * kOdd, count - 1);
   Route route{.buckets = {}, .count = std::min<std::size_t>(count, kChoices)};
   std::uint64_t at = key.home;
   for (UserBucket*& bucket : route.buckets) {

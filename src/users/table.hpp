@@ -132,12 +132,13 @@ class UserTable {
   /// `kPartsTogether` of its parts.
   [[nodiscard]] UserKey key(Hash128 hash, std::uint32_t group = 0) const noexcept {
     constexpr std::uint64_t kOdd = 0x9e37'79b9'7f4a'7c15;  // spreads the groups of one user
-    return {scale(hash.low + group * kOdd, buckets_.size()), tag_hash(hash)};
+    return {scaled(hash.low + group * kOdd, buckets_.size()), tag_hash(hash)};
   }
   static constexpr std::uint32_t kPartsTogether = 4;
 
   /// The part of a user's hash that its entries carry.
   [[nodiscard]] static std::uint64_t tag_hash(Hash128 hash) noexcept { return hash.high & kHashMask; }
+  static constexpr unsigned kHashBits = 45;
 
   /// Fetches the key's home into the cache, to be written.
   void prefetch(const UserKey& key) const noexcept {
@@ -213,13 +214,19 @@ class UserTable {
     return changed;
   }
 
-  /// Shows every live entry to visit(UserLimit, uint64_t state). Looks only.
+  /// Shows every live entry to visit(UserLimit, uint64_t state), or to visit(UserLimit, uint64_t state,
+  /// uint64_t tag_hash). Looks only.
   template <class Visit>
   void for_each(Visit&& visit) const noexcept {
     for (const UserBucket& bucket : buckets_) {
       for (const PairWord& entry : bucket.entries) {
         const Pair seen = look(entry);
-        if (is_live(seen.first)) visit(limit_of(seen.first), seen.second);
+        if (!is_live(seen.first)) continue;
+        if constexpr (std::invocable<Visit&, UserLimit, std::uint64_t, std::uint64_t>) {
+          visit(limit_of(seen.first), seen.second, seen.first & kHashMask);
+        } else {
+          visit(limit_of(seen.first), seen.second);
+        }
       }
     }
   }
@@ -231,9 +238,9 @@ class UserTable {
   static constexpr std::size_t kChoices = 5;
   /// A bucket in which so many entries owe something is as good as any; one with more is crowded.
   static constexpr std::size_t kComfortable = 5;
+  // A tag: reserved 1 | limit 14 | part 4 | hash 45
   static constexpr std::uint64_t kReserved = std::uint64_t{1} << 63;
-  static constexpr unsigned kLimitShift = 45;  // tag: reserved 1 | limit 14 | part 4 | hash 45
-  static constexpr std::uint64_t kHashMask = (std::uint64_t{1} << kLimitShift) - 1;
+  static constexpr std::uint64_t kHashMask = (std::uint64_t{1} << kHashBits) - 1;
   /// A reservation this many insertions old was left by the dead (or by one so slow that it tries again).
   static constexpr std::uint64_t kStaleTickets = 4096;
 
@@ -270,19 +277,13 @@ class UserTable {
   };
 
   static std::uint64_t tag_of(const UserKey& key, UserLimit limit) noexcept {
-    return (std::uint64_t{limit.id} << 4 | limit.part) << kLimitShift | key.tag_hash;
+    return (std::uint64_t{limit.id} << 4 | limit.part) << kHashBits | key.tag_hash;
   }
   static UserLimit limit_of(std::uint64_t tag) noexcept {
-    const std::uint64_t bits = (tag & ~kReserved) >> kLimitShift;
+    const std::uint64_t bits = (tag & ~kReserved) >> kHashBits;
     return {static_cast<std::uint16_t>(bits >> 4), static_cast<std::uint8_t>(bits & 0xf)};
   }
   static bool is_live(std::uint64_t tag) noexcept { return tag != 0 && (tag & kReserved) == 0; }
-
-  /// Maps 64 random bits evenly onto 0 to count - 1.
-  static std::uint64_t scale(std::uint64_t random, std::uint64_t count) noexcept {
-    __extension__ using Wide = unsigned __int128;
-    return static_cast<std::uint64_t>(static_cast<Wide>(random) * count >> 64);
-  }
 
   [[nodiscard]] Route route_of(const UserKey& key, std::uint64_t tag) const noexcept;
 
