@@ -226,5 +226,113 @@ TEST_F(UserSchedules, AUsersPermitIsNeverHeldByTwoAndComesBackFromAnyKill) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
+// A bucket of one user at rest, alice, and seven who owe something. States of others begin at 1000, so that a
+// charge or a look that goes astray shows.
+class OneVictim : public UserSchedules {
+ protected:
+  void declare(std::uint64_t alices) {
+    program.shared(memory, "memory")
+        .name(memory.counters.tickets, "tickets")
+        .name(memory.counters.forgotten, "forgotten")
+        .name(memory.buckets[0].entries, "bucket");
+    put(0, alice, alices);
+    for (std::uint64_t i = 1; i < UserBucket::kEntries; ++i) put(i, key_of(i), 1000);
+  }
+  void put(std::size_t place, const UserKey& key, std::uint64_t state) {
+    Pair empty;
+    (void)memory.buckets[0].entries[place].compare_exchange(empty,
+                                                            {(std::uint64_t{1} << 49) | key.tag_hash, state});
+  }
+  UserTable bucket() { return {std::span(memory.buckets).first(1), &memory.counters}; }
+  std::uint64_t state_of(const UserKey& key) { return bucket().find(key, kLimit).state; }
+  [[nodiscard]] bool killed_any() { return killed(2) != 0; }
+
+  const UserKey alice = key_of(100);
+  const UserKey bob = key_of(200);
+};
+
+// Bob's first charge puts 1000 into his entry.
+struct BobComes : CountUp {
+  static std::uint64_t never_seen(std::uint64_t /*forgotten*/) noexcept { return 999; }
+};
+
+TEST_F(OneVictim, WhoIsChargedIsNotForgottenAndWhoIsForgottenIsNotCharged) {
+  declare(0);
+  program.process("charges alice", [&] {
+    if (bucket().update(alice, kLimit, CountUp{}) == UserTable::Outcome::changed) memory.charged[0] = 1;
+  });
+  program.process("inserts bob", [&] {
+    if (bucket().update(bob, kLimit, BobComes{}) == UserTable::Outcome::changed) memory.charged[1] = 1;
+  });
+  program.process("looks", [&] {
+    const auto found = bucket().find(alice, kLimit);
+    program.require(found.entry == nullptr || found.state <= 1, "alice is shown what bob owes");
+  });
+  program.check([&]() -> Complaint {
+    if (memory.charged[0] == 1 && state_of(alice) != 1) return "alice was charged and forgotten";
+    if (memory.charged[1] == 1 && state_of(bob) != 1000) return "bob's entry is not as he was charged";
+    if (memory.charged[0] + memory.charged[1] > 1) return "two users in one entry";
+    if (!killed_any() && memory.charged[0] + memory.charged[1] == 0) return "the free entry went to nobody";
+    return std::nullopt;
+  });
+  const Verdict verdict =
+      explore(program, {.max_kills = 1, .max_preemptions = 2, .max_steps = 2000, .min_states = 1000});
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
+TEST_F(OneVictim, ARefundNeverReachesWhoHasTheEntryNow) {
+  declare(5);  // the least debt: bob may have the entry by policy
+  program.process("refunds alice", [&] {
+    const auto found = bucket().find(alice, kLimit);
+    bucket().modify(alice, kLimit, found.entry,
+                    [](std::uint64_t owed) -> std::optional<std::uint64_t> { return owed - 1; });
+  });
+  program.process("inserts bob", [&] {
+    BobComes change;
+    change.may_evict = true;
+    if (bucket().update(bob, kLimit, change) == UserTable::Outcome::changed) memory.charged[1] = 1;
+  });
+  program.check([&]() -> Complaint {
+    const std::uint64_t bobs = state_of(bob);
+    if (bobs != 0 && bobs != 1000) return "bob was given what was alice's";
+    if (memory.charged[1] == 1 && bobs == 0) return "bob was charged and is not known";
+    const std::uint64_t alices = state_of(alice);
+    if (alices != 0 && alices != 4 && alices != 5) return "alice was refunded twice";
+    return std::nullopt;
+  });
+  const Verdict verdict = explore(program, {.max_kills = 1, .max_steps = 2000, .min_states = 200});
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
+// Two processes with different views of time. Alice owes until 100. For the one at 200 she is at rest, and he
+// forgets her for bob; the other read the clock at 50 and was stopped: whenever he goes on, she is refused.
+TEST_F(OneVictim, AnOldClockReadingFindsNoForgottenUserFresh) {
+  struct OneToken {
+    std::uint64_t now;
+    bool may_evict = true;
+    std::optional<std::uint64_t> next(std::uint64_t tat) const noexcept {
+      return tat > now ? std::nullopt : std::optional(now + 50);
+    }
+    static std::uint64_t never_seen(std::uint64_t forgotten) noexcept { return forgotten; }
+    std::uint64_t debt(UserLimit /*limit*/, std::uint64_t tat) const noexcept {
+      return tat > now ? tat - now : 0;
+    }
+  };
+  declare(100);
+  program.process("at 50", [&] {
+    const auto outcome = bucket().update(alice, kLimit, OneToken{50});
+    program.require(outcome != UserTable::Outcome::changed, "alice was fresh at 50 and owed until 100");
+  });
+  program.process("at 200", [&] {
+    if (bucket().update(bob, kLimit, OneToken{200}) == UserTable::Outcome::changed) memory.charged[1] = 1;
+  });
+  program.check([&]() -> Complaint {
+    if (memory.charged[1] == 1 && state_of(bob) != 250) return "bob is not charged";
+    return std::nullopt;
+  });
+  const Verdict verdict = explore(program, {.max_kills = 1, .max_steps = 2000, .min_states = 200});
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
 }  // namespace
 }  // namespace weir::test

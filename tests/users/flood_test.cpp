@@ -3,9 +3,11 @@
 //
 // WEIR_FLOOD=50000000 in the environment makes the flood longer.
 
+#include <algorithm>
 #include <cstdlib>
 #include <gtest/gtest.h>
 #include <random>
+#include <string>
 #include <vector>
 
 #include "users/table.hpp"
@@ -87,6 +89,102 @@ TEST_P(ActiveUsers, AreNeverRefusedAnEntryWhileTheyOweThreeQuartersOfTheTable) {
   for (const std::uint64_t user : active) EXPECT_EQ(table.find(key(user), {1}).state, 10 + kForever) << user;
 }
 INSTANTIATE_TEST_SUITE_P(EntriesAUser, ActiveUsers, ::testing::Values(1, 2, 4, 8));
+
+// Abusers who owe for a long time, and a flood of keys that come once: at most a thousand of these owe
+// something at any moment.
+TEST_F(Flood, ForgivesNoAbuserAndRefusesNobodyWithinTheLimits) {
+  constexpr std::uint64_t kAbusers = 1000;
+  make(1'000'000 * 4 / 3);
+  std::vector<std::uint64_t> owed;
+  for (std::uint64_t abuser = 0; abuser < kAbusers; ++abuser) {
+    charge(abuser, 1, 10, kForever + abuser);
+    owed.push_back(table.find(key(abuser), {1}).state);
+  }
+  std::uint64_t forgiven = 0;
+  for (std::uint64_t i = 0; i < length(); ++i) {
+    const std::uint64_t now = 100 + i;
+    charge(kAbusers + i, 1, now, 1000);
+    if (i % 64 != 0) continue;
+    const std::uint64_t abuser = i / 64 % kAbusers;
+    const auto outcome = table.update(key(abuser), {1}, Spend{now, kForever + abuser});
+    forgiven += outcome == UserTable::Outcome::declined ? 0 : 1;
+  }
+  EXPECT_EQ(forgiven, 0U);
+  EXPECT_EQ(refused(), 0U);
+  EXPECT_EQ(counters.evicted.load(std::memory_order_relaxed), 0U);
+  for (std::uint64_t abuser = 0; abuser < kAbusers; ++abuser)
+    EXPECT_EQ(table.find(key(abuser), {1}).state, owed[abuser]) << abuser;
+}
+
+// More who owe something than there are entries: what happens is up to the policy, and counted.
+TEST_F(Flood, BeyondTheTableNewUsersAreRefusedOrTheLeastDebtForgivenAndEachIsCounted) {
+  constexpr std::uint64_t kAbusers = 1000;
+  constexpr std::uint64_t kUsers = 200'000;
+  for (const bool may_evict : {false, true}) {
+    make(100'000);
+    counters.evicted.store(0, std::memory_order_relaxed);
+    for (std::uint64_t abuser = 0; abuser < kAbusers; ++abuser) charge(abuser, 1, 10, 2 * kForever);
+    std::uint64_t full = 0;
+    for (std::uint64_t user = kAbusers; user < kUsers; ++user) {
+      const auto outcome = table.update(key(user), {1}, Spend{10, kForever + user, 1, may_evict});
+      full += outcome == UserTable::Outcome::full ? 1 : 0;
+    }
+    std::uint64_t known = 0;
+    table.for_each([&](UserLimit, std::uint64_t) { ++known; });
+    const std::uint64_t evicted = counters.evicted.load(std::memory_order_relaxed);
+    EXPECT_EQ(known + full + evicted, kUsers);
+    EXPECT_EQ(may_evict ? full : evicted, 0U);
+    EXPECT_GT(known, 99'000U) << "of 100,000 entries";
+    for (std::uint64_t abuser = 0; abuser < kAbusers; ++abuser)
+      EXPECT_EQ(table.find(key(abuser), {1}).state, 10 + 2 * kForever) << abuser;
+  }
+}
+
+// Chosen keys. Who does not know the segment's secret cannot crowd a bucket.
+class ChosenKeys : public Flood {
+ protected:
+  static constexpr std::size_t kBuckets = 4096;
+
+  // Chi-square over the homes: 4,095 on average, 90 its standard deviation.
+  void expect_spread(const std::vector<std::string>& keys) {
+    make(kBuckets * UserBucket::kEntries);
+    std::vector<double> load(kBuckets);
+    for (const std::string& name : keys) load[table.key(hasher(name)).home] += 1;
+    const double expected = static_cast<double>(keys.size()) / kBuckets;
+    double chi_square = 0;
+    for (const double found : load) chi_square += (found - expected) * (found - expected) / expected;
+    EXPECT_LT(chi_square, 4095 + 6 * 90);
+    EXPECT_GT(chi_square, 4095 - 6 * 90);
+  }
+};
+
+TEST_F(ChosenKeys, ThatCrowdABucketUnderAnotherSecretSpreadUnderThisOne) {
+  make(kBuckets * UserBucket::kEntries);
+  const KeyHasher guessed({3, 4});
+  std::vector<std::string> keys;
+  for (std::uint64_t i = 0; keys.size() < 5 * kBuckets; ++i) {
+    std::string name = std::to_string(i);
+    if (table.key(guessed(name)).home < kBuckets / 64) keys.push_back(std::move(name));
+  }
+  expect_spread(keys);
+}
+
+TEST_F(ChosenKeys, AlikeUpTo64KiBOfAnyBytesSpread) {
+  std::vector<std::string> keys;
+  for (const std::size_t size : {3UL, 16UL, 17UL, 129UL, 241UL, 4096UL, 65'536UL}) {
+    const std::uint32_t count = size > 4096 ? 1024 : 4096;
+    for (std::uint32_t i = 0; i < count; ++i) {
+      std::string name(size, '\0');
+      name[0] = static_cast<char>(i);
+      name[size / 2] = static_cast<char>(i >> 4);
+      name[size - 1] = static_cast<char>(i >> 8);
+      keys.push_back(std::move(name));
+    }
+  }
+  std::sort(keys.begin(), keys.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+  expect_spread(keys);
+}
 
 }  // namespace
 }  // namespace weir::detail
