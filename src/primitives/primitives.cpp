@@ -2,3 +2,4 @@
 #include "primitives/owner_set.hpp"
 #include "primitives/permits.hpp"
 #include "primitives/token_bucket.hpp"
+#include "primitives/window_log.hpp"
