@@ -128,8 +128,11 @@ class WindowLog {
       if (time >= gone_at) return;
       if (time > head.newest) continue;  // replaced since: the newest now, not the oldest
       if (log_time::given_back(time) || log_time::leaves_in(time, now, params.length) == 0) continue;
-      // Done for one, it proves that the cell was in the ring until now, so all that are newer are.
-      cost -= cell.compare_exchange(time, time | log_time::kGivenBack, std::memory_order_acq_rel) ? 1 : 0;
+      if (cell.compare_exchange(time, time | log_time::kGivenBack, std::memory_order_acq_rel)) {
+        --cost;  // it was in the ring until now, so all that are newer are
+      } else if (time >= gone_at) {
+        return;
+      }
     }
   }
 

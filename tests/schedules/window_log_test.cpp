@@ -172,26 +172,30 @@ TEST(WindowLogSchedules, ARefundGivesBackWhatIsTheCallersAndNoMore) {
   }
 }
 
-// The refunder is paused until its own time has left the window, and others have taken the places.
-TEST(WindowLogSchedules, ARefundThatComesTooLateTakesNothingFromOthers) {
-  Memory<2> memory;
-  const WindowParams params{kLength, 2};
-  Program program;
-  declare(program, memory);
-  program.process("refunder", [&] {
-    if (memory.log().admit(params, kNow, 1) == 0) memory.log().refund(params, kNow + 1, 1, kNow);
-  });
-  program.process("others", [&] {
-    (void)memory.log().admit(params, kNow, 1);
-    for (int i = 0; i < 2; ++i) memory.admit(1, params, kNow + kLength + 10, 1);
-  });
-  program.check([&]() -> Complaint {
-    const std::uint64_t left = memory.log().available(params, kNow + kLength + 20);
-    if (left + memory.standing[1] > 2) return "the place of another came back";
-    return std::nullopt;
-  });
-  const Verdict verdict = explore(program, {.max_kills = 1, .min_states = 100});
-  EXPECT_TRUE(verdict.ok()) << verdict;
+// The refunder is paused anywhere while its own time leaves the window and others take the places.
+TEST(WindowLogSchedules, ALateRefundTakesNothingFromOthers) {
+  for (const bool full : {false, true}) {
+    Memory<2> memory;
+    if (full) fill(memory);
+    const WindowParams params{kLength, 2};
+    constexpr std::uint64_t kLater = kNow + kLength + 3;  // the refunder's has left, that of kNow + 5 has not
+    Program program;
+    declare(program, memory);
+    program.process("refunder", [&] {
+      if (memory.log().admit(params, kNow, 1) == 0) memory.log().refund(params, kNow + 8, 1, kNow);
+    });
+    program.process("other", [&] {
+      memory.admit(1, params, kNow + 5);
+      memory.admit(1, params, kLater);
+    });
+    program.check([&]() -> Complaint {
+      if (memory.log().available(params, kLater) + memory.total() > 2)
+        return "the place of another came back";
+      return std::nullopt;
+    });
+    const Verdict verdict = explore(program, {.max_kills = 1, .min_states = 100});
+    EXPECT_TRUE(verdict.ok()) << verdict;
+  }
 }
 
 TEST(WindowLogSchedules, AResetLeavesTheOrderWholeWhoeverComesMeanwhile) {
