@@ -1,0 +1,134 @@
+#pragma once
+
+// A sliding window in one word: the counts of two aligned windows, the earlier one weighted by how much of it
+// the sliding window still covers.
+//
+//   state  epoch 24 | previous 20 | current 20      0: never seen
+//     epoch     which multiple of `length` `current` belongs to, modulo 2^24
+//     previous  admissions in the epoch before it
+//
+// With x ticks of the epoch gone, previous * (length - x) / length + current counts as the admissions of the
+// last `length` ticks; as if the earlier ones lay evenly in their epoch. Compared in 128-bit integers, so
+// retry_after is exact for that count.
+//
+// Bound    No aligned window holds more than `limit` admissions, and no window at any position more than
+//          2 * limit - 1 (for a limit of 1, so: exact): the epoch before was admitted as a burst at its end,
+//          and counts as if it were spread. Of evenly spaced requests no window holds more than limit + 1.
+// Time     A late `now` uses the state's epoch, up to kMaxLate epochs back: it may refuse, never gives back.
+// Wrap     An epoch that lies further ahead is damage, or from before the epochs wrapped (for lengths below
+//          8.6 s): start afresh. A user who comes back within kMaxLate + 2 epochs of exactly 2^24 since the
+//          last visit may be refused as if no time had passed, for kMaxLate + 2 epochs at most.
+// Length   Another length numbers other epochs: a state of the old length must be forgotten.
+// Source   the sliding window counters of Cloudflare (2017) and of lua-resty-limit-traffic.
+
+#include <algorithm>
+#include <cstdint>
+
+#include "primitives/window.hpp"
+
+namespace weir::detail::user_window {
+
+__extension__ using Wide = unsigned __int128;
+
+inline constexpr unsigned kCountBits = 20;
+inline constexpr unsigned kEpochBits = 24;
+inline constexpr std::uint32_t kMaxLimit = (std::uint32_t{1} << kCountBits) - 1;
+inline constexpr std::uint64_t kEpochMask = (std::uint64_t{1} << kEpochBits) - 1;
+
+/// By how many epochs a clock reading may be late and still meet what was counted since.
+inline constexpr std::uint64_t kMaxLate = 64;
+
+/// A state as it counts at some moment.
+struct Counts {
+  std::uint64_t start = 0;    ///< of the epoch
+  std::uint64_t elapsed = 0;  ///< ticks of it that are over; 0 for a late clock
+  std::uint32_t previous = 0;
+  std::uint32_t current = 0;
+};
+
+[[nodiscard]] constexpr std::uint64_t pack(std::uint64_t epoch, std::uint64_t previous,
+                                           std::uint64_t current) noexcept {
+  return (epoch & kEpochMask) << (2 * kCountBits) | previous << kCountBits | current;
+}
+
+[[nodiscard]] constexpr Counts counts(WindowParams params, std::uint64_t state, std::uint64_t now) noexcept {
+  const std::uint64_t epoch = now / params.length;
+  const auto previous = static_cast<std::uint32_t>(state >> kCountBits) & kMaxLimit;
+  const auto current = static_cast<std::uint32_t>(state) & kMaxLimit;
+  const Counts fresh{.start = epoch * params.length, .elapsed = now - epoch * params.length};
+
+  if (state == 0) return fresh;
+  const std::uint64_t behind = (epoch - (state >> (2 * kCountBits))) & kEpochMask;
+  if (behind == 0) return {fresh.start, fresh.elapsed, previous, current};
+  if (behind == 1) return {fresh.start, fresh.elapsed, current, 0};
+  const std::uint64_t ahead = kEpochMask + 1 - behind;
+  if (ahead > kMaxLate || ahead > 2 * kMaxDepthTicks / params.length) return fresh;
+  return {fresh.start + ahead * params.length, 0, previous, current};
+}
+
+/// Ticks of an epoch until `previous` weighs no more than `room`.
+[[nodiscard]] constexpr std::uint64_t fades_at(std::uint64_t length, std::uint32_t previous,
+                                               std::uint32_t room) noexcept {
+  if (previous <= room) return 0;
+  return length - static_cast<std::uint64_t>(Wide{room} * length / previous);
+}
+
+/// Ticks until a request of `cost` (at least 1) conforms; 0: it does now; kNever: cost above the limit.
+[[nodiscard]] constexpr std::uint64_t wait(WindowParams params, std::uint64_t state, std::uint64_t now,
+                                           std::uint32_t cost) noexcept {
+  const std::uint32_t limit = std::min(params.limit, kMaxLimit);
+  if (cost > limit) return kNever;
+  const Counts seen = counts(params, state, now);
+  const std::uint32_t room = limit - cost;
+  // Once `current` alone leaves no room, it must have become `previous` first.
+  const std::uint64_t passes_at =
+      seen.current <= room ? seen.start + fades_at(params.length, seen.previous, room - seen.current)
+                           : seen.start + params.length + fades_at(params.length, seen.current, room);
+  return passes_at > seen.start + seen.elapsed ? passes_at - now : 0;
+}
+
+/// The state after a request of `cost`, conforming or not. Saturates.
+[[nodiscard]] constexpr std::uint64_t charged(WindowParams params, std::uint64_t state, std::uint64_t now,
+                                              std::uint32_t cost) noexcept {
+  const Counts seen = counts(params, state, now);
+  return pack(seen.start / params.length, seen.previous,
+              std::min<std::uint64_t>(std::uint64_t{seen.current} + cost, kMaxLimit));
+}
+
+/// The state after `cost` came back that was charged at `charged_at` (the `now` of then). Nothing, once it is
+/// out of both epochs; after a late clock perhaps from the epoch before the one that was charged, which
+/// refuses longer.
+[[nodiscard]] constexpr std::uint64_t refunded(WindowParams params, std::uint64_t state, std::uint64_t now,
+                                               std::uint32_t cost, std::uint64_t charged_at) noexcept {
+  Counts seen = counts(params, state, now);
+  const std::uint64_t epoch = seen.start / params.length;
+  const std::uint64_t back = epoch - charged_at / params.length;
+  if (back == 0) seen.current -= std::min(seen.current, cost);
+  if (back == 1) seen.previous -= std::min(seen.previous, cost);
+  return pack(epoch, seen.previous, seen.current);
+}
+
+/// The highest cost that conforms now.
+[[nodiscard]] constexpr std::uint32_t available(WindowParams params, std::uint64_t state,
+                                                std::uint64_t now) noexcept {
+  const Counts seen = counts(params, state, now);
+  const Wide weight = Wide{seen.previous} * (params.length - seen.elapsed);
+  const Wide used = seen.current + (weight + params.length - 1) / params.length;
+  const std::uint32_t limit = std::min(params.limit, kMaxLimit);
+  return used < limit ? limit - static_cast<std::uint32_t>(used) : 0;
+}
+
+/// Ticks until the state equals one never seen; 0: it does.
+[[nodiscard]] constexpr std::uint64_t debt(WindowParams params, std::uint64_t state,
+                                           std::uint64_t now) noexcept {
+  const Counts seen = counts(params, state, now);
+  const std::uint64_t epochs = seen.current != 0 ? 2 : seen.previous != 0 ? 1 : 0;
+  return epochs != 0 ? seen.start + epochs * params.length - now : 0;
+}
+
+/// The state of one who was at rest at `time`: no earlier clock reading counts for it.
+[[nodiscard]] constexpr std::uint64_t at_rest(WindowParams params, std::uint64_t time) noexcept {
+  return pack(time / params.length, 0, 0);
+}
+
+}  // namespace weir::detail::user_window
