@@ -1,5 +1,7 @@
 // The primitives are headers; this unit proves that they compile on their own terms.
+#include "primitives/fixed_window.hpp"
 #include "primitives/owner_set.hpp"
 #include "primitives/permits.hpp"
 #include "primitives/token_bucket.hpp"
+#include "primitives/user_window.hpp"
 #include "primitives/window_log.hpp"

@@ -1,0 +1,198 @@
+#pragma once
+
+// A count that starts anew at each multiple of a length: quotas by the hour or the day, as a clock on the
+// wall cuts them.
+//
+//   word   epoch 32 | count 32      0: never seen
+//
+// The caller says where the windows begin (`origin`), so that UTC or any other alignment is its business.
+//
+// Bound    No aligned window holds more than `limit` admissions; across a boundary, up to twice the limit.
+// Progress lock-free: a lost compare-exchange means another request was decided. A refusal only loads.
+// Ordering relaxed: the word is the whole state and publishes nothing beside itself.
+// Time     A late `now` counts in the newest window that was seen, up to kMaxLate back: it may refuse or
+// expire
+//          late, never starts an old window again.
+// Wrap     An epoch further ahead is damage, or from before the epochs wrapped (for lengths below 34 ms):
+// start
+//          afresh. Left alone for almost exactly 2^32 windows, a count may seem current once more.
+// Length   Another length or origin numbers other epochs: reset() then.
+// Crash    one exchange decides. Killed before it: nothing counted. After it: counted.
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+
+#include "base/word.hpp"
+#include "primitives/window.hpp"
+
+namespace weir::detail {
+
+struct FixedWindowParams {
+  std::uint64_t length = 0;  ///< ticks, 1 to kMaxDepthTicks
+  std::uint64_t origin = 0;  ///< ticks, below `length`: windows begin there and every `length` on
+  std::uint32_t limit = 0;
+};
+
+/// The algorithm, over a state that somebody else keeps (in a word of its own or in a user's entry).
+namespace fixed_window {
+
+inline constexpr std::uint32_t kMaxCount = std::numeric_limits<std::uint32_t>::max();
+
+/// By how many windows a clock reading may be late and still meet what was counted since.
+inline constexpr std::uint64_t kMaxLate = std::uint64_t{1} << 16;
+
+struct Count {
+  std::uint32_t count = 0;
+  std::uint64_t expires_in = 0;  ///< ticks until the window ends
+};
+
+/// Of a moment, a state's count and the number of its window.
+struct Seen {
+  std::uint32_t epoch = 0;
+  Count now;
+};
+
+[[nodiscard]] constexpr std::uint64_t pack(std::uint32_t epoch, std::uint32_t count) noexcept {
+  return std::uint64_t{epoch} << 32 | count;
+}
+
+/// Windows up to `now`; the one that the origin cuts short is number 0.
+[[nodiscard]] constexpr std::uint64_t epoch_at(FixedWindowParams params, std::uint64_t now) noexcept {
+  return now < params.origin ? 0 : (now - params.origin) / params.length + 1;
+}
+
+[[nodiscard]] constexpr Seen look(FixedWindowParams params, std::uint64_t state, std::uint64_t now) noexcept {
+  const std::uint64_t number = epoch_at(params, now);
+  const std::uint64_t ends_in = params.origin + number * params.length - now;
+  const auto epoch = static_cast<std::uint32_t>(number);
+  const auto state_epoch = static_cast<std::uint32_t>(state >> 32);
+  const std::uint32_t ahead = state_epoch - epoch;  // wraps when the state is old, and then exceeds the bound
+  if (state == 0 || ahead > kMaxLate || (ahead > 0 && ahead > 2 * kMaxDepthTicks / params.length))
+    return {epoch, {0, ends_in}};
+  return {state_epoch, {static_cast<std::uint32_t>(state), ends_in + ahead * params.length}};
+}
+
+/// The count of the window that `now` lies in, and when it ends.
+[[nodiscard]] constexpr Count read(FixedWindowParams params, std::uint64_t state,
+                                   std::uint64_t now) noexcept {
+  return look(params, state, now).now;
+}
+
+/// Ticks until a request of `cost` conforms; 0: it does now; kNever: cost above the limit.
+[[nodiscard]] constexpr std::uint64_t wait(FixedWindowParams params, std::uint64_t state, std::uint64_t now,
+                                           std::uint32_t cost) noexcept {
+  if (cost > params.limit) return kNever;
+  const Count seen = read(params, state, now);
+  return seen.count > params.limit - cost ? seen.expires_in : 0;
+}
+
+/// The state after a request of `cost`, conforming or not. Saturates.
+[[nodiscard]] constexpr std::uint64_t charged(FixedWindowParams params, std::uint64_t state,
+                                              std::uint64_t now, std::uint32_t cost) noexcept {
+  const Seen seen = look(params, state, now);
+  return pack(seen.epoch, seen.now.count + std::min(cost, kMaxCount - seen.now.count));
+}
+
+/// The state after `cost` came back that was charged at `charged_at` (the `now` of then). Nothing, once that
+/// window is over, or if a late clock charged the one after it.
+[[nodiscard]] constexpr std::uint64_t refunded(FixedWindowParams params, std::uint64_t state,
+                                               std::uint64_t now, std::uint32_t cost,
+                                               std::uint64_t charged_at) noexcept {
+  const Seen seen = look(params, state, now);
+  const bool same = seen.epoch == static_cast<std::uint32_t>(epoch_at(params, charged_at));
+  return same ? pack(seen.epoch, seen.now.count - std::min(cost, seen.now.count)) : state;
+}
+
+/// The highest cost that conforms now.
+[[nodiscard]] constexpr std::uint32_t available(FixedWindowParams params, std::uint64_t state,
+                                                std::uint64_t now) noexcept {
+  return params.limit - std::min(params.limit, read(params, state, now).count);
+}
+
+/// Ticks until the state equals one never seen; 0: it does.
+[[nodiscard]] constexpr std::uint64_t debt(FixedWindowParams params, std::uint64_t state,
+                                           std::uint64_t now) noexcept {
+  const Count seen = read(params, state, now);
+  return seen.count != 0 ? seen.expires_in : 0;
+}
+
+/// The state of one who was at rest at `time`: no earlier window counts for it.
+[[nodiscard]] constexpr std::uint64_t at_rest(FixedWindowParams params, std::uint64_t time) noexcept {
+  return pack(static_cast<std::uint32_t>(epoch_at(params, time)), 0);
+}
+
+}  // namespace fixed_window
+
+class FixedWindow {
+ public:
+  [[nodiscard]] std::uint64_t wait(FixedWindowParams params, std::uint64_t now,
+                                   std::uint32_t cost) const noexcept {
+    return fixed_window::wait(params, state(), now, cost);
+  }
+
+  /// Counts `cost` admissions if they conform. @return 0: counted; else as wait().
+  std::uint64_t admit(FixedWindowParams params, std::uint64_t now, std::uint32_t cost) noexcept {
+    std::uint64_t seen = state();
+    for (;;) {
+      const std::uint64_t wait = fixed_window::wait(params, seen, now, cost);
+      if (wait != 0) return wait;
+      const std::uint64_t next = fixed_window::charged(params, seen, now, cost);
+      if (state_.compare_exchange(seen, next, std::memory_order_relaxed)) return 0;
+    }
+  }
+
+  /// Gives back what was counted at `charged_at`, while its window lasts.
+  void refund(FixedWindowParams params, std::uint64_t now, std::uint32_t cost,
+              std::uint64_t charged_at) noexcept {
+    change([&](std::uint64_t seen) { return fixed_window::refunded(params, seen, now, cost, charged_at); });
+  }
+
+  /// Counts what has happened already, above the limit too.
+  void charge(FixedWindowParams params, std::uint64_t now, std::uint32_t cost) noexcept {
+    (void)add(params, now, cost);
+  }
+
+  /// Counts `n`, above the limit too; saturates. @return the count with it, and when it starts anew.
+  fixed_window::Count add(FixedWindowParams params, std::uint64_t now, std::uint32_t n) noexcept {
+    const std::uint64_t next =
+        change([&](std::uint64_t seen) { return fixed_window::charged(params, seen, now, n); });
+    return fixed_window::read(params, next, now);
+  }
+
+  [[nodiscard]] fixed_window::Count read(FixedWindowParams params, std::uint64_t now) const noexcept {
+    return fixed_window::read(params, state(), now);
+  }
+
+  /// The highest cost that conforms now.
+  [[nodiscard]] std::uint32_t available(FixedWindowParams params, std::uint64_t now) const noexcept {
+    return fixed_window::available(params, state(), now);
+  }
+
+  /// Ticks until nothing is counted any more; 0: at rest.
+  [[nodiscard]] std::uint64_t full_in(FixedWindowParams params, std::uint64_t now) const noexcept {
+    return fixed_window::debt(params, state(), now);
+  }
+
+  void reset() noexcept {
+    change([](std::uint64_t /*seen*/) { return std::uint64_t{0}; });
+  }
+
+  [[nodiscard]] std::uint64_t state() const noexcept { return state_.load(std::memory_order_relaxed); }
+
+ private:
+  /// @return the state that it left.
+  template <class Next>
+  std::uint64_t change(Next&& next_of) noexcept {
+    std::uint64_t seen = state();
+    for (;;) {
+      const std::uint64_t next = next_of(seen);
+      if (next == seen || state_.compare_exchange(seen, next, std::memory_order_relaxed)) return next;
+    }
+  }
+
+  Word state_;
+};
+static_assert(sizeof(FixedWindow) == 8);
+
+}  // namespace weir::detail
