@@ -1,0 +1,376 @@
+#pragma once
+
+// A circuit breaker: one state word, counts that say when to trip, and probes that are owned cells.
+//
+//   state     kind 3 | trips 5 | generation 12 | rest 44     see breaker_phase.hpp
+//   failures  generation 12 | in a row 52
+//   window    calls, failures, slow calls                    see breaker_window.hpp
+//   probe     owner 20 | deadline 44                         0: free; so is one whose deadline has passed
+//
+//   closed     -> open       a report finds a threshold reached
+//   open       -> half-open  an admission finds the time over
+//   half-open  -> closed     the last good probe that was wanted;   -> open  a bad one
+//   any        -> any        set()
+//
+// Every transition is one compare-exchange of the state word that also starts a generation; whoever's
+// exchange it was is told. Nothing else is changed by a transition: counts name their generation, and those
+// of another are as good as zero. An outcome counts in the generation that admitted it or not at all.
+//
+// Probes   a cell is taken first; the state is looked at again, and must still be half-open. No generation in
+//          the cell: a probe of the last half-open time that is still out keeps its place, so that never more
+//          than `probes` are out. A prober that is killed is reclaimed; one that is stopped or forgets loses
+//          its place at the deadline.
+// Good     half-open, the state word itself counts good probes: counting the last one closes.
+// Progress lock-free: a lost compare-exchange means another call counted or decided something.
+// Ordering acquire and release on every word: who meets a count of a later generation also meets that
+//          generation in the state, and leaves the count alone (sync(breaker)).
+// Time     a late `now` refuses longer; a report that is late opens for less.
+// Crash    report, after counting: the count stands at its threshold, and the next report of a success or a
+//          failure trips. After judging a probe: its cell names the dead.
+//          admit, after the transition: half-open with no probe out, so the next one probes. After taking the
+//          cell: it names the dead.
+// Damage   a deadline further ahead than any policy reaches has passed; an unknown kind is closed.
+
+#include <algorithm>
+#include <array>
+#include <cassert>
+#include <cstdint>
+
+#include "base/owner.hpp"
+#include "base/word.hpp"
+#include "primitives/breaker_phase.hpp"
+#include "primitives/breaker_window.hpp"
+#include "primitives/token_bucket.hpp"
+
+namespace weir::detail {
+
+/// What this very call changed; false: nothing.
+struct BreakerTransition {
+  bool happened = false;
+  BreakerKind from = BreakerKind::closed;
+  BreakerKind to = BreakerKind::closed;
+  std::uint16_t generation = 0;  ///< that it began
+  std::uint8_t trips = 0;        ///< in a row, this one included; stays at 31
+  std::uint64_t until = 0;       ///< to open: when it probes, in ticks
+
+  [[nodiscard]] explicit operator bool() const noexcept { return happened; }
+};
+
+/// What an admitted call reports with.
+struct BreakerTicket {
+  std::uint64_t probe = 0;  ///< the word in its probe cell; 0: no probe
+  std::uint16_t generation = 0;
+  std::uint8_t cell = 0;
+};
+
+struct BreakerAnswer {
+  std::uint64_t wait = 0;  ///< ticks to the next probe; 0: passes; kNever: forced open
+  bool probe = false;      ///< it would pass as a probe
+};
+
+struct BreakerAdmission {
+  std::uint64_t wait = 0;  ///< as in BreakerAnswer
+  BreakerTicket ticket;
+  BreakerTransition transition;
+
+  [[nodiscard]] explicit operator bool() const noexcept { return wait == 0; }
+};
+
+struct BreakerStatus {
+  BreakerKind kind = BreakerKind::closed;
+  std::uint16_t generation = 0;
+  std::uint8_t trips = 0;
+  std::uint64_t wait = 0;         ///< as in BreakerAnswer
+  std::uint64_t consecutive = 0;  ///< failures in a row
+  BreakerCounts window;
+  std::uint32_t probes_out = 0;
+  std::uint64_t good_probes = 0;
+};
+
+class Breaker {
+ public:
+  /// Whether a call would pass now. Only loads: closed, one.
+  [[nodiscard]] BreakerAnswer check(const BreakerParams& params, std::uint64_t now) const noexcept {
+    const std::uint64_t word = state_.load(std::memory_order_relaxed);
+    return BreakerPhase::guarded(word) ? look(params, BreakerPhase::unpack(word), now) : BreakerAnswer{};
+  }
+
+  /// Lets a call through or refuses it. What passed must report(), with its ticket, whatever comes of it.
+  [[nodiscard]] BreakerAdmission admit(const BreakerParams& params, std::uint64_t now, Owner owner) noexcept {
+    const std::uint64_t word = state_.load(std::memory_order_relaxed);
+    if (BreakerPhase::guarded(word)) return admit_guarded(params, now, owner);
+    BreakerAdmission passed;
+    passed.ticket.generation = static_cast<std::uint16_t>(BreakerPhase::generation_of(word));
+    return passed;
+  }
+
+  /// Tells the outcome of an admitted call. `ignored` counts nothing and gives a probe's place back.
+  BreakerTransition report(const BreakerParams& params, BreakerTicket ticket, BreakerOutcome outcome,
+                           std::uint64_t duration, std::uint64_t now) noexcept {
+    const bool failure = outcome == BreakerOutcome::failure;
+    const bool slow = params.slow_rate != 0 && duration > params.slow_call;
+    if (ticket.probe != 0) return report_probe(params, ticket, outcome, failure || slow, now);
+    if (outcome == BreakerOutcome::ignored) return {};
+    bool due = params.consecutive != 0 && count_in_a_row(params, ticket.generation, failure);
+    // crash here, or anywhere before the trip: see above.
+    if (windowed(params)) due |= count_in_window(params, ticket.generation, failure, slow, now);
+    return due ? trip(params, ticket.generation, now) : BreakerTransition{};
+  }
+
+  /// What an operator decides. Starts a generation: all counts are zero, what is in flight does not count.
+  /// `open` and `half_open` both mean: the next call probes.
+  BreakerTransition set(BreakerKind kind) noexcept {
+    std::uint64_t word = state_.load(std::memory_order_acquire);
+    for (;;) {
+      const BreakerPhase phase = BreakerPhase::unpack(word);
+      const BreakerPhase next = phase.then(kind, 0, 0);
+      if (move(word, next)) return transition(phase, next);
+    }
+  }
+
+  /// Closed and never seen. Also for a change of the window's parameters, whose counts mean something else.
+  BreakerTransition reset() noexcept { return set(BreakerKind::closed); }
+
+  /// Frees the probes of owners that are gone. @return how many.
+  template <class Gone>
+  std::uint32_t reclaim(Gone&& gone) noexcept {
+    std::uint32_t freed = 0;
+    for (Word& cell : probes_) {
+      std::uint64_t seen = cell.load(std::memory_order_acquire);
+      if (!prober(seen) || !gone(prober(seen))) continue;
+      // Exactly the word that was judged: a cell taken anew meanwhile stays with its new owner.
+      freed += cell.compare_exchange(seen, 0, std::memory_order_acq_rel) ? 1 : 0;
+    }
+    return freed;
+  }
+
+  /// For people. Only loads; each number is right, but they may be of different moments.
+  [[nodiscard]] BreakerStatus status(const BreakerParams& params, std::uint64_t now) const noexcept {
+    const BreakerPhase phase = BreakerPhase::unpack(state_.load(std::memory_order_acquire));
+    const std::uint64_t failures = failures_.load(std::memory_order_acquire);
+    BreakerStatus status;
+    status.kind = phase.kind;
+    status.generation = static_cast<std::uint16_t>(phase.generation);
+    status.trips = static_cast<std::uint8_t>(phase.trips);
+    status.wait = look(params, phase, now).wait;
+    status.consecutive = in_a_row(failures, phase.generation);
+    if (windowed(params)) status.window = window_.counts(epochs(params), phase.generation, now);
+    for (const Word& cell : probes_) {
+      status.probes_out += held(cell.load(std::memory_order_relaxed), now) != 0 ? 1 : 0;
+    }
+    status.good_probes = phase.kind == BreakerKind::half_open ? phase.rest : 0;
+    return status;
+  }
+
+ private:
+  static constexpr unsigned kCountBits = 52;
+  static constexpr std::uint64_t kCountMask = (std::uint64_t{1} << kCountBits) - 1;
+
+  // Failures in a row, as far as they are of this generation.
+  [[nodiscard]] static std::uint64_t in_a_row(std::uint64_t word, std::uint64_t generation) noexcept {
+    return word >> kCountBits == generation ? word & kCountMask : 0;
+  }
+
+  [[nodiscard]] static Owner prober(std::uint64_t cell) noexcept {
+    return Owner::from_bits(cell >> BreakerPhase::kRestBits);
+  }
+  /// Ticks for which a probe still has its place; 0: the cell is free.
+  [[nodiscard]] static std::uint64_t held(std::uint64_t cell, std::uint64_t now) noexcept {
+    return prober(cell) ? breaker_time::left(cell & BreakerPhase::kRestMask, now) : 0;
+  }
+  [[nodiscard]] static std::uint32_t places(const BreakerParams& params) noexcept {
+    return std::clamp(params.probes, 1U, kMaxProbes);
+  }
+
+  [[nodiscard]] static bool windowed(const BreakerParams& params) noexcept {
+    return (params.failure_rate | params.slow_rate) != 0;
+  }
+  [[nodiscard]] static BreakerEpochs epochs(const BreakerParams& params) noexcept {
+    return params.window != 0 ? BreakerWindow::by_time(params.window)
+                              : BreakerWindow::by_calls(params.window_calls);
+  }
+
+  [[nodiscard]] bool move(std::uint64_t& seen, BreakerPhase next) noexcept {
+    return state_.compare_exchange(seen, next.pack(), std::memory_order_acq_rel, std::memory_order_acquire);
+  }
+  [[nodiscard]] static BreakerTransition transition(BreakerPhase from, BreakerPhase to) noexcept {
+    return {true,
+            from.kind,
+            to.kind,
+            static_cast<std::uint16_t>(to.generation),
+            static_cast<std::uint8_t>(to.trips),
+            to.kind == BreakerKind::open ? to.rest << breaker_time::kUnitShift : 0};
+  }
+  [[nodiscard]] static BreakerPhase tripped(BreakerPhase phase, const BreakerParams& params,
+                                            std::uint64_t now) noexcept {
+    const std::uint32_t trips = std::min(phase.trips + 1, BreakerPhase::kMaxTrips);
+    const std::uint64_t ticks = breaker_time::recovery(params, trips, phase.generation);
+    return phase.then(BreakerKind::open, trips, breaker_time::deadline(now, ticks));
+  }
+
+  /// check() where it may refuse.
+  [[nodiscard]] BreakerAnswer look(const BreakerParams& params, BreakerPhase phase,
+                                   std::uint64_t now) const noexcept {
+    if (phase.passes()) return {};
+    if (phase.kind == BreakerKind::forced_open) return {kNever, false};
+    if (phase.kind == BreakerKind::open) {
+      if (const std::uint64_t wait = breaker_time::left(phase.rest, now); wait != 0) return {wait, false};
+    }
+    std::uint64_t wait = kNever;
+    for (std::uint32_t i = 0; i < places(params) && wait != 0; ++i) {
+      wait = std::min(wait, held(probes_[i].load(std::memory_order_relaxed), now));
+    }
+    return {wait, wait == 0};
+  }
+
+  /// admit() where it may refuse.
+  BreakerAdmission admit_guarded(const BreakerParams& params, std::uint64_t now, Owner owner) noexcept {
+    BreakerAdmission answer;
+    for (;;) {
+      std::uint64_t word = state_.load(std::memory_order_acquire);
+      const BreakerPhase phase = BreakerPhase::unpack(word);
+      answer.ticket.generation = static_cast<std::uint16_t>(phase.generation);
+      answer.wait = look(params, phase, now).wait;
+      if (answer.wait != 0 || phase.passes()) return answer;
+      if (phase.kind == BreakerKind::open) {
+        const BreakerPhase next = phase.then(BreakerKind::half_open, phase.trips, 0);
+        // Once a call: there is one transition to tell. It was overtaken by a whole trip; the next call
+        // probes.
+        if (answer.transition) {
+          answer.wait = 1;
+          return answer;
+        }
+        if (move(word, next)) answer.transition = transition(phase, next);
+        // crash here: half-open, and no probe is out.
+        continue;
+      }
+      answer.wait = take_probe(params, now, owner, answer.ticket);
+      if (answer.wait != 0) return answer;
+      // crash here: the cell names the dead.
+      if (half_open(phase.generation)) return answer;
+      give_back(answer.ticket);
+      answer.ticket = {};
+    }
+  }
+
+  /// @return 0: a cell is taken, and the ticket names it. Else the ticks until one will be free.
+  std::uint64_t take_probe(const BreakerParams& params, std::uint64_t now, Owner owner,
+                           BreakerTicket& ticket) noexcept {
+    assert(owner);  // a cell of nobody's is free
+    const std::uint64_t mine =
+        owner.bits() << BreakerPhase::kRestBits |
+        breaker_time::deadline(now, std::clamp(params.probe_timeout, std::uint64_t{1}, kMaxBreakerTicks));
+    std::uint64_t wait = kNever;
+    for (std::uint32_t i = 0; i < places(params); ++i) {
+      std::uint64_t seen = probes_[i].load(std::memory_order_acquire);
+      while (held(seen, now) == 0) {
+        if (!probes_[i].compare_exchange(seen, mine, std::memory_order_seq_cst, std::memory_order_acquire)) {
+          continue;
+        }
+        ticket.probe = mine;
+        ticket.cell = static_cast<std::uint8_t>(i);
+        return 0;
+      }
+      wait = std::min(wait, held(seen, now));
+    }
+    return wait;
+  }
+
+  [[nodiscard]] bool half_open(std::uint64_t generation) const noexcept {
+    const BreakerPhase phase = BreakerPhase::unpack(state_.load(std::memory_order_seq_cst));
+    return phase.kind == BreakerKind::half_open && phase.generation == generation;
+  }
+
+  /// A late prober meets another word in its cell, and changes nothing.
+  void give_back(BreakerTicket ticket) noexcept {
+    std::uint64_t seen = ticket.probe;
+    (void)probes_[ticket.cell % kMaxProbes].compare_exchange(seen, 0, std::memory_order_acq_rel);
+  }
+
+  BreakerTransition report_probe(const BreakerParams& params, BreakerTicket ticket, BreakerOutcome outcome,
+                                 bool bad, std::uint64_t now) noexcept {
+    const Word& cell = probes_[ticket.cell % kMaxProbes];
+    const bool holds = cell.load(std::memory_order_acquire) == ticket.probe;
+    BreakerTransition done;
+    if (holds && outcome != BreakerOutcome::ignored) done = judge(params, ticket.generation, bad, now);
+    // crash here: judged once, and the cell names the dead.
+    give_back(ticket);
+    return done;
+  }
+
+  /// Counts a probe of `generation`, if that is still half-open.
+  BreakerTransition judge(const BreakerParams& params, std::uint64_t generation, bool bad,
+                          std::uint64_t now) noexcept {
+    std::uint64_t word = state_.load(std::memory_order_acquire);
+    for (;;) {
+      const BreakerPhase phase = BreakerPhase::unpack(word);
+      if (phase.kind != BreakerKind::half_open || phase.generation != generation) return {};
+      BreakerPhase next = phase;
+      if (bad) {
+        next = tripped(phase, params, now);
+      } else if (phase.rest + 1 >= params.successes) {
+        next = phase.then(BreakerKind::closed, 0, 0);
+      } else {
+        ++next.rest;
+      }
+      if (!move(word, next)) continue;
+      return next.kind != phase.kind ? transition(phase, next) : BreakerTransition{};
+    }
+  }
+
+  /// @return whether there are enough failures in a row to trip, be it that whoever counted the last was
+  /// killed.
+  bool count_in_a_row(const BreakerParams& params, std::uint64_t generation, bool failure) noexcept {
+    // sync(breaker): acquire; pairs with the exchange below.
+    std::uint64_t seen = failures_.load(std::memory_order_acquire);
+    for (;;) {
+      const std::uint64_t count = in_a_row(seen, generation);
+      if (!failure && count == 0) return false;
+      const BreakerPhase phase = BreakerPhase::unpack(state_.load(std::memory_order_acquire));
+      if (!phase.counts(generation)) return false;
+      if (count >= params.consecutive && phase.kind == BreakerKind::closed) return true;
+      const std::uint64_t next = generation << kCountBits | (failure ? (count + 1) & kCountMask : 0);
+      if (!failures_.compare_exchange(seen, next, std::memory_order_acq_rel, std::memory_order_acquire)) {
+        continue;
+      }
+      return failure && count + 1 >= params.consecutive;
+    }
+  }
+
+  /// @return whether a rate over the window is reached.
+  bool count_in_window(const BreakerParams& params, std::uint64_t generation, bool failure, bool slow,
+                       std::uint64_t now) noexcept {
+    bool counted = false;
+    window_.count(epochs(params), generation, now, failure, slow, [&] {
+      counted = BreakerPhase::unpack(state_.load(std::memory_order_acquire)).counts(generation);
+      return counted;
+    });
+    if (!counted) return false;
+    const BreakerCounts counts = window_.counts(epochs(params), generation, now);
+    if (counts.calls < std::max(params.minimum_calls, 1U)) return false;
+    const auto reached = [&](std::uint32_t count, std::uint32_t rate) {
+      return rate != 0 && std::uint64_t{count} * 10'000 >= std::uint64_t{rate} * counts.calls;
+    };
+    return reached(counts.failures, params.failure_rate) || reached(counts.slow, params.slow_rate);
+  }
+
+  /// Trips `generation`, if that is still closed. However many find it due, one exchange does it.
+  BreakerTransition trip(const BreakerParams& params, std::uint64_t generation, std::uint64_t now) noexcept {
+    std::uint64_t word = state_.load(std::memory_order_acquire);
+    for (;;) {
+      const BreakerPhase phase = BreakerPhase::unpack(word);
+      if (phase.kind != BreakerKind::closed || phase.generation != generation) return {};
+      const BreakerPhase next = tripped(phase, params, now);
+      if (move(word, next)) return transition(phase, next);
+    }
+  }
+
+  // A line each, as they are written at different times: the state is only read while all is well.
+  alignas(kCacheLine) Word state_;
+  alignas(kCacheLine) Word failures_;
+  alignas(kCacheLine) std::array<Word, kMaxProbes> probes_;
+  alignas(kCacheLine) BreakerWindow window_;
+};
+static_assert(sizeof(Breaker) == 7 * kCacheLine);
+
+}  // namespace weir::detail
