@@ -90,7 +90,8 @@ class BreakerWindow {
   [[nodiscard]] BreakerCounts counts(BreakerEpochs epochs, std::uint64_t generation,
                                      std::uint64_t now) const noexcept {
     const Cells cells = read(epochs);
-    const std::uint64_t last = epochs.ticks != 0 ? now / epochs.ticks : newest(cells, epochs, generation);
+    const std::uint64_t last =
+        epochs.ticks != 0 ? latest(cells, generation, now / epochs.ticks) : newest(cells, epochs, generation);
     BreakerCounts sum;
     for (std::uint32_t i = 0; i < epochs.cells; ++i) {
       const Cell& cell = cells[i];
@@ -152,6 +153,18 @@ class BreakerWindow {
       if (cells_[i].load_first(std::memory_order_seq_cst) == first) cells[i] = unpack({first, second});
     }
     return cells;
+  }
+
+  /// Time window: the epoch it ends with. Later than ours where others are ahead of our `now`: of two who
+  /// report at the border of two epochs, one must see both.
+  [[nodiscard]] static std::uint64_t latest(const Cells& cells, std::uint64_t generation,
+                                            std::uint64_t epoch) noexcept {
+    std::uint64_t latest = epoch;
+    for (const Cell& cell : cells) {
+      const bool ahead = cell.generation == generation && cell.epoch > epoch;
+      if (ahead && cell.epoch - epoch <= kCells) latest = std::max(latest, cell.epoch);
+    }
+    return latest;
   }
 
   /// Count window: the epoch of the last block that was begun.
