@@ -5,6 +5,7 @@
 #include <random>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "weir/config.hpp"
 
@@ -167,6 +168,70 @@ TEST(Rate, AnswersAnyBytes) {
       EXPECT_EQ(rate.error().code, Errc::config);
       EXPECT_THAT(rate.error().what, StartsWith("\""));
     }
+  }
+}
+
+TEST(Window, IsReadAndWritten) {
+  const std::pair<const char*, Window> texts[] = {
+      {"100 per 1min", {100, 1min}}, {"5 per 10s", {5, 10s}}, {"1000 per 1d", {1'000, 24h}}};
+  for (const auto& [text, window] : texts) {
+    const Result<Window> parsed = parse_window(text);
+    ASSERT_TRUE(parsed) << text;
+    EXPECT_EQ(*parsed, window) << text;
+    EXPECT_EQ(format_window(window), text);
+  }
+  EXPECT_EQ(*parse_window(" 1_000  per day "), (Window{1'000, 24h}));
+}
+
+TEST(Window, IsRefusedByName) {
+  const std::pair<const char*, const char*> texts[] = {
+      {"100/1min", "no \"per\" after the limit"},     {"0 per s", "the limit must be at least 1"},
+      {"4294967296 per s", "the limit is too large"}, {"5 per", "the period is missing"},
+      {"5 per s burst 3", "unexpected \"burst 3\""},  {"five per s", "the limit is missing"}};
+  for (const auto& [text, problem] : texts) {
+    const Result<Window> parsed = parse_window(text);
+    ASSERT_FALSE(parsed) << text;
+    EXPECT_THAT(parsed.error().what, HasSubstr(problem));
+  }
+}
+
+TEST(Duration, IsReadExactly) {
+  const std::pair<const char*, std::chrono::nanoseconds> texts[] = {
+      {"0s", 0ns},  {"7ns", 7ns},   {"1500us", 1500us}, {"250ms", 250ms},
+      {"90s", 90s}, {"5min", 5min}, {"2h", 2h},         {"106751d", 24h * 106'751}};
+  for (const auto& [text, duration] : texts) {
+    const Result<std::chrono::nanoseconds> parsed = parse_duration(text);
+    ASSERT_TRUE(parsed) << text;
+    EXPECT_EQ(*parsed, duration) << text;
+    EXPECT_EQ(format_exact_duration(duration), text);
+  }
+}
+
+TEST(Duration, SurvivesBeingWrittenAndReadAgain) {
+  const std::uint64_t seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  for (int i = 0; i < 20'000; ++i) {
+    const auto duration = std::chrono::nanoseconds(random() >> (1 + random() % 63));
+    const Result<std::chrono::nanoseconds> parsed = parse_duration(format_exact_duration(duration));
+    ASSERT_TRUE(parsed) << duration.count();
+    ASSERT_EQ(*parsed, duration);
+  }
+}
+
+TEST(Duration, IsRefusedByName) {
+  const std::pair<const char*, const char*> texts[] = {
+      {"", "the duration is missing"},
+      {"5", "the unit is missing"},
+      {"-5s", "the duration must be at least 0"},
+      {"1.5s", "write \"1500ms\" instead of \"1.5s\""},
+      {"5 weeks", "unknown unit \"weeks\""},
+      {"106752d", "the duration is too long; use at most 106751d"},
+      {"1min 30s", "unexpected \"30s\""}};
+  for (const auto& [text, problem] : texts) {
+    const Result<std::chrono::nanoseconds> parsed = parse_duration(text);
+    ASSERT_FALSE(parsed) << text;
+    EXPECT_THAT(parsed.error().message(), HasSubstr(problem));
   }
 }
 
