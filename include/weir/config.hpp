@@ -1,8 +1,11 @@
 #pragma once
 
 #include <chrono>
+#include <map>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "weir/error.hpp"
 #include "weir/export.hpp"
@@ -10,11 +13,18 @@
 
 namespace weir {
 
-/// Reads and checks a TOML file.
-/// Errors  Errc::not_found, Errc::permission; Errc::config naming file, line, column and key.
+// Reading ------------------------------------------------------------------------------------------------
+
+/// Reads a TOML file, puts this process's environment over it, and checks the whole.
+/// Errors  Errc::not_found, Errc::permission; Errc::config naming file, line, column (or the variable) and
+/// key.
 [[nodiscard]] WEIR_EXPORT Result<Config> load_config(const std::string& path) noexcept;
 
-/// Parses and checks a configuration; `origin` stands for the file name in errors.
+/// The built-in limits under this process's environment.
+[[nodiscard]] WEIR_EXPORT Result<Config> load_builtin_config() noexcept;
+
+/// Parses and checks a configuration, whatever the environment says; `origin` stands for the file name in
+/// errors.
 [[nodiscard]] WEIR_EXPORT Result<Config> parse_config(std::string_view toml,
                                                       std::string_view origin) noexcept;
 
@@ -24,13 +34,101 @@ namespace weir {
 /// The same as TOML: a file to start one's own from.
 [[nodiscard]] WEIR_EXPORT std::string_view builtin_config_text() noexcept;
 
+// Values by key ------------------------------------------------------------------------------------------
+
+/// One value of a configuration, under the key that files and names of limits give it.
+struct ConfigValue {
+  std::string key;     ///< "operations.x.rate", "operations.x.user.concurrent", "segment.users"
+  std::string value;   ///< TOML, as set_value() takes it: ["30/min burst 10", "500/hour"]
+  std::string origin;  ///< "limits.toml:12:3", "environment WEIR_GLOBAL__RATE"; empty: not known
+};
+
+/// What became of a value; "none" where there is none.
+struct ConfigChange {
+  std::string key;
+  std::string from;
+  std::string to;
+
+  friend bool operator==(const ConfigChange&, const ConfigChange&) = default;
+};
+
+/// Changes one value, then checks the whole.
+///
+/// @param key    also a part of a value: "operations.x.rate[1]", "operations.x.rate[0].candidate",
+///               "operations.x.breaker.failures". A name with dots stands in quotes unless it is known:
+///               "overrides.users.\"a.b\".rate". An operation that does not exist yet is added.
+/// @param value  TOML (20, "60/min" in quotes, a list) or bare text (60/min); "none" removes.
+///
+/// Errors  Errc::config naming the key; `config` is as before.
+[[nodiscard]] WEIR_EXPORT Result<void> set_value(Config& config, std::string_view key,
+                                                 std::string_view value) noexcept;
+
+/// Makes several changes at once (each key's `to`), and checks the whole when all are made.
+[[nodiscard]] WEIR_EXPORT Result<void> apply_changes(Config& config,
+                                                     const std::vector<ConfigChange>& changes) noexcept;
+
+/// Everything a configuration says, in the order of the file format; set one after the other into an empty
+/// Config, they make the same again.
+[[nodiscard]] WEIR_EXPORT std::vector<ConfigValue> config_values(const Config& config);
+
+/// What leads from one configuration to the other, for apply_changes(). Operations that come or go are one
+/// change each.
+[[nodiscard]] WEIR_EXPORT std::vector<ConfigChange> config_difference(const Config& from, const Config& to);
+
+/// A file that parses to this configuration again.
+[[nodiscard]] WEIR_EXPORT std::string to_toml(const Config& config);
+
+// Where values come from ---------------------------------------------------------------------------------
+
+/// A configuration, and where each of its values came from.
+struct LoadedConfig {
+  Config config;
+  std::vector<ConfigValue> values;  ///< as config_values(), with their origins
+};
+
+/// Variables by name.
+using Environment = std::map<std::string, std::string, std::less<>>;
+
+/// Those variables of this process that load_config() looks at.
+[[nodiscard]] WEIR_EXPORT Environment process_environment();
+
+/// A file, or without one the built-in limits, under an environment:
+///
+///   WEIR_GLOBAL__RATE="60/min"        a key of the file, its dots as "__": WEIR_SEGMENT__...,
+///   WEIR_DEFAULTS__... WEIR_OPERATIONS__IMAGE_RESIZE__RATE='["30/min", "500/hour"]'   of
+///   [operations.image-resize] RATE_LIMIT_REQUESTS_PER_MINUTE, RATE_LIMIT_REQUESTS_PER_HOUR,
+///   RATE_LIMIT_BURST_LIMIT (of the former), MAX_CONCURRENT_REQUESTS, MAX_CONCURRENT_PER_USER,
+///   CIRCUIT_BREAKER_FAILURE_THRESHOLD, CIRCUIT_BREAKER_RECOVERY_TIMEOUT (seconds, or a duration)      of
+///   [defaults]
+[[nodiscard]] WEIR_EXPORT Result<LoadedConfig> load_effective_config(const std::optional<std::string>& path,
+                                                                     const Environment& environment) noexcept;
+
+/// The same as to_toml(), with the origin of each value as a comment.
+[[nodiscard]] WEIR_EXPORT std::string to_toml(const LoadedConfig& loaded);
+
+// Texts --------------------------------------------------------------------------------------------------
+
 /// Parses "30/min burst 10".
 /// Periods: s, sec, second, min, minute, h, hour, d, day, ms, us, ns, or a count of them ("5/10s").
 /// Errors  Errc::config, quoting the text.
 [[nodiscard]] WEIR_EXPORT Result<Rate> parse_rate(std::string_view text) noexcept;
 
+/// Parses "100 per 1min", with the periods of rates.
+/// Errors  Errc::config, quoting the text.
+[[nodiscard]] WEIR_EXPORT Result<Window> parse_window(std::string_view text) noexcept;
+
+/// Parses "30s": a whole number and a unit, of those that rates know.
+/// Errors  Errc::config, quoting the text.
+[[nodiscard]] WEIR_EXPORT Result<std::chrono::nanoseconds> parse_duration(std::string_view text) noexcept;
+
 /// The text that parses to this rate again, without what goes without saying: "500/hour", "5/10s burst 1".
 [[nodiscard]] WEIR_EXPORT std::string format_rate(const Rate& rate);
+
+/// The text that parses to this window again: "100 per 1min".
+[[nodiscard]] WEIR_EXPORT std::string format_window(const Window& window);
+
+/// The text that parses to this duration again: "90s", "1500ms".
+[[nodiscard]] WEIR_EXPORT std::string format_exact_duration(std::chrono::nanoseconds duration);
 
 /// "1.5s", "250ms", "2min": a duration for people, at most three digits, rounded up.
 [[nodiscard]] WEIR_EXPORT std::string format_duration(std::chrono::nanoseconds duration);

@@ -1,0 +1,19 @@
+#pragma once
+
+#include <string_view>
+
+#include "base/expected.hpp"
+#include "config/document.hpp"
+
+namespace weir::detail {
+
+/// A TOML file as a tree; `origin` is what its places name.
+[[nodiscard]] Expected<Node> parse_document(std::string_view toml, std::string_view origin);
+
+/// One value: TOML, or bare text that is none (60/min).
+[[nodiscard]] Expected<Node> parse_value(std::string_view text, const Place& place);
+
+/// What stands in quotes in a key.
+[[nodiscard]] Expected<std::string> parse_quoted(std::string_view text);
+
+}  // namespace weir::detail
