@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <string>
@@ -105,6 +106,47 @@ using Environment = std::map<std::string, std::string, std::less<>>;
 
 /// The same as to_toml(), with the origin of each value as a comment.
 [[nodiscard]] WEIR_EXPORT std::string to_toml(const LoadedConfig& loaded);
+
+// Without a file -----------------------------------------------------------------------------------------
+
+/// A configuration in code: limits go to the scope named last. Mistakes are kept for build().
+///
+///   weir::ConfigBuilder("captions")
+///       .global().rate("2000/s burst 500")
+///       .operation("caption_generation").rate("30/min burst 10").rate("500/hour").concurrent(20)
+///       .user_rate("10/min burst 3").breaker({.failures = 3, .recovery = 30s})
+///       .build();
+class WEIR_EXPORT ConfigBuilder {
+ public:
+  explicit ConfigBuilder(std::string_view segment_name);
+
+  ConfigBuilder& global();
+  ConfigBuilder& operation(std::string_view name);
+  ConfigBuilder& override_user(std::string_view user);
+
+  ConfigBuilder& rate(std::string_view text);  ///< one more of them; so with windows
+  ConfigBuilder& window(std::string_view text);
+  ConfigBuilder& concurrent(std::uint32_t limit);
+  ConfigBuilder& cooldown(std::chrono::nanoseconds length);
+  ConfigBuilder& breaker(const Breaker& breaker);
+  ConfigBuilder& user_rate(std::string_view text);
+  ConfigBuilder& user_window(std::string_view text);
+  ConfigBuilder& user_concurrent(std::uint32_t limit);
+  ConfigBuilder& user_cooldown(std::chrono::nanoseconds length);
+  ConfigBuilder& exempt();  ///< the user of override_user()
+
+  /// Any key, as set_value(): "segment.users", "operations.x.rate[0].shadow".
+  ConfigBuilder& set(std::string_view key, std::string_view value);
+
+  [[nodiscard]] Result<Config> build() const noexcept;
+
+ private:
+  ConfigBuilder& add(std::string_view list, std::string_view text);
+  ConfigBuilder& put(std::string_view key, std::string value);
+
+  std::vector<ConfigChange> changes_;
+  std::string scope_ = "global";
+};
 
 // Texts --------------------------------------------------------------------------------------------------
 

@@ -77,7 +77,8 @@ inline Node* Node::find(std::string_view key) noexcept {
 }
 
 inline void Node::add(std::string key, Node node) {
-  std::get<Table>(value).push_back({std::move(key), std::move(node), {}});
+  Place written_at = node.place;
+  std::get<Table>(value).push_back({std::move(key), std::move(node), std::move(written_at)});
 }
 
 inline void Node::erase(std::string_view key) {

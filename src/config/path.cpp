@@ -117,11 +117,20 @@ Expected<Path> parse_path(std::string_view key, const Node& root) {
   return path;
 }
 
-const Node& nearest_node(const Node& root, std::string_view key) {
-  const Node* node = &root;
+const Node* find_node(const Node& root, std::string_view key) {
   const Expected<Path> path = parse_path(key, root);
-  if (!path) return root;
+  if (!path) return nullptr;
+  const Node* node = &root;
   for (const Step& step : *path) {
+    if (node != nullptr) node = child(*node, step);
+  }
+  return node;
+}
+
+const Node& nearest_node(const Node& root, std::string_view key) {
+  const Expected<Path> path = parse_path(key, root);
+  const Node* node = &root;
+  for (const Step& step : path ? *path : Path()) {
     const Node* next = child(*node, step);
     if (next == nullptr) break;
     node = next;

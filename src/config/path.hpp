@@ -18,7 +18,10 @@ using Path = std::vector<Step>;
 /// Reads "operations.x.rate[1]". A name with dots needs quotes only where `root` does not have it.
 [[nodiscard]] Expected<Path> parse_path(std::string_view key, const Node& root);
 
-/// The part of the tree that `key` names, or what there is of the way to it.
+/// The part of the tree that `key` names; null where there is none.
+[[nodiscard]] const Node* find_node(const Node& root, std::string_view key);
+
+/// The same, or what there is of the way to it.
 [[nodiscard]] const Node& nearest_node(const Node& root, std::string_view key);
 
 }  // namespace weir::detail

@@ -88,11 +88,11 @@ std::string_view trimmed(std::string_view text) {
 
 }  // namespace
 
-Expected<Node> parse_document(std::string_view toml, std::string_view origin) {
-  if (auto deep = nested_too_deep(toml, origin)) return tl::make_unexpected(*std::move(deep));
+Expected<Node> parse_document(std::string_view toml, const Place& start) {
+  if (auto deep = nested_too_deep(toml, *start.origin)) return tl::make_unexpected(*std::move(deep));
   const toml::parse_result parsed = toml::parse(toml);
-  if (!parsed) return tl::make_unexpected(syntax_error(parsed.error(), origin));
-  return Copier({std::make_shared<const std::string>(origin), 1, 1}).copy(parsed.table());
+  if (!parsed) return tl::make_unexpected(syntax_error(parsed.error(), *start.origin));
+  return Copier(start).copy(parsed.table());
 }
 
 Expected<Node> parse_value(std::string_view text, const Place& place) {

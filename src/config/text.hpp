@@ -7,8 +7,8 @@
 
 namespace weir::detail {
 
-/// A TOML file as a tree; `origin` is what its places name.
-[[nodiscard]] Expected<Node> parse_document(std::string_view toml, std::string_view origin);
+/// A TOML file as a tree, with places from `start` on; without lines if that has none.
+[[nodiscard]] Expected<Node> parse_document(std::string_view toml, const Place& start);
 
 /// One value: TOML, or bare text that is none (60/min).
 [[nodiscard]] Expected<Node> parse_value(std::string_view text, const Place& place);

@@ -127,7 +127,7 @@ void add_limits(Node& section, const Limits& limits) {
 Node written_policy(const OperationPolicy& policy) {
   Node section = table();
   add_limits(section, policy.shared);
-  if (policy.breaker) section.add("breaker", changed_fields(*policy.breaker, kBreakerFields));
+  if (policy.breaker) section.add("breaker", write_breaker(*policy.breaker));
   Node user = table();
   add_limits(user, policy.user);
   if (!user.as<Node::Table>()->empty()) section.add("user", std::move(user));
@@ -142,6 +142,10 @@ Node written_override(const UserOverride& user) {
 }
 
 }  // namespace
+
+Node write_breaker(const Breaker& breaker) {
+  return changed_fields(breaker, kBreakerFields);
+}
 
 Node write_config(const Config& config) {
   Node root = table();

@@ -15,11 +15,12 @@ namespace weir::detail {
 /// it can be written.
 [[nodiscard]] Node write_config(const Config& config);
 
+[[nodiscard]] Node write_breaker(const Breaker& breaker);
+
 /// One value in TOML, on one line.
 [[nodiscard]] std::string inline_text(const Node& value);
 
-/// Calls `visit(path, table, values)` for each [section] of a written tree, in order. `values` is false where
-/// the table holds nothing but a section of its own.
+/// Calls `visit(path, table)` for each [section] of a written tree, in order.
 using Visit = std::function<void(const std::string& path, const Node& table)>;
 void for_each_section(const Node& root, const Visit& visit);
 
