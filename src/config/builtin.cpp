@@ -7,41 +7,44 @@ namespace weir {
 namespace {
 
 constexpr std::string_view kBuiltin =
-    R"toml(# The limits of an AI captions service. All rates of a list must agree.
-
-[segment]
+    R"toml([segment]
 name = "weir"
-users = 100_000          # who may owe something at once
+users = 100_000
 when_full = "evict"
 mode = "0600"
 
-[defaults]               # for an operation that says nothing itself
+[defaults]
 rate = ["60/min burst 10", "1000/hour"]
 concurrent = 50
+breaker = { failures = 5, recovery = "60s" }
 user.concurrent = 5
 
 [operations.caption_generation]
 rate = ["30/min burst 10", "500/hour"]
 concurrent = 20
+breaker = { failures = 3, recovery = "30s" }
 user.rate = ["10/min burst 3", "100/hour"]
 user.concurrent = 3
 
 [operations.batch_processing]
 rate = ["10/min burst 2", "100/hour"]
 concurrent = 10
+breaker = { failures = 2, recovery = "60s" }
 user.rate = "4/min burst 2"
 user.concurrent = 2
 
-[operations.ai_model_loading]  # takes long, and a GPU's memory
+[operations.ai_model_loading]
 rate = ["5/min burst 1", "50/hour"]
 concurrent = 5
+breaker = { failures = 2, recovery = "120s" }
 user.concurrent = 1
 
 [operations.database_query]
 rate = "200/s burst 100"
 user.rate = "20/s burst 20"
 
-[operations.external_api_call]  # at the default rate: somebody else's quota and bill
+[operations.external_api_call]
+breaker = { failures = 5, recovery = "30s", recovery_factor = 2.0, max_recovery = "5min", jitter = 0.1 }
 user.rate = "20/min burst 5"
 
 [operations.file_operation]

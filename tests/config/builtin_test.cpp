@@ -1,3 +1,5 @@
+#include <chrono>
+#include <cstdint>
 #include <gmock/gmock.h>
 #include <string>
 #include <vector>
@@ -7,6 +9,7 @@
 namespace weir {
 namespace {
 
+using namespace std::chrono_literals;
 using testing::ElementsAre;
 using testing::IsEmpty;
 
@@ -31,16 +34,43 @@ TEST(Builtin, HasTheEightOperationsOfACaptionsService) {
                           "database_query", "external_api_call", "file_operation", "heavy_computation"));
 }
 
-TEST(Builtin, LimitsTheExpensiveWorkOfAllAndOfEachUser) {
+struct Builtin {
+  const char* operation;
+  std::vector<std::string> rates;
+  std::uint32_t concurrent;
+  std::uint32_t user_concurrent;
+  std::uint32_t failures;
+  std::chrono::seconds recovery;
+};
+
+TEST(Builtin, LimitsEachKindOfWork) {
+  const Builtin table[] = {
+      {"caption_generation", {"30/min burst 10", "500/hour"}, 20, 3, 3, 30s},
+      {"batch_processing", {"10/min burst 2", "100/hour"}, 10, 2, 2, 60s},
+      {"ai_model_loading", {"5/min burst 1", "50/hour"}, 5, 1, 2, 120s},
+      {"database_query", {"200/s burst 100"}, 50, 5, 5, 60s},
+      {"external_api_call", {"60/min burst 10", "1000/hour"}, 50, 5, 5, 30s},
+      {"file_operation", {"50/s burst 25"}, 50, 5, 5, 60s},
+      {"cache_operation", {"2000/s burst 500"}, 50, 5, 5, 60s},
+      {"heavy_computation", {"6/min burst 2", "100/hour"}, 4, 1, 5, 60s},
+  };
   const Config config = builtin_config();
-  const OperationPolicy& captions = config.operations.at("caption_generation");
-  EXPECT_THAT(texts(captions.shared), ElementsAre("30/min burst 10", "500/hour"));
-  EXPECT_THAT(texts(captions.user), ElementsAre("10/min burst 3", "100/hour"));
-  const OperationPolicy& batches = config.operations.at("batch_processing");
-  EXPECT_THAT(texts(batches.shared), ElementsAre("10/min burst 2", "100/hour"));
-  EXPECT_THAT(texts(batches.user), ElementsAre("4/min burst 2"));
-  const OperationPolicy& loading = config.operations.at("ai_model_loading");
-  EXPECT_THAT(texts(loading.shared), ElementsAre("5/min burst 1", "50/hour"));
+  for (const Builtin& row : table) {
+    const OperationPolicy& policy = config.operations.at(row.operation);
+    EXPECT_EQ(texts(policy.shared), row.rates) << row.operation;
+    EXPECT_EQ(policy.shared.concurrent, Concurrency(row.concurrent)) << row.operation;
+    EXPECT_EQ(policy.user.concurrent, Concurrency(row.user_concurrent)) << row.operation;
+    EXPECT_EQ(policy.breaker->failures, row.failures) << row.operation;
+    EXPECT_EQ(policy.breaker->recovery, row.recovery) << row.operation;
+    EXPECT_EQ(policy.user.cooldown, Cooldown{}) << row.operation;
+  }
+}
+
+TEST(Builtin, LimitsUsersOfExpensiveWork) {
+  const Config config = builtin_config();
+  EXPECT_THAT(texts(config.operations.at("caption_generation").user),
+              ElementsAre("10/min burst 3", "100/hour"));
+  EXPECT_THAT(texts(config.operations.at("batch_processing").user), ElementsAre("4/min burst 2"));
 }
 
 TEST(Builtin, LeavesNoOperationWithoutALimit) {
