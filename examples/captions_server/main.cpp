@@ -56,7 +56,7 @@ weir::Result<Listener> listen(const Options& options) try {
 }
 
 weir::Result<weir::Config> read_config(const Options& options) {
-  auto config = options.config.empty() ? weir::builtin_config() : weir::load_config(options.config);
+  auto config = options.config.empty() ? weir::load_builtin_config() : weir::load_config(options.config);
   if (config && !options.segment.empty()) config->segment.name = options.segment;
   return config;
 }

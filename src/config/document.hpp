@@ -93,16 +93,22 @@ inline std::string_view kind(const Node& node) {
   return kKinds[node.value.index()];
 }
 
-/// A TOML string that is this text.
+/// A TOML string that is this text, and can be shown on a terminal: control characters are escaped, those
+/// that UTF-8 writes in two bytes too.
 inline std::string toml_string(std::string_view text) {
   std::string result = "\"";
-  for (const char c : text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const auto c = static_cast<unsigned char>(text[i]);
+    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : '\0';
     if (c == '"' || c == '\\') {
-      result += {'\\', c};
-    } else if (static_cast<unsigned char>(c) < ' ' || c == '\x7f') {
-      result += fmt::format("\\u{:04x}", static_cast<unsigned char>(c));
+      result += {'\\', text[i]};
+    } else if (c < ' ' || c == '\x7f') {
+      result += fmt::format("\\u{:04x}", c);
+    } else if (c == 0xc2 && next >= 0x80 && next <= 0x9f) {
+      result += fmt::format("\\u{:04x}", next);
+      ++i;
     } else {
-      result += c;
+      result += text[i];
     }
   }
   return result + '"';

@@ -31,25 +31,27 @@ std::string place_text(const Place& place) {
   return (place.line == 0 ? "defaults, " : "defaults at ") + place.text();
 }
 
-/// The line a value begins on, and the variables that changed parts of it.
-void add_origins(const Node& node, std::vector<std::string>& origins) {
-  if (node.place.origin && (node.place.line == 0 || origins.empty())) {
-    const std::string origin = place_text(node.place);
+/// Adds each origin of a value's parts once: the line on which it begins, the variables that changed some.
+void add_origins(const Node& node, const Place& around, std::vector<std::string>& origins) {
+  const bool further = node.place.origin == around.origin && node.place.inherited == around.inherited;
+  const Place& place = further ? around : node.place;
+  const auto* list = node.as<Node::List>();
+  const auto* table = node.as<Node::Table>();
+  if (list != nullptr && !list->empty()) {
+    for (const Node& value : *list) add_origins(value, place, origins);
+  } else if (table != nullptr && !table->empty()) {
+    for (const Node::Member& member : *table) add_origins(member.value, place, origins);
+  } else if (place.origin) {
+    const std::string origin = place_text(place);
     if (std::ranges::find(origins, origin) == origins.end()) origins.push_back(origin);
-  }
-  if (const auto* list = node.as<Node::List>()) {
-    for (const Node& value : *list) add_origins(value, origins);
-  }
-  if (const auto* table = node.as<Node::Table>()) {
-    for (const Node::Member& member : *table) add_origins(member.value, origins);
   }
 }
 
 std::string origin_of(const std::string& key, const Node& root) {
   std::vector<std::string> origins;
-  if (const Node* node = detail::find_node(root, key)) add_origins(*node, origins);
+  if (const Node* node = detail::find_node(root, key)) add_origins(*node, node->place, origins);
   std::string text;
-  for (const std::string& origin : origins) text += (text.empty() ? "" : ", ") + origin;
+  for (const std::string& origin : origins) text += (text.empty() ? "" : " and ") + origin;
   return text.empty() ? kBuiltIn : text;
 }
 

@@ -225,7 +225,9 @@ TEST_F(EnvironmentOver, EachValueKnowsWhereItCameFrom) {
                    "operations.captions.breaker"),
             "defaults, environment WEIR_DEFAULTS__BREAKER");
   EXPECT_EQ(origin({{"WEIR_OPERATIONS__CAPTIONS__BREAKER__FAILURES", "1"}}, "operations.captions.breaker"),
-            "defaults at limits.toml:3:11, environment WEIR_OPERATIONS__CAPTIONS__BREAKER__FAILURES");
+            "environment WEIR_OPERATIONS__CAPTIONS__BREAKER__FAILURES and defaults at limits.toml:3:11");
+  EXPECT_EQ(origin({{"WEIR_DEFAULTS__BREAKER__PROBES", "2"}}, "operations.captions.breaker"),
+            "defaults at limits.toml:3:11 and defaults, environment WEIR_DEFAULTS__BREAKER__PROBES");
   EXPECT_EQ(origin({{"MAX_CONCURRENT_REQUESTS", "1"}}, "operations.captions.concurrent"),
             "defaults, environment MAX_CONCURRENT_REQUESTS");
 }

@@ -101,6 +101,16 @@ TEST(Values, MakeTheSameFileAgain) {
   EXPECT_EQ(to_toml(*again), text);
 }
 
+TEST(Values, ShowNoControlCharacterOfAName) {
+  Config config;
+  config.users["\x1b[2J\u009b2J \u00e4\x7f\n"].exempt = true;
+  const std::string text = to_toml(config);
+  EXPECT_THAT(text, HasSubstr("[overrides.users.\"\\u001b[2J\\u009b2J \u00e4\\u007f\\u000a\"]"));
+  const Result<Config> again = parse_config(text, "again");
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_EQ(*again, config);
+}
+
 TEST(Values, AreAFileForPeople) {
   const std::string text = to_toml(full());
   EXPECT_THAT(text, HasSubstr("[operations.captions]\nrate = [\"30/min burst 10\", "));

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
@@ -25,6 +26,7 @@ namespace {
 using nlohmann::json;
 using test::Ran;
 using testing::AllOf;
+using testing::ContainsRegex;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -158,13 +160,39 @@ TEST_F(ShmInspect, FindsTheSegmentByTheEnvironmentAndPrefersTheOption) {
   EXPECT_EQ(by_option.status, 0) << by_option.err;
 }
 
-TEST_F(ShmInspect, ChecksAConfigurationAndShowsItsLimits) {
-  const Ran good = on_segment({"check", write("good.toml", kConfig)});
+TEST_F(ShmInspect, ChecksAConfigurationAndShowsWhatItAmountsTo) {
+  const std::string path = write("good.toml", kConfig);
+  const Ran good = on_segment({"check", path});
   EXPECT_EQ(good.status, 0) << good.err;
-  EXPECT_THAT(good.out, HasSubstr("segment \"" + segment_.str() + "\"  users 1,000"));
-  EXPECT_THAT(good.out, HasSubstr("operations.upload  6/hour burst 2    4/hour burst 1\n"));
-  EXPECT_THAT(good.out, HasSubstr("operations.search  60/hour           unlimited\n"));
+  EXPECT_THAT(good.out, StartsWith("[segment]\nname = \"" + segment_.str() + "\""));
+  EXPECT_THAT(good.out, ContainsRegex("\nusers = 1000 +# " + path + ":3:9\n"));
+  EXPECT_THAT(good.out,
+              HasSubstr("\n[operations.upload.user]\nrate = \"4/hour burst 1\"  # " + path + ":8:13\n"));
+  const Result<Config> again = parse_config(good.out, "again");
+  ASSERT_TRUE(again) << again.error().message();
+  EXPECT_EQ(again->operations, parse_config(kConfig, "test")->operations);
   EXPECT_FALSE(std::filesystem::exists(segment_.path())) << "check must not create anything";
+}
+
+TEST_F(ShmInspect, ChecksTheBuiltInLimitsUnderTheEnvironment) {
+  const Ran ran = inspect({"check"}, {{"WEIR_SEGMENT", ""}, {"WEIR_GLOBAL__RATE", "7/s"}});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.out, HasSubstr("\n[global]\nrate = \"7/s\"  # environment WEIR_GLOBAL__RATE\n"));
+  EXPECT_THAT(ran.out, HasSubstr("\n[operations.caption_generation]\n"));
+  const Ran wrong = inspect({"check"}, {{"WEIR_SEGMENT", ""}, {"WEIR_GLOBAL__RAT", "7/s"}});
+  EXPECT_EQ(wrong.status, 2);
+  EXPECT_THAT(wrong.err, HasSubstr("environment WEIR_GLOBAL__RAT: there is no such key; did you mean"));
+}
+
+TEST_F(ShmInspect, ChecksForAProgramToo) {
+  const Ran ran = inspect({"check", "--json", write("good.toml", kConfig)});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  const json values = json::parse(ran.out).at("values");
+  const auto users =
+      std::ranges::find(values, "segment.users", [](const json& value) { return value.at("key"); });
+  ASSERT_NE(users, values.end());
+  EXPECT_EQ(users->at("value"), "1000");
+  EXPECT_THAT(users->at("origin").get<std::string>(), EndsWith("good.toml:3:9"));
 }
 
 TEST_F(ShmInspect, NamesTheMistakeInAConfiguration) {

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 #include <fmt/format.h>
+#include <optional>
 #include <unistd.h>
 #include <utility>
 
@@ -24,17 +25,23 @@ T taken(Result<T> result) {
   return *std::move(result);
 }
 
-Config configured(const Options& options) {
-  Result<Config> config = options.config == "builtin" ? builtin_config() : load_config(options.config);
+LoadedConfig loaded(const Options& options) {
+  const auto path = options.config == "builtin" ? std::nullopt : std::optional(options.config);
+  Result<LoadedConfig> result = load_effective_config(path, process_environment());
   // Not a missing segment, and so not the status of one.
-  if (!config) throw Failure(kUsage, config.error().message());
-  if (options.segment) config->segment.name = *options.segment;
-  if (const Result<void> valid = validate(*config); !valid) throw Failure(valid.error());
-  return *std::move(config);
+  if (!result) throw Failure(kUsage, result.error().message());
+  if (!options.segment) return *std::move(result);
+
+  result->config.segment.name = *options.segment;
+  if (const Result<void> valid = validate(result->config); !valid) throw Failure(valid.error());
+  for (ConfigValue& value : result->values) {
+    if (value.key == "segment.name") value.origin = "--segment or WEIR_SEGMENT";
+  }
+  return *std::move(result);
 }
 
 void create(const Options& options) {
-  const Config config = configured(options);
+  const Config config = loaded(options).config;
   const bool existed = static_cast<bool>(Limiter::attach(config.segment.name));
   const Limiter limiter = taken(Limiter::open(config));
   fmt::print("segment \"{}\": {}\n", config.segment.name,
@@ -42,7 +49,8 @@ void create(const Options& options) {
 }
 
 void check(const Options& options) {
-  fmt::print("{}", render_limits(configured(options)));
+  const LoadedConfig config = loaded(options);
+  fmt::print("{}", options.json ? render_json(config) : to_toml(config));
 }
 
 void status(const Options& options) {

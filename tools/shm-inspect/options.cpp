@@ -50,15 +50,29 @@ CLI::App& add(CLI::App& app, Options& options, Command command, const char* name
   return sub;
 }
 
-void add_config(CLI::App& sub, Options& options) {
-  sub.add_option("CONFIG", options.config, "a TOML file, or the word builtin")->required();
+constexpr const char* kEnvironment =
+    "Variables are put over the file: WEIR_GLOBAL__RATE=\"60/min\", WEIR_OPERATIONS__IMAGE_RESIZE__RATE, "
+    "...\n"
+    "(a key of the file, its dots as \"__\"), and for [defaults] the plain names "
+    "RATE_LIMIT_REQUESTS_PER_MINUTE,\n"
+    "RATE_LIMIT_REQUESTS_PER_HOUR, RATE_LIMIT_BURST_LIMIT, MAX_CONCURRENT_REQUESTS, "
+    "MAX_CONCURRENT_PER_USER,\n"
+    "CIRCUIT_BREAKER_FAILURE_THRESHOLD, CIRCUIT_BREAKER_RECOVERY_TIMEOUT.";
+
+CLI::Option* add_config(CLI::App& sub, Options& options) {
+  sub.footer(kEnvironment);
+  return sub.add_option("CONFIG", options.config, "a TOML file, or the word builtin");
 }
 
 void add_commands(CLI::App& app, Options& options) {
   add_config(add(app, options, Command::create, "create", "create a segment that enforces a configuration"),
-             options);
-  add_config(add(app, options, Command::check, "check", "check a configuration and show its limits"),
-             options);
+             options)
+      ->required();
+  CLI::App& check = add(app, options, Command::check, "check",
+                        "check a configuration, and show what it amounts to and where each value came from");
+  add_config(check, options)->default_val("builtin");
+  check.add_flag("--json", options.json,
+                 "as one JSON object: values, a list of key, value (TOML) and origin");
 
   CLI::App& status =
       add(app, options, Command::status, "status", "show what a segment holds now; changes nothing");

@@ -2,6 +2,7 @@
 
 #include <string>
 
+#include "weir/config.hpp"
 #include "weir/inspect.hpp"
 #include "weir/policy.hpp"
 
@@ -16,8 +17,8 @@ namespace weir::shm_inspect {
 /// The same as one JSON object; `status --help` lists its keys.
 [[nodiscard]] std::string render_json(const Snapshot& snapshot);
 
-/// The limits that a configuration amounts to, as `check` shows them.
-[[nodiscard]] std::string render_limits(const Config& config);
+/// What `check --json` shows; its text is the configuration as TOML.
+[[nodiscard]] std::string render_json(const LoadedConfig& loaded);
 
 /// "evict", as the configuration says it.
 [[nodiscard]] std::string_view to_string(TableFull policy) noexcept;

@@ -119,4 +119,12 @@ std::string render_json(const Snapshot& snapshot) {
   return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
+std::string render_json(const LoadedConfig& loaded) {
+  Json values = Json::array();
+  for (const ConfigValue& value : loaded.values) {
+    values.push_back({{"key", value.key}, {"value", value.value}, {"origin", value.origin}});
+  }
+  return Json{{"values", std::move(values)}}.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
+}
+
 }  // namespace weir::shm_inspect
