@@ -125,14 +125,6 @@ std::string user_table(const Snapshot& snapshot, bool colours) {
                  colours);
 }
 
-std::string limits_text(const Limits& limits) {
-  std::string text;
-  for (const Rate& rate : limits.rates) text += (text.empty() ? "" : ", ") + format_rate(rate);
-  if (limits.concurrent.limit != 0)
-    text += fmt::format("{}{} concurrent", text.empty() ? "" : ", ", limits.concurrent.limit);
-  return text.empty() ? "unlimited" : text;
-}
-
 }  // namespace
 
 std::string_view to_string(TableFull policy) noexcept {
@@ -162,21 +154,6 @@ std::string render_workers(const Snapshot& snapshot, bool colours) {
               worker.dead);
   }
   return table.text(colours) + worker_line(snapshot);
-}
-
-std::string render_limits(const Config& config) {
-  const SegmentPolicy& segment = config.segment;
-  TextTable table({"LIMITS", "OVER ALL CALLERS", "OF EACH USER"});
-  table.add({"global", limits_text(config.global.shared), limits_text(config.global.user)});
-  for (const auto& [name, operation] : config.operations) {
-    table.add({"operations." + printable(name), limits_text(operation.shared), limits_text(operation.user)});
-  }
-  return fmt::format("segment \"{}\"  users {}, when full: {}  workers {}  mode {:04o}{}{}\n\n",
-                     printable(segment.name), grouped(segment.users), to_string(segment.when_full),
-                     segment.workers, segment.mode,
-                     segment.group.empty() ? "" : "  group " + printable(segment.group),
-                     segment.reserve ? "" : "  not reserved") +
-         table.text(false);
 }
 
 }  // namespace weir::shm_inspect
