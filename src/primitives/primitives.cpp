@@ -6,3 +6,4 @@
 #include "primitives/token_bucket.hpp"
 #include "primitives/user_window.hpp"
 #include "primitives/window_log.hpp"
+#include "primitives/window_ring.hpp"

@@ -1,0 +1,227 @@
+#pragma once
+
+// A sliding window for limits too large to keep each admission's time: a ring of counts.
+//
+// Time is cut in epochs of a width such that a window of `length` touches at most as many of them as there
+// are cells. A request conforms while the counts of the last so many epochs, its own included, stay within
+// the limit.
+//
+//   cell   epoch 36 | count 28      that of epoch e is cell e % K; 0: never
+//
+//   admit   cell of the newest epoch: {e, n} -> {e, n + cost}, or {older, n} -> {e, cost}: no rotation step.
+//           Then all are summed once more; above the limit, or if there is a newer epoch now: {e, n} ->
+//           {e, n - cost}, and it was refused, or is tried in the newer one.
+//
+// Bound    Admissions count in the epoch of `now`, or in the newest that was there already. No window of
+//          `length` at any position over those epochs holds more than `limit` admissions. It costs that an
+//          admission is counted until its epoch is out of the window: up to one width, length / (K - 1),
+//          longer than exact. Charges and a lowered limit aside.
+// Why      Of all that were admitted to the epochs of one window, the last to charge summed after all
+// charges.
+//          There was no newer epoch than its own, or it would not have stayed; so its sum was of this window,
+//          and all of it. (Dekker's argument: everybody writes first and then reads, in one total order,
+//          hence seq_cst.) Two who meet at the limit may both see each other and both be refused.
+// Progress lock-free. A refusal by what is counted already only loads.
+// Late     A worker whose epoch is not the newest charges the newest: its clock reading was late.
+// Crash    Killed before the charge: nothing. After it: counted, at most until the window has passed, also if
+//          it was about to be refused.
+// Damage   An epoch more than 2 * kMaxDepthTicks ahead counts as never, to be replaced.
+// Epochs   are never narrower than 2^28 ticks (2.1 ms), so that 36 bits number them all for as long as 64
+// bits
+//          hold ticks. Shorter windows use fewer cells, and those below 2.1 ms two.
+// Length   Another length numbers other epochs: reset() then.
+
+#include <algorithm>
+#include <cassert>
+#include <cstdint>
+#include <span>
+
+#include "base/word.hpp"
+#include "primitives/window.hpp"
+
+namespace weir::detail {
+
+inline constexpr std::uint32_t kRingCells = 60;
+
+namespace ring_cell {
+
+inline constexpr unsigned kCountBits = 28;
+inline constexpr std::uint64_t kMaxCount = (std::uint64_t{1} << kCountBits) - 1;
+inline constexpr std::uint64_t kMinWidth = std::uint64_t{1} << kCountBits;  // 2^64 ticks are 2^36 such epochs
+
+[[nodiscard]] constexpr std::uint64_t make(std::uint64_t epoch, std::uint64_t count) noexcept {
+  return epoch << kCountBits | count;
+}
+[[nodiscard]] constexpr std::uint64_t epoch(std::uint64_t cell) noexcept {
+  return cell >> kCountBits;
+}
+[[nodiscard]] constexpr std::uint64_t count(std::uint64_t cell) noexcept {
+  return cell & kMaxCount;
+}
+
+}  // namespace ring_cell
+
+inline constexpr std::uint32_t kMaxRingLimit = ring_cell::kMaxCount;
+
+class WindowRing {
+ public:
+  /// @param cells  at least two; the more, the sooner an admission is forgotten after its window.
+  explicit WindowRing(std::span<Word> cells) noexcept : cells_(cells) { assert(cells.size() >= 2); }
+
+  /// Ticks until a request of `cost` (at least 1) conforms; 0: it does now; kNever: cost above the limit.
+  /// Exact for what the ring counts.
+  [[nodiscard]] std::uint64_t wait(WindowParams params, std::uint64_t now,
+                                   std::uint32_t cost) const noexcept {
+    if (cost > limit_of(params)) return kNever;
+    const Epochs epochs = epochs_of(params);
+    const Sum sum = sum_at(epochs, now);
+    return sum.count + cost <= limit_of(params) ? 0 : passes_in(params, epochs, sum, now, cost);
+  }
+
+  /// Counts `cost` admissions if they conform. @return 0: counted; else as wait(), and nothing stays counted.
+  std::uint64_t admit(WindowParams params, std::uint64_t now, std::uint32_t cost) noexcept {
+    if (cost > limit_of(params)) return kNever;
+    const Epochs epochs = epochs_of(params);
+    Sum sum = sum_at(epochs, now);
+    while (sum.count + cost <= limit_of(params)) {
+      const std::uint64_t epoch = sum.newest;
+      if (add(epochs, now, epoch, cost)) {
+        // crash here: counted, whether it would have stayed or not.
+        sum = sum_at(epochs, now);
+        if (sum.newest == epoch && sum.count <= limit_of(params)) return 0;
+        take_back(epoch, cost);
+        if (sum.newest == epoch) return std::max(wait(params, now, cost), std::uint64_t{1});
+      }
+      sum = sum_at(epochs, now);  // somebody is in a newer epoch: the sum as of there
+    }
+    return passes_in(params, epochs, sum, now, cost);
+  }
+
+  /// Gives back what was counted at `charged_at` (the `now` of then), while its cell is there. After a late
+  /// clock perhaps from an epoch before the one that was charged, which refuses longer.
+  void refund(WindowParams params, std::uint64_t /*now*/, std::uint32_t cost,
+              std::uint64_t charged_at) noexcept {
+    take_back(charged_at / epochs_of(params).width, cost);
+  }
+
+  /// Counts what has happened already, above the limit too; saturates.
+  void charge(WindowParams params, std::uint64_t now, std::uint32_t cost) noexcept {
+    const Epochs epochs = epochs_of(params);
+    while (!add(epochs, now, sum_at(epochs, now).newest, cost)) {
+    }
+  }
+
+  /// The highest cost that conforms now.
+  [[nodiscard]] std::uint32_t available(WindowParams params, std::uint64_t now) const noexcept {
+    const std::uint64_t limit = limit_of(params);
+    return static_cast<std::uint32_t>(limit - std::min(limit, sum_at(epochs_of(params), now).count));
+  }
+
+  /// Ticks until nothing is counted any more; 0: at rest.
+  [[nodiscard]] std::uint64_t full_in(WindowParams params, std::uint64_t now) const noexcept {
+    const Epochs epochs = epochs_of(params);
+    const Sum sum = sum_at(epochs, now);
+    for (std::uint64_t back = 0; back < epochs.in_window && back <= sum.newest; ++back) {
+      if (count_of(sum.newest - back) != 0) return epochs.start(sum.newest - back + epochs.in_window) - now;
+    }
+    return 0;
+  }
+
+  /// Forgets everything that it meets. A request that is just being refused may then take back what another
+  /// was counted.
+  void reset() noexcept {
+    for (Word& cell : cells_) {
+      std::uint64_t seen = cell.load(std::memory_order_seq_cst);
+      while (seen != 0 && !cell.compare_exchange(seen, 0, std::memory_order_seq_cst)) {
+      }
+    }
+  }
+
+ private:
+  struct Epochs {
+    std::uint64_t width = 0;
+    std::uint64_t in_window = 0;  ///< at most as many as there are cells
+    std::uint64_t horizon = 0;    ///< how far ahead an epoch may be
+
+    [[nodiscard]] std::uint64_t start(std::uint64_t epoch) const noexcept { return epoch * width; }
+  };
+  struct Sum {
+    std::uint64_t newest = 0;  ///< the epoch of now, or a newer one that is counted in already
+    std::uint64_t count = 0;   ///< of the epochs in the window that ends with it
+  };
+
+  [[nodiscard]] static std::uint32_t limit_of(WindowParams params) noexcept {
+    return std::min(params.limit, kMaxRingLimit);
+  }
+
+  [[nodiscard]] Epochs epochs_of(WindowParams params) const noexcept {
+    const std::uint64_t width =
+        std::max((params.length + cells_.size() - 2) / (cells_.size() - 1), ring_cell::kMinWidth);
+    // A window reaches back from anywhere in its last epoch: into as many more as cover its length.
+    return {width, (params.length + width - 1) / width + 1, 2 * kMaxDepthTicks / width};
+  }
+
+  [[nodiscard]] Word& cell_of(std::uint64_t epoch) const noexcept { return cells_[epoch % cells_.size()]; }
+
+  [[nodiscard]] std::uint64_t count_of(std::uint64_t epoch) const noexcept {
+    const std::uint64_t cell = cell_of(epoch).load(std::memory_order_relaxed);
+    return ring_cell::epoch(cell) == epoch ? ring_cell::count(cell) : 0;
+  }
+
+  [[nodiscard]] Sum sum_at(const Epochs& epochs, std::uint64_t now) const noexcept {
+    const std::uint64_t own = now / epochs.width;
+    Sum sum{.newest = own};
+    for (;;) {
+      std::uint64_t newest = sum.newest;
+      sum.count = 0;
+      for (const Word& word : cells_) {
+        const std::uint64_t cell = word.load(std::memory_order_seq_cst);  // sync(charge): after one's own
+        const std::uint64_t epoch = ring_cell::epoch(cell);
+        if (epoch > own && epoch - own > epochs.horizon) continue;
+        newest = std::max(newest, epoch);
+        if (epoch <= sum.newest && sum.newest - epoch < epochs.in_window) sum.count += ring_cell::count(cell);
+      }
+      if (newest == sum.newest) return sum;
+      sum.newest = newest;  // as of there, once more; damage makes that at most one round a cell
+    }
+  }
+
+  /// Ticks until enough of the oldest epochs are out of the window.
+  [[nodiscard]] std::uint64_t passes_in(WindowParams params, const Epochs& epochs, const Sum& sum,
+                                        std::uint64_t now, std::uint32_t cost) const noexcept {
+    std::uint64_t excess = sum.count + cost - limit_of(params);
+    std::uint64_t leaving = sum.newest >= epochs.in_window ? sum.newest - epochs.in_window + 1 : 0;
+    for (; leaving < sum.newest; ++leaving) {
+      const std::uint64_t gone = count_of(leaving);
+      if (gone >= excess) break;
+      excess -= gone;
+    }
+    return epochs.start(leaving + epochs.in_window) - now;
+  }
+
+  /// Counts in an epoch, if its cell does not belong to a newer one by now.
+  bool add(const Epochs& epochs, std::uint64_t now, std::uint64_t epoch, std::uint32_t cost) noexcept {
+    Word& word = cell_of(epoch);
+    std::uint64_t cell = word.load(std::memory_order_seq_cst);
+    for (;;) {
+      const std::uint64_t in_cell = ring_cell::epoch(cell);
+      if (in_cell > epoch && in_cell - std::min(in_cell, now / epochs.width) <= epochs.horizon) return false;
+      const std::uint64_t before = in_cell == epoch ? ring_cell::count(cell) : 0;
+      const std::uint64_t next = ring_cell::make(epoch, std::min(before + cost, ring_cell::kMaxCount));
+      if (word.compare_exchange(cell, next, std::memory_order_seq_cst)) return true;  // sync(charge)
+    }
+  }
+
+  void take_back(std::uint64_t epoch, std::uint32_t cost) noexcept {
+    Word& word = cell_of(epoch);
+    std::uint64_t cell = word.load(std::memory_order_relaxed);
+    // Less than was charged: a reset came between, and what is counted now is of others.
+    while (ring_cell::epoch(cell) == epoch && ring_cell::count(cell) >= cost) {
+      if (word.compare_exchange(cell, cell - cost, std::memory_order_seq_cst)) return;
+    }
+  }
+
+  std::span<Word> cells_;
+};
+
+}  // namespace weir::detail
