@@ -10,15 +10,20 @@ namespace weir {
 
 /// The answer to one request. The values are part of the ABI and never reused.
 enum class Verdict : std::uint8_t {
-  admitted = 0,   ///< go on; every limit has been charged
-  throttled = 1,  ///< over a rate; passes after `retry_after`
-  never = 2,      ///< costs more than a burst holds: no wait helps
-  invalid = 3,    ///< cannot be judged: an unknown operation, or a cost or weight of 0
-  shed = 4,       ///< no permit is free; passes when somebody finishes
+  admitted = 0,      ///< go on; every limit has been charged
+  throttled = 1,     ///< over a rate; passes after `retry_after`
+  never = 2,         ///< costs more than a burst holds: no wait helps
+  invalid = 3,       ///< cannot be judged: an unknown operation, or a cost or weight of 0
+  shed = 4,          ///< no permit is free; passes when somebody finishes
+  blocked = 5,       ///< in cooldown after refusals; passes after `retry_after`
+  circuit_open = 6,  ///< the breaker is open; `retry_after` is when it lets the next probe through
 };
 
 /// The name of a verdict as it is written in logs and JSON: `throttled`.
 [[nodiscard]] WEIR_EXPORT std::string_view to_string(Verdict verdict) noexcept;
+
+/// What came of admitted work, for the breaker.
+enum class Outcome : std::uint8_t { success = 0, failure = 1, ignored = 2 };
 
 /// Names one limit of a limiter; `Limiter::limit_name` turns it into its place in the configuration.
 enum class LimitId : std::uint16_t { none = 0 };
@@ -28,9 +33,10 @@ struct Decision {
   Verdict verdict = Verdict::admitted;
   LimitId limit = LimitId::none;  ///< the limit that refused; of several, the one that takes longest
   /// Least wait before the same request can conform, zero if it was admitted or no wait helps.
-  /// Exact for rates, to the nanosecond: never early, as long as nobody else spends the tokens first.
-  /// For permits zero: the next holder may finish at any moment.
+  /// Exact for rates, windows, cooldowns and breakers, to the nanosecond: never early, as long as nobody else
+  /// spends the tokens first. For permits zero: the next holder may finish at any moment.
   std::chrono::nanoseconds retry_after{0};
+  bool probe = false;  ///< admitted through a half-open breaker: the outcome decides whether it closes
 
   [[nodiscard]] explicit operator bool() const noexcept { return verdict == Verdict::admitted; }
 };

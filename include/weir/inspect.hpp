@@ -51,6 +51,53 @@ struct UserPermitStatus {
   std::uint64_t would_refuse = 0;
 };
 
+/// A window, of all callers together or of each user.
+struct WindowStatus {
+  std::string name;  ///< "operations.caption_generation.window"
+  Window window;
+  bool per_user = false;
+  std::uint32_t available = 0;          ///< of a shared one: requests that could pass now
+  std::chrono::nanoseconds full_in{0};  ///< of a shared one: until nothing is counted any more
+  std::uint64_t active = 0;             ///< of one per user: users of whom something is counted
+  std::uint64_t exhausted = 0;          ///< of these, users who could not pass now
+  std::uint64_t would_refuse = 0;
+};
+
+/// A cooldown after refusals, of all callers together or of each user.
+struct CooldownStatus {
+  std::string name;
+  Cooldown cooldown;
+  bool per_user = false;
+  std::chrono::nanoseconds blocked_for{0};  ///< of a shared one; 0: it is not on
+  std::uint64_t blocked_users = 0;          ///< of one per user
+  std::uint64_t would_refuse = 0;
+};
+
+/// What a breaker does now.
+enum class BreakerState : std::uint8_t {
+  closed = 0,
+  open = 1,
+  half_open = 2,
+  forced_open = 3,
+  forced_closed = 4,
+  disabled = 5,
+  metrics_only = 6,
+};
+[[nodiscard]] WEIR_EXPORT std::string_view to_string(BreakerState state) noexcept;
+
+struct BreakerStatus {
+  std::string operation;
+  Breaker breaker;
+  BreakerState state = BreakerState::closed;
+  std::uint64_t failures_in_a_row = 0;
+  std::uint64_t calls = 0;  ///< in the window, if it has one
+  std::uint64_t failures = 0;
+  std::uint64_t slow = 0;
+  std::uint32_t probes_out = 0;
+  std::uint32_t trips = 0;                 ///< in a row
+  std::chrono::nanoseconds next_probe{0};  ///< until then it refuses
+};
+
 /// One attached process.
 struct WorkerStatus {
   std::uint32_t slot = 0;
@@ -93,6 +140,10 @@ struct Snapshot {
   UserTableStatus table;
   std::vector<SharedPermitStatus> shared_permits;
   std::vector<UserPermitStatus> user_permits;
+  std::vector<WindowStatus> windows;
+  std::vector<CooldownStatus> cooldowns;
+  std::vector<BreakerStatus> breakers;
+  std::uint64_t generation = 0;  ///< live changes so far
   std::vector<WorkerStatus> workers;
   std::uint32_t worker_slots = 0;
   SweepStatus swept;
@@ -101,5 +152,37 @@ struct Snapshot {
 /// Copies the state of a segment out, through a read-only mapping: stops nobody, works while all workers
 /// hang. Errors  as Limiter::attach. Cost    reads the whole user table: about 0.1 s per GiB.
 [[nodiscard]] WEIR_EXPORT Result<Snapshot> take_snapshot(std::string_view segment) noexcept;
+
+/// What one limit per user holds against one user.
+struct UserEntry {
+  std::string user;   ///< the key if it is remembered (segment.key_names), else "#" and the hash of it
+  std::string limit;  ///< "operations.caption_generation.user.rate"
+  std::uint32_t available = 0;              ///< tokens, requests or permits left
+  std::uint32_t of = 0;                     ///< out of so many
+  std::uint32_t permits = 0;                ///< held
+  std::chrono::nanoseconds retry_after{0};  ///< until one more request would pass; 0: it does now
+};
+
+/// Which users to show first.
+enum class UserOrder : std::uint8_t {
+  refused = 0,        ///< who has to wait longest
+  nearest_limit = 1,  ///< whose limit is used up furthest
+  permits = 2,        ///< who holds most
+};
+
+struct UserQuery {
+  std::size_t top = 20;
+  std::string operation;  ///< only its limits; empty: all
+  UserOrder order = UserOrder::nearest_limit;
+};
+
+/// The users against whom most is held. Looks only.
+/// Errors  as take_snapshot; Errc::not_found: no such operation. Cost  one pass over the user table.
+[[nodiscard]] WEIR_EXPORT Result<std::vector<UserEntry>> list_users(std::string_view segment,
+                                                                    const UserQuery& query) noexcept;
+
+/// One user under every limit that applies, at rest or not. Looks only.
+[[nodiscard]] WEIR_EXPORT Result<std::vector<UserEntry>> look_up_user(std::string_view segment,
+                                                                      std::string_view user) noexcept;
 
 }  // namespace weir

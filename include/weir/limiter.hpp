@@ -2,8 +2,12 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
+#include <variant>
 #include <vector>
 
 #include "weir/admission.hpp"
@@ -96,6 +100,48 @@ class WEIR_EXPORT Limiter {
   /// A time that runs ahead on a shared segment spends the tokens of others.
   [[nodiscard]] Admission admit_at(HostClock::time_point now, Operation operation,
                                    const Request& request = {}) noexcept;
+
+  /// What `admit` would answer now, charging nothing.
+  [[nodiscard]] Decision peek(Operation operation, const Request& request = {}) noexcept;
+
+  /// Spends `request.cost` under every rate and window, whether it is there or not: for a cost that is known
+  /// only after the work. Whoever overdraws waits the longer for it.
+  void charge(Operation operation, const Request& request) noexcept;
+
+  /// Gives back everything that an admission was charged, and releases it: the work was not done after all.
+  /// @param operation, request  the same as with `admit`.
+  void refund(Operation operation, const Request& request, Admission& admission) noexcept;
+
+  /// Admits, calls `work`, reports what came of it to the breaker, and releases.
+  ///
+  /// @param work    called without arguments if the request is admitted; what it throws counts as a failure,
+  ///                and goes on to the caller.
+  /// @param failed  says of what `work` returned whether it counts as a failure. By default nothing does.
+  /// @return        the decision, and what `work` returned if it was called.
+  template <class Work, class Failed = std::false_type>
+  auto run(Operation operation, const Request& request, Work&& work, Failed&& failed = {}) {
+    using Value = std::conditional_t<std::is_void_v<std::invoke_result_t<Work&>>, std::monostate,
+                                     std::invoke_result_t<Work&>>;
+    std::pair<Decision, std::optional<Value>> result;
+    Admission admission = admit(operation, request);
+    result.first = admission.decision();
+    if (!admission) return result;
+    struct Guard {  // reports a failure if `work` throws
+      Admission& admission;
+      ~Guard() { admission.fail(); }
+    } const guard{admission};
+    if constexpr (std::is_void_v<std::invoke_result_t<Work&>>) {
+      work();
+      result.second.emplace();
+    } else {
+      result.second.emplace(work());
+      if constexpr (std::is_invocable_r_v<bool, Failed&, const Value&>) {
+        if (failed(*result.second)) return result;
+      }
+    }
+    admission.succeed();
+    return result;
+  }
 
   /// Gives this process its place among the workers, if it has none. `open` and `attach` do it; in a forked
   /// child the first `admit` does. Call it where you want to see the error.

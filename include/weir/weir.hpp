@@ -7,6 +7,7 @@
 //   config.hpp     the same from a TOML file
 //   decision.hpp   the answers
 //   admission.hpp  what an admitted caller holds
+//   control.hpp    changing the limits of a running segment
 //   inspect.hpp    looking at a segment from outside
 //   error.hpp      how opening and parsing fail
 //   clock.hpp      the host's clock
@@ -14,6 +15,7 @@
 #include "weir/admission.hpp"
 #include "weir/clock.hpp"
 #include "weir/config.hpp"
+#include "weir/control.hpp"
 #include "weir/decision.hpp"
 #include "weir/error.hpp"
 #include "weir/inspect.hpp"

@@ -6,6 +6,8 @@
 
 #include "policy/compile.hpp"
 #include "policy/schema.hpp"
+#include "policy/shared_window.hpp"
+#include "policy/user_rule.hpp"
 #include "primitives/owner_set.hpp"
 #include "primitives/permits.hpp"
 #include "workers/registry.hpp"
@@ -42,6 +44,7 @@ class Reader {
         std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(
             std::chrono::nanoseconds(header.created_wall_ns)));
     snapshot.config = read_config(sections_, segment_.name());
+    snapshot.generation = sections_.control->generation.load(std::memory_order_relaxed);
     read_limits(snapshot);
     read_workers(snapshot);
     read_counters(snapshot);
@@ -103,9 +106,85 @@ class Reader {
             {name, limit, Permits(cells.in(sections_.permit_cells)).in_use(), mode, would_refuse});
         break;
       }
-      default:
+      case LimitKind::window:
+        snapshot.windows.push_back(window(place, holders));
+        break;
+      case LimitKind::cooldown: {
+        const packed::CooldownParams cooldown = packed::to_cooldown(params);
+        const std::uint64_t state = line.state.load(std::memory_order_relaxed);
+        snapshot.cooldowns.push_back(
+            {name,
+             {std::chrono::milliseconds(cooldown.length_ms), cooldown.refusals, mode != Mode::enforced},
+             !shared,
+             std::chrono::nanoseconds(shared ? ns_from_ticks(cooldown::wait(state, now_)) : 0),
+             holders.exhausted,
+             would_refuse});
+        break;
+      }
+      case LimitKind::breaker:
+        if (place.block != kGlobalBlock) snapshot.breakers.push_back(breaker(place, mode != Mode::enforced));
         break;
     }
+  }
+
+  [[nodiscard]] WindowStatus window(LimitPlace place, const Holders& holders) const {
+    const Block& block = sections_.blocks[place.block];
+    const LimitLine& line = block.limits[place.line];
+    const packed::WindowParams params = packed::to_window(line.params.load(std::memory_order_relaxed));
+    WindowStatus status{
+        limit_name(sections_.blocks, place),
+        {params.limit, std::chrono::milliseconds(params.length_ms), params.kind, mode_of(block, place.line)}};
+    status.per_user = scope_of(place.line) == LimitScope::user;
+    status.would_refuse = line.would_refuse.load(std::memory_order_relaxed);
+    if (status.per_user) {
+      status.active = holders.users;
+      status.exhausted = holders.exhausted;
+      return status;
+    }
+    // The mapping is read-only, and so is all that is called: SharedWindow wants a line that it could write.
+    const SharedWindow shared(sections_.blocks[place.block].limits[place.line], sections_.window_cells,
+                              sections_.created_wall_ns);
+    status.available = shared.available(now_);
+    status.full_in = std::chrono::nanoseconds(ns_from_ticks(shared.full_in(now_)));
+    return status;
+  }
+
+  [[nodiscard]] weir::BreakerStatus breaker(LimitPlace place, bool shadow) const {
+    const BreakerRecord& record = sections_.breaker(place.block);
+    const BreakerParams params = record.params.load();
+    const detail::BreakerStatus seen = record.breaker.status(params, now_);
+    weir::BreakerStatus status;
+    status.operation = read_name(sections_.blocks[place.block].name);
+    status.breaker = to_policy(params, shadow);
+    status.state = state_of(seen.kind);
+    status.failures_in_a_row = seen.consecutive;
+    status.calls = seen.window.calls;
+    status.failures = seen.window.failures;
+    status.slow = seen.window.slow;
+    status.probes_out = seen.probes_out;
+    status.trips = seen.trips;
+    if (seen.wait != kNever) status.next_probe = std::chrono::nanoseconds(ns_from_ticks(seen.wait));
+    return status;
+  }
+
+  static BreakerState state_of(BreakerKind kind) {
+    switch (kind) {
+      case BreakerKind::closed:
+        return BreakerState::closed;
+      case BreakerKind::forced_closed:
+        return BreakerState::forced_closed;
+      case BreakerKind::metrics_only:
+        return BreakerState::metrics_only;
+      case BreakerKind::disabled:
+        return BreakerState::disabled;
+      case BreakerKind::open:
+        return BreakerState::open;
+      case BreakerKind::half_open:
+        return BreakerState::half_open;
+      case BreakerKind::forced_open:
+        return BreakerState::forced_open;
+    }
+    return BreakerState::closed;  // damage
   }
 
   /// One pass over the user table. @return by limit id.
@@ -113,7 +192,7 @@ class Reader {
     std::vector<Holders> holders(kMaxBlocks * kBlockLines + 1);
     table().for_each([&](UserLimit entry, std::uint64_t state) {
       ++status.occupied;
-      if (entry.id == 0 || entry.id >= holders.size()) return;
+      if (entry.id == 0 || entry.id >= holders.size()) return;  // damage
       const bool active = add(holders[entry.id], entry, state);
       status.active += active ? 1 : 0;
     });
@@ -128,11 +207,11 @@ class Reader {
       holders.in_use += owner_set::count(state);
       return true;
     }
-    if (kind_of(place.line) != LimitKind::rate || gcra::debt(state, now_) == 0) return false;
-    const std::uint64_t params =
-        sections_.blocks[place.block].limits[place.line].params.load(std::memory_order_relaxed);
+    if (kind_of(place.line) == LimitKind::breaker || place.block >= kMaxBlocks) return false;
+    const UserRule rule = UserRule::of(sections_, place);
+    if (rule.debt(state, now_) == 0) return false;
     ++holders.users;
-    if (gcra::wait(packed::to_token_bucket(params), state, now_, 1) != 0) ++holders.exhausted;
+    if (rule.wait(state, now_, 1) != 0) ++holders.exhausted;
     return true;
   }
 
@@ -204,6 +283,26 @@ class Reader {
 };
 
 }  // namespace
+
+std::string_view to_string(BreakerState state) noexcept {
+  switch (state) {
+    case BreakerState::closed:
+      return "closed";
+    case BreakerState::open:
+      return "open";
+    case BreakerState::half_open:
+      return "half_open";
+    case BreakerState::forced_open:
+      return "forced_open";
+    case BreakerState::forced_closed:
+      return "forced_closed";
+    case BreakerState::disabled:
+      return "disabled";
+    case BreakerState::metrics_only:
+      return "metrics_only";
+  }
+  return "closed";
+}
 
 Result<Snapshot> take_snapshot(std::string_view segment) noexcept {
   try {

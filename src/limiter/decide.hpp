@@ -3,12 +3,15 @@
 // One decision over all limits of a request: look at every limit, then charge them all, or none.
 //
 // Looking only loads. If any limit refuses, the one that takes longest is the answer. Charging goes in a
-// fixed order: permits, shared before user, then rates, shared before user. When one limit refuses after all
-// (somebody was faster), what was charged is given back; in between others may be refused for what comes
-// back, which errs on the side of refusing.
+// fixed order, shared before user: permits, the breaker's probe, rates, windows; last what cannot be given
+// back exactly. When one limit refuses after all (somebody was faster), what was charged is given back; in
+// between others may be refused for what comes back, which errs on the side of refusing.
 //
-// Crash  killed while charging: permits are swept; tokens charged so far are spent for nothing, and time
-// refills them.
+// Limits that only count (shadow, candidate) are charged apart, whatever the answer is: each as if it were
+// the only one.
+//
+// Crash  killed while charging: permits and probes are swept; tokens charged so far are spent for nothing,
+//        and time refills them.
 
 #include <array>
 #include <cstdint>
@@ -29,6 +32,7 @@ struct Ask {
   std::uint32_t user_block =
       0;                  ///< of a user with limits of its own; 0: the operation's, and the global ones
   bool has_user = false;  ///< the request names a user to whom limits may apply
+  std::string_view name;  ///< of the user
   Hash128 user{};
   UserKey key{};  ///< of `user`
   std::uint32_t cost = 1;
@@ -42,11 +46,23 @@ class Decider {
   Decider(const Sections& sections, UserTable& users) noexcept : sections_(sections), users_(users) {}
 
   /// @param now      ticks since the segment's epoch.
-  /// @param holding  receives the permits of an admission.
+  /// @param holding  receives what an admission has to give back.
   [[nodiscard]] Decision admit(const Ask& ask, std::uint64_t now, Holding& holding) const noexcept;
+
+  /// Counts for the limits that only count, after all is decided.
+  void count(const Ask& ask, std::uint64_t now, bool admitted, Holding& holding) const noexcept;
+
+  /// Notes a refusal where a cooldown waits for it.
+  void note_refusal(const Ask& ask, std::uint64_t now, LimitId refused_by) const noexcept;
 
   /// What `admit` would answer. Only loads.
   [[nodiscard]] Decision peek(const Ask& ask, std::uint64_t now) const noexcept;
+
+  /// Spends under every rate and window, whether it conforms or not.
+  void charge(const Ask& ask, std::uint64_t now) const noexcept;
+
+  /// Gives back what an admission at `charged_at` spent under every rate and window.
+  void refund(const Ask& ask, std::uint64_t now, std::uint64_t charged_at) const noexcept;
 
   /// Gives permits back. @return how many of them had been taken back before.
   std::uint32_t release(const Holding& holding) const noexcept;
@@ -54,6 +70,8 @@ class Decider {
  private:
   class Attempt;
 
+  template <class Visit>
+  void for_each_quota(const Ask& ask, Visit&& visit) const noexcept;
   std::uint32_t give_back_user(const HeldUserPermits& held, Hash128 user, Owner owner,
                                std::uint32_t weight) const noexcept;
 

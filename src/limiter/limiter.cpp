@@ -14,6 +14,7 @@
 #include "limiter/sweeper.hpp"
 #include "policy/compile.hpp"
 #include "policy/schema.hpp"
+#include "policy/shared_window.hpp"
 
 namespace weir {
 namespace {
@@ -112,11 +113,54 @@ class detail::LimiterImpl {
     if (admission.verdict() == Verdict::shed && sweeper_.sweep_if_due(now)) {
       admission.decision_ = decider_.admit(ask, now, holding);
     }
-    if (admission && holding.permits + holding.user_permits != 0) {
+    if (admission.verdict() == Verdict::throttled) decider_.note_refusal(ask, now, admission.limit());
+    decider_.count(ask, now, static_cast<bool>(admission), holding);
+    if (admission && (holding.has_call || holding.permits + holding.user_permits != 0)) {
       holding.limiter = this;
       holding.operation = static_cast<std::uint16_t>(operation);
     }
     return admission;
+  }
+
+  Decision peek(Operation operation, const Request& request) noexcept {
+    Ask ask;
+    if (!prepare(ask, operation, request)) return {Verdict::invalid, LimitId::none, {}};
+    const std::uint64_t now = ticks_at(segment_.header(), FastClock::now());
+    identify(ask, now);
+    return decider_.peek(ask, now);
+  }
+
+  void charge(Operation operation, const Request& request) noexcept {
+    Ask ask;
+    if (prepare(ask, operation, request)) decider_.charge(ask, ticks_at(segment_.header(), FastClock::now()));
+  }
+
+  void refund(Operation operation, const Request& request, Admission& admission) noexcept {
+    Ask ask;
+    if (!admission || !prepare(ask, operation, request)) return;
+    decider_.refund(ask, ticks_at(segment_.header(), FastClock::now()), admission.holding_.admitted_at);
+    admission.release();
+    admission.decision_ = {Verdict::invalid, LimitId::none, {}};
+  }
+
+  /// Tells the breaker, then gives back what is held.
+  void finish(const Holding& holding, Outcome outcome) noexcept {
+    if (holding.has_call) report(holding, outcome);
+    release(holding);
+  }
+
+  void report(const Holding& holding, Outcome outcome) noexcept {
+    const BreakerTicket ticket{holding.call.probe, holding.call.generation, holding.call.cell};
+    // A copy in a forked child: the parent's probe is not ours to judge.
+    if (ticket.probe != 0 && !registry_.was_self(Owner::from_bits(holding.owner))) return;
+    BreakerRecord& record = sections_.breaker(kFirstOperation + holding.operation);
+    const BreakerParams params = record.params.load();
+    const bool plain =
+        outcome != Outcome::failure && ticket.probe == 0 && params.failure_rate + params.slow_rate == 0;
+    // The time is asked for only where it can matter.
+    const std::uint64_t now = plain ? holding.admitted_at : ticks_at(segment_.header(), FastClock::now());
+    record.breaker.report(params, ticket, static_cast<BreakerOutcome>(outcome), now - holding.admitted_at,
+                          now);
   }
 
   void release(const Holding& holding) noexcept {
@@ -177,6 +221,7 @@ class detail::LimiterImpl {
     ask.cost = request.cost;
     ask.weight = request.weight;
     if (request.user.empty()) return true;
+    ask.name = request.user;
     ask.user = hasher_(request.user);
     ask.key = users_.key(ask.user);
     ask.has_user = true;
@@ -215,6 +260,29 @@ class detail::LimiterImpl {
     return std::nullopt;
   }
 
+  bool reset_line(std::uint32_t index, std::uint32_t line) noexcept {
+    LimitLine& limit = sections_.blocks[index].limits[line];
+    switch (kind_of(line)) {
+      case LimitKind::rate:
+      case LimitKind::cooldown:
+        TokenBucket(limit.state).reset();
+        return true;
+      case LimitKind::window:
+        SharedWindow(limit, sections_.window_cells, sections_.created_wall_ns).reset();
+        return true;
+      case LimitKind::breaker: {
+        BreakerRecord& record = sections_.breaker(index);
+        const bool counts_only =
+            record.breaker.status(record.params.load(), 0).kind == BreakerKind::metrics_only;
+        record.breaker.set(counts_only ? BreakerKind::metrics_only : BreakerKind::closed);
+        return true;
+      }
+      case LimitKind::permits:
+        break;  // held by somebody: reap, if by the dead
+    }
+    return false;
+  }
+
   template <class Wanted>
   ResetReport reset_if(Wanted&& wanted) noexcept {
     ResetReport report;
@@ -223,9 +291,8 @@ class detail::LimiterImpl {
       const std::uint64_t present = block.present.load(std::memory_order_acquire);
       if (!wanted(index)) continue;
       for (const std::uint32_t line :
-           LineRange(static_cast<LineMask>(present | present >> 32) & lines::kShared & lines::kRates)) {
-        TokenBucket(block.limits[line].state).reset();
-        ++report.limits;
+           LineRange(static_cast<LineMask>(present | present >> 32) & lines::kShared)) {
+        if (reset_line(index, line)) ++report.limits;
       }
     }
     report.users =
@@ -315,6 +382,18 @@ Admission Limiter::admit(std::string_view operation, const Request& request) noe
   return admit(Operation{*found}, request);
 }
 
+Decision Limiter::peek(Operation operation, const Request& request) noexcept {
+  return impl_->peek(operation, request);
+}
+
+void Limiter::charge(Operation operation, const Request& request) noexcept {
+  impl_->charge(operation, request);
+}
+
+void Limiter::refund(Operation operation, const Request& request, Admission& admission) noexcept {
+  impl_->refund(operation, request, admission);
+}
+
 Admission Limiter::admit_at(HostClock::time_point now, Operation operation, const Request& request) noexcept {
   return impl_->admit(operation, request, [now] { return now; });
 }
@@ -341,8 +420,8 @@ ReapReport Limiter::reap() noexcept {
   return impl_->reap();
 }
 
-void Admission::give_back() noexcept {
-  holding_.limiter->release(holding_);
+void Admission::give_back(Outcome outcome) noexcept {
+  holding_.limiter->finish(holding_, outcome);
 }
 
 Config Limiter::config() const {
@@ -378,6 +457,10 @@ std::string_view to_string(Verdict verdict) noexcept {
       return "invalid";
     case Verdict::shed:
       return "shed";
+    case Verdict::blocked:
+      return "blocked";
+    case Verdict::circuit_open:
+      return "circuit_open";
   }
   return "invalid";
 }

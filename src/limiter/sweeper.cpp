@@ -89,6 +89,9 @@ std::uint64_t Sweeper::reclaim(const DeadSet& dead) noexcept {
   std::uint64_t permits = Permits(sections_.permit_cells).reclaim([&](Owner owner) {
     return dead.gone(owner.slot(), owner.generation(), 0xff);
   });
+  for (BreakerRecord& record : sections_.breakers) {
+    record.breaker.reclaim([&](Owner owner) { return dead.gone(owner.slot(), owner.generation(), 0xff); });
+  }
   // The user table may be large: not without need. Orphans in it can wait for the next death.
   if (dead.empty() || !has_user_permits()) return permits;
   users_.modify_all([&](UserLimit entry, std::uint64_t set) -> std::optional<std::uint64_t> {

@@ -6,54 +6,76 @@
 #include <cstdint>
 #include <optional>
 
-#include "policy/blocks.hpp"
+#include "policy/user_rule.hpp"
 #include "primitives/owner_set.hpp"
 #include "users/table.hpp"
 
 namespace weir::detail {
 
 /// What the entry of any limit owes, in ticks; held permits are never forgotten.
-inline std::uint64_t debt_of(std::span<const Block> blocks, UserLimit entry, std::uint64_t state,
+inline std::uint64_t debt_of(const Sections& sections, UserLimit entry, std::uint64_t state,
                              std::uint64_t now) noexcept {
   const LimitPlace place = LimitPlace::of(LimitId{entry.id});
-  if (place.block >= blocks.size()) return 0;  // damage: an entry of no limit
-  switch (kind_of(place.line)) {
-    case LimitKind::rate:
-      return gcra::debt(state, now);
-    case LimitKind::permits:
-      return state == 0 ? 0 : kPinned;
-    default:
-      return 0;
-  }
+  if (entry.id == 0 || place.block >= kMaxBlocks) return 0;  // damage: an entry of no limit
+  if (kind_of(place.line) == LimitKind::permits) return state == 0 ? 0 : kPinned;
+  return UserRule::of(sections, place).debt(state, now);
 }
 
 struct UserChangeBase {
-  std::span<const Block> blocks;
+  const Sections& sections;
   std::uint64_t now;
   bool may_evict;
   mutable std::uint64_t least_debt = kPinned;  ///< over the entries that were in the way
 
   [[nodiscard]] std::uint64_t debt(UserLimit entry, std::uint64_t state) const noexcept {
-    const std::uint64_t owed = debt_of(blocks, entry, state, now);
+    const std::uint64_t owed = debt_of(sections, entry, state, now);
     least_debt = std::min(least_debt, owed);
     return owed;
   }
 };
 
-/// Spends tokens of a user's bucket.
-struct SpendTokens : UserChangeBase {
-  TokenBucketParams params;
+/// Spends under a rate or a window.
+struct Spend : UserChangeBase {
+  const UserRule& rule;
   std::uint32_t cost;
   mutable std::uint64_t wait = 0;  ///< of the last decline
 
-  [[nodiscard]] std::optional<std::uint64_t> next(std::uint64_t tat) const noexcept {
-    wait = gcra::wait(params, tat, now, cost);
+  [[nodiscard]] std::optional<std::uint64_t> next(std::uint64_t state) const noexcept {
+    wait = rule.wait(state, now, cost);
     if (wait != 0) return std::nullopt;
-    return gcra::charged(params, tat, now, cost);
+    return rule.charged(state, now, cost);
   }
-  [[nodiscard]] std::uint64_t never_seen(std::uint64_t forgotten) const noexcept { return forgotten; }
+  [[nodiscard]] std::uint64_t never_seen(std::uint64_t forgotten) const noexcept {
+    return rule.at_rest(forgotten);
+  }
 };
-static_assert(UserChange<SpendTokens>);
+static_assert(UserChange<Spend>);
+
+/// Spends whether it conforms or not.
+struct Overdraw : UserChangeBase {
+  const UserRule& rule;
+  std::uint32_t cost;
+
+  [[nodiscard]] std::optional<std::uint64_t> next(std::uint64_t state) const noexcept {
+    return rule.overdrawn(state, now, cost);
+  }
+  [[nodiscard]] std::uint64_t never_seen(std::uint64_t forgotten) const noexcept {
+    return rule.at_rest(forgotten);
+  }
+};
+static_assert(UserChange<Overdraw>);
+
+/// Counts one more refusal towards a cooldown. While that is on, nothing is written.
+struct NoteRefusal : UserChangeBase {
+  cooldown::Params params;
+
+  [[nodiscard]] std::optional<std::uint64_t> next(std::uint64_t state) const noexcept {
+    const std::uint64_t after = cooldown::refused(params, state, now);
+    return after == state ? std::nullopt : std::optional(after);
+  }
+  [[nodiscard]] std::uint64_t never_seen(std::uint64_t /*forgotten*/) const noexcept { return 0; }
+};
+static_assert(UserChange<NoteRefusal>);
 
 /// Takes one permit of a user, in one of the entries that hold them.
 struct TakePlace : UserChangeBase {

@@ -138,6 +138,10 @@ struct alignas(kCacheLine) Block {
 };
 static_assert(sizeof(Block) == (2 + kBlockLines) * kCacheLine);
 
+/// In `present`, of a block that stands for nothing any more.
+inline constexpr std::uint64_t kRetired = std::uint64_t{1} << 63;
+static_assert(kBreaker + 1 < kScopeLines, "the last line of each scope is not used, nor are its bits");
+
 inline constexpr std::uint32_t kGlobalBlock = 0;
 inline constexpr std::uint32_t kFirstOperation = 1;
 inline constexpr std::uint32_t kFirstOverride = kFirstOperation + kMaxOperations;
@@ -175,7 +179,8 @@ struct CellRange {
 
   /// The words; none if the range, which somebody may have damaged, leaves the section.
   [[nodiscard]] std::span<Word> in(std::span<Word> section) const noexcept {
-    return std::uint64_t{offset} + count <= section.size() ? section.subspan(offset, count) : std::span<Word>();
+    return std::uint64_t{offset} + count <= section.size() ? section.subspan(offset, count)
+                                                           : std::span<Word>();
   }
 };
 

@@ -26,8 +26,7 @@ WindowKind chosen(const Window& window, LimitScope scope) {
 }
 
 LineValue value_of(const Window& window, LimitScope scope) {
-  return {packed::window({window.limit, chosen(window, scope), whole_ms(window.length)}), 0, 0,
-          window.mode};
+  return {packed::window({window.limit, chosen(window, scope), whole_ms(window.length)}), 0, 0, window.mode};
 }
 
 LineValue value_of(const Cooldown& cooldown) {
@@ -69,26 +68,34 @@ Expected<CellRange> take_cells(Word& used, std::span<Word> section, std::uint32_
   return CellRange{static_cast<std::uint32_t>(offset), count};
 }
 
-/// Cells for the new value of a line, if those that it has do not do.
-Expected<void> provide_cells(const Sections& sections, std::uint32_t line, LimitLine& where,
-                             const LineValue& value) {
+/// How many new cells the new value of a line needs; 0: those that it has will do.
+Expected<std::uint32_t> cells_to_take(std::uint32_t line, const LimitLine& where, const LineValue& value) {
   const bool permits = kind_of(line) == LimitKind::permits;
-  const std::uint32_t wanted =
-      permits ? permit_cells_for(line, value) : window_cells_for(line, value);
-  if (wanted == 0) return {};
+  const std::uint32_t wanted = permits ? permit_cells_for(line, value) : window_cells_for(line, value);
+  if (wanted == 0) return 0U;
   const CellRange has = CellRange::from_word(where.cells.load(std::memory_order_relaxed));
-  const std::uint32_t least = permits ? static_cast<std::uint32_t>(value.params)
+  const std::uint32_t least = permits                       ? static_cast<std::uint32_t>(value.params)
                               : is_ring(line, value.params) ? kRingCells
                                                             : packed::to_window(value.params).limit;
   if (has.count >= least && keeps_its_cells(line, where.params.load(std::memory_order_relaxed), value.params))
-    return {};
+    return 0U;
   if (permits && has.count != 0) {  // permits are held in the old cells: two places would be two limits
-    return fail(Errc::no_space,
-                fmt::format("concurrent: at most {} in this segment, its cells were given out at first", has.count),
-                "remove the segment and let it be created anew");
+    return fail(
+        Errc::no_space,
+        fmt::format("concurrent: at most {} in this segment, whose cells were given out at first", has.count),
+        "remove the segment and let it be created anew");
   }
-  auto cells = permits ? take_cells(sections.control->permit_cells, sections.permit_cells, wanted)
-                       : take_cells(sections.control->window_cells, sections.window_cells, wanted);
+  return wanted;
+}
+
+Expected<void> provide_cells(const Sections& sections, std::uint32_t line, LimitLine& where,
+                             const LineValue& value) {
+  const auto wanted = cells_to_take(line, where, value);
+  if (!wanted) return tl::make_unexpected(wanted.error());
+  if (*wanted == 0) return {};
+  auto cells = kind_of(line) == LimitKind::permits
+                   ? take_cells(sections.control->permit_cells, sections.permit_cells, *wanted)
+                   : take_cells(sections.control->window_cells, sections.window_cells, *wanted);
   if (!cells) return tl::make_unexpected(cells.error());
   where.cells.store(cells->word(), std::memory_order_relaxed);
   return {};
@@ -100,6 +107,7 @@ BlockValue compile(const OperationPolicy& policy) {
   BlockValue block{};
   compile_into(block, policy.shared, LimitScope::shared);
   compile_into(block, policy.user, LimitScope::user);
+  if (policy.breaker) block[kBreaker] = {1, 0, 0, shadow_if(policy.breaker->shadow)};
   return block;
 }
 
@@ -110,17 +118,30 @@ BlockValue compile(const UserOverride& user) {
 }
 
 std::uint32_t permit_cells_for(std::uint32_t line, const LineValue& value) noexcept {
-  if (kind_of(line) != LimitKind::permits || scope_of(line) != LimitScope::shared || value.params == 0) return 0;
+  if (kind_of(line) != LimitKind::permits || scope_of(line) != LimitScope::shared || value.params == 0)
+    return 0;
   constexpr std::uint64_t kLeast = 64;
   return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(2 * value.params, kLeast, kMaxPermits));
 }
 
 std::uint32_t window_cells_for(std::uint32_t line, const LineValue& value) noexcept {
-  if (kind_of(line) != LimitKind::window || scope_of(line) != LimitScope::shared || value.params == 0) return 0;
+  if (kind_of(line) != LimitKind::window || scope_of(line) != LimitScope::shared || value.params == 0)
+    return 0;
   const packed::WindowParams window = packed::to_window(value.params);
   if (window.kind == WindowKind::ring) return kRingCells;
   if (window.kind != WindowKind::log) return 0;
-  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(2 * std::uint64_t{window.limit}, 8, kMaxPermits));
+  return static_cast<std::uint32_t>(
+      std::clamp<std::uint64_t>(2 * std::uint64_t{window.limit}, 8, kMaxPermits));
+}
+
+Expected<Room> room_for(const Sections& sections, std::uint32_t index, const BlockValue& value) {
+  Room room;
+  for (std::uint32_t i = 0; i < kBlockLines; ++i) {
+    const auto cells = cells_to_take(i, sections.blocks[index].limits[i], value[i]);
+    if (!cells) return tl::make_unexpected(cells.error());
+    (kind_of(i) == LimitKind::permits ? room.permit_cells : room.window_cells) += *cells;
+  }
+  return room;
 }
 
 Expected<LineMask> write_block(const Sections& sections, std::uint32_t index, const BlockValue& value) {
@@ -147,7 +168,7 @@ Expected<LineMask> write_block(const Sections& sections, std::uint32_t index, co
   }
   // sync(present): release; pairs with the acquire of a decision. crash before: new lines are nobody's.
   block.present.store(present, std::memory_order_release);
-  const std::uint64_t moved = before ^ present;
+  const std::uint64_t moved = (before ^ present) & ~kRetired;
   return changed | static_cast<LineMask>(moved | moved >> 32);
 }
 
@@ -170,10 +191,10 @@ FamilyPlace place_of(const Sections& sections, Family family) {
 }  // namespace
 
 Expected<std::uint32_t> block_for(const Sections& sections, Family family, std::string_view name,
-                                  Hash128 hash) {
+                                  Hash128 hash, std::uint32_t& taken) {
   const FamilyPlace place = place_of(sections, family);
   if (const std::uint32_t known = find_block(place.index, hash); known != 0) return known;
-  const std::uint64_t count = place.count.load(std::memory_order_relaxed);
+  const std::uint64_t count = place.count.load(std::memory_order_relaxed) + taken;
   if (count >= place.most) {
     return fail(Errc::no_space,
                 fmt::format("all {} {} of this segment are taken", place.most,
@@ -182,7 +203,12 @@ Expected<std::uint32_t> block_for(const Sections& sections, Family family, std::
   }
   const std::uint32_t block = place.first + static_cast<std::uint32_t>(count);
   write_name(sections.blocks[block].name, name);
+  ++taken;
   return block;
+}
+
+void retire_block(const Sections& sections, std::uint32_t block) noexcept {
+  sections.blocks[block].present.store(kRetired, std::memory_order_release);
 }
 
 void publish_block(const Sections& sections, Family family, Hash128 hash, std::uint32_t block) noexcept {
@@ -204,17 +230,36 @@ void publish_block(const Sections& sections, Family family, Hash128 hash, std::u
   place.count.store(std::max<std::uint64_t>(count, block - place.first + 1), std::memory_order_release);
 }
 
+void write_breaker(const Sections& sections, std::uint32_t block,
+                   const std::optional<weir::Breaker>& breaker) {
+  if (!breaker) return;
+  BreakerRecord& record = sections.breaker(block);
+  const BreakerParams params = to_params(*breaker, sections.seed + block);
+  const BreakerKind kind = breaker->shadow ? BreakerKind::metrics_only : BreakerKind::closed;
+  const BreakerParams before = record.params.load();
+  const bool same = to_policy(before, breaker->shadow) == *breaker && before.recovery != 0;
+  const bool same_kind =
+      (record.breaker.status(before, 0).kind == BreakerKind::metrics_only) == breaker->shadow;
+  if (same && same_kind) return;
+  record.params.store(params);
+  // crash here: the new thresholds over the old counts; the next change sees to it.
+  record.breaker.set(kind);
+}
+
 void write_config(const Sections& sections, const Config& config, const KeyHasher& hasher) {
   // Sized for it: none of these can fail.
   (void)write_block(sections, kGlobalBlock, compile(config.global));
   for (const auto& [name, policy] : config.operations) {
-    const auto block = block_for(sections, Family::operations, name, hasher(name));
+    std::uint32_t taken = 0;
+    const auto block = block_for(sections, Family::operations, name, hasher(name), taken);
     if (!block) continue;
+    write_breaker(sections, *block, policy.breaker);
     (void)write_block(sections, *block, compile(policy));
     publish_block(sections, Family::operations, hasher(name), *block);
   }
   for (const auto& [key, user] : config.users) {
-    const auto block = block_for(sections, Family::overrides, key, hasher(key));
+    std::uint32_t taken = 0;
+    const auto block = block_for(sections, Family::overrides, key, hasher(key), taken);
     if (!block) continue;
     (void)write_block(sections, *block, compile(user));
     sections.blocks[*block].exempt.store(user.exempt ? 1 : 0, std::memory_order_relaxed);
@@ -229,7 +274,9 @@ Limits read_limits(const Block& block, LimitScope scope) {
   const std::uint64_t present = block.present.load(std::memory_order_acquire);
   const auto has = [&](std::uint32_t line) { return (((present >> 32) | present) >> line & 1) != 0; };
   const auto counts_only = [&](std::uint32_t line) { return (present >> (32 + line) & 1) != 0; };
-  const auto params = [&](std::uint32_t line) { return block.limits[line].params.load(std::memory_order_relaxed); };
+  const auto params = [&](std::uint32_t line) {
+    return block.limits[line].params.load(std::memory_order_relaxed);
+  };
   Limits limits;
   for (std::uint32_t line = first + kFirstRate; line < first + kFirstWindow; ++line) {
     if (!has(line)) continue;
@@ -238,8 +285,8 @@ Limits read_limits(const Block& block, LimitScope scope) {
   for (std::uint32_t line = first + kFirstWindow; line < first + kPermits; ++line) {
     if (!has(line)) continue;
     const packed::WindowParams window = packed::to_window(params(line));
-    limits.windows.push_back({window.limit, std::chrono::milliseconds(window.length_ms), window.kind,
-                              mode_of(block, line)});
+    limits.windows.push_back(
+        {window.limit, std::chrono::milliseconds(window.length_ms), window.kind, mode_of(block, line)});
   }
   if (has(first + kPermits)) {
     limits.concurrent.limit = static_cast<std::uint32_t>(params(first + kPermits));
@@ -263,14 +310,24 @@ Config read_config(const Sections& sections, std::string_view segment_name) {
   config.segment = segment_policy(sections.settings, segment_name);
   const auto read = [&](std::uint32_t index) {
     const Block& block = sections.blocks[index];
-    return OperationPolicy{read_limits(block, LimitScope::shared), read_limits(block, LimitScope::user), {}};
+    OperationPolicy policy{read_limits(block, LimitScope::shared), read_limits(block, LimitScope::user), {}};
+    const std::uint64_t present = block.present.load(std::memory_order_relaxed);
+    if (((present | present >> 32) & lines::kBreakers) != 0 && index != kGlobalBlock) {
+      const bool shadow = mode_of(block, kBreaker) != Mode::enforced;
+      policy.breaker = to_policy(sections.breaker(index).params.load(), shadow);
+    }
+    return policy;
   };
   config.global = read(kGlobalBlock);
   for (std::uint32_t i = 0; i < sections.operations(); ++i) {
+    const std::uint64_t present =
+        sections.blocks[kFirstOperation + i].present.load(std::memory_order_acquire);
+    if ((present & kRetired) != 0) continue;
     config.operations[read_name(sections.blocks[kFirstOperation + i].name)] = read(kFirstOperation + i);
   }
   for (std::uint32_t i = 0; i < sections.overrides(); ++i) {
     const Block& block = sections.blocks[kFirstOverride + i];
+    if ((block.present.load(std::memory_order_acquire) & kRetired) != 0) continue;
     config.users[read_name(block.name)] = {block.exempt.load(std::memory_order_relaxed) != 0,
                                            read_limits(block, LimitScope::user)};
   }

@@ -32,9 +32,20 @@ using BlockValue = std::array<LineValue, kBlockLines>;
 [[nodiscard]] BlockValue compile(const OperationPolicy& policy);
 [[nodiscard]] BlockValue compile(const UserOverride& user);
 
+/// Writes the parameters of an operation's breaker, and starts it anew if they changed.
+void write_breaker(const Sections& sections, std::uint32_t block,
+                   const std::optional<weir::Breaker>& breaker);
+
 /// Words that a line needs in a cells section, with room to be raised live.
 [[nodiscard]] std::uint32_t permit_cells_for(std::uint32_t line, const LineValue& value) noexcept;
 [[nodiscard]] std::uint32_t window_cells_for(std::uint32_t line, const LineValue& value) noexcept;
+
+/// Words of the cells sections that a change would take.
+struct Room {
+  std::uint64_t permit_cells = 0;
+  std::uint64_t window_cells = 0;
+};
+[[nodiscard]] Expected<Room> room_for(const Sections& sections, std::uint32_t block, const BlockValue& value);
 
 /// Writes what differs. @return the lines whose value changed.
 /// Errors  Errc::no_space: a limit does not fit into the cells that it was given; nothing was written.
@@ -48,6 +59,9 @@ enum class Family : std::uint8_t { operations, overrides };
 /// Errors  Errc::no_space.
 [[nodiscard]] Expected<std::uint32_t> block_for(const Sections& sections, Family family,
                                                 std::string_view name, Hash128 hash);
+/// Takes a block out: an operation that is none any more, a user without limits of its own. Writing it again
+/// brings it back.
+void retire_block(const Sections& sections, std::uint32_t block) noexcept;
 void publish_block(const Sections& sections, Family family, Hash128 hash, std::uint32_t block) noexcept;
 
 /// Writes a whole configuration into sections that nobody sees yet.

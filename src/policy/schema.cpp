@@ -82,11 +82,17 @@ Expected<Sections> Sections::of(const Segment& segment) {
   all.workers = elements<WorkerSlot>(segment, kWorkersSection);
   all.permit_cells = elements<Word>(segment, kPermitCellsSection);
   all.window_cells = elements<Word>(segment, kWindowCellsSection);
+  all.breakers = elements<BreakerRecord>(segment, kBreakersSection);
+  all.names = elements<NameSlot>(segment, kNamesSection);
+  all.history = elements<ChangeRecord>(segment, kHistorySection);
+  all.created_wall_ns = static_cast<std::uint64_t>(segment.header().created_wall_ns);
+  all.seed = segment.header().secret[0];
   all.swept = single<SweepCounters>(segment, kSweepCountersSection);
   const bool complete = all.control != nullptr && all.user_counters != nullptr && all.swept != nullptr &&
                         all.blocks.size() == kMaxBlocks && all.operation_index.size() == kIndexSlots &&
-                        all.override_index.size() == kIndexSlots && all.users.size() >= 2 &&
-                        all.workers.size() == all.settings.workers;
+                        all.override_index.size() == kIndexSlots && all.breakers.size() == kMaxOperations &&
+                        all.history.size() == kHistoryRecords && all.names.size() == all.settings.key_names &&
+                        all.users.size() >= 2 && all.workers.size() == all.settings.workers;
   if (!complete) return damaged("a section is missing or has an impossible size");
   return all;
 }
@@ -109,6 +115,9 @@ std::vector<SectionSpec> sections_for(const Config& config) {
       {kWorkersSection, sizeof(WorkerSlot), config.segment.workers, false},
       {kPermitCellsSection, sizeof(Word), with_room(permit_cells), false},
       {kWindowCellsSection, sizeof(Word), with_room(window_cells), false},
+      {kBreakersSection, sizeof(BreakerRecord), kMaxOperations, false},
+      {kNamesSection, sizeof(NameSlot), config.segment.key_names, false},
+      {kHistorySection, sizeof(ChangeRecord), kHistoryRecords, false},
       {kSweepCountersSection, sizeof(SweepCounters), 1, false},
   };
 }

@@ -12,7 +12,10 @@
 
 #include "base/expected.hpp"
 #include "policy/blocks.hpp"
+#include "policy/breakers.hpp"
+#include "policy/history.hpp"
 #include "segment/mapping.hpp"
+#include "users/names.hpp"
 #include "users/table.hpp"
 #include "workers/slot.hpp"
 
@@ -30,6 +33,9 @@ enum SectionKind : std::uint32_t {
   kSweepCountersSection = 9,   ///< one SweepCounters
   kWindowCellsSection = 10,    ///< Word: the rings of all shared windows
   kOverrideIndexSection = 11,  ///< IndexSlot: users with limits of their own
+  kBreakersSection = 12,       ///< BreakerRecord: one an operation
+  kNamesSection = 13,          ///< NameSlot: what users are called, if the policy says so
+  kHistorySection = 14,        ///< ChangeRecord: the last live changes
 };
 
 /// The settings of the segment as a whole, as they were at its creation.
@@ -57,13 +63,16 @@ struct alignas(kCacheLine) SweepCounters {
 
 /// Changes whenever a shared structure does: builds that disagree refuse each other.
 inline constexpr std::uint64_t kAbiFingerprint = [] {
-  constexpr std::array<std::uint64_t, 17> facts{sizeof(Header),
+  constexpr std::array<std::uint64_t, 20> facts{sizeof(Header),
                                                 sizeof(Section),
                                                 sizeof(SettingsRecord),
                                                 sizeof(Control),
                                                 sizeof(Block),
                                                 sizeof(LimitLine),
                                                 sizeof(IndexSlot),
+                                                sizeof(BreakerRecord),
+                                                sizeof(NameSlot),
+                                                sizeof(ChangeRecord),
                                                 sizeof(UserTableCounters),
                                                 sizeof(UserBucket),
                                                 offsetof(Block, limits),
@@ -91,7 +100,17 @@ struct Sections {
   std::span<WorkerSlot> workers;
   std::span<Word> permit_cells;
   std::span<Word> window_cells;
+  std::span<BreakerRecord> breakers;
+  std::span<NameSlot> names;
+  std::span<ChangeRecord> history;
   SweepCounters* swept = nullptr;
+  std::uint64_t created_wall_ns = 0;  ///< what the wall clock said at tick 0
+  std::uint64_t seed = 0;             ///< of random numbers that need not be the same everywhere
+
+  /// The breaker of an operation's block.
+  [[nodiscard]] BreakerRecord& breaker(std::uint32_t block) const noexcept {
+    return breakers[(block - kFirstOperation) % kMaxOperations];
+  }
 
   /// Errors  Errc::damaged: a section is missing or has an impossible size.
   [[nodiscard]] static Expected<Sections> of(const Segment& segment);

@@ -89,6 +89,11 @@ struct BreakerStatus {
 
 class Breaker {
  public:
+  /// Whether a call may be refused: then look closer, with check() and the parameters. One load.
+  [[nodiscard]] bool guarded() const noexcept {
+    return BreakerPhase::guarded(state_.load(std::memory_order_relaxed));
+  }
+
   /// Whether a call would pass now. Only loads: closed, one.
   [[nodiscard]] BreakerAnswer check(const BreakerParams& params, std::uint64_t now) const noexcept {
     const std::uint64_t word = state_.load(std::memory_order_relaxed);

@@ -124,8 +124,11 @@ struct Seen {
 
 }  // namespace fixed_window
 
+/// The window over a shared word.
 class FixedWindow {
  public:
+  explicit FixedWindow(Word& state) noexcept : state_(state) {}
+
   [[nodiscard]] std::uint64_t wait(FixedWindowParams params, std::uint64_t now,
                                    std::uint32_t cost) const noexcept {
     return fixed_window::wait(params, state(), now, cost);
@@ -191,8 +194,7 @@ class FixedWindow {
     }
   }
 
-  Word state_;
+  Word& state_;
 };
-static_assert(sizeof(FixedWindow) == 8);
 
 }  // namespace weir::detail

@@ -29,7 +29,8 @@ struct Step {
 };
 
 TEST(FixedWindow, AdmitsTheLimitInEachWindowThatTheCallerAligned) {
-  FixedWindow window;
+  Word word;
+  FixedWindow window(word);
   for (const Step& step : std::initializer_list<Step>{
            {1s, 3, 0s},  // the window that the origin cuts short
            {1s, 1, 3s},
@@ -50,7 +51,8 @@ TEST(FixedWindow, AdmitsTheLimitInEachWindowThatTheCallerAligned) {
 }
 
 TEST(FixedWindow, RefusesWithoutWriting) {
-  FixedWindow window;
+  Word word;
+  FixedWindow window(word);
   ASSERT_EQ(window.admit(kThree, at(20s), 3), 0U);
   const std::uint64_t before = window.state();
   EXPECT_NE(window.admit(kThree, at(21s), 1), 0U);
@@ -58,7 +60,8 @@ TEST(FixedWindow, RefusesWithoutWriting) {
 }
 
 TEST(FixedWindow, AddsAboveTheLimitAndTellsTheCountAndItsEnd) {
-  FixedWindow window;
+  Word word;
+  FixedWindow window(word);
   EXPECT_EQ(window.read(kThree, at(20s)).count, 0U);
   EXPECT_EQ(window.add(kThree, at(20s), 2).count, 2U);
   const fixed_window::Count count = window.add(kThree, at(21s), 5);
@@ -71,7 +74,8 @@ TEST(FixedWindow, AddsAboveTheLimitAndTellsTheCountAndItsEnd) {
 }
 
 TEST(FixedWindow, ALateClockReadingNeverStartsAnOldWindowAgain) {
-  FixedWindow window;
+  Word word;
+  FixedWindow window(word);
   ASSERT_EQ(window.admit(kThree, at(24s), 3), 0U);
   EXPECT_EQ(window.admit(kThree, at(23s), 1), at(11s));
   EXPECT_EQ(window.admit(kThree, at(2s), 1), at(32s));
@@ -80,7 +84,8 @@ TEST(FixedWindow, ALateClockReadingNeverStartsAnOldWindowAgain) {
 }
 
 TEST(FixedWindow, RefundsWithinTheWindowAndNeverMore) {
-  FixedWindow window;
+  Word word;
+  FixedWindow window(word);
   ASSERT_EQ(window.admit(kThree, at(20s), 2), 0U);
   window.refund(kThree, at(21s), 1, at(20s));
   EXPECT_EQ(window.available(kThree, at(21s)), 2U);
@@ -93,7 +98,8 @@ TEST(FixedWindow, RefundsWithinTheWindowAndNeverMore) {
 }
 
 TEST(FixedWindow, IsAtRestWhenItsWindowEnds) {
-  FixedWindow window;
+  Word word;
+  FixedWindow window(word);
   EXPECT_EQ(window.full_in(kThree, at(20s)), 0U);
   window.charge(kThree, at(20s), 9);
   EXPECT_EQ(window.full_in(kThree, at(20s)), at(4s));
@@ -111,7 +117,8 @@ TEST(FixedWindow, DecidesAsTheObviousModelDoes) {
   std::mt19937_64 random(seed);
   for (FixedWindowParams params : {FixedWindowParams{10, 3, 1}, FixedWindowParams{1000, 0, 7},
                                    FixedWindowParams{kMaxDepthTicks, 5, 1'000'000}}) {
-    FixedWindow window;
+    Word word;
+    FixedWindow window(word);
     std::map<std::uint64_t, std::uint64_t> counts;
     std::uint64_t clock = params.length;
     const std::uint32_t highest = params.limit;
@@ -138,7 +145,8 @@ TEST(FixedWindow, DecidesAsTheObviousModelDoes) {
 
 TEST(FixedWindow, StartsAfreshFromAWindowThatNoClockReached) {
   const std::uint64_t image = fixed_window::pack(1'000'000, 3);
-  FixedWindow window;
+  Word word;
+  FixedWindow window(word);
   std::memcpy(static_cast<void*>(&window), &image, sizeof(image));
   EXPECT_EQ(window.admit(kThree, at(31s), 3), 0U);
   EXPECT_NE(window.admit(kThree, at(31s), 1), 0U) << "one window and no more";
@@ -169,7 +177,8 @@ TEST(FixedWindow, WhateverTheWordHoldsItWaitsNoLongerThanALateClockCould) {
 TEST(FixedWindow, StartsAfreshWhenItsWindowsWrapped) {
   const FixedWindowParams params{.length = at(1us), .origin = 0, .limit = 1};
   const std::uint64_t wrapped = at(1us) << 32;
-  FixedWindow window;
+  Word word;
+  FixedWindow window(word);
   EXPECT_EQ(window.wait(params, wrapped - at(2us), 1), 0U);
   EXPECT_EQ(window.read(params, wrapped - at(2us)).expires_in, at(1us))
       << "never seen, shortly before the wrap";
@@ -180,7 +189,8 @@ TEST(FixedWindow, StartsAfreshWhenItsWindowsWrapped) {
 }
 
 TEST(FixedWindow, ZeroedMemoryIsAnEmptyWindow) {
-  FixedWindow window;
+  Word word;
+  FixedWindow window(word);
   EXPECT_EQ(window.admit(kThree, 0, 3), 0U);
   EXPECT_NE(window.admit(kThree, 0, 1), 0U);
 }

@@ -1,0 +1,185 @@
+#include <algorithm>
+#include <exception>
+#include <fmt/format.h>
+#include <functional>
+
+#include "weir/clock.hpp"
+#include "weir/inspect.hpp"
+
+#include "base/text.hpp"
+#include "policy/schema.hpp"
+#include "policy/user_rule.hpp"
+#include "primitives/owner_set.hpp"
+#include "users/names.hpp"
+
+namespace weir {
+namespace {
+
+using namespace detail;  // NOLINT(google-build-using-namespace): written in the words of the layers it looks
+                         // at
+
+/// An entry of the table, and how far in front it comes.
+struct Row {
+  double rank = 0;
+  UserLimit limit;
+  std::uint64_t tag_hash = 0;
+  std::uint64_t state = 0;
+};
+
+class Reader {
+ public:
+  Reader(const Segment& segment, const Sections& sections)
+      : sections_(sections),
+        table_(sections_.users, sections_.user_counters),
+        hasher_(segment.header().secret),
+        now_(ticks_at(segment.header(), HostClock::now())) {}
+
+  [[nodiscard]] std::uint32_t operation(std::string_view name) const {
+    return find_block(sections_.operation_index, hasher_(name));
+  }
+
+  /// The `top` first, kept in a heap: the table may be larger than all our memory.
+  [[nodiscard]] std::vector<UserEntry> list(const UserQuery& query, std::uint32_t only_block) const {
+    const auto later = [](const Row& a, const Row& b) { return a.rank > b.rank; };
+    std::vector<Row> heap;
+    table_.for_each([&](UserLimit limit, std::uint64_t state, std::uint64_t tag_hash) {
+      const LimitPlace place = LimitPlace::of(LimitId{limit.id});
+      if (state == 0 || limit.id == 0 || place.block >= kMaxBlocks) return;
+      if (only_block != 0 && place.block != only_block) return;
+      const double rank = rank_of(query.order, place, state);
+      if (rank <= 0 || query.top == 0) return;
+      if (heap.size() == query.top && rank <= heap.front().rank) return;
+      if (heap.size() == query.top) {
+        std::pop_heap(heap.begin(), heap.end(), later);
+        heap.pop_back();
+      }
+      heap.push_back({rank, limit, tag_hash, state});
+      std::push_heap(heap.begin(), heap.end(), later);
+    });
+    std::sort_heap(heap.begin(), heap.end(), later);
+    std::vector<UserEntry> entries;
+    for (const Row& row : heap) {
+      entries.push_back(entry(LimitPlace::of(LimitId{row.limit.id}), row.state, name_of(row.tag_hash)));
+    }
+    return entries;
+  }
+
+  /// Everything that holds for one user, in the order of the configuration.
+  [[nodiscard]] std::vector<UserEntry> look_up(std::string_view user) const {
+    const Hash128 hash = hasher_(user);
+    const std::uint32_t own = find_block(sections_.override_index, hash);
+    std::vector<UserEntry> entries;
+    const auto add = [&](std::uint32_t index) {
+      const std::uint64_t present =
+          sections_.blocks[index].present.load(std::memory_order_acquire) & ~kRetired;
+      for (const std::uint32_t line :
+           LineRange(static_cast<LineMask>(present | present >> 32) & lines::kUser)) {
+        entries.push_back(look_up(hash, {index, line}, user));
+      }
+    };
+    if (own != 0) {
+      add(own);
+      return entries;
+    }
+    add(kGlobalBlock);
+    for (std::uint32_t i = 0; i < sections_.operations(); ++i) add(kFirstOperation + i);
+    return entries;
+  }
+
+ private:
+  [[nodiscard]] std::uint64_t params(LimitPlace place) const {
+    return sections_.blocks[place.block].limits[place.line].params.load(std::memory_order_relaxed);
+  }
+
+  [[nodiscard]] double rank_of(UserOrder order, LimitPlace place, std::uint64_t state) const {
+    if (kind_of(place.line) == LimitKind::permits) {
+      const double held = owner_set::count(state);
+      const double limit = static_cast<double>(std::max<std::uint64_t>(1, params(place)));
+      return order == UserOrder::permits ? held : order == UserOrder::nearest_limit ? held / limit : 0;
+    }
+    if (order == UserOrder::permits || kind_of(place.line) == LimitKind::breaker) return 0;
+    const UserRule rule = UserRule::of(sections_, place);
+    const std::uint64_t wait = rule.wait(state, now_, 1);
+    if (order == UserOrder::refused) return wait == kNever ? 0 : static_cast<double>(wait);
+    if (rule.kind() == UserRule::Kind::cooldown) return wait == 0 ? 0 : 2;
+    return 1 - static_cast<double>(rule.available(state, now_)) / std::max(1U, rule.limit());
+  }
+
+  [[nodiscard]] UserEntry entry(LimitPlace place, std::uint64_t state, std::string user) const {
+    UserEntry entry{std::move(user), limit_name(sections_.blocks, place)};
+    if (kind_of(place.line) == LimitKind::permits) {
+      entry.of = static_cast<std::uint32_t>(params(place));
+      entry.permits = owner_set::count(state);
+      entry.available = entry.of - std::min(entry.of, entry.permits);
+      return entry;
+    }
+    const UserRule rule = UserRule::of(sections_, place);
+    entry.of = rule.kind() == UserRule::Kind::cooldown ? 1 : rule.limit();
+    entry.available = std::min(entry.of, rule.available(state, now_));
+    const std::uint64_t wait = rule.wait(state, now_, 1);
+    if (wait != kNever) entry.retry_after = std::chrono::nanoseconds(ns_from_ticks(wait));
+    return entry;
+  }
+
+  [[nodiscard]] UserEntry look_up(Hash128 hash, LimitPlace place, std::string_view user) const {
+    const auto id = static_cast<std::uint16_t>(place.id());
+    if (kind_of(place.line) == LimitKind::permits) {
+      UserEntry all = entry(place, 0, std::string(user));
+      for (std::uint32_t part = 0; part < owner_set::parts_for(all.of) && part < 16; ++part) {
+        const UserKey key = table_.key(hash, part / UserTable::kPartsTogether);
+        all.permits += owner_set::count(table_.find(key, {id, static_cast<std::uint8_t>(part)}).state);
+      }
+      all.available = all.of - std::min(all.of, all.permits);
+      return all;
+    }
+    const UserTable::Found found = table_.find(table_.key(hash), {id, 0});
+    const std::uint64_t state =
+        found.entry != nullptr ? found.state : UserRule::of(sections_, place).at_rest(now_);
+    return entry(place, state, std::string(user));
+  }
+
+  [[nodiscard]] std::string name_of(std::uint64_t tag_hash) const {
+    if (!sections_.names.empty()) {
+      if (auto name = NameTable(sections_.names).find(tag_hash)) return *std::move(name);
+    }
+    return fmt::format("#{:012x}", tag_hash);
+  }
+
+  Sections sections_;
+  UserTable table_;
+  KeyHasher hasher_;
+  std::uint64_t now_;
+};
+
+template <class Call>
+Result<std::vector<UserEntry>> with_reader(std::string_view segment, Call&& call) noexcept {
+  try {
+    const auto attached = Segment::attach(segment, OpenMode::read_only, kAbiFingerprint);
+    if (!attached) return attached.error();
+    const auto sections = Sections::of(*attached);
+    if (!sections) return sections.error();
+    return call(Reader(*attached, *sections));
+  } catch (const std::exception& e) {
+    return Error{Errc::system, e.what(), ""};
+  }
+}
+
+}  // namespace
+
+Result<std::vector<UserEntry>> list_users(std::string_view segment, const UserQuery& query) noexcept {
+  return with_reader(segment, [&](const Reader& reader) -> Result<std::vector<UserEntry>> {
+    const std::uint32_t only = query.operation.empty() ? 0 : reader.operation(query.operation);
+    if (only == 0 && !query.operation.empty()) {
+      return Error{Errc::not_found, fmt::format("operation {}: not in the segment", quoted(query.operation)),
+                   "see which there are with: shm-inspect status"};
+    }
+    return reader.list(query, only);
+  });
+}
+
+Result<std::vector<UserEntry>> look_up_user(std::string_view segment, std::string_view user) noexcept {
+  return with_reader(
+      segment, [&](const Reader& reader) -> Result<std::vector<UserEntry>> { return reader.look_up(user); });
+}
+
+}  // namespace weir

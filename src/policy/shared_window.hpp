@@ -1,0 +1,146 @@
+#pragma once
+
+// A window over all callers, whichever kind it is of.
+
+#include <cstdint>
+#include <span>
+
+#include "policy/blocks.hpp"
+#include "primitives/fixed_window.hpp"
+#include "primitives/window_log.hpp"
+#include "primitives/window_ring.hpp"
+
+namespace weir::detail {
+
+class SharedWindow {
+ public:
+  /// @param cells   the section of all windows' cells.
+  /// @param origin  when a fixed window of this length begins: fixed_origin().
+  SharedWindow(LimitLine& line, std::span<Word> cells, std::uint64_t created_wall_ns) noexcept
+      : line_(&line),
+        cells_(CellRange::from_word(line.cells.load(std::memory_order_relaxed)).in(cells)),
+        kind_(packed::to_window(line.params.load(std::memory_order_relaxed)).kind),
+        params_(params_of(line)),
+        created_wall_ns_(created_wall_ns) {
+    // Damage: without cells there is nothing to count in. Counting in aligned windows needs none.
+    if (cells_.size() < 2) kind_ = WindowKind::fixed;
+  }
+
+  [[nodiscard]] std::uint64_t wait(std::uint64_t now, std::uint32_t cost) const noexcept {
+    switch (kind_) {
+      case WindowKind::log:
+        return log().wait(params_, now, cost);
+      case WindowKind::ring:
+        return WindowRing(cells_).wait(params_, now, cost);
+      default:
+        return fixed().wait(fixed_params(), now, cost);
+    }
+  }
+
+  std::uint64_t admit(std::uint64_t now, std::uint32_t cost) noexcept {
+    switch (kind_) {
+      case WindowKind::log:
+        return log().admit(params_, now, cost);
+      case WindowKind::ring:
+        return WindowRing(cells_).admit(params_, now, cost);
+      default:
+        return fixed().admit(fixed_params(), now, cost);
+    }
+  }
+
+  void refund(std::uint64_t now, std::uint32_t cost, std::uint64_t charged_at) noexcept {
+    switch (kind_) {
+      case WindowKind::log:
+        return log().refund(params_, now, cost, charged_at);
+      case WindowKind::ring:
+        return WindowRing(cells_).refund(params_, now, cost, charged_at);
+      default:
+        return fixed().refund(fixed_params(), now, cost, charged_at);
+    }
+  }
+
+  void charge(std::uint64_t now, std::uint32_t cost) noexcept {
+    switch (kind_) {
+      case WindowKind::log:
+        return log().charge(params_, now, std::min(cost, params_.limit));
+      case WindowKind::ring:
+        return WindowRing(cells_).charge(params_, now, cost);
+      default:
+        return fixed().charge(fixed_params(), now, cost);
+    }
+  }
+
+  [[nodiscard]] std::uint32_t available(std::uint64_t now) const noexcept {
+    switch (kind_) {
+      case WindowKind::log:
+        return log().available(params_, now);
+      case WindowKind::ring:
+        return WindowRing(cells_).available(params_, now);
+      default:
+        return fixed().available(fixed_params(), now);
+    }
+  }
+
+  [[nodiscard]] std::uint64_t full_in(std::uint64_t now) const noexcept {
+    switch (kind_) {
+      case WindowKind::log:
+        return log().full_in(params_, now);
+      case WindowKind::ring:
+        return WindowRing(cells_).full_in(params_, now);
+      default:
+        return fixed().full_in(fixed_params(), now);
+    }
+  }
+
+  void reset() noexcept {
+    switch (kind_) {
+      case WindowKind::log:
+        return log().reset();
+      case WindowKind::ring:
+        return WindowRing(cells_).reset();
+      default:
+        return fixed().reset();
+    }
+  }
+
+  /// The count of a fixed window, which goes on above the limit, and when it starts anew.
+  fixed_window::Count add(std::uint64_t now, std::uint32_t n) noexcept {
+    return fixed().add(fixed_params(), now, n);
+  }
+
+  [[nodiscard]] WindowKind kind() const noexcept { return kind_; }
+  [[nodiscard]] std::uint32_t limit() const noexcept { return params_.limit; }
+
+  /// Aligned windows of that length begin here (ticks): at its multiples in UTC, as the wall clock told it
+  /// when the segment was created. Later steps of the wall clock do not move them.
+  [[nodiscard]] static std::uint64_t fixed_origin(std::uint64_t length_ms,
+                                                  std::uint64_t created_wall_ns) noexcept {
+    const std::uint64_t length_ns = length_ms * 1'000'000;
+    const std::uint64_t into = created_wall_ns % length_ns;
+    return into == 0 ? 0 : ticks_from_ns(length_ns - into);
+  }
+  [[nodiscard]] static FixedWindowParams fixed_params(packed::WindowParams window,
+                                                      std::uint64_t created_wall_ns) noexcept {
+    return {window.length(), fixed_origin(window.length_ms, created_wall_ns), window.limit};
+  }
+
+ private:
+  [[nodiscard]] static WindowParams params_of(const LimitLine& line) noexcept {
+    const packed::WindowParams window = packed::to_window(line.params.load(std::memory_order_relaxed));
+    return {window.length(), window.limit};
+  }
+  [[nodiscard]] WindowLog log() const noexcept { return {cells_, line_->state}; }
+  [[nodiscard]] FixedWindow fixed() const noexcept { return FixedWindow(line_->state); }
+  [[nodiscard]] FixedWindowParams fixed_params() const noexcept {
+    const std::uint64_t length_ms = params_.length / kTicksPerMs;
+    return {params_.length, fixed_origin(length_ms, created_wall_ns_), params_.limit};
+  }
+
+  LimitLine* line_;
+  std::span<Word> cells_;
+  WindowKind kind_;
+  WindowParams params_;
+  std::uint64_t created_wall_ns_;
+};
+
+}  // namespace weir::detail

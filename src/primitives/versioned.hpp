@@ -1,0 +1,60 @@
+#pragma once
+
+// A value of several words: one writer at a time, readers never blocked, whole after any kill.
+//
+// Two copies and a version that says which of them counts. The writer fills the spare copy and publishes it;
+// a reader that was overtaken twice while it copied finds the version moved, and copies again.
+//
+// Progress  lock-free for readers: copying again means that somebody published meanwhile.
+// Crash     killed while filling: the spare copy is half written, nobody looks at it, the next store() fills
+//           it again. After publishing: the new value.
+// Source    Boehm, "Can Seqlocks Get Along With Programming Language Memory Models?", MSPC 2012.
+
+#include <array>
+#include <cstdint>
+#include <cstring>
+#include <type_traits>
+
+#include "base/word.hpp"
+
+namespace weir::detail {
+
+template <class T>
+class Versioned {
+  static_assert(std::is_trivially_copyable_v<T>);
+  static constexpr std::size_t kWords = (sizeof(T) + sizeof(std::uint64_t) - 1) / sizeof(std::uint64_t);
+  using Copy = std::array<std::uint64_t, kWords>;
+
+ public:
+  [[nodiscard]] T load() const noexcept {
+    for (;;) {
+      const std::uint64_t version = version_.load(std::memory_order_acquire);  // sync(version)
+      Copy copy;
+      // sync(slot): acquire; pairs with store(): whoever meets a new word also sees the version moved.
+      for (std::size_t i = 0; i < kWords; ++i)
+        copy[i] = slots_[version % 2][i].load(std::memory_order_acquire);
+      if (version_.load(std::memory_order_relaxed) != version) continue;
+      T value;
+      std::memcpy(static_cast<void*>(&value), copy.data(), sizeof(value));
+      return value;
+    }
+  }
+
+  /// One writer at a time: the caller sees to it.
+  void store(const T& value) noexcept {
+    Copy copy{};
+    std::memcpy(copy.data(), &value, sizeof(value));
+    // relaxed: only the writer moves the version.
+    const std::uint64_t next = version_.load(std::memory_order_relaxed) + 1;
+    // sync(slot): release; pairs with load().
+    for (std::size_t i = 0; i < kWords; ++i) slots_[next % 2][i].store(copy[i], std::memory_order_release);
+    // crash here: the spare copy is written; no reader looks at it.
+    version_.store(next, std::memory_order_release);  // sync(version): publishes the copy to load()
+  }
+
+ private:
+  Word version_;
+  std::array<std::array<Word, kWords>, 2> slots_;
+};
+
+}  // namespace weir::detail
