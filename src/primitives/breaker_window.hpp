@@ -69,123 +69,105 @@ class BreakerWindow {
              Current&& current) noexcept {
     for (;;) {
       const std::uint64_t epoch = epochs.ticks != 0 ? now / epochs.ticks : filling(epochs, generation);
-      PairWord& word = cells_[epoch % epochs.cells];
+      const std::uint64_t ours = tag(generation, epoch);
+      PairWord& cell = cells_[epochs.ticks != 0 ? epoch % kCells : epoch % epochs.cells];
       // sync(breaker): acquire; pairs with the exchange below. Who meets a cell of a later generation then
       // also meets that generation in current(), and leaves the cell alone.
-      Pair seen{word.load_first(std::memory_order_acquire), word.load_second(std::memory_order_acquire)};
-      Cell cell = unpack(seen);
-      if (cell.generation != generation || cell.epoch != epoch) {
-        const bool passed = cell.generation == generation && cell.epoch > epoch;
-        if (passed && epochs.ticks != 0 && cell.epoch - epoch <= kCells) return;
-        cell = {generation, epoch, {}};
-      } else if (epochs.ticks == 0 && cell.counts.calls >= epochs.block && epoch < kLastBlock) {
-        continue;  // it filled up meanwhile, and filling() sees that
+      Pair seen{cell.load_first(std::memory_order_acquire), cell.load_second(std::memory_order_acquire)};
+      std::uint64_t counts = seen.second;
+      if (seen.first == ours) {
+        // Filled up meanwhile: filling() sees that.
+        if (epochs.ticks == 0 && calls(counts) >= epochs.block && epoch < kLastBlock) continue;
+      } else {
+        // Passed meanwhile: a time that is late is dropped; a call belongs to the block that is filling now.
+        if (epochs.ticks != 0 && seen.first - ours <= kCells) return;
+        if (epochs.ticks == 0 && block_of(seen.first, generation) > epoch &&
+            block_of(seen.first, generation) < kLastBlock) {
+          continue;
+        }
+        counts = 0;
       }
       if (!current()) return;
-      if (word.compare_exchange(seen, pack(cell, failure, slow))) return;
+      if (cell.compare_exchange(seen, {ours, with(counts, failure, slow)})) return;
     }
   }
 
   /// What the window holds at `now`. Only loads.
   [[nodiscard]] BreakerCounts counts(BreakerEpochs epochs, std::uint64_t generation,
                                      std::uint64_t now) const noexcept {
-    const Cells cells = read(epochs);
-    const std::uint64_t last =
-        epochs.ticks != 0 ? latest(cells, generation, now / epochs.ticks) : newest(cells, epochs, generation);
-    BreakerCounts sum;
-    for (std::uint32_t i = 0; i < epochs.cells; ++i) {
-      const Cell& cell = cells[i];
-      if (cell.generation != generation || last - cell.epoch >= epochs.cells)
-        continue;  // wraps if it is ahead
-      sum.calls += cell.counts.calls;
-      sum.failures += cell.counts.failures;
-      sum.slow += cell.counts.slow;
+    std::uint64_t last = tag(generation, epochs.ticks != 0 ? now / epochs.ticks : newest(epochs, generation));
+    for (;;) {
+      BreakerCounts sum;
+      std::uint64_t ahead = last;
+      for (std::uint32_t i = 0; i < epochs.cells; ++i) {
+        const std::uint64_t first = cells_[i].load_first(std::memory_order_seq_cst);
+        if (first - last <= kCells) ahead = std::max(ahead, first);
+        if (last - first >= epochs.cells) continue;  // older, or of another generation, or ahead: wraps
+        const std::uint64_t counts = cells_[i].load_second(std::memory_order_seq_cst);
+        // Halves of two epochs: somebody replaces the cell right now, and judges after us. Tags never return.
+        if (cells_[i].load_first(std::memory_order_seq_cst) != first) continue;
+        sum.calls += calls(counts);
+        sum.failures += field(counts, kFailuresShift);
+        sum.slow += field(counts, kSlowShift);
+      }
+      if (ahead == last) return sum;
+      // Others are ahead of us: the window ends with them. Of two who report at the border of two epochs, one
+      // must see both.
+      last = ahead;
     }
-    return sum;
   }
 
  private:
-  struct Cell {
-    std::uint64_t generation = kNoGeneration;
-    std::uint64_t epoch = 0;
-    BreakerCounts counts;
-  };
-  using Cells = std::array<Cell, kCells>;
-
-  static constexpr std::uint64_t kNoGeneration = ~std::uint64_t{0};
   static constexpr unsigned kEpochBits = 52;
   static constexpr std::uint64_t kEpochMask = (std::uint64_t{1} << kEpochBits) - 1;
   static constexpr std::uint64_t kLastBlock = std::uint64_t{1} << 48;  // from there on: damage
   static constexpr unsigned kFailuresShift = 21;
   static constexpr unsigned kSlowShift = 42;
 
-  [[nodiscard]] static Cell unpack(Pair pair) noexcept {
-    const auto field = [&](unsigned shift) {
-      return static_cast<std::uint32_t>(pair.second >> shift) & kFull;
-    };
-    return {pair.first >> kEpochBits,
-            pair.first & kEpochMask,
-            {field(0), field(kFailuresShift), field(kSlowShift)}};
+  // Tags of one generation differ as their epochs do.
+  [[nodiscard]] static std::uint64_t tag(std::uint64_t generation, std::uint64_t epoch) noexcept {
+    return generation << kEpochBits | (epoch & kEpochMask);
   }
+  [[nodiscard]] static std::uint32_t field(std::uint64_t counts, unsigned shift) noexcept {
+    return static_cast<std::uint32_t>(counts >> shift) & kFull;
+  }
+  [[nodiscard]] static std::uint32_t calls(std::uint64_t counts) noexcept { return field(counts, 0); }
 
-  /// The cell with one more outcome.
-  [[nodiscard]] static Pair pack(Cell cell, bool failure, bool slow) noexcept {
-    BreakerCounts& counts = cell.counts;
+  /// The counts with one more outcome.
+  [[nodiscard]] static std::uint64_t with(std::uint64_t counts, bool failure, bool slow) noexcept {
+    constexpr std::uint64_t ones = 1 | std::uint64_t{1} << kFailuresShift | std::uint64_t{1} << kSlowShift;
     // Any of the three: what lies in the segment need not be what we wrote.
-    if (std::max({counts.calls, counts.failures, counts.slow}) == kFull) {
-      counts = {counts.calls / 2, counts.failures / 2, counts.slow / 2};
+    if (std::max({calls(counts), field(counts, kFailuresShift), field(counts, kSlowShift)}) == kFull) {
+      counts = counts >> 1 & (kFull >> 1) * ones;
     }
-    const auto field = [](std::uint32_t count, bool more, unsigned shift) {
-      return (std::uint64_t{count} + (more ? 1 : 0)) << shift;
-    };
-    return {cell.generation << kEpochBits | (cell.epoch & kEpochMask),
-            field(counts.calls, true, 0) | field(counts.failures, failure, kFailuresShift) |
-                field(counts.slow, slow, kSlowShift)};
+    counts += 1;
+    counts += std::uint64_t{failure} << kFailuresShift;
+    return counts + (std::uint64_t{slow} << kSlowShift);
   }
 
-  [[nodiscard]] Cells read(BreakerEpochs epochs) const noexcept {
-    Cells cells;
-    for (std::uint32_t i = 0; i < epochs.cells; ++i) {
-      const std::uint64_t first = cells_[i].load_first(std::memory_order_seq_cst);
-      const std::uint64_t second = cells_[i].load_second(std::memory_order_seq_cst);
-      // Halves of two epochs: somebody replaces the cell right now, and will judge after us. Tags never
-      // return.
-      if (cells_[i].load_first(std::memory_order_seq_cst) == first) cells[i] = unpack({first, second});
-    }
-    return cells;
+  /// Count window: the block of a cell of this generation; from kLastBlock on, of another or damaged.
+  [[nodiscard]] static std::uint64_t block_of(std::uint64_t first, std::uint64_t generation) noexcept {
+    return first - tag(generation, 0);
   }
 
-  /// Time window: the epoch it ends with. Later than ours where others are ahead of our `now`: of two who
-  /// report at the border of two epochs, one must see both.
-  [[nodiscard]] static std::uint64_t latest(const Cells& cells, std::uint64_t generation,
-                                            std::uint64_t epoch) noexcept {
-    std::uint64_t latest = epoch;
-    for (const Cell& cell : cells) {
-      const bool ahead = cell.generation == generation && cell.epoch > epoch;
-      if (ahead && cell.epoch - epoch <= kCells) latest = std::max(latest, cell.epoch);
-    }
-    return latest;
-  }
-
-  /// Count window: the epoch of the last block that was begun.
-  [[nodiscard]] static std::uint64_t newest(const Cells& cells, BreakerEpochs epochs,
-                                            std::uint64_t generation) noexcept {
+  /// Count window: the last block that was begun.
+  [[nodiscard]] std::uint64_t newest(BreakerEpochs epochs, std::uint64_t generation) const noexcept {
     std::uint64_t newest = 0;
     for (std::uint32_t i = 0; i < epochs.cells; ++i) {
-      const bool ours = cells[i].generation == generation && cells[i].epoch % epochs.cells == i;
-      if (ours && cells[i].epoch < kLastBlock) newest = std::max(newest, cells[i].epoch);
+      const std::uint64_t first = cells_[i].load_first(std::memory_order_seq_cst);
+      if (const std::uint64_t block = block_of(first, generation); block < kLastBlock) {
+        newest = std::max(newest, block);
+      }
     }
     return newest;
   }
 
-  /// Count window: the epoch of the block that the next call belongs to.
+  /// Count window: the block that the next call belongs to.
   [[nodiscard]] std::uint64_t filling(BreakerEpochs epochs, std::uint64_t generation) const noexcept {
-    const Cells cells = read(epochs);
-    const std::uint64_t last = newest(cells, epochs, generation);
-    const Cell& cell = cells[last % epochs.cells];
-    const bool full =
-        cell.generation == generation && cell.epoch == last && cell.counts.calls >= epochs.block;
-    return full ? last + 1 : last;
+    const std::uint64_t last = newest(epochs, generation);
+    const PairWord& cell = cells_[last % epochs.cells];
+    const bool begun = cell.load_first(std::memory_order_acquire) == tag(generation, last);
+    return begun && calls(cell.load_second(std::memory_order_acquire)) >= epochs.block ? last + 1 : last;
   }
 
   std::array<PairWord, kCells> cells_;

@@ -234,6 +234,25 @@ TEST_F(BreakerSchedules, AFailureRateOverCallsTripsHoweverTheyInterleave) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
+// A block that is full is followed by the next; who meant the last one, but is slow, does not bring it back.
+TEST_F(BreakerSchedules, ACountWindowHoldsTheLastCallsHoweverSlowOneOfThemIs) {
+  constexpr BreakerParams params{.failure_rate = 10'000,
+                                 .minimum_calls = 10,
+                                 .window_calls = 2,
+                                 .recovery = kRecovery,
+                                 .probe_timeout = kTimeout};
+  declare();
+  failing(0, params, 1);
+  failing(1, params, 4);
+  program.check([&]() -> Complaint {
+    if (memory.reported[1] < 2) return std::nullopt;
+    if (memory.status(params, kNow).window.calls != 2) return "the window of two calls does not hold two";
+    return std::nullopt;
+  });
+  const Verdict verdict = explore(program, {.max_kills = 1, .max_preemptions = 3, .min_states = 300});
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
 // Two of them count in different cells: of two who look around afterwards, one sees both.
 TEST_F(BreakerSchedules, AFailureRateOverTimeTripsThoughTwoCountInDifferentCells) {
   constexpr BreakerParams params{.failure_rate = 5'000,
