@@ -323,7 +323,7 @@ class Breaker {
     }
   }
 
-  /// @return whether there are enough failures in a row to trip, be it that whoever counted the last was
+  /// @return whether there are enough failures in a row to trip, whoever counted them; he may have been
   /// killed.
   bool count_in_a_row(const BreakerParams& params, std::uint64_t generation, bool failure) noexcept {
     // sync(breaker): acquire; pairs with the exchange below.

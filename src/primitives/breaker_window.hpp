@@ -11,8 +11,7 @@
 //   time window    an epoch is a tenth of the window: it looks back over nine tenths and what has passed of
 //                  the last.
 //   count window   an epoch is a block of a tenth of the calls, rounded up: it looks back over nine full
-//   blocks
-//                  and the one that is filling. Up to ten calls: exactly the last n.
+//                  blocks and the one that is filling. Up to ten calls: exactly the last n.
 //
 // A pair, because a word of 8 bytes would leave 16 bits to generation and epoch: after an idle night they
 // could come round, and yesterday's failures would count again.
@@ -23,8 +22,7 @@
 //          two who count at once, one sees both.
 // Crash    one exchange. Before it: not counted. After it: counted, and the next who reports judges by it.
 // Late     an outcome whose cell has gone on to a later epoch is dropped. One that is late by more than a
-// whole
-//          window looks like damage: it starts the cell afresh, and costs a tenth of the counts.
+//          whole window looks like damage: it starts the cell afresh, and costs a tenth of the counts.
 
 #include <algorithm>
 #include <array>
