@@ -304,8 +304,20 @@ class UserTable {
   }
   [[nodiscard]] Found find_elsewhere(const UserKey& key, std::uint64_t tag) const noexcept;
 
+  /// Whether an entry is this key's, live or reserved.
+  static bool is_of(const PairWord& entry, std::uint64_t tag) noexcept {
+    return (entry.load_first(std::memory_order_acquire) & ~kReserved) == tag;
+  }
+
   /// Both halves of one moment, as far as plain loads can tell: whoever acts on them compare-exchanges both.
-  static Pair look(const PairWord& entry) noexcept;
+  static Pair look(const PairWord& entry) noexcept {
+    for (;;) {
+      const std::uint64_t tag = entry.load_first(std::memory_order_acquire);
+      if (tag == 0) return {};
+      const std::uint64_t state = entry.load_second(std::memory_order_acquire);
+      if (entry.load_first(std::memory_order_relaxed) == tag) return {tag, state};
+    }
+  }
 
   template <class Change>
   Survey look_around(const Route& route, std::uint64_t tag, const Change& change) const noexcept {
@@ -316,6 +328,7 @@ class UserTable {
       Victim victim;
       std::size_t owing = 0;
       for (PairWord& entry : bucket->entries) {
+        if (!choosing && !is_of(entry, tag)) continue;
         const Pair seen = look(entry);
         if (seen.first == tag) {
           survey.live = {&entry, seen.second};
@@ -378,7 +391,8 @@ class UserTable {
     const Pair reservation{tag | kReserved, ticket};
     for (UserBucket* bucket : route) {
       for (PairWord& other : bucket->entries) {
-        if (&other != &own && !yields_to(other, tag, &own < &other)) return withdraw(own, reservation);
+        if (&other == &own || !is_of(other, tag)) continue;
+        if (!yields_to(other, tag, &own < &other)) return withdraw(own, reservation);
       }
     }
     // Only now: whoever forgot this user did so before the reservation, so `forgotten` has its time.
