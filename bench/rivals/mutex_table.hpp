@@ -1,0 +1,63 @@
+#pragma once
+
+// The same flat table under one robust process-shared mutex: the obvious way to share it between processes
+// that may die. No algorithm of ours inside: linear probing over {tag, TAT}.
+
+#include <cstdint>
+#include <pthread.h>
+#include <span>
+
+#include "base/hash.hpp"
+#include "primitives/token_bucket.hpp"
+
+namespace weir::rivals {
+
+class MutexTable {
+ public:
+  struct Entry {
+    std::uint64_t tag;
+    std::uint64_t tat;
+  };
+
+  explicit MutexTable(std::span<Entry> entries) noexcept : entries_(entries) {
+    pthread_mutexattr_t attributes;
+    pthread_mutexattr_init(&attributes);
+    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
+    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
+    pthread_mutex_init(&mutex_, &attributes);
+  }
+
+  void prefetch(detail::Hash128 user) const noexcept { __builtin_prefetch(&entries_[home(user)], 1); }
+
+  bool admit(detail::Hash128 user, detail::TokenBucketParams params, std::uint64_t now) noexcept {
+    lock();
+    Entry& entry = find(user);
+    const bool admitted = detail::gcra::wait(params, entry.tat, now, 1) == 0;
+    if (admitted) entry.tat = detail::gcra::charged(params, entry.tat, now, 1);
+    pthread_mutex_unlock(&mutex_);
+    return admitted;
+  }
+
+ private:
+  void lock() noexcept {
+    if (pthread_mutex_lock(&mutex_) == EOWNERDEAD) pthread_mutex_consistent(&mutex_);
+  }
+  [[nodiscard]] std::size_t home(detail::Hash128 user) const noexcept {
+    return detail::scaled(user.low, entries_.size());
+  }
+  Entry& find(detail::Hash128 user) noexcept {
+    std::size_t at = home(user);
+    while (entries_[at].tag != user.high) {
+      if (entries_[at].tag == 0)
+        entries_[at].tag = user.high;
+      else
+        at = at + 1 < entries_.size() ? at + 1 : 0;
+    }
+    return entries_[at];
+  }
+
+  alignas(64) pthread_mutex_t mutex_{};
+  std::span<Entry> entries_;
+};
+
+}  // namespace weir::rivals
