@@ -135,10 +135,6 @@ class Decider::Attempt {
     return decision;
   }
 
-  [[nodiscard]] bool counts() const noexcept {
-    return (counting(global_) | counting(operation_) | counting(own_)) != 0;
-  }
-
   /// For the limits that only count: each alone.
   void count(bool admitted, Holding& holding) noexcept {
     count_shared(kGlobalBlock, counting(global_) & lines::kShared, admitted, holding);
@@ -456,9 +452,9 @@ class Decider::Attempt {
     return {line, decider_.sections_.window_cells, decider_.sections_.created_wall_ns};
   }
   [[nodiscard]] SharedBulkhead bulkhead(const LimitLine& line, LimitId id) const noexcept {
-    const CellRange cells = CellRange::from_word(line.cells.load(std::memory_order_relaxed));
-    return {Permits(cells.in(decider_.sections_.permit_cells)),
-            static_cast<std::uint32_t>(line.params.load(std::memory_order_relaxed)), id};
+    const auto limit =
+        static_cast<std::uint32_t>(line.params.load(std::memory_order_acquire));  // sync(reach)
+    return {Permits(permit_cells(line, limit, decider_.sections_.permit_cells)), limit, id};
   }
   /// Whether the operation has one, be it only to count.
   [[nodiscard]] LineMask has_breaker() const noexcept {
@@ -503,8 +499,7 @@ Decision Decider::admit(const Ask& ask, std::uint64_t now, Holding& holding) con
 }
 
 void Decider::count(const Ask& ask, std::uint64_t now, bool admitted, Holding& holding) const noexcept {
-  Attempt attempt(*this, ask, now);
-  if (attempt.counts()) attempt.count(admitted, holding);
+  Attempt(*this, ask, now).count(admitted, holding);
 }
 
 Decision Decider::peek(const Ask& ask, std::uint64_t now) const noexcept {

@@ -49,7 +49,16 @@ class Decider {
   /// @param holding  receives what an admission has to give back.
   [[nodiscard]] Decision admit(const Ask& ask, std::uint64_t now, Holding& holding) const noexcept;
 
-  /// Counts for the limits that only count, after all is decided.
+  /// Whether there are limits that only count.
+  [[nodiscard]] bool counts(const Ask& ask) const noexcept {
+    const auto counting = [&](std::uint32_t block) {
+      return (sections_.blocks[block].present.load(std::memory_order_relaxed) & ~kRetired) >> 32;
+    };
+    return (counting(kGlobalBlock) | counting(ask.operation) |
+            (ask.user_block != 0 ? counting(ask.user_block) : 0)) != 0;
+  }
+
+  /// Counts for them, after all is decided.
   void count(const Ask& ask, std::uint64_t now, bool admitted, Holding& holding) const noexcept;
 
   /// Notes a refusal where a cooldown waits for it.

@@ -103,18 +103,18 @@ class detail::LimiterImpl {
 
   template <class Clock>
   Admission admit(Operation operation, const Request& request, Clock&& clock) noexcept {
+    Admission admission{{Verdict::invalid, LimitId::none, {}}};  // filled in where the caller will have it
     Ask ask;
-    if (!prepare(ask, operation, request)) return Admission({Verdict::invalid, LimitId::none, {}});
+    if (!prepare(ask, operation, request)) return admission;
     const std::uint64_t now = ticks_at(segment_.header(), clock());
     identify(ask, now);
-    Admission admission{Decision{}};  // filled in where the caller will have it
     Holding& holding = admission.holding_;
     admission.decision_ = decider_.admit(ask, now, holding);
     if (admission.verdict() == Verdict::shed && sweeper_.sweep_if_due(now)) {
       admission.decision_ = decider_.admit(ask, now, holding);
     }
     if (admission.verdict() == Verdict::throttled) decider_.note_refusal(ask, now, admission.limit());
-    decider_.count(ask, now, static_cast<bool>(admission), holding);
+    if (decider_.counts(ask)) decider_.count(ask, now, static_cast<bool>(admission), holding);
     if (admission && (holding.has_call || holding.permits + holding.user_permits != 0)) {
       holding.limiter = this;
       holding.operation = static_cast<std::uint16_t>(operation);

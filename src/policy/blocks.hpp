@@ -15,6 +15,7 @@
 // Crash     killed between the stores of a change: the limit is the old or the new one; a line whose bit is
 //           not set is nobody's.
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdint>
@@ -116,7 +117,8 @@ struct LimitPlace {
 
 struct alignas(kCacheLine) LimitLine {
   Word params;        ///< packed; 0: no limit
-  Word state;         ///< what callers owe together; of a limit per user unused (the user table has it)
+  Word state;         ///< what callers owe together; of permits the highest limit ever, see permit_cells();
+                      ///< of a limit per user unused (the user table has it)
   Word cells;         ///< {offset 32 | count 32} of its own words in a cells section, if it has some
   Word count;         ///< of a rate, for people: as it was written, checked against params when shown
   Word period;        ///< ns; the same
@@ -186,6 +188,17 @@ struct CellRange {
 
 /// The block of a name; 0: none. Cost  one cache miss at most.
 [[nodiscard]] std::uint32_t find_block(std::span<const IndexSlot> index, Hash128 hash) noexcept;
+
+/// The cells of a shared concurrency limit in which anybody may hold a permit: up to the highest limit that
+/// was ever in force. Whoever takes one counts those beyond today's limit too, so a lowered limit holds
+/// strictly.
+[[nodiscard]] inline std::span<Word> permit_cells(const LimitLine& line, std::uint32_t limit,
+                                                  std::span<Word> section) noexcept {
+  const std::span<Word> cells = CellRange::from_word(line.cells.load(std::memory_order_relaxed)).in(section);
+  // After the limit was read (acquire; sync(reach) in write_block()): so it is not lower than that.
+  const std::uint64_t reach = std::max<std::uint64_t>(line.state.load(std::memory_order_relaxed), limit);
+  return cells.first(static_cast<std::size_t>(std::min<std::uint64_t>(reach, cells.size())));
+}
 
 /// Whether a limit is enforced, or what it only counts for.
 [[nodiscard]] Mode mode_of(const Block& block, std::uint32_t line) noexcept;

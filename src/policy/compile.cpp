@@ -161,7 +161,11 @@ Expected<LineMask> write_block(const Sections& sections, std::uint32_t index, co
       line.count.store(value[i].count, std::memory_order_relaxed);
       line.period.store(value[i].period, std::memory_order_relaxed);
       // crash here: shown in the words of nobody until it is set again; enforced as before.
-      if (value[i].params != 0) line.params.store(value[i].params, std::memory_order_relaxed);
+      if (kind_of(i) == LimitKind::permits && line.state.load(std::memory_order_relaxed) < value[i].params) {
+        line.state.store(value[i].params, std::memory_order_relaxed);
+      }
+      // sync(reach): release; pairs with the acquire of whoever goes on to permit_cells().
+      if (value[i].params != 0) line.params.store(value[i].params, std::memory_order_release);
       changed |= LineMask{1} << i;
     }
     line.mode.store(static_cast<std::uint64_t>(value[i].mode), std::memory_order_relaxed);

@@ -56,9 +56,10 @@ struct Room {
 enum class Family : std::uint8_t { operations, overrides };
 
 /// The block of a name, or a free one that got this name and that nobody sees before publish_block().
-/// Errors  Errc::no_space.
+/// @param taken  how many free blocks were given out since the last publish_block(); one more, if this is
+/// one. Errors  Errc::no_space.
 [[nodiscard]] Expected<std::uint32_t> block_for(const Sections& sections, Family family,
-                                                std::string_view name, Hash128 hash);
+                                                std::string_view name, Hash128 hash, std::uint32_t& taken);
 /// Takes a block out: an operation that is none any more, a user without limits of its own. Writing it again
 /// brings it back.
 void retire_block(const Sections& sections, std::uint32_t block) noexcept;

@@ -290,6 +290,7 @@ class UserTable {
   /// No branch depends on where in the bucket the entry lies: nobody could predict it.
   static Found find_in(UserBucket& bucket, std::uint64_t tag) noexcept {
     unsigned matches = 0;
+#pragma GCC unroll 8
     for (std::size_t i = 0; i < UserBucket::kEntries; ++i) {
       // relaxed: only where to look; confirmed() reads the tag again.
       const bool match = bucket.entries[i].load_first(std::memory_order_relaxed) == tag;

@@ -1,12 +1,16 @@
 #include "commands.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstdio>
 #include <fmt/format.h>
 #include <optional>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 #include "weir/config.hpp"
+#include "weir/control.hpp"
 #include "weir/inspect.hpp"
 #include "weir/limiter.hpp"
 
@@ -44,8 +48,9 @@ void create(const Options& options) {
   const Config config = loaded(options).config;
   const bool existed = static_cast<bool>(Limiter::attach(config.segment.name));
   const Limiter limiter = taken(Limiter::open(config));
-  fmt::print("segment \"{}\": {}\n", config.segment.name,
-             existed ? "exists already, with these limits" : "created");
+  fmt::print(
+      "segment \"{}\": {}\n", config.segment.name,
+      existed ? "exists already, and goes on with its limits; to change them: shm-inspect apply" : "created");
 }
 
 void check(const Options& options) {
@@ -93,6 +98,68 @@ void reset(const Options& options) {
              report.users);
 }
 
+void users(const Options& options) {
+  const UserQuery query{options.top, options.operation.value_or(""), options.by};
+  Result<std::vector<UserEntry>> entries = list_users(options.segment_or_default(), query);
+  // An unknown operation is no missing segment.
+  if (!entries && !query.operation.empty() && take_snapshot(options.segment_or_default()))
+    throw Failure(kUsage, entries.error().message());
+  const std::vector<UserEntry> shown = taken(std::move(entries));
+  fmt::print("{}", options.json ? render_json(shown) : render_users(shown, ::isatty(STDOUT_FILENO) == 1));
+}
+
+void user(const Options& options) {
+  const std::vector<UserEntry> entries = taken(look_up_user(options.segment_or_default(), *options.user));
+  fmt::print("{}", options.json ? render_json(entries) : render_users(entries, ::isatty(STDOUT_FILENO) == 1));
+}
+
+void switch_breaker(const Options& options, const std::string& operation) {
+  constexpr std::array<std::string_view, 5> kPositions{"automatic", "forced_open", "forced_closed",
+                                                       "disabled", "metrics_only"};
+  const auto found = std::find(kPositions.begin(), kPositions.end(), options.value);
+  if (found == kPositions.end()) {
+    throw Failure(
+        kUsage, fmt::format("{}: \"{}\" is no state; use automatic, forced_open, forced_closed, disabled or "
+                            "metrics_only",
+                            printable(options.key), printable(options.value)));
+  }
+  const auto position = static_cast<BreakerSwitch>(found - kPositions.begin());
+  const Result<void> switched = weir::switch_breaker(options.segment_or_default(), operation, position);
+  if (!switched) throw Failure(switched.error());
+  fmt::print("operation \"{}\": breaker {}\n", printable(operation), options.value);
+}
+
+void set(const Options& options) {
+  constexpr std::string_view kOperations = "operations.";
+  constexpr std::string_view kState = ".breaker.state";
+  const std::string_view key = options.key;
+  if (key.starts_with(kOperations) && key.ends_with(kState)) {
+    return switch_breaker(options, std::string(key.substr(kOperations.size(),
+                                                          key.size() - kOperations.size() - kState.size())));
+  }
+  fmt::print("{}", render_changes(taken(set_limit(options.segment_or_default(), options.key, options.value,
+                                                  options.dry_run)),
+                                  options.dry_run));
+}
+
+void apply(const Options& options) {
+  const Config config = loaded(options).config;
+  fmt::print("{}", render_changes(taken(apply_config(config.segment.name, config, options.dry_run)),
+                                  options.dry_run));
+}
+
+void rollback(const Options& options) {
+  Result<ChangeReport> report = roll_back(options.segment_or_default(), options.dry_run);
+  if (!report && report.error().code == Errc::not_found && take_snapshot(options.segment_or_default()))
+    throw Failure(kUsage, report.error().message());  // no change to take back, but a segment
+  fmt::print("{}", render_changes(taken(std::move(report)), options.dry_run));
+}
+
+void history(const Options& options) {
+  const std::vector<ChangeEntry> entries = taken(change_history(options.segment_or_default()));
+  fmt::print("{}", options.json ? render_json(entries) : render_history(entries));
+}
+
 void remove(const Options& options) {
   const std::string name = options.segment_or_default();
   if (const Result<void> removed = remove_segment(name); !removed) throw Failure(removed.error());
@@ -111,6 +178,18 @@ void run_command(const Options& options) {
       return status(options);
     case Command::workers:
       return workers(options);
+    case Command::users:
+      return users(options);
+    case Command::user:
+      return user(options);
+    case Command::set:
+      return set(options);
+    case Command::apply:
+      return apply(options);
+    case Command::rollback:
+      return rollback(options);
+    case Command::history:
+      return history(options);
     case Command::reset:
       return reset(options);
     case Command::reap:

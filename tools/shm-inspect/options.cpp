@@ -36,6 +36,17 @@ constexpr const char* kJsonKeys =
     "  user_permits         a list, for each per user: name, limit, and\n"
     "    users              users who hold a permit now\n"
     "    in_use             permits of all users\n"
+    "  windows              a list: name, window as text, limit, length_s, per_user; available and "
+    "full_in_s, or of\n"
+    "                       users active and exhausted\n"
+    "  cooldowns            a list: name, length_s, refusals, per_user, blocked_for_s, blocked_users\n"
+    "  breakers             a list: operation, state, failures_in_a_row; calls, failures and slow in its "
+    "window;\n"
+    "                       probes_out, trips in a row, next_probe_s\n"
+    "    mode, would_refuse  of any limit: enforced, shadow or candidate; what one that only counts would "
+    "have "
+    "refused\n"
+    "  generation           live changes so far\n"
     "  worker_slots         how many processes may be attached at once\n"
     "  workers              a list, for each attached process: slot, pid, name, and\n"
     "    dead               true until a sweep returns what it held\n"
@@ -81,6 +92,46 @@ void add_commands(CLI::App& app, Options& options) {
 
   CLI::App& workers = add(app, options, Command::workers, "workers", "show who is attached and holds what");
   workers.add_flag("--json", options.json, "as one JSON object, with the keys of status --json");
+
+  CLI::App& users = add(app, options, Command::users, "users", "show the users against whom most is held");
+  users.add_option("--top", options.top, "how many")->capture_default_str()->check(CLI::Range(1, 1'000'000));
+  users.add_option("--operation", options.operation, "only the limits of this operation");
+  const std::map<std::string, UserOrder> orders{{"refused", UserOrder::refused},
+                                                {"nearest-limit", UserOrder::nearest_limit},
+                                                {"permits", UserOrder::permits}};
+  users
+      .add_option("--by", options.by,
+                  "who comes first: refused (waits longest), nearest-limit, permits (holds most)")
+      ->transform(CLI::CheckedTransformer(orders).description(""));
+  users.add_flag("--json", options.json, "as one JSON object");
+  users.footer("Users are shown by name only if segment.key_names says so; else as # and a hash.");
+
+  CLI::App& user = add(app, options, Command::user, "user", "show one user under every limit");
+  user.add_option("NAME", options.user, "the key that the server uses for it")->required();
+  user.add_flag("--json", options.json, "as one JSON object");
+
+  CLI::App& set =
+      add(app, options, Command::set, "set", "change a limit; every worker follows at its next call");
+  set.add_option("KEY", options.key,
+                 "as in a file or in status: operations.x.rate, operations.x.user.concurrent")
+      ->required();
+  set.add_option("VALUE", options.value, "60/min, 20, '[\"30/min\", \"500/hour\"]', none to remove it")
+      ->required();
+  set.add_flag("--dry-run", options.dry_run, "only say what would change");
+  set.footer(
+      "operations.X.breaker.state takes automatic, forced_open, forced_closed, disabled or metrics_only.");
+
+  CLI::App& apply =
+      add(app, options, Command::apply, "apply", "make a running segment enforce a configuration");
+  add_config(apply, options)->required();
+  apply.add_flag("--dry-run", options.dry_run, "only say what would change");
+
+  CLI::App& rollback = add(app, options, Command::rollback, "rollback", "take the last change back");
+  rollback.add_flag("--dry-run", options.dry_run, "only say what would change");
+
+  CLI::App& history =
+      add(app, options, Command::history, "history", "show who changed which limit, and when");
+  history.add_flag("--json", options.json, "as one JSON object");
 
   CLI::App& reset = add(app, options, Command::reset, "reset", "give everybody all tokens back");
   reset.add_option("--operation", options.operation, "only this operation and its users");

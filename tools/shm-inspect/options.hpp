@@ -1,12 +1,29 @@
 #pragma once
 
+#include <cstddef>
 #include <optional>
 #include <string>
 #include <variant>
 
+#include "weir/inspect.hpp"
+
 namespace weir::shm_inspect {
 
-enum class Command { create, check, status, workers, reset, reap, remove };
+enum class Command {
+  create,
+  check,
+  status,
+  workers,
+  users,
+  user,
+  set,
+  apply,
+  rollback,
+  history,
+  reset,
+  reap,
+  remove
+};
 
 struct Options {
   Command command = Command::status;
@@ -15,6 +32,11 @@ struct Options {
   bool json = false;
   std::optional<std::string> operation;
   std::optional<std::string> user;
+  std::string key;    ///< of set
+  std::string value;  ///< of set
+  bool dry_run = false;
+  std::size_t top = 20;
+  UserOrder by = UserOrder::nearest_limit;
 
   [[nodiscard]] std::string segment_or_default() const { return segment.value_or("weir"); }
 };

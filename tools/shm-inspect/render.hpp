@@ -1,8 +1,10 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "weir/config.hpp"
+#include "weir/control.hpp"
 #include "weir/inspect.hpp"
 #include "weir/policy.hpp"
 
@@ -10,6 +12,20 @@ namespace weir::shm_inspect {
 
 /// The screen of `status`. With colours, what needs attention is red.
 [[nodiscard]] std::string render_text(const Snapshot& snapshot, bool colours);
+
+/// What `status` shows of windows, cooldowns, breakers, and limits that only count.
+[[nodiscard]] std::string render_guards(const Snapshot& snapshot, bool colours);
+
+/// The screens of `users` and `user`.
+[[nodiscard]] std::string render_users(const std::vector<UserEntry>& entries, bool colours);
+[[nodiscard]] std::string render_json(const std::vector<UserEntry>& entries);
+
+/// What `set`, `apply` and `rollback` did, or would do.
+[[nodiscard]] std::string render_changes(const ChangeReport& report, bool dry_run);
+
+/// The screen of `history`.
+[[nodiscard]] std::string render_history(const std::vector<ChangeEntry>& entries);
+[[nodiscard]] std::string render_json(const std::vector<ChangeEntry>& entries);
 
 /// The screen of `workers`.
 [[nodiscard]] std::string render_workers(const Snapshot& snapshot, bool colours);

@@ -17,12 +17,14 @@ double seconds(std::chrono::nanoseconds duration) {
   return std::chrono::duration<double>(duration).count();
 }
 
+std::string_view mode_text(Mode mode) {
+  return mode == Mode::enforced ? "enforced" : mode == Mode::shadow ? "shadow" : "candidate";
+}
+
 Json limit_json(const std::string& name, const Rate& rate) {
-  return {{"name", name},
-          {"rate", format_rate(rate)},
-          {"count", rate.count},
-          {"period_s", seconds(rate.period)},
-          {"burst", rate.burst}};
+  return {{"name", name},        {"rate", format_rate(rate)},
+          {"count", rate.count}, {"period_s", seconds(rate.period)},
+          {"burst", rate.burst}, {"mode", mode_text(rate.mode)}};
 }
 
 Json shared_limits(const Snapshot& snapshot) {
@@ -31,6 +33,7 @@ Json shared_limits(const Snapshot& snapshot) {
     Json entry = limit_json(limit.name, limit.rate);
     entry["available"] = limit.available;
     entry["full_in_s"] = seconds(limit.full_in);
+    entry["would_refuse"] = limit.would_refuse;
     list.push_back(std::move(entry));
   }
   return list;
@@ -42,6 +45,7 @@ Json user_limits(const Snapshot& snapshot) {
     Json entry = limit_json(limit.name, limit.rate);
     entry["active"] = limit.active;
     entry["exhausted"] = limit.exhausted;
+    entry["would_refuse"] = limit.would_refuse;
     list.push_back(std::move(entry));
   }
   return list;
@@ -58,7 +62,11 @@ Json user_table(const Snapshot& snapshot) {
 Json shared_permits(const Snapshot& snapshot) {
   Json list = Json::array();
   for (const SharedPermitStatus& limit : snapshot.shared_permits) {
-    list.push_back({{"name", limit.name}, {"limit", limit.limit}, {"in_use", limit.in_use}});
+    list.push_back({{"name", limit.name},
+                    {"limit", limit.limit},
+                    {"in_use", limit.in_use},
+                    {"mode", mode_text(limit.mode)},
+                    {"would_refuse", limit.would_refuse}});
   }
   return list;
 }
@@ -66,8 +74,12 @@ Json shared_permits(const Snapshot& snapshot) {
 Json user_permits(const Snapshot& snapshot) {
   Json list = Json::array();
   for (const UserPermitStatus& limit : snapshot.user_permits) {
-    list.push_back(
-        {{"name", limit.name}, {"limit", limit.limit}, {"users", limit.users}, {"in_use", limit.in_use}});
+    list.push_back({{"name", limit.name},
+                    {"limit", limit.limit},
+                    {"users", limit.users},
+                    {"in_use", limit.in_use},
+                    {"mode", mode_text(limit.mode)},
+                    {"would_refuse", limit.would_refuse}});
   }
   return list;
 }
@@ -82,6 +94,58 @@ Json workers(const Snapshot& snapshot) {
                     {"since_s", seconds(worker.since)},
                     {"permits", worker.permits},
                     {"oldest_s", seconds(worker.oldest)}});
+  }
+  return list;
+}
+
+Json windows(const Snapshot& snapshot) {
+  Json list = Json::array();
+  for (const WindowStatus& window : snapshot.windows) {
+    Json entry = {{"name", window.name},
+                  {"window", format_window(window.window)},
+                  {"limit", window.window.limit},
+                  {"length_s", seconds(window.window.length)},
+                  {"mode", mode_text(window.window.mode)},
+                  {"per_user", window.per_user},
+                  {"would_refuse", window.would_refuse}};
+    if (window.per_user) {
+      entry["active"] = window.active;
+      entry["exhausted"] = window.exhausted;
+    } else {
+      entry["available"] = window.available;
+      entry["full_in_s"] = seconds(window.full_in);
+    }
+    list.push_back(std::move(entry));
+  }
+  return list;
+}
+
+Json cooldowns(const Snapshot& snapshot) {
+  Json list = Json::array();
+  for (const CooldownStatus& cooldown : snapshot.cooldowns) {
+    list.push_back({{"name", cooldown.name},
+                    {"length_s", seconds(cooldown.cooldown.length)},
+                    {"refusals", cooldown.cooldown.refusals},
+                    {"per_user", cooldown.per_user},
+                    {"blocked_for_s", seconds(cooldown.blocked_for)},
+                    {"blocked_users", cooldown.blocked_users},
+                    {"would_refuse", cooldown.would_refuse}});
+  }
+  return list;
+}
+
+Json breakers(const Snapshot& snapshot) {
+  Json list = Json::array();
+  for (const BreakerStatus& breaker : snapshot.breakers) {
+    list.push_back({{"operation", breaker.operation},
+                    {"state", to_string(breaker.state)},
+                    {"failures_in_a_row", breaker.failures_in_a_row},
+                    {"calls", breaker.calls},
+                    {"failures", breaker.failures},
+                    {"slow", breaker.slow},
+                    {"probes_out", breaker.probes_out},
+                    {"trips", breaker.trips},
+                    {"next_probe_s", seconds(breaker.next_probe)}});
   }
   return list;
 }
@@ -112,6 +176,10 @@ std::string render_json(const Snapshot& snapshot) {
                      {"user_table", user_table(snapshot)},
                      {"shared_permits", shared_permits(snapshot)},
                      {"user_permits", user_permits(snapshot)},
+                     {"windows", windows(snapshot)},
+                     {"cooldowns", cooldowns(snapshot)},
+                     {"breakers", breakers(snapshot)},
+                     {"generation", snapshot.generation},
                      {"worker_slots", snapshot.worker_slots},
                      {"workers", workers(snapshot)},
                      {"swept", swept(snapshot.swept)}};
@@ -125,6 +193,35 @@ std::string render_json(const LoadedConfig& loaded) {
     values.push_back({{"key", value.key}, {"value", value.value}, {"origin", value.origin}});
   }
   return Json{{"values", std::move(values)}}.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
+}
+
+std::string render_json(const std::vector<UserEntry>& entries) {
+  Json users = Json::array();
+  for (const UserEntry& entry : entries) {
+    users.push_back({{"user", entry.user},
+                     {"limit", entry.limit},
+                     {"available", entry.available},
+                     {"of", entry.of},
+                     {"permits", entry.permits},
+                     {"retry_after_s", seconds(entry.retry_after)}});
+  }
+  return Json{{"users", std::move(users)}}.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
+}
+
+std::string render_json(const std::vector<ChangeEntry>& entries) {
+  Json changes = Json::array();
+  for (const ChangeEntry& entry : entries) {
+    const auto when = fmt::gmtime(std::chrono::system_clock::to_time_t(entry.when));
+    changes.push_back({{"generation", entry.generation},
+                       {"when", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", when)},
+                       {"program", entry.program},
+                       {"pid", entry.pid},
+                       {"uid", entry.uid},
+                       {"key", entry.change.key},
+                       {"from", entry.change.from},
+                       {"to", entry.change.to}});
+  }
+  return Json{{"changes", std::move(changes)}}.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace weir::shm_inspect

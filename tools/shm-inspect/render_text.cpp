@@ -42,8 +42,9 @@ std::string bar(std::uint64_t part, std::uint64_t whole) {
 std::string header(const Snapshot& snapshot) {
   const auto age = std::chrono::system_clock::now() - snapshot.created;
   return fmt::format(
-      "segment \"{}\"  layout {}  {}  created {:%Y-%m-%d %H:%M:%S} UTC ({} ago)  by weir {}\nuuid {}\n",
-      printable(snapshot.segment), snapshot.layout_version, size_text(snapshot.bytes),
+      "segment \"{}\"  layout {}  {}  generation {}  created {:%Y-%m-%d %H:%M:%S} UTC ({} ago)  by weir "
+      "{}\nuuid {}\n",
+      printable(snapshot.segment), snapshot.layout_version, size_text(snapshot.bytes), snapshot.generation,
       fmt::gmtime(std::chrono::system_clock::to_time_t(snapshot.created)), format_duration(age),
       printable(snapshot.library_version), printable(snapshot.uuid));
 }
@@ -141,7 +142,20 @@ std::string_view to_string(TableFull policy) noexcept {
 
 std::string render_text(const Snapshot& snapshot, bool colours) {
   return header(snapshot) + "\n" + shared_limits(snapshot, colours) + "\n" + user_limits(snapshot, colours) +
-         permits(snapshot, colours) + user_table(snapshot, colours) + worker_line(snapshot);
+         permits(snapshot, colours) + render_guards(snapshot, colours) + user_table(snapshot, colours) +
+         worker_line(snapshot);
+}
+
+std::string render_history(const std::vector<ChangeEntry>& entries) {
+  if (entries.empty()) return "no limit was changed since the segment was made\n";
+  TextTable table({"GENERATION", "WHEN (UTC)", "WHO", "LIMIT", "FROM", "TO"});
+  for (const ChangeEntry& entry : entries) {
+    const auto when = fmt::gmtime(std::chrono::system_clock::to_time_t(entry.when));
+    table.add({std::to_string(entry.generation), fmt::format("{:%Y-%m-%d %H:%M:%S}", when),
+               fmt::format("{} pid {} uid {}", printable(entry.program), entry.pid, entry.uid),
+               printable(entry.change.key), printable(entry.change.from), printable(entry.change.to)});
+  }
+  return table.text(false);
 }
 
 std::string render_workers(const Snapshot& snapshot, bool colours) {
