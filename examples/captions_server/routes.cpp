@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "weir/config.hpp"
+#include "weir/http.hpp"
 #include "weir/inspect.hpp"
 
 namespace captions {
@@ -31,12 +32,6 @@ std::string_view bearer_key(const Request& request) {
 
 Response bad_request(const weir::Error& error) {
   return answer_error(http::status::bad_request, "invalid_request", error.what);
-}
-
-/// Rounded up, because a client that comes a moment early is refused again. At least one second, also for a
-/// permit that somebody may give back at any moment: 0 would mean at once.
-std::chrono::seconds whole_seconds(std::chrono::nanoseconds wait) {
-  return std::max(std::chrono::ceil<std::chrono::seconds>(wait), std::chrono::seconds(1));
 }
 
 Json to_json(const weir::SharedLimitStatus& limit) {
@@ -144,11 +139,13 @@ Response Routes::generate_priority(const Request& request, const Caller& caller)
 Response Routes::generate_one(const Json& body, const Caller& caller, const Json& echo) const {
   const auto wanted = read_wanted(body);
   if (!wanted) return bad_request(wanted.error());
-  const weir::Admission admission = limiter_->admit(generation_, {.user = caller.user});
-  if (!admission) return refusal(admission);
+  const weir::Request asked{.user = caller.user};
+  weir::Admission admission = limiter_->admit(generation_, asked);
+  if (!admission) return refusal(generation_, asked, admission);
   Json caption = make_caption(*wanted);
   caption.update(echo);
-  return answer_json(http::status::ok, caption);
+  admission.succeed();
+  return answered(generation_, asked, caption);
 }
 
 Response Routes::generate_batch(const Request& request, const Caller& caller) const {
@@ -158,11 +155,20 @@ Response Routes::generate_batch(const Request& request, const Caller& caller) co
   if (!batch) return bad_request(batch.error());
 
   const auto cost = static_cast<std::uint32_t>(batch->size());
-  const weir::Admission admission = limiter_->admit(batch_, {.user = caller.user, .cost = cost});
-  if (!admission) return refusal(admission);
+  const weir::Request asked{.user = caller.user, .cost = cost};
+  weir::Admission admission = limiter_->admit(batch_, asked);
+  if (!admission) return refusal(batch_, asked, admission);
   Json captions = Json::array();
   for (const Wanted& wanted : *batch) captions.push_back(make_caption(wanted));
-  return answer_json(http::status::ok, {{"captions", captions}});
+  admission.succeed();
+  return answered(batch_, asked, {{"captions", captions}});
+}
+
+Response Routes::answered(weir::Operation operation, const weir::Request& request, const Json& body) const {
+  Response response = answer_json(http::status::ok, body);
+  const weir::HttpAnswer answer = weir::http_answer({}, limiter_->quotas(operation, request));
+  for (const weir::HttpField& field : answer.fields) response.set(field.name, field.value);
+  return response;
 }
 
 Response Routes::limits_status(const Request&, const Caller&) const {
@@ -181,21 +187,22 @@ Response Routes::limits_reset(const Request&, const Caller&) const {
   return answer_json(http::status::ok, {{"limits_reset", report.limits}, {"users_reset", report.users}});
 }
 
-Response Routes::refusal(const weir::Admission& admission) const {
+Response Routes::refusal(weir::Operation operation, const weir::Request& request,
+                         const weir::Admission& admission) const {
   const std::string limit = limiter_->limit_name(admission.limit());
-  const weir::Verdict verdict = admission.verdict();
-  if (verdict == weir::Verdict::never || verdict == weir::Verdict::invalid) {
-    return answer_error(http::status::bad_request, weir::to_string(verdict),
+  const weir::HttpAnswer answer =
+      weir::http_answer(admission.decision(), limiter_->quotas(operation, request));
+  const auto status = static_cast<http::status>(answer.status);
+  if (answer.retry_after == 0) {
+    return answer_error(status, weir::to_string(admission.verdict()),
                         fmt::format("the request costs more than {} ever holds; send a smaller one", limit));
   }
-  const auto seconds = whole_seconds(admission.retry_after()).count();
-  Response response =
-      answer_json(http::status::too_many_requests,
-                  {{"error", "rate_limit_exceeded"},
-                   {"message", fmt::format("over the limit {}; try again in {} s", limit, seconds)},
-                   {"retry_after", seconds},
-                   {"limit", limit}});
-  response.set(http::field::retry_after, std::to_string(seconds));
+  Response response = answer_json(
+      status, {{"error", answer.error},
+               {"message", fmt::format("refused by {}; try again in {} s", limit, answer.retry_after)},
+               {"retry_after", answer.retry_after},
+               {"limit", limit}});
+  for (const weir::HttpField& field : answer.fields) response.set(field.name, field.value);
   return response;
 }
 

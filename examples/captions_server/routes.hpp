@@ -45,7 +45,11 @@ class Routes {
 
   /// One caption, with what the answer shall repeat of the request.
   [[nodiscard]] Response generate_one(const Json& body, const Caller& caller, const Json& echo) const;
-  [[nodiscard]] Response refusal(const weir::Admission& admission) const;
+  /// An answer to an admitted request, with what is left of its limits.
+  [[nodiscard]] Response answered(weir::Operation operation, const weir::Request& request,
+                                  const Json& body) const;
+  [[nodiscard]] Response refusal(weir::Operation operation, const weir::Request& request,
+                                 const weir::Admission& admission) const;
 
   weir::Limiter* limiter_;
   ApiKeys keys_;

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <string>
 #include <string_view>
 
 #include "weir/export.hpp"
@@ -39,6 +40,17 @@ struct Decision {
   bool probe = false;  ///< admitted through a half-open breaker: the outcome decides whether it closes
 
   [[nodiscard]] explicit operator bool() const noexcept { return verdict == Verdict::admitted; }
+};
+
+/// What is left of one rate or window, for one who asks.
+struct Quota {
+  LimitId limit = LimitId::none;
+  std::string name;  ///< "operations.caption_generation.rate[0]"
+  bool per_user = false;
+  std::uint32_t quota = 0;             ///< a full bucket, or the limit of a window
+  std::uint32_t remaining = 0;         ///< cost that would pass now
+  std::chrono::nanoseconds reset{0};   ///< until all of it is there again
+  std::chrono::nanoseconds window{0};  ///< from empty to full, or the length of the window
 };
 
 }  // namespace weir

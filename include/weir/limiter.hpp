@@ -19,6 +19,10 @@
 
 namespace weir {
 
+namespace detail {
+class Home;
+}  // namespace detail
+
 /// One request, as the limits see it.
 struct Request {
   /// Who asks: any bytes; only a keyed hash of them is kept. Empty: the limits per user do not apply.
@@ -57,9 +61,12 @@ class WEIR_EXPORT Limiter {
   /// Attaches to the segment that `config` names, or creates it. Of many processes that start at once,
   /// one creates it and all share it.
   ///
-  /// Errors  Errc::config; Errc::conflict when the segment enforces other limits (the first difference is
-  ///         named); Errc::no_space, permission, incompatible, damaged, foreign, system.
-  /// Cost    creation touches every page (reserve = true): about 0.3 s a GiB. Attaching: under 1 ms.
+  /// A segment that is there goes on with the limits in force, which somebody may have changed live: `config`
+  /// is for the one who creates it. To change a running one, see control.hpp.
+  ///
+  /// Errors  Errc::config; with on_fault = "refuse" also Errc::no_space, permission, incompatible, damaged,
+  /// foreign, system. Cost    creation touches every page (reserve = true): about 0.3 s a GiB. Attaching:
+  /// under 1 ms.
   [[nodiscard]] static Result<Limiter> open(const Config& config) noexcept;
 
   /// A segment without a name, shared with forked children only and gone with the last of them:
@@ -111,6 +118,14 @@ class WEIR_EXPORT Limiter {
   /// Gives back everything that an admission was charged, and releases it: the work was not done after all.
   /// @param operation, request  the same as with `admit`.
   void refund(Operation operation, const Request& request, Admission& admission) noexcept;
+
+  /// What is left of every enforced rate and window that a request passes, the global ones first: for the
+  /// header fields of an answer (http.hpp). Allocates.
+  [[nodiscard]] std::vector<Quota> quotas(Operation operation, const Request& request = {}) noexcept;
+
+  /// Why this limiter decides without its segment (segment.on_fault = "admit" or "local"); nothing while it
+  /// has one. Once a second it looks whether there is one again.
+  [[nodiscard]] std::optional<Error> fault() const;
 
   /// Admits, calls `work`, reports what came of it to the breaker, and releases.
   ///
@@ -173,8 +188,8 @@ class WEIR_EXPORT Limiter {
   ResetReport reset_user(std::string_view user) noexcept;
 
  private:
-  explicit Limiter(std::unique_ptr<detail::LimiterImpl> impl) noexcept;
-  std::unique_ptr<detail::LimiterImpl> impl_;
+  explicit Limiter(std::unique_ptr<detail::Home> home) noexcept;
+  std::unique_ptr<detail::Home> home_;
 };
 
 /// Removes the name of a segment. Processes that have it open go on with it; the next `open` creates another.

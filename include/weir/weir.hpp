@@ -8,8 +8,10 @@
 //   decision.hpp   the answers
 //   admission.hpp  what an admitted caller holds
 //   control.hpp    changing the limits of a running segment
+//   http.hpp       a decision as status and header fields
 //   inspect.hpp    looking at a segment from outside
 //   error.hpp      how opening and parsing fail
+//   log.hpp        where the library says what no return value tells
 //   clock.hpp      the host's clock
 
 #include "weir/admission.hpp"
@@ -18,7 +20,9 @@
 #include "weir/control.hpp"
 #include "weir/decision.hpp"
 #include "weir/error.hpp"
+#include "weir/http.hpp"
 #include "weir/inspect.hpp"
 #include "weir/limiter.hpp"
+#include "weir/log.hpp"
 #include "weir/policy.hpp"
 #include "weir/version.hpp"

@@ -529,24 +529,6 @@ void Decider::note_refusal(const Ask& ask, std::uint64_t now, LimitId refused_by
   }
 }
 
-/// Calls visit(LimitPlace) for every enforced rate and window that a request of `ask` passes.
-template <class Visit>
-void Decider::for_each_quota(const Ask& ask, Visit&& visit) const noexcept {
-  constexpr LineMask kQuotas = lines::kRates | lines::kWindows;
-  const auto all = [&](std::uint32_t index, LineMask scope) {
-    const LineMask present = enforced(sections_.blocks[index].present.load(std::memory_order_acquire));
-    for (const std::uint32_t line : LineRange(present & scope & (kQuotas | kQuotas << kScopeLines))) {
-      visit(LimitPlace{index, line});
-    }
-  };
-  all(kGlobalBlock, lines::kShared);
-  all(ask.operation, lines::kShared);
-  if (!ask.has_user) return;
-  if (ask.user_block != 0) return all(ask.user_block, lines::kUser);
-  all(kGlobalBlock, lines::kUser);
-  all(ask.operation, lines::kUser);
-}
-
 void Decider::charge(const Ask& ask, std::uint64_t now) const noexcept {
   const bool may_evict = static_cast<TableFull>(sections_.settings.when_full) == TableFull::evict;
   for_each_quota(ask, [&](LimitPlace place) {

@@ -67,6 +67,25 @@ class Decider {
   /// What `admit` would answer. Only loads.
   [[nodiscard]] Decision peek(const Ask& ask, std::uint64_t now) const noexcept;
 
+  /// Calls visit(LimitPlace) for every enforced rate and window that a request of `ask` passes.
+  template <class Visit>
+  void for_each_quota(const Ask& ask, Visit&& visit) const {
+    constexpr LineMask kQuotas = lines::kRates | lines::kWindows;
+    const auto all = [&](std::uint32_t index, LineMask scope) {
+      const auto present =
+          static_cast<LineMask>(sections_.blocks[index].present.load(std::memory_order_acquire));
+      for (const std::uint32_t line : LineRange(present & scope & (kQuotas | kQuotas << kScopeLines))) {
+        visit(LimitPlace{index, line});
+      }
+    };
+    all(kGlobalBlock, lines::kShared);
+    all(ask.operation, lines::kShared);
+    if (!ask.has_user) return;
+    if (ask.user_block != 0) return all(ask.user_block, lines::kUser);
+    all(kGlobalBlock, lines::kUser);
+    all(ask.operation, lines::kUser);
+  }
+
   /// Spends under every rate and window, whether it conforms or not.
   void charge(const Ask& ask, std::uint64_t now) const noexcept;
 
@@ -79,8 +98,6 @@ class Decider {
  private:
   class Attempt;
 
-  template <class Visit>
-  void for_each_quota(const Ask& ask, Visit&& visit) const noexcept;
   std::uint32_t give_back_user(const HeldUserPermits& held, Hash128 user, Owner owner,
                                std::uint32_t weight) const noexcept;
 

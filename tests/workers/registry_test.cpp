@@ -24,7 +24,7 @@ class Workers : public ::testing::Test {
 
   static Segment make_segment(const std::string& name) {
     return *Segment::publish({.name = name, .group = {}, .sections = kSections},
-                             [](std::uint32_t, std::span<std::byte>) {});
+                             [](const Segment&) {});
   }
   static std::span<WorkerSlot> slots_of(const Segment& segment) {
     const auto bytes = segment.section(1, sizeof(WorkerSlot));

@@ -49,9 +49,11 @@ int run(int argc, char** argv) {
   const Operation operation = find_operation(limiter, options);
   // Jobs killed just now count no more; admit() alone looks for them only once in 10 ms.
   limiter.reap();
-  const Admission admission = limiter.admit(operation, options.request());
+  Admission admission = limiter.admit(operation, options.request());
   if (!admission) throw Failure(options.refused_status, describe(admission, limiter, options));
-  return run_command(options.command, options.when_killed());
+  const int status = run_command(options.command, options.when_killed());
+  admission.report(status == 0 ? Outcome::success : Outcome::failure);  // for the operation's breaker
+  return status;
 }
 
 }  // namespace

@@ -17,6 +17,10 @@ std::string reason(const Admission& refused, std::string_view limit) {
     case Verdict::never:
       return fmt::format("asks for more than {} ever allows; lower --cost or --weight, or raise the limit",
                          limit);
+    case Verdict::blocked:
+      return fmt::format("in cooldown ({}); retry after {}", limit, format_duration(refused.retry_after()));
+    case Verdict::circuit_open:
+      return fmt::format("{} is open after failures; retry after {}", limit, format_duration(refused.retry_after()));
     case Verdict::admitted:
     case Verdict::invalid:
       break;

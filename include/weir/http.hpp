@@ -1,0 +1,41 @@
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "weir/decision.hpp"
+#include "weir/export.hpp"
+
+namespace weir {
+
+struct HttpField {
+  std::string name;
+  std::string value;
+
+  friend bool operator==(const HttpField&, const HttpField&) = default;
+};
+
+/// What a decision is in HTTP.
+struct HttpAnswer {
+  int status = 200;  ///< 200 admitted; 429 throttled, blocked; 503 shed, circuit_open; 400 never, invalid
+  std::string_view
+      error;  ///< for a body: "rate_limit_exceeded", "service_unavailable", "invalid_request"; or empty
+  long retry_after = 0;  ///< whole seconds, rounded up, at least 1; 0: no wait helps, or none is needed
+  std::vector<HttpField> fields;
+};
+
+struct HttpOptions {
+  /// RateLimit and RateLimit-Policy, one item per quota (draft-ietf-httpapi-ratelimit-headers-10).
+  bool rate_limit = true;
+  /// X-RateLimit-Limit, -Remaining and -Reset (seconds from now), of the quota that is nearest to its end.
+  bool x_rate_limit = false;
+};
+
+/// Status and header fields for a decision.
+/// @param quotas  what Limiter::quotas() said of the same request; may be empty.
+[[nodiscard]] WEIR_EXPORT HttpAnswer http_answer(const Decision& decision,
+                                                 const std::vector<Quota>& quotas = {},
+                                                 const HttpOptions& options = {});
+
+}  // namespace weir

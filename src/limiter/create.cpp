@@ -1,0 +1,64 @@
+#include "limiter/create.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <fmt/format.h>
+#include <grp.h>
+
+#include "base/hash.hpp"
+#include "policy/compile.hpp"
+#include "policy/schema.hpp"
+
+namespace weir::detail {
+namespace {
+
+Expected<std::optional<gid_t>> find_group(const std::string& name) {
+  if (name.empty()) return std::nullopt;
+  const ::group* found =
+      ::getgrnam(name.c_str());  // NOLINT(concurrency-mt-unsafe): opening is one thread's business
+  if (found == nullptr) {
+    return fail(Errc::config, fmt::format("segment.group: this host has no group \"{}\"", name),
+                "use a group of /etc/group");
+  }
+  return found->gr_gid;
+}
+
+void write_new(const Segment& segment, const Config& config) {
+  const std::span<std::byte> settings = segment.section(kSettingsSection, sizeof(SettingsRecord));
+  const SettingsRecord record = settings_of(config);
+  static_assert(std::has_unique_object_representations_v<SettingsRecord>,
+                "padding would make checksums differ");
+  std::memcpy(settings.data(), &record, sizeof(record));
+  if (const auto sections = Sections::of(segment)) {
+    write_config(*sections, config, KeyHasher(segment.header().secret));
+  }
+}
+
+}  // namespace
+
+Expected<Segment> publish_segment(const Config& config, std::string_view name) {
+  auto group = find_group(config.segment.group);
+  if (!group) return tl::make_unexpected(group.error());
+  const std::vector<SectionSpec> sections = sections_for(config);
+  const PublishSpec spec{.name = std::string(name),
+                         .mode = config.segment.mode,
+                         .group = *group,
+                         .reserve = config.segment.reserve,
+                         .abi_fingerprint = kAbiFingerprint,
+                         .sections = sections};
+  return Segment::publish(spec, [&](const Segment& segment) { write_new(segment, config); });
+}
+
+Expected<Segment> attach_or_publish(const Config& config) {
+  constexpr int kAttempts = 100;
+  const std::string& name = config.segment.name;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    auto attached = Segment::attach(name, OpenMode::read_write, kAbiFingerprint);
+    if (attached || attached.error().code != Errc::not_found) return attached;
+    auto published = publish_segment(config, name);
+    if (published || published.error().code != Errc::conflict) return published;
+  }
+  return fail(Errc::system, fmt::format("segment \"{}\": somebody keeps creating and removing it", name), "");
+}
+
+}  // namespace weir::detail

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <string_view>
+
+#include "weir/policy.hpp"
+
+#include "base/expected.hpp"
+#include "segment/mapping.hpp"
+
+namespace weir::detail {
+
+/// A new segment that enforces `config`; without a name it is shared with forked children only.
+/// Errors  Errc::conflict if the name is taken, and as Segment::publish.
+[[nodiscard]] Expected<Segment> publish_segment(const Config& config, std::string_view name);
+
+/// Attaches first: of many starting processes all but one find the segment there. Whoever loses the race to
+/// publish attaches to the winner's; the loop ends unless somebody removes the segment again and again.
+[[nodiscard]] Expected<Segment> attach_or_publish(const Config& config);
+
+}  // namespace weir::detail

@@ -1,0 +1,331 @@
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <vector>
+
+#include "weir/limiter.hpp"
+
+#include "base/expected.hpp"
+#include "base/fast_clock.hpp"
+#include "base/hash.hpp"
+#include "limiter/decide.hpp"
+#include "limiter/home.hpp"
+#include "limiter/quota.hpp"
+#include "limiter/sweeper.hpp"
+#include "policy/compile.hpp"
+#include "policy/schema.hpp"
+#include "policy/shared_window.hpp"
+#include "workers/registry.hpp"
+
+namespace weir::detail {
+
+/// A segment with everything that decides over it.
+class LimiterImpl {
+ public:
+  LimiterImpl(Segment segment, const Sections& sections)
+      : segment_(std::move(segment)),
+        sections_(sections),
+        hasher_(segment_.header().secret),
+        users_(sections_.users, sections_.user_counters),
+        registry_(sections_.workers, segment_),
+        sweeper_(registry_, sections_, users_),
+        decider_(sections_, users_) {}
+
+  static Expected<std::unique_ptr<LimiterImpl>> over(Expected<Segment> segment) {
+    if (!segment) return tl::make_unexpected(segment.error());
+    auto sections = Sections::of(*segment);
+    if (!sections) return tl::make_unexpected(sections.error());
+    auto impl = std::make_unique<LimiterImpl>(std::move(*segment), *sections);
+    if (auto joined = impl->join(); !joined) return tl::make_unexpected(joined.error());
+    return impl;
+  }
+
+  /// The index of an operation; nothing if there is none of that name.
+  [[nodiscard]] std::optional<std::uint16_t> find(std::string_view operation) const noexcept {
+    const std::uint32_t block = find_block(sections_.operation_index, hasher_(operation));
+    if (block == 0 || (sections_.blocks[block].present.load(std::memory_order_relaxed) & kRetired) != 0)
+      return std::nullopt;
+    if (handles_.empty()) return static_cast<std::uint16_t>(block - kFirstOperation);
+    const auto found = std::find(handles_.begin(), handles_.end(), block);
+    if (found == handles_.end()) return std::nullopt;
+    return static_cast<std::uint16_t>(found - handles_.begin());
+  }
+
+  /// Takes over the handles that callers got from `before`: an operation may lie in another block here.
+  void take_handles_of(const LimiterImpl& before) {
+    std::vector<std::uint16_t> handles(kMaxOperations, 0);
+    std::vector<bool> taken(kMaxBlocks, false);
+    for (std::uint32_t handle = 0; handle < kMaxOperations; ++handle) {
+      const std::uint32_t old = before.block_of(Operation{static_cast<std::uint16_t>(handle)});
+      if (old == 0) continue;
+      const std::string name = read_name(before.sections_.blocks[old].name);
+      const std::uint32_t block = find_block(sections_.operation_index, hasher_(name));
+      handles[handle] = block != 0 ? static_cast<std::uint16_t>(block) : kGone;
+      taken[block] = true;
+    }
+    // What is new here gets handles that nobody has yet.
+    auto unused = handles.begin();
+    for (std::uint32_t i = 0; i < sections_.operations(); ++i) {
+      if (taken[kFirstOperation + i]) continue;
+      unused = std::find(unused, handles.end(), 0);
+      if (unused == handles.end()) break;
+      *unused = static_cast<std::uint16_t>(kFirstOperation + i);
+    }
+    handles_ = std::move(handles);
+  }
+
+  /// From now on asks `home`, once a second, whether the segment is still the one to use.
+  void watch(Home& home, std::uint64_t first_look) noexcept {
+    home_ = &home;
+    next_look_.store(first_look, std::memory_order_relaxed);
+  }
+  [[nodiscard]] std::uint64_t now() const noexcept { return ticks_at(segment_.header(), HostClock::now()); }
+  [[nodiscard]] const Segment& segment() const noexcept { return segment_; }
+
+  template <class Clock>
+  Admission admit(Operation operation, const Request& request, Clock&& clock) noexcept {
+    Admission admission{{Verdict::invalid, LimitId::none, {}}};  // filled in where the caller will have it
+    Ask ask;
+    if (!prepare(ask, operation, request)) return admission;
+    const std::uint64_t now = ticks_at(segment_.header(), clock());
+    look_again_if_due(now);
+    identify(ask, now);
+    Holding& holding = admission.holding_;
+    admission.decision_ = decider_.admit(ask, now, holding);
+    if (admission.verdict() == Verdict::shed && sweeper_.sweep_if_due(now)) {
+      admission.decision_ = decider_.admit(ask, now, holding);
+    }
+    if (admission.verdict() == Verdict::throttled) decider_.note_refusal(ask, now, admission.limit());
+    if (decider_.counts(ask)) decider_.count(ask, now, static_cast<bool>(admission), holding);
+    if (admission && (holding.has_call || holding.permits + holding.user_permits != 0)) {
+      holding.limiter = this;
+      holding.operation = static_cast<std::uint16_t>(operation);
+    }
+    return admission;
+  }
+
+  Decision peek(Operation operation, const Request& request) noexcept {
+    Ask ask;
+    if (!prepare(ask, operation, request)) return {Verdict::invalid, LimitId::none, {}};
+    const std::uint64_t now = ticks_at(segment_.header(), FastClock::now());
+    identify(ask, now);
+    return decider_.peek(ask, now);
+  }
+
+  void charge(Operation operation, const Request& request) noexcept {
+    Ask ask;
+    if (prepare(ask, operation, request)) decider_.charge(ask, ticks_at(segment_.header(), FastClock::now()));
+  }
+
+  void refund(Operation operation, const Request& request, Admission& admission) noexcept {
+    Ask ask;
+    if (!admission || !prepare(ask, operation, request)) return;
+    decider_.refund(ask, ticks_at(segment_.header(), FastClock::now()), admission.holding_.admitted_at);
+    admission.release();
+    admission.decision_ = {Verdict::invalid, LimitId::none, {}};
+  }
+
+  [[nodiscard]] std::vector<Quota> quotas(Operation operation, const Request& request) {
+    Ask ask;
+    std::vector<Quota> quotas;
+    if (!prepare(ask, operation, request)) return quotas;
+    decider_.for_each_quota(
+        ask, [&](LimitPlace place) { quotas.push_back(quota_of(sections_, users_, ask.key, place, now())); });
+    return quotas;
+  }
+
+  /// Tells the breaker, then gives back what is held.
+  void finish(const Holding& holding, Outcome outcome) noexcept {
+    if (holding.has_call) report(holding, outcome);
+    release(holding);
+  }
+
+  void report(const Holding& holding, Outcome outcome) noexcept {
+    const BreakerTicket ticket{holding.call.probe, holding.call.generation, holding.call.cell};
+    // A copy in a forked child: the parent's probe is not ours to judge.
+    if (ticket.probe != 0 && !registry_.was_self(Owner::from_bits(holding.owner))) return;
+    BreakerRecord& record = sections_.breaker(block_of(Operation{holding.operation}));
+    const BreakerParams params = record.params.load();
+    const bool plain =
+        outcome != Outcome::failure && ticket.probe == 0 && params.failure_rate + params.slow_rate == 0;
+    // The time is asked for only where it can matter.
+    const std::uint64_t now = plain ? holding.admitted_at : ticks_at(segment_.header(), FastClock::now());
+    record.breaker.report(params, ticket, static_cast<BreakerOutcome>(outcome), now - holding.admitted_at,
+                          now);
+  }
+
+  void release(const Holding& holding) noexcept {
+    // A copy of the parent's admission in a forked child: the parent's permits are not ours to give.
+    if (!registry_.was_self(Owner::from_bits(holding.owner))) return;
+    const std::uint32_t late = decider_.release(holding);
+    if (late != 0) sections_.swept->late_releases.fetch_add(late, std::memory_order_relaxed);
+  }
+
+  Expected<Identity> join() {
+    const std::uint64_t now = ticks_at(segment_.header(), HostClock::now());
+    auto joined = registry_.join(now);
+    if (!joined && joined.error().code == Errc::no_space && sweeper_.sweep().workers != 0)
+      joined = registry_.join(now);
+    return joined;
+  }
+
+  ReapReport reap() noexcept { return sweeper_.sweep(); }
+
+  ResetReport reset() noexcept {
+    return reset_if([](std::uint32_t /*block*/) { return true; });
+  }
+
+  ResetReport reset(Operation operation) noexcept {
+    const std::uint32_t wanted = block_of(operation);
+    return reset_if([=](std::uint32_t block) { return block == wanted; });
+  }
+
+  ResetReport reset_user(std::string_view user) noexcept {
+    const UserKey key = users_.key(hasher_(user));
+    ResetReport report;
+    for (std::uint32_t index = 0; index < kMaxBlocks; ++index) {
+      const std::uint64_t present = sections_.blocks[index].present.load(std::memory_order_acquire);
+      for (const std::uint32_t line :
+           LineRange(static_cast<LineMask>(present | present >> 32) & lines::kUser)) {
+        if (kind_of(line) == LimitKind::permits) continue;
+        const UserLimit entry{static_cast<std::uint16_t>(LimitPlace{index, line}.id()), 0};
+        report.users += users_.modify(key, entry, nullptr, to_never_seen) ? 1 : 0;
+      }
+    }
+    return report;
+  }
+
+  [[nodiscard]] const Sections& sections() const noexcept { return sections_; }
+  [[nodiscard]] Config config() const { return read_config(sections_, segment_.name()); }
+
+ private:
+  static std::optional<std::uint64_t> to_never_seen(std::uint64_t state) noexcept {
+    return state == 0 ? std::nullopt : std::optional<std::uint64_t>(0);
+  }
+
+  /// The block of an operation; 0: none.
+  [[nodiscard]] std::uint32_t block_of(Operation operation) const noexcept {
+    const auto handle = static_cast<std::uint32_t>(operation);
+    if (handles_.empty()) return handle < sections_.operations() ? kFirstOperation + handle : 0;
+    return handle < handles_.size() && handles_[handle] != kGone ? handles_[handle] : 0;
+  }
+
+  void look_again_if_due(std::uint64_t now) noexcept {
+    std::uint64_t due = next_look_.load(std::memory_order_relaxed);
+    if (now < due) return;
+    constexpr std::uint64_t kSecond = ticks_from_ns(1'000'000'000);
+    if (next_look_.compare_exchange_strong(due, now + kSecond, std::memory_order_relaxed))
+      home_->look_again(*this);
+  }
+
+  // Everything that needs no clock. The user's entries are fetched while it is read and the shared words are
+  // looked at.
+  bool prepare(Ask& ask, Operation operation, const Request& request) noexcept {
+    ask.operation = block_of(operation);
+    if (ask.operation == 0 || request.cost == 0 || request.weight == 0) return false;
+    ask.cost = request.cost;
+    ask.weight = request.weight;
+    if (request.user.empty()) return true;
+    ask.name = request.user;
+    ask.user = hasher_(request.user);
+    ask.key = users_.key(ask.user);
+    ask.has_user = true;
+    users_.prefetch(ask.key);
+    if (sections_.control->overrides.load(std::memory_order_relaxed) != 0) {
+      ask.user_block = find_block(sections_.override_index, ask.user);
+    }
+    return true;
+  }
+
+  void identify(Ask& ask, std::uint64_t now) noexcept {
+    auto mine = registry_.self();
+    if (!mine) mine = join_again(now);
+    if (!mine) return;
+    ask.owner = mine->owner();
+    // Every worker and thread looks for free permits at a place of its own; stacks lie megabytes apart.
+    const auto thread = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(&ask) >> 20);
+    ask.home = (mine->slot + 1) * 0x9e37'79b1U + thread * 0x85eb'ca6bU;
+  }
+
+  // The first call of a process, and of one that was taken for dead. Where there is no slot to be had, not
+  // every call pays for trying.
+  std::optional<Identity> join_again(std::uint64_t now) noexcept {
+    constexpr std::uint64_t kRetry = ticks_from_ns(10'000'000);
+    std::uint64_t next = next_join_.load(std::memory_order_relaxed);
+    if (now < next || !next_join_.compare_exchange_strong(next, now + kRetry, std::memory_order_relaxed)) {
+      return std::nullopt;
+    }
+    try {
+      if (const auto joined = join()) {
+        next_join_.store(0, std::memory_order_relaxed);
+        return *joined;
+      }
+    } catch (const std::exception&) {  // out of memory: as without a slot
+    }
+    return std::nullopt;
+  }
+
+  bool reset_line(std::uint32_t index, std::uint32_t line) noexcept {
+    LimitLine& limit = sections_.blocks[index].limits[line];
+    switch (kind_of(line)) {
+      case LimitKind::rate:
+      case LimitKind::cooldown:
+        TokenBucket(limit.state).reset();
+        return true;
+      case LimitKind::window:
+        SharedWindow(limit, sections_.window_cells, sections_.created_wall_ns).reset();
+        return true;
+      case LimitKind::breaker: {
+        BreakerRecord& record = sections_.breaker(index);
+        const bool counts_only =
+            record.breaker.status(record.params.load(), 0).kind == BreakerKind::metrics_only;
+        record.breaker.set(counts_only ? BreakerKind::metrics_only : BreakerKind::closed);
+        return true;
+      }
+      case LimitKind::permits:
+        break;  // held by somebody: reap, if by the dead
+    }
+    return false;
+  }
+
+  template <class Wanted>
+  ResetReport reset_if(Wanted&& wanted) noexcept {
+    ResetReport report;
+    for (std::uint32_t index = 0; index < kMaxBlocks; ++index) {
+      Block& block = sections_.blocks[index];
+      const std::uint64_t present = block.present.load(std::memory_order_acquire);
+      if (!wanted(index)) continue;
+      for (const std::uint32_t line :
+           LineRange(static_cast<LineMask>(present | present >> 32) & lines::kShared)) {
+        if (reset_line(index, line)) ++report.limits;
+      }
+    }
+    report.users =
+        users_.modify_all([&](UserLimit entry, std::uint64_t state) -> std::optional<std::uint64_t> {
+          const LimitPlace place = LimitPlace::of(LimitId{entry.id});
+          return kind_of(place.line) != LimitKind::permits && wanted(place.block) ? to_never_seen(state)
+                                                                                  : std::nullopt;
+        });
+    return report;
+  }
+
+  Segment segment_;
+  Sections sections_;
+  KeyHasher hasher_;
+  UserTable users_;
+  Registry registry_;
+  Sweeper sweeper_;
+  Decider decider_;
+  static constexpr std::uint16_t kGone = 0xffff;  // a handle of an operation that is not here
+  std::vector<std::uint16_t> handles_;            // blocks; empty: the handle is the block's number
+  Home* home_ = nullptr;
+  std::atomic<std::uint64_t> next_look_{std::numeric_limits<std::uint64_t>::max()};  // ticks
+  std::atomic<std::uint64_t> next_join_{0};  // ticks; after a failure to join
+};
+
+}  // namespace weir::detail

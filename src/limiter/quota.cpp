@@ -1,0 +1,43 @@
+#include "limiter/quota.hpp"
+
+#include "policy/shared_window.hpp"
+#include "policy/user_rule.hpp"
+
+namespace weir::detail {
+namespace {
+
+std::chrono::nanoseconds to_duration(std::uint64_t ticks) {
+  return std::chrono::nanoseconds(static_cast<std::int64_t>(ns_from_ticks(ticks)));
+}
+
+}  // namespace
+
+Quota quota_of(const Sections& sections, const UserTable& users, const UserKey& key, LimitPlace place,
+               std::uint64_t now) {
+  LimitLine& line = sections.blocks[place.block].limits[place.line];
+  const std::uint64_t params = line.params.load(std::memory_order_relaxed);
+  const bool rate = kind_of(place.line) == LimitKind::rate;
+  Quota quota{place.id(), limit_name(sections.blocks, place)};
+  quota.per_user = scope_of(place.line) == LimitScope::user;
+  quota.quota = rate ? packed::to_token_bucket(params).burst : packed::to_window(params).limit;
+  quota.window =
+      to_duration(rate ? packed::to_token_bucket(params).depth() : packed::to_window(params).length());
+  if (quota.per_user) {
+    const UserRule rule = UserRule::of(sections, place);
+    const UserTable::Found found = users.find(key, {static_cast<std::uint16_t>(place.id()), 0});
+    const std::uint64_t state = found.entry != nullptr ? found.state : rule.at_rest(now);
+    quota.remaining = rule.available(state, now);
+    quota.reset = to_duration(rule.debt(state, now));
+  } else if (rate) {
+    const std::uint64_t tat = line.state.load(std::memory_order_relaxed);
+    quota.remaining = gcra::available(packed::to_token_bucket(params), tat, now);
+    quota.reset = to_duration(gcra::debt(tat, now));
+  } else {
+    const SharedWindow window(line, sections.window_cells, sections.created_wall_ns);
+    quota.remaining = window.available(now);
+    quota.reset = to_duration(window.full_in(now));
+  }
+  return quota;
+}
+
+}  // namespace weir::detail

@@ -1,0 +1,197 @@
+#include <chrono>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "weir/control.hpp"
+#include "weir/inspect.hpp"
+#include "weir/limiter.hpp"
+
+#include "support/segment_name.hpp"
+
+namespace weir {
+namespace {
+
+using namespace std::chrono_literals;
+using test::SegmentName;
+using ::testing::HasSubstr;
+
+class LiveChange : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    config = *parse_config(R"(
+[operations.work]
+rate = "1/day burst 10"
+concurrent = 4
+user.rate = "1/day burst 5"
+[operations.other]
+rate = "5/s"
+)",
+                           "test");
+    config.segment.name = name.str();
+    auto opened = Limiter::open(config);
+    ASSERT_TRUE(opened) << opened.error().message();
+    limiter.emplace(std::move(*opened));
+  }
+  int admitted(int asked, const Request& request = {}, const char* operation = "work") {
+    int count = 0;
+    for (int i = 0; i < asked; ++i) count += limiter->admit(operation, request) ? 1 : 0;
+    return count;
+  }
+  ChangeReport set(std::string_view key, std::string_view value, bool dry_run = false) {
+    auto report = set_limit(name.str(), key, value, dry_run);
+    EXPECT_TRUE(report) << report.error().message();
+    return report ? *report : ChangeReport{};
+  }
+
+  SegmentName name;
+  Config config;
+  std::optional<Limiter> limiter;
+};
+
+TEST_F(LiveChange, EveryWorkerFollowsAtItsNextCall) {
+  EXPECT_EQ(admitted(20), 10);
+  set("operations.work.rate", "1/day burst 1000");
+  EXPECT_GT(admitted(200), 100);
+  const pid_t worker = ::fork();
+  if (worker == 0) {
+    ::usleep(1000);
+    ::_exit(0);
+  }
+  ::waitpid(worker, nullptr, 0);
+  EXPECT_EQ(limiter->config().operations.at("work").shared.rates[0].burst, 1000U);
+}
+
+TEST_F(LiveChange, ADryRunTellsAndTouchesNothing) {
+  const ChangeReport report = set("operations.work.rate", "60/min", true);
+  ASSERT_EQ(report.changes.size(), 1U);
+  EXPECT_EQ(report.changes[0].key, "operations.work.rate");
+  EXPECT_THAT(report.changes[0].from, HasSubstr("1/day burst 10"));
+  EXPECT_EQ(limiter->config().operations, config.operations);
+  EXPECT_EQ(change_history(name.str())->size(), 0U);
+}
+
+TEST_F(LiveChange, ASmallerBurstLeavesNobodyInDeeperDebtThanAnEmptyBucket) {
+  EXPECT_EQ(admitted(10, {.user = "alice"}), 5);
+  set("operations.work.rate", "1/s burst 2");
+  set("operations.work.user.rate", "1/s burst 2");
+  EXPECT_LE(limiter->admit("work", {.user = "alice"}).retry_after(), 1s + 1ms);
+}
+
+TEST_F(LiveChange, AFasterRatePaysTheDebtOffInTheSameTimeAndMoreTokens) {
+  set("operations.work.rate", "1/h burst 10");
+  EXPECT_EQ(admitted(20), 10);
+  const auto before = limiter->admit("work").retry_after();
+  EXPECT_GT(before, 59min);
+  set("operations.work.rate", "1/s burst 10");
+  EXPECT_LE(limiter->admit("work").retry_after(), 1s + 1ms)
+      << "no deeper than an empty bucket of the new rate";
+}
+
+TEST_F(LiveChange, LimitsComeAndGoAndSoDoOperations) {
+  set("operations.work.rate", "none");
+  EXPECT_EQ(admitted(30), 30);
+  set("operations.work.window", "3 per 1h");
+  EXPECT_EQ(admitted(30), 3);
+  set("operations.fresh.rate", "1/day burst 2");
+  EXPECT_EQ(admitted(5, {}, "fresh"), 2);
+  EXPECT_TRUE(limiter->operation("fresh"));
+  Config without = limiter->config();
+  without.operations.erase("other");
+  const Operation other = *limiter->operation("other");
+  ASSERT_TRUE(apply_config(name.str(), without));
+  EXPECT_FALSE(limiter->operation("other"));
+  EXPECT_EQ(limiter->admit(other).verdict(), Verdict::invalid);
+  ASSERT_TRUE(apply_config(name.str(), config));
+  EXPECT_EQ(limiter->config().operations, config.operations);
+  EXPECT_TRUE(limiter->admit(other));
+}
+
+TEST_F(LiveChange, ALoweredConcurrencyLimitDrainsStrictly) {
+  std::vector<Admission> held;
+  for (int i = 0; i < 4; ++i) held.push_back(limiter->admit("work"));
+  set("operations.work.concurrent", "2");
+  held.pop_back();
+  EXPECT_EQ(limiter->admit("work").verdict(), Verdict::shed) << "three are still in progress";
+  held.pop_back();
+  EXPECT_EQ(limiter->admit("work").verdict(), Verdict::shed);
+  held.pop_back();
+  EXPECT_TRUE(limiter->admit("work"));
+  set("operations.work.concurrent", "60");
+  held.clear();
+  for (int i = 0; i < 5; ++i) held.push_back(limiter->admit("work"));
+  EXPECT_TRUE(held.back());
+}
+
+TEST_F(LiveChange, RollbackBringsTheLastGenerationBack) {
+  set("operations.work.rate", "7/min");
+  Config two = limiter->config();
+  two.operations.at("work").shared.concurrent = 3;
+  two.operations.at("other").shared.rates[0].burst = 99;
+  ASSERT_TRUE(apply_config(name.str(), two));
+  const auto back = roll_back(name.str());
+  ASSERT_TRUE(back) << back.error().message();
+  EXPECT_EQ(back->changes.size(), 2U);
+  EXPECT_EQ(limiter->config().operations.at("work").shared.concurrent.limit, 4U);
+  EXPECT_EQ(limiter->config().operations.at("work").shared.rates[0].count, 7U);
+}
+
+TEST_F(LiveChange, TheHistorySaysWhoChangedWhat) {
+  set("operations.work.rate", "7/min");
+  set("operations.work.concurrent", "9");
+  const auto history = change_history(name.str());
+  ASSERT_TRUE(history);
+  ASSERT_EQ(history->size(), 2U);
+  EXPECT_EQ((*history)[0].change.key, "operations.work.concurrent");
+  EXPECT_EQ((*history)[0].change.to, "9");
+  EXPECT_EQ((*history)[0].generation, 2U);
+  EXPECT_EQ((*history)[0].pid, static_cast<std::uint32_t>(::getpid()));
+  EXPECT_EQ((*history)[0].uid, ::getuid());
+  EXPECT_EQ(take_snapshot(name.str())->generation, 2U);
+}
+
+TEST_F(LiveChange, RefusesWhatTheSegmentHasNoRoomForAndNamesIt) {
+  const auto bad_value = set_limit(name.str(), "operations.work.rate", "a lot");
+  EXPECT_EQ(bad_value.error().code, Errc::config);
+  const auto too_many = set_limit(name.str(), "operations.work.concurrent", "60000");
+  EXPECT_EQ(too_many.error().code, Errc::no_space);
+  Config other = config;
+  other.segment.users = 17;
+  const auto settings = apply_config(name.str(), other);
+  EXPECT_EQ(settings.error().code, Errc::conflict);
+  EXPECT_THAT(settings.error().what, HasSubstr("segment.users"));
+  EXPECT_EQ(roll_back(name.str()).error().code, Errc::not_found);
+  EXPECT_EQ(limiter->config().operations, config.operations);
+}
+
+// Each of these two values admits its own number from a full bucket; a mixture would show as another one.
+TEST_F(LiveChange, NobodyReadsAMixtureOfTwoValues) {
+  const pid_t changer = ::fork();
+  if (changer == 0) {
+    for (int i = 0; i < 2'000; ++i)
+      (void)set_limit(name.str(), "operations.work.rate",
+                      i % 2 == 0 ? "1000/s burst 100000" : "1/10d burst 7");
+    ::_exit(0);
+  }
+  int status = 0;
+  int seen_slow = 0;
+  int seen_fast = 0;
+  while (::waitpid(changer, &status, WNOHANG) == 0) {
+    const Rate rate = limiter->config().operations.at("work").shared.rates[0];
+    const auto quota = limiter->quotas(*limiter->operation("work")).at(0);
+    EXPECT_TRUE(quota.quota == 7 || quota.quota == 100'000 || quota.quota == 10) << quota.quota;
+    seen_slow += rate.burst == 7 ? 1 : 0;
+    seen_fast += rate.burst == 100'000 ? 1 : 0;
+    const bool known = rate.burst == 10 || rate.burst == 7 || rate.burst == 100'000;
+    EXPECT_TRUE(known) << rate.burst;
+    // What is enforced belongs together, however it is written.
+    const auto window = quota.window;
+    EXPECT_TRUE(quota.quota != 7 || window > 24h * 60) << window.count();
+    EXPECT_TRUE(quota.quota != 100'000 || window < 2min) << window.count();
+  }
+  EXPECT_GT(seen_slow + seen_fast, 0);
+}
+
+}  // namespace
+}  // namespace weir

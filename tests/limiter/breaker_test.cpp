@@ -1,0 +1,150 @@
+// The circuit breaker of an operation, through the facade.
+
+#include <chrono>
+#include <gtest/gtest.h>
+#include <stdexcept>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "weir/config.hpp"
+#include "weir/control.hpp"
+#include "weir/inspect.hpp"
+#include "weir/limiter.hpp"
+
+#include "support/segment_name.hpp"
+
+namespace weir {
+namespace {
+
+using namespace std::chrono_literals;
+using test::SegmentName;
+
+class LimiterBreaker : public ::testing::Test {
+ protected:
+  void open(const std::string& breaker) {
+    auto config = parse_config("[operations.work]\nconcurrent = 10\nbreaker = " + breaker + "\n", "test");
+    ASSERT_TRUE(config) << config.error().message();
+    config->segment.name = name.str();
+    auto opened = Limiter::open(*config);
+    ASSERT_TRUE(opened) << opened.error().message();
+    limiter.emplace(std::move(*opened));
+    work = *limiter->operation("work");
+  }
+  void call(Outcome outcome) {
+    Admission admission = limiter->admit(work);
+    ASSERT_TRUE(admission);
+    admission.report(outcome);
+  }
+  BreakerState state() { return take_snapshot(name.str())->breakers.at(0).state; }
+
+  SegmentName name;
+  std::optional<Limiter> limiter;
+  Operation work{};
+};
+
+TEST_F(LimiterBreaker, OpensAfterFailuresInARowAndSaysWhenItProbes) {
+  open(R"({ failures = 3, recovery = "30s" })");
+  call(Outcome::failure);
+  call(Outcome::failure);
+  call(Outcome::success);  // ends the row
+  call(Outcome::failure);
+  call(Outcome::failure);
+  EXPECT_EQ(state(), BreakerState::closed);
+  call(Outcome::failure);
+  EXPECT_EQ(state(), BreakerState::open);
+  const Admission refused = limiter->admit(work);
+  EXPECT_EQ(refused.verdict(), Verdict::circuit_open);
+  EXPECT_EQ(limiter->limit_name(refused.limit()), "operations.work.breaker");
+  EXPECT_GT(refused.retry_after(), 25s);
+  EXPECT_LE(refused.retry_after(), 30s + 10us);
+}
+
+TEST_F(LimiterBreaker, IgnoredCallsAndOwnRefusalsCountForNothing) {
+  open(R"({ failures = 2, recovery = "30s" })");
+  for (int i = 0; i < 5; ++i) call(Outcome::ignored);
+  std::vector<Admission> held;
+  for (int i = 0; i < 10; ++i) held.push_back(limiter->admit(work));
+  for (int i = 0; i < 5; ++i) EXPECT_EQ(limiter->admit(work).verdict(), Verdict::shed);
+  held.clear();
+  EXPECT_EQ(state(), BreakerState::closed);
+}
+
+TEST_F(LimiterBreaker, LetsOneProbeThroughAndClosesWhenItIsGood) {
+  open(R"({ failures = 1, recovery = "20ms", probe_timeout = "1h" })");
+  call(Outcome::failure);
+  while (limiter->peek(work).verdict == Verdict::circuit_open) ::usleep(1000);
+  Admission probe = limiter->admit(work);
+  ASSERT_TRUE(probe);
+  EXPECT_TRUE(probe.decision().probe);
+  EXPECT_EQ(limiter->admit(work).verdict(), Verdict::circuit_open) << "one probe at once";
+  probe.succeed();
+  EXPECT_EQ(state(), BreakerState::closed);
+  EXPECT_FALSE(limiter->admit(work).decision().probe);
+}
+
+TEST_F(LimiterBreaker, AKilledProberDoesNotKeepItHalfOpen) {
+  open(R"({ failures = 1, recovery = "20ms", probe_timeout = "1h" })");
+  call(Outcome::failure);
+  while (limiter->peek(work).verdict == Verdict::circuit_open) ::usleep(1000);
+  const pid_t prober = ::fork();
+  if (prober == 0) {
+    const Admission probe = limiter->admit(work);
+    ::_exit(probe ? 0 : 1);  // dies without a word
+  }
+  int status = 0;
+  ::waitpid(prober, &status, 0);
+  ASSERT_EQ(status, 0);
+  EXPECT_EQ(limiter->admit(work).verdict(), Verdict::circuit_open);
+  limiter->reap();
+  Admission probe = limiter->admit(work);
+  EXPECT_TRUE(probe);
+  probe.succeed();
+  EXPECT_EQ(state(), BreakerState::closed);
+}
+
+TEST_F(LimiterBreaker, AnOperatorForcesItOpenAndClosedAndLetsItGo) {
+  open(R"({ failures = 1, recovery = "1h" })");
+  ASSERT_TRUE(switch_breaker(name.str(), "work", BreakerSwitch::forced_open));
+  EXPECT_EQ(limiter->admit(work).verdict(), Verdict::circuit_open);
+  ASSERT_TRUE(switch_breaker(name.str(), "work", BreakerSwitch::forced_closed));
+  for (int i = 0; i < 3; ++i) call(Outcome::failure);
+  EXPECT_TRUE(limiter->admit(work));
+  ASSERT_TRUE(switch_breaker(name.str(), "work", BreakerSwitch::automatic));
+  call(Outcome::failure);
+  EXPECT_EQ(limiter->admit(work).verdict(), Verdict::circuit_open);
+  EXPECT_FALSE(switch_breaker(name.str(), "none", BreakerSwitch::automatic));
+}
+
+TEST_F(LimiterBreaker, TripsOnAFailureRateAndOnSlowCalls) {
+  open(R"({ failure_rate = 0.5, minimum_calls = 4, window = "1min", recovery = "1h" })");
+  call(Outcome::success);
+  call(Outcome::success);
+  call(Outcome::failure);
+  EXPECT_EQ(state(), BreakerState::closed);
+  call(Outcome::failure);
+  EXPECT_EQ(state(), BreakerState::open);
+}
+
+TEST_F(LimiterBreaker, RunReportsWhatCameOfTheWork) {
+  open(R"({ failures = 2, recovery = "1h" })");
+  const auto fine = limiter->run(work, {}, [] { return 7; });
+  ASSERT_TRUE(fine.first);
+  EXPECT_EQ(fine.second, 7);
+  EXPECT_THROW(limiter->run(work, {}, []() -> int { throw std::runtime_error("no"); }), std::runtime_error);
+  const auto bad = limiter->run(
+      work, {}, [] { return -1; }, [](int value) { return value < 0; });
+  EXPECT_TRUE(bad.first);
+  const auto refused = limiter->run(work, {}, [] { return 7; });
+  EXPECT_EQ(refused.first.verdict, Verdict::circuit_open);
+  EXPECT_FALSE(refused.second);
+}
+
+TEST_F(LimiterBreaker, AShadowBreakerCountsAndNeverRefuses) {
+  open(R"({ failures = 1, recovery = "1h", shadow = true })");
+  for (int i = 0; i < 3; ++i) call(Outcome::failure);
+  EXPECT_TRUE(limiter->admit(work));
+  EXPECT_EQ(state(), BreakerState::metrics_only);
+}
+
+}  // namespace
+}  // namespace weir

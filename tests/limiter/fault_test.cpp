@@ -1,0 +1,109 @@
+// What a limiter does without its segment, and that it finds back.
+
+#include <atomic>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include "weir/config.hpp"
+#include "weir/limiter.hpp"
+#include "weir/log.hpp"
+
+#include "support/segment_name.hpp"
+
+namespace weir {
+namespace {
+
+using namespace std::chrono_literals;
+using test::SegmentName;
+
+std::atomic<int> logged{0};
+
+class LimiterFault : public ::testing::Test {
+ protected:
+  LimiterFault() {
+    logged = 0;
+    set_log([](std::string_view) { ++logged; });
+  }
+  ~LimiterFault() override { set_log(nullptr); }
+
+  Config config(OnFault on_fault) {
+    Config config = *parse_config("[operations.work]\nrate = \"1/day burst 8\"\nconcurrent = 100\n", "test");
+    config.segment.name = name.str();
+    config.segment.on_fault = on_fault;
+    config.segment.local_workers = 4;
+    return config;
+  }
+  // Something under the segment's name that is no segment.
+  void occupy() { std::ofstream(name.path()) << "not a segment"; }
+  void make_room() { ::unlink(name.path().c_str()); }
+
+  SegmentName name;
+};
+
+int admitted(Limiter& limiter, int asked) {
+  int count = 0;
+  for (int i = 0; i < asked; ++i) count += limiter.admit("work") ? 1 : 0;
+  return count;
+}
+
+// Asks until the limiter has looked again: it does so once a second.
+template <class Done>
+bool soon(Limiter& limiter, Done&& done) {
+  const auto end = std::chrono::steady_clock::now() + 30s;
+  while (!done() && std::chrono::steady_clock::now() < end) {
+    (void)limiter.admit("work");
+    ::usleep(10'000);
+  }
+  return done();
+}
+
+TEST_F(LimiterFault, FailsClosedByDefault) {
+  occupy();
+  const auto limiter = Limiter::open(config(OnFault::refuse));
+  ASSERT_FALSE(limiter);
+  EXPECT_EQ(limiter.error().code, Errc::foreign);
+}
+
+TEST_F(LimiterFault, AdmitsEverythingIfThePolicySaysSoAndSaysItAloud) {
+  occupy();
+  auto limiter = Limiter::open(config(OnFault::admit));
+  ASSERT_TRUE(limiter);
+  EXPECT_EQ(admitted(*limiter, 50), 50);
+  ASSERT_TRUE(limiter->fault());
+  EXPECT_EQ(limiter->fault()->code, Errc::foreign);
+  EXPECT_EQ(logged, 1);
+}
+
+TEST_F(LimiterFault, KeepsItsShareOfTheLimitsAloneUntilTheSegmentIsBack) {
+  occupy();
+  auto limiter = Limiter::open(config(OnFault::local));
+  ASSERT_TRUE(limiter);
+  const Operation work = *limiter->operation("work");
+  EXPECT_EQ(admitted(*limiter, 50), 2) << "8 over 4 workers";
+  make_room();
+  EXPECT_TRUE(soon(*limiter, [&] { return !limiter->fault(); }));
+  EXPECT_TRUE(limiter->admit(work)) << "the handle is good for the new segment too";
+  EXPECT_TRUE(Limiter::attach(name.str()));
+}
+
+TEST_F(LimiterFault, MovesToASegmentThatReplacedItsOwn) {
+  auto limiter = Limiter::open(config(OnFault::refuse));
+  ASSERT_TRUE(limiter);
+  const Operation work = *limiter->operation("work");
+  Admission held = limiter->admit(work);
+  EXPECT_EQ(admitted(*limiter, 50), 7);
+  ASSERT_TRUE(remove_segment(name.str()));
+  Config other = config(OnFault::refuse);
+  other.operations["another"].shared.rates = {{1, 24h, 1}};  // so that "work" lies in another block
+  auto second = Limiter::open(other);
+  ASSERT_TRUE(second);
+  EXPECT_TRUE(soon(*limiter, [&] { return limiter->config().operations.contains("another"); }));
+  EXPECT_EQ(limiter->peek(work).verdict, second->peek(*second->operation("work")).verdict);
+  held.release();  // what the old segment admitted goes back there
+  EXPECT_TRUE(limiter->admit("another"));
+  EXPECT_FALSE(second->admit("another")) << "both decide over the same segment now";
+}
+
+}  // namespace
+}  // namespace weir

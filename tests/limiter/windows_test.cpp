@@ -1,0 +1,180 @@
+// Sliding and fixed windows, cooldowns and limits that only count, through the facade.
+
+#include <chrono>
+#include <gtest/gtest.h>
+
+#include "weir/config.hpp"
+#include "weir/limiter.hpp"
+
+namespace weir {
+namespace {
+
+using namespace std::chrono_literals;
+
+class LimiterWindows : public ::testing::Test {
+ protected:
+  void open(const char* toml) {
+    auto config = parse_config(toml, "test");
+    ASSERT_TRUE(config) << config.error().message();
+    auto opened = Limiter::open_private(*config);
+    ASSERT_TRUE(opened) << opened.error().message();
+    limiter.emplace(std::move(*opened));
+    work = *limiter->operation("work");
+    now = HostClock::now();
+  }
+  Admission admit(const Request& request = {}) { return limiter->admit_at(now, work, request); }
+  std::string refused_by(const Admission& admission) { return limiter->limit_name(admission.limit()); }
+  int admitted(int asked, const Request& request = {}) {
+    int count = 0;
+    for (int i = 0; i < asked; ++i) count += admit(request) ? 1 : 0;
+    return count;
+  }
+
+  std::optional<Limiter> limiter;
+  Operation work{};
+  HostClock::time_point now;
+};
+
+TEST_F(LimiterWindows, AnExactWindowAdmitsItsLimitAndSaysWhenTheNextMayCome) {
+  open("[operations.work]\nwindow = \"3 per 10s\"\n");
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_TRUE(admit());
+    now += 1s;
+  }
+  const Admission refused = admit();
+  EXPECT_EQ(refused.verdict(), Verdict::throttled);
+  EXPECT_EQ(refused_by(refused), "operations.work.window");
+  EXPECT_EQ(refused.retry_after(), 7s);
+  now += 7s - 1ns;
+  EXPECT_FALSE(admit());
+  now += 1ns;
+  EXPECT_TRUE(admit());
+}
+
+TEST_F(LimiterWindows, ALargeWindowNeverAdmitsMoreThanItsLimitInAnyWindow) {
+  open("[operations.work]\nwindow = { limit = \"1000 per 1min\", kind = \"ring\" }\n");
+  std::vector<HostClock::time_point> times;
+  for (int i = 0; i < 4'000; ++i) {
+    if (admit()) times.push_back(now);
+    now += 29ms;
+  }
+  ASSERT_GT(times.size(), 1'900U);
+  for (std::size_t i = 1'000; i < times.size(); ++i) EXPECT_GE(times[i] - times[i - 1'000], 1min);
+}
+
+TEST_F(LimiterWindows, AFixedWindowStartsAnewWithTheCalendar) {
+  open("[operations.work]\nwindow = { limit = \"5 per 1h\", kind = \"fixed\" }\n");
+  EXPECT_EQ(admitted(7), 5);
+  const auto wait = admit().retry_after();
+  EXPECT_GT(wait, 0s);
+  EXPECT_LE(wait, 1h);
+  const auto wall = std::chrono::system_clock::now().time_since_epoch();
+  const auto to_the_hour = std::chrono::ceil<std::chrono::hours>(wall) - wall;
+  EXPECT_LT(std::chrono::abs(wait - to_the_hour), 5s);
+  now += wait;
+  EXPECT_EQ(admitted(7), 5);
+}
+
+TEST_F(LimiterWindows, EveryUserHasAWindowOfItsOwn) {
+  open("[operations.work]\nuser.window = \"4 per 1min\"\n");
+  EXPECT_EQ(admitted(6, {.user = "alice"}), 4);
+  EXPECT_EQ(admitted(6, {.user = "bob"}), 4);
+  const Admission refused = admit({.user = "alice"});
+  EXPECT_EQ(refused_by(refused), "operations.work.user.window");
+  now += refused.retry_after() - 1us;
+  EXPECT_FALSE(admit({.user = "alice"}));
+  now += 1us;
+  EXPECT_TRUE(admit({.user = "alice"}));
+}
+
+TEST_F(LimiterWindows, RatesAndWindowsMustAllAgreeAndARefusalChargesNone) {
+  open("[operations.work]\nwindow = [\"10 per 1min\", \"3 per 1s\"]\nrate = \"1/day burst 5\"\n");
+  EXPECT_EQ(admitted(4), 3);
+  now += 1s + 1us;  // times in the log are distinct, by two ticks
+  EXPECT_EQ(admitted(4), 2) << "the rate's last two tokens: none was lost to the refusals before";
+}
+
+TEST_F(LimiterWindows, AUserIsBlockedAfterSoManyRefusalsInARowAndNobodyElse) {
+  open("[operations.work.user]\nrate = \"1/s burst 1\"\ncooldown = { for = \"5min\", refusals = 3 }\n");
+  const Request alice{.user = "alice"};
+  EXPECT_TRUE(admit(alice));
+  EXPECT_EQ(admit(alice).verdict(), Verdict::throttled);
+  EXPECT_EQ(admit(alice).verdict(), Verdict::throttled);
+  now += 1s;
+  EXPECT_TRUE(admit(alice)) << "ends the row";
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(admit(alice).verdict(), Verdict::throttled);
+  const Admission blocked = admit(alice);
+  EXPECT_EQ(blocked.verdict(), Verdict::blocked);
+  EXPECT_EQ(refused_by(blocked), "operations.work.user.cooldown");
+  EXPECT_LE(blocked.retry_after(), 5min + 2us);
+  EXPECT_GE(blocked.retry_after(), 5min);
+  EXPECT_TRUE(admit({.user = "bob"}));
+  now += blocked.retry_after();
+  EXPECT_TRUE(admit(alice));
+}
+
+TEST_F(LimiterWindows, AResetEndsACooldown) {
+  open("[operations.work]\nrate = \"1/s burst 1\"\ncooldown = \"1h\"\n");
+  EXPECT_TRUE(admit());
+  EXPECT_EQ(admit().verdict(), Verdict::throttled);
+  EXPECT_EQ(admit().verdict(), Verdict::blocked);
+  limiter->reset(work);
+  EXPECT_TRUE(admit());
+}
+
+TEST_F(LimiterWindows, PeekChargesNothingChargeOverdrawsRefundGivesBack) {
+  open(
+      "[operations.work]\nrate = \"1/s burst 10\"\nwindow = \"100 per 1min\"\nuser.rate = \"1/s burst "
+      "10\"\n");
+  const Request alice{.user = "alice", .cost = 4};
+  for (int i = 0; i < 10; ++i) EXPECT_TRUE(limiter->peek(work, alice));
+  Admission admission = limiter->admit(work, alice);
+  ASSERT_TRUE(admission);
+  auto left = limiter->quotas(work, alice);
+  ASSERT_EQ(left.size(), 3U);
+  EXPECT_EQ(left[0].remaining, 6U);
+  EXPECT_EQ(left[1].remaining, 96U);
+  EXPECT_EQ(left[2].remaining, 6U);
+  limiter->refund(work, alice, admission);
+  left = limiter->quotas(work, alice);
+  EXPECT_EQ(left[0].remaining, 10U);
+  EXPECT_EQ(left[1].remaining, 100U);
+  EXPECT_EQ(left[2].remaining, 10U);
+  limiter->charge(work, {.user = "alice", .cost = 15});
+  const Decision refused = limiter->peek(work, {.user = "alice"});
+  EXPECT_EQ(refused.verdict, Verdict::throttled);
+  EXPECT_GT(refused.retry_after, 5s) << "five tokens overdrawn, and one more to earn";
+}
+
+TEST_F(LimiterWindows, LimitsThatOnlyCountRefuseNothingAndKeepTheirOwnBooks) {
+  open(R"(
+[operations.work]
+rate = { limit = "1/day burst 5", candidate = "1/day burst 3" }
+window = { limit = "2 per 1h", shadow = true }
+concurrent = { limit = 10, candidate = 1 }
+user.rate = { limit = "1/day burst 1", shadow = true }
+)");
+  std::vector<Admission> held;
+  for (int i = 0; i < 6; ++i) held.push_back(admit({.user = "alice"}));
+  int passed = 0;
+  for (const Admission& admission : held) passed += admission ? 1 : 0;
+  EXPECT_EQ(passed, 5) << "the enforced rate alone decides";
+  EXPECT_EQ(refused_by(held.back()), "operations.work.rate");
+}
+
+TEST_F(LimiterWindows, AUserWithLimitsOfItsOwnHasThoseInsteadOfTheOperations) {
+  open(R"(
+[operations.work.user]
+rate = "1/day burst 2"
+[overrides.users."big"]
+rate = "1/day burst 7"
+[overrides.users."root"]
+exempt = true
+)");
+  EXPECT_EQ(admitted(10, {.user = "alice"}), 2);
+  EXPECT_EQ(admitted(10, {.user = "big"}), 7);
+  EXPECT_EQ(admitted(10, {.user = "root"}), 10);
+}
+
+}  // namespace
+}  // namespace weir
