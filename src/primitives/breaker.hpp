@@ -208,7 +208,7 @@ class Breaker {
   }
   [[nodiscard]] static BreakerPhase tripped(BreakerPhase phase, const BreakerParams& params,
                                             std::uint64_t now) noexcept {
-    const std::uint32_t trips = std::min(phase.trips + 1, BreakerPhase::kMaxTrips);
+    const std::uint64_t trips = std::min(phase.trips + 1, BreakerPhase::kMaxTrips);
     const std::uint64_t ticks = breaker_time::recovery(params, trips, phase.generation);
     return phase.then(BreakerKind::open, trips, breaker_time::deadline(now, ticks));
   }
@@ -323,8 +323,7 @@ class Breaker {
     }
   }
 
-  /// @return whether there are enough failures in a row to trip, whoever counted them; he may have been
-  /// killed.
+  /// @return whether there are enough failures in a row to trip, also if whoever counted the last was killed.
   bool count_in_a_row(const BreakerParams& params, std::uint64_t generation, bool failure) noexcept {
     // sync(breaker): acquire; pairs with the exchange below.
     std::uint64_t seen = failures_.load(std::memory_order_acquire);

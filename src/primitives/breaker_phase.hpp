@@ -55,7 +55,7 @@ enum class BreakerOutcome : std::uint8_t { success = 0, failure = 1, ignored = 2
 /// The state word, unpacked.
 struct BreakerPhase {
   BreakerKind kind = BreakerKind::closed;
-  std::uint32_t trips = 0;
+  std::uint64_t trips = 0;
   std::uint64_t generation = 0;
   std::uint64_t rest = 0;
 
@@ -63,7 +63,7 @@ struct BreakerPhase {
   static constexpr unsigned kGenerationBits = 12;
   static constexpr std::uint64_t kRestMask = (std::uint64_t{1} << kRestBits) - 1;
   static constexpr std::uint64_t kGenerationMask = (std::uint64_t{1} << kGenerationBits) - 1;
-  static constexpr std::uint32_t kMaxTrips = 31;
+  static constexpr std::uint64_t kMaxTrips = 31;
 
   [[nodiscard]] static constexpr bool guarded(std::uint64_t word) noexcept { return word >> 63 != 0; }
   [[nodiscard]] static constexpr std::uint64_t generation_of(std::uint64_t word) noexcept {
@@ -72,12 +72,11 @@ struct BreakerPhase {
   [[nodiscard]] static constexpr BreakerPhase unpack(std::uint64_t word) noexcept {
     const auto kind = static_cast<BreakerKind>(word >> 61);
     return {kind <= BreakerKind::forced_open ? kind : BreakerKind::closed,
-            static_cast<std::uint32_t>(word >> (kRestBits + kGenerationBits)) & kMaxTrips,
-            generation_of(word), word & kRestMask};
+            (word >> (kRestBits + kGenerationBits)) & kMaxTrips, generation_of(word), word & kRestMask};
   }
   [[nodiscard]] constexpr std::uint64_t pack() const noexcept {
     return static_cast<std::uint64_t>(kind) << 61 |
-           std::uint64_t{std::min(trips, kMaxTrips)} << (kRestBits + kGenerationBits) |
+           std::min(trips, kMaxTrips) << (kRestBits + kGenerationBits) |
            (generation & kGenerationMask) << kRestBits | (rest & kRestMask);
   }
 
@@ -87,7 +86,7 @@ struct BreakerPhase {
     return kind < BreakerKind::disabled && generation == of;
   }
   /// The phase after this one.
-  [[nodiscard]] constexpr BreakerPhase then(BreakerKind next, std::uint32_t next_trips,
+  [[nodiscard]] constexpr BreakerPhase then(BreakerKind next, std::uint64_t next_trips,
                                             std::uint64_t next_rest) const noexcept {
     return {next, std::min(next_trips, kMaxTrips), (generation + 1) & kGenerationMask, next_rest};
   }
@@ -111,13 +110,13 @@ inline constexpr unsigned kUnitShift = 20;
 }
 
 /// How long the n-th trip in a row opens for. The same for the same seed, trip and generation.
-[[nodiscard]] constexpr std::uint64_t recovery(const BreakerParams& params, std::uint32_t trips,
+[[nodiscard]] constexpr std::uint64_t recovery(const BreakerParams& params, std::uint64_t trips,
                                                std::uint64_t generation) noexcept {
   const std::uint64_t first = std::min(params.recovery, kMaxBreakerTicks);
   const std::uint64_t most = std::min(std::max(params.max_recovery, first), kMaxBreakerTicks);
   const std::uint64_t factor = std::clamp(params.factor, 100U, 10'000U);
   std::uint64_t ticks = first;
-  for (std::uint32_t trip = 1; trip < trips && ticks < most; ++trip) {
+  for (std::uint64_t trip = 1; trip < trips && ticks < most; ++trip) {
     ticks = std::min(most, ticks / 100 * factor + ticks % 100 * factor / 100);
   }
   const std::uint64_t spread = ticks / 10'000 * std::min(params.jitter, 10'000U);
