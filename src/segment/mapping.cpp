@@ -16,12 +16,18 @@
 #include "weir/version.hpp"
 
 #include "segment/host.hpp"
+#include "segment/huge_pages.hpp"
 #include "segment/verify.hpp"
 
 namespace weir::detail {
 namespace {
 
 namespace ipc = boost::interprocess;
+
+#ifndef MADV_POPULATE_READ  // since Linux 5.14; an older kernel answers EINVAL
+constexpr int MADV_POPULATE_READ = 22;
+constexpr int MADV_POPULATE_WRITE = 23;
+#endif
 
 constexpr const char* kDirectory = "/dev/shm";  // where POSIX shared memory lives on Linux
 
@@ -140,12 +146,23 @@ Expected<void> size_file(const PublishSpec& spec, int fd, std::uint64_t bytes) {
     return errno == EFBIG || errno == EINVAL ? Expected<void>(out_of_space(spec.name, bytes))
                                              : system_error(spec.name, "set the size", errno);
   }
+  return {};
+}
+
+Expected<void> reserve_memory(const PublishSpec& spec, int fd, std::uint64_t bytes) {
   if (!spec.reserve) return {};
   int error = EINTR;
   while (error == EINTR) error = ::posix_fallocate(fd, 0, static_cast<off_t>(bytes));
   if (error == ENOSPC || error == EFBIG || error == ENOMEM) return out_of_space(spec.name, bytes);
   if (error != 0) return system_error(spec.name, "reserve memory", error);
   return {};
+}
+
+// A huge page is taken when a mapping that was advised to touches it first; posix_fallocate() knows of no
+// mapping. Whatever fails here is left to posix_fallocate(), which then takes small pages.
+void take_huge_pages(const ipc::mapped_region& region) {
+  if (::madvise(region.get_address(), region.get_size(), MADV_HUGEPAGE) != 0) return;
+  (void)::madvise(region.get_address(), region.get_size(), MADV_POPULATE_WRITE);
 }
 
 Expected<void> link_file(const PublishSpec& spec, int fd, const std::string& private_path) {
@@ -249,6 +266,9 @@ Expected<Segment> Segment::publish(const PublishSpec& spec, const Fill& fill) {
   if (auto sized = size_file(spec, fd, header.total_bytes); !sized) return give_up(sized.error());
   auto region = map_file(fd, OpenMode::read_write, header.total_bytes, spec.name);
   if (!region) return give_up(region.error());
+  if (spec.huge_pages && spec.reserve) take_huge_pages(*region);
+  if (auto reserved = reserve_memory(spec, fd, header.total_bytes); !reserved)
+    return give_up(reserved.error());
   // The file keeps its number and the region its address when they move into the segment.
   const std::string path = created->private_path;
   Segment segment(std::move(created->file), std::move(*region), header);
@@ -298,6 +318,19 @@ Segment::Segment(FileHandle file, ipc::mapped_region region, const Header& heade
   if (::fstat(file_.get(), &info) != 0) return;  // then no descriptor is ever taken for ours
   device_ = info.st_dev;
   inode_ = info.st_ino;
+}
+
+Expected<void> Segment::advise_huge() const {
+  const HugePagesRefused refused = huge_pages_refused(kDirectory);
+  if (!refused.why.empty()) {
+    return fail(Errc::system, fmt::format("{}: no huge pages: {}", who(name()), refused.why), refused.hint);
+  }
+  if (::madvise(region_.get_address(), region_.get_size(), MADV_HUGEPAGE) == 0) return {};
+  return system_error(name(), "ask for huge pages", errno);
+}
+
+void Segment::populate() const noexcept {
+  (void)::madvise(region_.get_address(), region_.get_size(), MADV_POPULATE_READ);
 }
 
 bool Segment::is_open_on(int fd) const noexcept {

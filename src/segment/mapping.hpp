@@ -60,6 +60,7 @@ struct PublishSpec {
   mode_t mode = 0600;
   std::optional<gid_t> group;
   bool reserve = true;
+  bool huge_pages = false;  ///< where the kernel has them for this tmpfs: see advise_huge()
   std::uint64_t abi_fingerprint = 0;
   std::span<const SectionSpec> sections;
 };
@@ -85,6 +86,16 @@ class Segment {
 
   /// The bytes of a section; empty if there is none of that kind and element size.
   [[nodiscard]] std::span<std::byte> section(std::uint32_t kind, std::uint64_t stride) const noexcept;
+
+  /// Asks the kernel to map this segment by huge pages, which spares most misses of a large user table. They
+  /// must have been taken at publication (PublishSpec::huge_pages).
+  /// Errors  Errc::system naming the setting of the kernel or of the tmpfs that forbids them; the segment
+  ///         serves as before.
+  Expected<void> advise_huge() const;
+
+  /// Maps all pages now, in one call: a page fault each would take ten times as long. For whoever is about to
+  /// look at all of it. Not for a segment that was not reserved: its holes would be filled.
+  void populate() const noexcept;
 
   /// Another open file description of the same inode, for locks of its own: by our descriptor, or by name
   /// where somebody has closed that (daemonising code closes all it finds). Errors  Errc::permission, system.
