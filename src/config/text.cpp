@@ -101,7 +101,10 @@ Expected<Node> parse_value(std::string_view text, const Place& place) {
   const toml::parse_result parsed = toml::parse("value = " + std::string(text) + '\n');
   const bool one = parsed && parsed.table().size() == 1;  // and no keys on lines of their own
   if (one) return Copier(place).copy(*parsed.table().get("value"));
-  if (!begins_like_toml(text)) return Node{std::string(text), place};
+  if (!begins_like_toml(text)) {
+    if (printable(text)) return Node{std::string(text), place};
+    return fail(Errc::config, quoted(text) + ": other than ASCII needs quotes", "write it as in a TOML file");
+  }
   const std::string problem = parsed ? "more than one value" : escaped(parsed.error().description());
   return fail(Errc::config, fmt::format("{}: {}", quoted(text), problem),
               "write it as in a TOML file: [\"30/min\", \"500/hour\"]");
