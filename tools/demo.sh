@@ -108,8 +108,9 @@ function done()
       total[status] = (total[status] or 0) + count
     end
   end
-  local meaning = {["200"] = "captions", ["400"] = "not JSON", ["401"] = "no known key", ["429"] = "over a limit"}
-  for _, status in ipairs({"200", "400", "401", "403", "404", "405", "413", "429", "500"}) do
+  local meaning = {["200"] = "captions", ["400"] = "not JSON", ["401"] = "no known key", ["429"] = "over a limit",
+                   ["503"] = "no permit, or the breaker is open"}
+  for _, status in ipairs({"200", "400", "401", "403", "404", "405", "413", "429", "500", "503"}) do
     if total[status] then
       io.write(string.format("  %s %9d  %s\n", status, total[status], meaning[status] or ""))
     end
@@ -133,6 +134,19 @@ cat "$scratch/wrk"
 
 say "The segment, seen from outside: shm-inspect --segment $segment status"
 "$bin/shm-inspect" --segment "$segment" status
+
+say "A limit changed while the workers run: shm-inspect set operations.caption_generation.rate '[\"600/min burst 100\"]'"
+inspect() { "$bin/shm-inspect" --segment "$segment" "$@"; }
+inspect set operations.caption_generation.rate '["600/min burst 100"]'
+inspect history
+inspect users --top 4
+ask POST generate "$wish"
+inspect rollback
+
+say "A breaker forced open: shm-inspect set operations.caption_generation.breaker.state forced_open"
+inspect set operations.caption_generation.breaker.state forced_open
+ask POST generate "$wish"
+inspect set operations.caption_generation.breaker.state automatic
 
 say "Replaying $log through examples/replay/limits.toml"
 "$bin/weir-replay" --config examples/replay/limits.toml "$log"

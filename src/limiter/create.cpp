@@ -44,6 +44,7 @@ Expected<Segment> publish_segment(const Config& config, std::string_view name) {
                          .mode = config.segment.mode,
                          .group = *group,
                          .reserve = config.segment.reserve,
+                         .huge_pages = config.segment.huge_pages && !name.empty(),
                          .abi_fingerprint = kAbiFingerprint,
                          .sections = sections};
   return Segment::publish(spec, [&](const Segment& segment) { write_new(segment, config); });

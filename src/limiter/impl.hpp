@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "weir/limiter.hpp"
+#include "weir/log.hpp"
 
 #include "base/expected.hpp"
 #include "base/fast_clock.hpp"
@@ -40,6 +41,10 @@ class LimiterImpl {
     if (!segment) return tl::make_unexpected(segment.error());
     auto sections = Sections::of(*segment);
     if (!sections) return tl::make_unexpected(sections.error());
+    if (sections->settings.huge_pages != 0 && !segment->name().empty()) {
+      if (auto advised = segment->advise_huge(); !advised)
+        log(advised.error().message());  // slower, no less right
+    }
     auto impl = std::make_unique<LimiterImpl>(std::move(*segment), *sections);
     if (auto joined = impl->join(); !joined) return tl::make_unexpected(joined.error());
     return impl;

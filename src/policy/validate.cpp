@@ -7,6 +7,7 @@
 #include "base/expected.hpp"
 #include "base/text.hpp"
 #include "policy/params.hpp"
+#include "primitives/breaker_phase.hpp"
 #include "primitives/permits.hpp"
 #include "segment/mapping.hpp"
 
@@ -143,6 +144,11 @@ Expected<void> check_breaker(const Breaker& breaker, const std::string& owner) {
   if (breaker.minimum_calls < 1 || breaker.minimum_calls > 65'535)
     return bad(key + ".minimum_calls", "out of range", "use 1 to 65535");
   if (auto length = check_length(breaker.recovery, key + ".recovery"); !length) return length;
+  constexpr auto kMaxBreaker = std::chrono::nanoseconds(detail::kMaxBreakerTicks >> detail::kTickShift);
+  for (const auto& [length, name] :
+       {std::pair{breaker.recovery, ".recovery"}, {breaker.probe_timeout, ".probe_timeout"}}) {
+    if (length > kMaxBreaker) return bad(key + name, "too long", "use at most 13 days");
+  }
   if (breaker.max_recovery.count() != 0 && breaker.max_recovery < breaker.recovery)
     return bad(key + ".max_recovery", "shorter than the recovery", "leave it out, or make it longer");
   if (!(breaker.recovery_factor >= 1 && breaker.recovery_factor <= 100))

@@ -19,7 +19,7 @@ class SegmentName {
   }
 
   [[nodiscard]] const std::string& str() const noexcept { return name_; }
-  [[nodiscard]] std::string path() const { return "/dev/shm/weir.v1." + name_; }
+  [[nodiscard]] std::string path() const { return "/dev/shm/weir.v2." + name_; }
 
  private:
   static std::atomic<int>& next() {

@@ -1,0 +1,162 @@
+// shm-inspect set, apply, rollback, history, users, user: as an operator uses them.
+
+#include <fstream>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "weir/config.hpp"
+#include "weir/limiter.hpp"
+
+#include "support/process.hpp"
+#include "support/segment_name.hpp"
+
+namespace weir {
+namespace {
+
+using nlohmann::json;
+using test::Ran;
+using test::SegmentName;
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Not;
+
+class ShmInspectChanges : public ::testing::Test {
+ protected:
+  ShmInspectChanges() {
+    Config config = *parse_config(R"(
+[segment]
+key_names = 100
+[operations.upload]
+rate = "6/hour burst 2"
+concurrent = 4
+breaker = { failures = 3, recovery = "30s" }
+user.rate = "4/hour burst 3"
+user.concurrent = 2
+user.cooldown = "5min"
+[operations.search]
+rate = { limit = "1000/s", candidate = "1/hour burst 1" }
+window = "100 per 1min"
+)",
+                                  "test");
+    config.segment.name = name.str();
+    limiter.emplace(*Limiter::open(config));
+  }
+  Ran inspect(std::vector<std::string> arguments) {
+    arguments.insert(arguments.begin(), {WEIR_BIN_DIR "/shm-inspect", "--segment", name.str()});
+    return test::run(std::move(arguments), {}, {});
+  }
+
+  SegmentName name;
+  std::optional<Limiter> limiter;
+};
+
+TEST_F(ShmInspectChanges, SetChangesALimitOfARunningServerAndTellsWhatItWas) {
+  EXPECT_TRUE(limiter->admit("upload"));
+  EXPECT_TRUE(limiter->admit("upload"));
+  EXPECT_FALSE(limiter->admit("upload"));
+  const Ran ran = inspect({"set", "operations.upload.rate", "none"});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("operations.upload.rate: "), HasSubstr("6/hour burst 2"),
+                             HasSubstr("-> none"), HasSubstr("generation 1")));
+  EXPECT_TRUE(limiter->admit("upload"));
+}
+
+TEST_F(ShmInspectChanges, ADryRunChangesNothing) {
+  const Ran ran = inspect({"set", "operations.upload.concurrent", "3", "--dry-run"});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.out, AllOf(HasSubstr("4 -> 3"), HasSubstr("nothing was changed")));
+  EXPECT_EQ(limiter->config().operations.at("upload").shared.concurrent.limit, 4U);
+}
+
+TEST_F(ShmInspectChanges, AMistakeNamesTheKeyAndIsAUsageError) {
+  const Ran value = inspect({"set", "operations.upload.rate", "a lot"});
+  EXPECT_EQ(value.status, 2);
+  EXPECT_THAT(value.err, HasSubstr("operations.upload.rate"));
+  const Ran key = inspect({"set", "operations.upload.rte", "5/min"});
+  EXPECT_EQ(key.status, 2);
+  EXPECT_THAT(key.err, HasSubstr("rate"));
+  const Ran nothing = inspect({"rollback"});
+  EXPECT_EQ(nothing.status, 2);
+  EXPECT_THAT(nothing.err, HasSubstr("no change"));
+}
+
+TEST_F(ShmInspectChanges, ApplyThenRollbackAndTheHistoryKeepsBoth) {
+  const std::string file = testing::TempDir() + name.str() + ".toml";
+  std::ofstream(file) << to_toml([&] {
+    Config config = limiter->config();
+    config.operations.at("upload").shared.rates = {{60, std::chrono::minutes(1), 9}};
+    config.operations["fresh"].shared.concurrent = 5;
+    return config;
+  }());
+  const Ran applied = inspect({"apply", file});
+  EXPECT_EQ(applied.status, 0) << applied.err;
+  EXPECT_TRUE(limiter->operation("fresh"));
+  const Ran back = inspect({"rollback"});
+  EXPECT_EQ(back.status, 0) << back.err;
+  EXPECT_FALSE(limiter->operation("fresh"));
+  const Ran history = inspect({"history", "--json"});
+  const json changes = json::parse(history.out).at("changes");
+  EXPECT_GE(changes.size(), 4U);
+  EXPECT_EQ(changes[0].at("generation"), 2);
+  EXPECT_EQ(changes[0].at("program"), "shm-inspect");
+  std::remove(file.c_str());
+}
+
+TEST_F(ShmInspectChanges, ABreakerIsForcedOpenAndShownSo) {
+  EXPECT_EQ(inspect({"set", "operations.upload.breaker.state", "forced_open"}).status, 0);
+  EXPECT_EQ(limiter->admit("upload").verdict(), Verdict::circuit_open);
+  EXPECT_THAT(inspect({"status"}).out, HasSubstr("forced_open"));
+  EXPECT_EQ(inspect({"set", "operations.upload.breaker.state", "automatic"}).status, 0);
+  EXPECT_TRUE(limiter->admit("upload"));
+  EXPECT_EQ(inspect({"set", "operations.upload.breaker.state", "ajar"}).status, 2);
+  EXPECT_NE(inspect({"set", "operations.search.breaker.state", "automatic"}).status, 0);
+}
+
+TEST_F(ShmInspectChanges, UsersShowsWhoIsNearestToALimitByName) {
+  for (int i = 0; i < 2; ++i) (void)limiter->admit("upload", {.user = "alice\x1b[31m"});
+  (void)limiter->admit("search", {.user = "bob"});
+  const Ran ran = inspect({"users", "--top", "5"});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_THAT(ran.out,
+              AllOf(HasSubstr("alice\\x1b[31m"), HasSubstr("operations.upload.user.rate"), HasSubstr("1/3")));
+  EXPECT_THAT(ran.out, Not(HasSubstr("\x1b")));
+  const json users = json::parse(inspect({"users", "--by", "refused", "--json"}).out).at("users");
+  EXPECT_TRUE(users.empty());
+  EXPECT_EQ(inspect({"users", "--operation", "nope"}).status, 2);
+}
+
+TEST_F(ShmInspectChanges, UserShowsOneUnderEveryLimitHeldPermitsToo) {
+  const Admission held = limiter->admit("upload", {.user = "carol"});
+  ASSERT_TRUE(held);
+  const json users = json::parse(inspect({"user", "carol", "--json"}).out).at("users");
+  ASSERT_EQ(users.size(), 3U);
+  EXPECT_EQ(users[0].at("limit"), "operations.upload.user.rate");
+  EXPECT_EQ(users[0].at("available"), 2);
+  EXPECT_EQ(users[1].at("limit"), "operations.upload.user.concurrent");
+  EXPECT_EQ(users[1].at("permits"), 1);
+  EXPECT_EQ(users[2].at("limit"), "operations.upload.user.cooldown");
+}
+
+TEST_F(ShmInspectChanges, StatusShowsWindowsCooldownsAndWhatOnlyCounts) {
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(limiter->admit("search"));
+  const json status = json::parse(inspect({"status", "--json"}).out);
+  EXPECT_EQ(status.at("windows").at(0).at("available"), 97);
+  EXPECT_EQ(status.at("cooldowns").at(0).at("per_user"), true);
+  EXPECT_EQ(status.at("breakers").at(0).at("state"), "closed");
+  bool found = false;
+  for (const json& limit : status.at("shared_limits")) {
+    if (limit.at("name") != "operations.search.rate.candidate") continue;
+    found = true;
+    EXPECT_EQ(limit.at("would_refuse"), 2);
+    EXPECT_EQ(limit.at("mode"), "candidate");
+  }
+  EXPECT_TRUE(found);
+  EXPECT_THAT(inspect({"status"}).out, AllOf(HasSubstr("WINDOWS"), HasSubstr("COOLDOWNS"),
+                                             HasSubstr("BREAKERS"), HasSubstr("LIMITS THAT ONLY COUNT")));
+}
+
+}  // namespace
+}  // namespace weir
