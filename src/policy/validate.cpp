@@ -93,7 +93,21 @@ std::string listed(const std::string& owner, std::string_view key, std::size_t s
   return size == 1 ? fmt::format("{}.{}", owner, key) : fmt::format("{}.{}[{}]", owner, key, i);
 }
 
+// A candidate is a second value of the limit before it.
+template <class List>
+Expected<void> check_candidates(const List& list, const std::string& key) {
+  for (std::size_t i = 0; i < list.size(); ++i) {
+    if (list[i].mode != Mode::candidate) continue;
+    if (i == 0 || list[i - 1].mode == Mode::candidate)
+      return bad(key, "a candidate without a limit of its own",
+                 "put it after the limit that it is to be compared with");
+  }
+  return {};
+}
+
 Expected<void> check_limits(const Limits& limits, bool user, const std::string& owner) {
+  if (auto sound = check_candidates(limits.rates, owner + ".rate"); !sound) return sound;
+  if (auto sound = check_candidates(limits.windows, owner + ".window"); !sound) return sound;
   if (limits.rates.size() > kMaxRates) {
     return bad(owner + ".rate", fmt::format("{} rates", limits.rates.size()),
                fmt::format("use at most {}, candidates included", kMaxRates));
@@ -197,10 +211,30 @@ bool valid_operation_name(std::string_view name) {
   return detail::valid_segment_name(name) && name.size() <= kMaxNameLength;
 }
 
+// Whether a key can be written into a file and read back.
+bool is_utf8(std::string_view text) {
+  for (std::size_t i = 0; i < text.size();) {
+    const auto first = static_cast<unsigned char>(text[i]);
+    const std::size_t length = first < 0x80   ? 1
+                               : first < 0xc2 ? 0
+                               : first < 0xe0 ? 2
+                               : first < 0xf0 ? 3
+                               : first < 0xf5 ? 4
+                                              : 0;
+    if (length == 0 || i + length > text.size()) return false;
+    for (std::size_t k = 1; k < length; ++k) {
+      if ((static_cast<unsigned char>(text[i + k]) & 0xc0) != 0x80) return false;
+    }
+    i += length;
+  }
+  return true;
+}
+
 Expected<void> check_override(const UserOverride& user, const std::string& name) {
   const std::string key = fmt::format("overrides.users.{}", detail::quoted(name));
-  if (name.empty() || name.size() > kMaxNameLength || name.find('\0') != name.npos) {
-    return bad(key, "not a usable key", fmt::format("use 1 to {} bytes without a zero", kMaxNameLength));
+  if (name.empty() || name.size() > kMaxNameLength || name.find('\0') != name.npos || !is_utf8(name)) {
+    return bad(key, "not a usable key",
+               fmt::format("use 1 to {} bytes of UTF-8 without a zero", kMaxNameLength));
   }
   if (user.exempt && user.limits != Limits{})
     return bad(key, "exempt, and has limits", "leave out one of the two");

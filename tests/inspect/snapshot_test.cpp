@@ -83,6 +83,7 @@ TEST(Snapshot, SurvivesEveryDamagedByteBehindThePolicy) {
   config.segment.users = 10;
   config.segment.workers = 2;
   auto limiter = Limiter::open(config);
+  ASSERT_TRUE(limiter) << limiter.error().message();
   std::fstream file(name.path(), std::ios::in | std::ios::out | std::ios::binary);
   file.seekg(0, std::ios::end);
   const std::streamoff size = file.tellg();

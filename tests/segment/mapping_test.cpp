@@ -260,7 +260,7 @@ TEST(Segment, NamesTheVersionsItCannotRead) {
   ASSERT_FALSE(attached);
   EXPECT_EQ(
       attached.error().message(),
-      "segment \"" + name.str() + "\": layout version 3, this build reads 1; inspect it with a newer weir");
+      "segment \"" + name.str() + "\": layout version 3, this build reads 2; inspect it with a newer weir");
 }
 
 TEST(Segment, RefusesAForeignFileALinkAndADirectory) {

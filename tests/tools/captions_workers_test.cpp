@@ -59,8 +59,9 @@ rate = "1/s"
   Admission held = limiter->admit("caption_generation");
   ASSERT_TRUE(held);
   const Answer refused = post(server, kGenerate, kWish);
-  EXPECT_EQ(refused.status, 429u);
+  EXPECT_EQ(refused.status, 503u);
   EXPECT_EQ(refused.field("Retry-After"), "1");
+  EXPECT_EQ(refused.body["error"], "service_unavailable");
   EXPECT_EQ(refused.body["limit"], "operations.caption_generation.concurrent");
   held.release();
   EXPECT_EQ(post(server, kGenerate, kWish).status, 200u);

@@ -135,11 +135,13 @@ TEST_F(ShmInspect, LeavesAnEqualSegmentAsItIs) {
   EXPECT_EQ(named(status().at("shared_limits"), "operations.upload.rate").at("available"), 1);
 }
 
-TEST_F(ShmInspect, RefusesToCreateOverOtherLimits) {
+TEST_F(ShmInspect, CreateLeavesTheLimitsOfARunningSegmentAndSaysHowToChangeThem) {
   const Limiter limiter = open();
+  const Config before = limiter.config();
   const Ran other = on_segment({"create", "builtin"});
-  EXPECT_EQ(other.status, 1);
-  EXPECT_THAT(other.err, AllOf(StartsWith("shm-inspect: "), HasSubstr("segment.users"), HasSubstr("; ")));
+  EXPECT_EQ(other.status, 0) << other.err;
+  EXPECT_THAT(other.out, AllOf(HasSubstr("exists already"), HasSubstr("shm-inspect apply")));
+  EXPECT_EQ(limiter.config(), before);
 }
 
 TEST_F(ShmInspect, TakesTheNameFromTheConfigurationUnlessToldOtherwise) {
