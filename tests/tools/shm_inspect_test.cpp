@@ -34,7 +34,7 @@ using testing::MatchesRegex;
 using testing::Not;
 using testing::StartsWith;
 
-using Environment = std::vector<std::pair<std::string, std::string>>;
+using Variables = std::vector<std::pair<std::string, std::string>>;
 
 constexpr std::string_view kConfig = R"(
 [segment]
@@ -49,7 +49,7 @@ rate = "60/hour"
 )";
 
 /// Runs the tool with WEIR_SEGMENT empty, which is as good as unset.
-Ran inspect(std::vector<std::string> arguments, const Environment& environment = {{"WEIR_SEGMENT", ""}}) {
+Ran inspect(std::vector<std::string> arguments, const Variables& environment = {{"WEIR_SEGMENT", ""}}) {
   arguments.insert(arguments.begin(), WEIR_BIN_DIR "/shm-inspect");
   return test::run(std::move(arguments), {}, environment);
 }

@@ -35,7 +35,7 @@ using testing::MatchesRegex;
 using testing::StartsWith;
 
 using Arguments = std::vector<std::string>;
-using Environment = std::vector<std::pair<std::string, std::string>>;
+using Variables = std::vector<std::pair<std::string, std::string>>;
 
 Arguments operator+(Arguments left, const Arguments& right) {
   left.insert(left.end(), right.begin(), right.end());
@@ -43,7 +43,7 @@ Arguments operator+(Arguments left, const Arguments& right) {
 }
 
 /// Runs the tool with WEIR_SEGMENT empty, which is as good as unset.
-Ran weir_run(const Arguments& arguments, const Environment& environment = {{"WEIR_SEGMENT", ""}}) {
+Ran weir_run(const Arguments& arguments, const Variables& environment = {{"WEIR_SEGMENT", ""}}) {
   return test::run(Arguments{WEIR_BIN_DIR "/weir-run"} + arguments, {}, environment);
 }
 
@@ -187,7 +187,7 @@ TEST_F(WeirRun, HandsTheArgumentsOverAsTheyAre) {
 }
 
 TEST_F(WeirRun, TakesTheSegmentFromTheEnvironmentToo) {
-  const Environment environment = {{"WEIR_SEGMENT", segment_.str()}};
+  const Variables environment = {{"WEIR_SEGMENT", segment_.str()}};
   EXPECT_EQ(weir_run({"--operation", "free", "--", "sh", "-c", "exit 9"}, environment).status, 9);
 }
 
