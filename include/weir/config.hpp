@@ -142,7 +142,7 @@ class WEIR_EXPORT ConfigBuilder {
 
  private:
   ConfigBuilder& add(std::string_view list, std::string_view text);
-  ConfigBuilder& put(std::string_view key, std::string value);
+  ConfigBuilder& put(std::string_view key, const std::string& value);
 
   std::vector<ConfigChange> changes_;
   std::string scope_ = "global";

@@ -84,8 +84,8 @@ ConfigBuilder& ConfigBuilder::add(std::string_view list, std::string_view text) 
   return set(fmt::format("{}{}]", key, before), toml_string(text));
 }
 
-ConfigBuilder& ConfigBuilder::put(std::string_view key, std::string value) {
-  return set(fmt::format("{}.{}", scope_, key), std::move(value));
+ConfigBuilder& ConfigBuilder::put(std::string_view key, const std::string& value) {
+  return set(fmt::format("{}.{}", scope_, key), value);
 }
 
 }  // namespace weir

@@ -22,7 +22,7 @@ constexpr detail::Wording kDuration = {"write it as in \"30s\"", "write \"1500ms
 Expected<nanoseconds> read_duration(detail::TextReader reader) {
   const Expected<std::uint64_t> count = reader.number("duration", 0);
   if (!count) return tl::make_unexpected(count.error());
-  const Expected<nanoseconds> duration = reader.units(*count);
+  Expected<nanoseconds> duration = reader.units(*count);
   if (!duration) return duration;
   if (const Expected<void> end = reader.end(); !end) return tl::make_unexpected(end.error());
   return duration;

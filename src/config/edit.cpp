@@ -49,7 +49,7 @@ class Editor {
       if (*index == list.size()) list.push_back({{}, place});
       return element(list, *index);
     }
-    const Expected<Node*> table = as_table(here, place);
+    Expected<Node*> table = as_table(here, place);
     if (!table) return table;
     const std::string& key = std::get<std::string>(path_[at_]);
     if ((*table)->find(key) == nullptr) (*table)->add(key, {{}, place});

@@ -119,6 +119,7 @@ inline constexpr auto kLaterKeys = std::to_array<std::string_view>({"queue", "ti
 template <class Fields>
 std::vector<std::string_view> keys_of(const Fields& fields) {
   std::vector<std::string_view> keys;
+  keys.reserve(std::size(fields));
   for (const auto& field : fields) keys.push_back(field.key);
   return keys;
 }

@@ -106,9 +106,10 @@ class TextReader {
     for (const TimeUnit& unit : kTimeUnits) {
       if (unit.name != name) continue;
       const auto most = static_cast<std::uint64_t>(std::chrono::nanoseconds::max() / unit.length);
-      if (count > most)
+      if (count > most) {
         return refuse(fmt::format("the {} is too long", wording_.length),
                       fmt::format("use at most {}{}", most, name));
+      }
       return unit.length * static_cast<std::int64_t>(count);
     }
     return refuse(name.empty() ? fmt::format("the {} is missing", wording_.unit)

@@ -292,6 +292,7 @@ std::vector<ChangeEntry> read_history(const Sections& sections) {
   }
   std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
   std::vector<ChangeEntry> entries;
+  entries.reserve(found.size());
   for (auto& entry : found) entries.push_back(std::move(entry.second));
   return entries;
 }

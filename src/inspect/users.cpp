@@ -58,6 +58,7 @@ class Reader {
     });
     std::sort_heap(heap.begin(), heap.end(), later);
     std::vector<UserEntry> entries;
+    entries.reserve(heap.size());
     for (const Row& row : heap) {
       entries.push_back(entry(LimitPlace::of(LimitId{row.limit.id}), row.state, name_of(row.tag_hash)));
     }

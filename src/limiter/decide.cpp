@@ -483,9 +483,9 @@ class Decider::Attempt {
   Longest longest_;
   StepList<SharedBulkhead, 4> shared_bulkheads_;
   StepList<UserBulkhead, 4> user_bulkheads_;
-  StepList<SharedRate, 2 * kMaxRates> shared_rates_;
-  StepList<SharedQuota, 2 * kMaxWindows> shared_windows_;
-  StepList<UserQuota, 2 * (kMaxRates + kMaxWindows)> user_quotas_;
+  StepList<SharedRate, 2UL * kMaxRates> shared_rates_;
+  StepList<SharedQuota, 2UL * kMaxWindows> shared_windows_;
+  StepList<UserQuota, 2UL * (kMaxRates + kMaxWindows)> user_quotas_;
   StepList<Streak, 4> streaks_;
   std::uint32_t spent_rates_ = 0;
   std::uint32_t spent_windows_ = 0;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <fmt/format.h>
 #include <sys/stat.h>
-#include <thread>
 
 #include "weir/log.hpp"
 

@@ -204,7 +204,7 @@ struct CellRange {
 [[nodiscard]] Mode mode_of(const Block& block, std::uint32_t line) noexcept;
 
 /// A rate as it was written.
-[[nodiscard]] Rate rate_of(const Block& block, std::uint32_t line) noexcept;
+[[nodiscard]] Rate rate_of(const Block& block, std::uint32_t index) noexcept;
 
 /// The place of a limit in the configuration: "operations.x.user.rate[1]".
 [[nodiscard]] std::string limit_name(std::span<const Block> blocks, LimitPlace place);

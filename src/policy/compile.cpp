@@ -134,10 +134,10 @@ std::uint32_t window_cells_for(std::uint32_t line, const LineValue& value) noexc
       std::clamp<std::uint64_t>(2 * std::uint64_t{window.limit}, 8, kMaxPermits));
 }
 
-Expected<Room> room_for(const Sections& sections, std::uint32_t index, const BlockValue& value) {
+Expected<Room> room_for(const Sections& sections, std::uint32_t block, const BlockValue& value) {
   Room room;
   for (std::uint32_t i = 0; i < kBlockLines; ++i) {
-    const auto cells = cells_to_take(i, sections.blocks[index].limits[i], value[i]);
+    const auto cells = cells_to_take(i, sections.blocks[block].limits[i], value[i]);
     if (!cells) return tl::make_unexpected(cells.error());
     (kind_of(i) == LimitKind::permits ? room.permit_cells : room.window_cells) += *cells;
   }

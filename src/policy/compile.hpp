@@ -49,7 +49,7 @@ struct Room {
 
 /// Writes what differs. @return the lines whose value changed.
 /// Errors  Errc::no_space: a limit does not fit into the cells that it was given; nothing was written.
-[[nodiscard]] Expected<LineMask> write_block(const Sections& sections, std::uint32_t block,
+[[nodiscard]] Expected<LineMask> write_block(const Sections& sections, std::uint32_t index,
                                              const BlockValue& value);
 
 /// What has blocks of its own.

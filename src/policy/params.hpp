@@ -49,8 +49,9 @@ struct Float {
     return std::uint64_t{exponent} << kMantissaBits | value >> exponent;
   }
   [[nodiscard]] static constexpr std::uint64_t up(std::uint64_t value) noexcept {
-    const std::uint64_t below = down(value);
-    return to_number(below) == value ? below : down(value + (std::uint64_t{1} << (below >> kMantissaBits)));
+    const auto width = static_cast<unsigned>(std::bit_width(value));
+    const std::uint64_t step = std::uint64_t{1} << (width > kMantissaBits ? width - kMantissaBits : 0);
+    return down(value + step - 1);
   }
   [[nodiscard]] static constexpr std::uint64_t to_number(std::uint64_t bits) noexcept {
     return (bits & kMantissa) << (bits >> kMantissaBits & ((1U << kExponentBits) - 1));

@@ -98,9 +98,10 @@ template <class List>
 Expected<void> check_candidates(const List& list, const std::string& key) {
   for (std::size_t i = 0; i < list.size(); ++i) {
     if (list[i].mode != Mode::candidate) continue;
-    if (i == 0 || list[i - 1].mode == Mode::candidate)
+    if (i == 0 || list[i - 1].mode == Mode::candidate) {
       return bad(key, "a candidate without a limit of its own",
                  "put it after the limit that it is to be compared with");
+    }
   }
   return {};
 }
