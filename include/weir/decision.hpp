@@ -42,6 +42,14 @@ struct Decision {
   [[nodiscard]] explicit operator bool() const noexcept { return verdict == Verdict::admitted; }
 };
 
+/// What a fixed window has counted.
+struct WindowCount {
+  LimitId limit = LimitId::none;
+  std::uint32_t count = 0;                        ///< in this window; goes on above the limit
+  std::uint32_t of = 0;                           ///< the limit
+  std::chrono::system_clock::time_point expires;  ///< when counting starts anew
+};
+
 /// What is left of one rate or window, for one who asks.
 struct Quota {
   LimitId limit = LimitId::none;

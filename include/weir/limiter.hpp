@@ -119,6 +119,11 @@ class WEIR_EXPORT Limiter {
   /// @param operation, request  the same as with `admit`.
   void refund(Operation operation, const Request& request, Admission& admission) noexcept;
 
+  /// Counts a request in the fixed windows that it passes, above their limits too, and refuses nothing: for
+  /// those who want the count and decide for themselves. Enforced and counting windows alike.
+  /// @return  the window with the highest count over its limit; nothing if there is no fixed one.
+  [[nodiscard]] std::optional<WindowCount> count(Operation operation, const Request& request = {}) noexcept;
+
   /// What is left of every enforced rate and window that a request passes, the global ones first: for the
   /// header fields of an answer (http.hpp). Allocates.
   [[nodiscard]] std::vector<Quota> quotas(Operation operation, const Request& request = {}) noexcept;

@@ -69,7 +69,7 @@ class Change {
     const Config now = current();
     if (auto same = same_settings(now.segment, wanted.segment); !same)
       return tl::make_unexpected(same.error());
-    Config target = wanted;
+    Config target = canonical(wanted);
     target.segment = now.segment;
     ChangeReport report{sections_.control->generation.load(std::memory_order_relaxed),
                         config_difference(now, target)};

@@ -529,6 +529,33 @@ void Decider::note_refusal(const Ask& ask, std::uint64_t now, LimitId refused_by
   }
 }
 
+std::optional<WindowCount> Decider::count_in_fixed_windows(const Ask& ask, std::uint64_t now) const noexcept {
+  std::optional<WindowCount> most;
+  const bool may_evict = static_cast<TableFull>(sections_.settings.when_full) == TableFull::evict;
+  for_each_quota(ask, [&](LimitPlace place) {
+    LimitLine& line = sections_.blocks[place.block].limits[place.line];
+    const packed::WindowParams window = packed::to_window(line.params.load(std::memory_order_relaxed));
+    if (kind_of(place.line) != LimitKind::window || window.kind != WindowKind::fixed) return;
+    fixed_window::Count counted;
+    if (scope_of(place.line) == LimitScope::shared) {
+      counted = SharedWindow(line, sections_.window_cells, sections_.created_wall_ns).add(now, ask.cost);
+    } else {
+      const UserRule rule = UserRule::of(sections_, place);
+      users_.update(ask.key, entry_of(place.id()), Overdraw{{sections_, now, may_evict}, rule, ask.cost});
+      counted = fixed_window::read(SharedWindow::fixed_params(window, sections_.created_wall_ns),
+                                   users_.find(ask.key, entry_of(place.id())).state, now);
+    }
+    const auto over = [](std::uint32_t count, std::uint32_t of) { return std::int64_t{count} - of; };
+    if (most && over(most->count, most->of) >= over(counted.count, window.limit)) return;
+    const std::uint64_t expires_ns = sections_.created_wall_ns + ns_from_ticks(now + counted.expires_in);
+    most = {
+        place.id(), counted.count, window.limit,
+        std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(
+            std::chrono::nanoseconds(static_cast<std::int64_t>(expires_ns))))};
+  });
+  return most;
+}
+
 void Decider::charge(const Ask& ask, std::uint64_t now) const noexcept {
   const bool may_evict = static_cast<TableFull>(sections_.settings.when_full) == TableFull::evict;
   for_each_quota(ask, [&](LimitPlace place) {

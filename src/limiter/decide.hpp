@@ -15,6 +15,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "weir/admission.hpp"
 #include "weir/decision.hpp"
@@ -85,6 +86,10 @@ class Decider {
     all(kGlobalBlock, lines::kUser);
     all(ask.operation, lines::kUser);
   }
+
+  /// Counts in every fixed window, above the limits too. @return the one that is furthest over its limit.
+  [[nodiscard]] std::optional<WindowCount> count_in_fixed_windows(const Ask& ask,
+                                                                  std::uint64_t now) const noexcept;
 
   /// Spends under every rate and window, whether it conforms or not.
   void charge(const Ask& ask, std::uint64_t now) const noexcept;

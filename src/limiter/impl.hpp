@@ -135,6 +135,12 @@ class LimiterImpl {
     admission.decision_ = {Verdict::invalid, LimitId::none, {}};
   }
 
+  std::optional<WindowCount> count(Operation operation, const Request& request) noexcept {
+    Ask ask;
+    if (!prepare(ask, operation, request)) return std::nullopt;
+    return decider_.count_in_fixed_windows(ask, ticks_at(segment_.header(), FastClock::now()));
+  }
+
   [[nodiscard]] std::vector<Quota> quotas(Operation operation, const Request& request) {
     Ask ask;
     std::vector<Quota> quotas;

@@ -64,6 +64,10 @@ std::optional<Error> Limiter::fault() const {
   return home_->fault();
 }
 
+std::optional<WindowCount> Limiter::count(Operation operation, const Request& request) noexcept {
+  return home_->impl().count(operation, request);
+}
+
 std::vector<Quota> Limiter::quotas(Operation operation, const Request& request) noexcept {
   try {
     return home_->impl().quotas(operation, request);

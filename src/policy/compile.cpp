@@ -103,6 +103,23 @@ Expected<void> provide_cells(const Sections& sections, std::uint32_t line, Limit
 
 }  // namespace
 
+Config canonical(Config config) {
+  const auto limits = [](Limits& of, LimitScope scope) {
+    for (Window& window : of.windows) window.kind = chosen(window, scope);
+  };
+  const auto operation = [&](OperationPolicy& policy) {
+    limits(policy.shared, LimitScope::shared);
+    limits(policy.user, LimitScope::user);
+    if (policy.breaker && policy.breaker->probe_timeout == policy.breaker->recovery) {
+      policy.breaker->probe_timeout = std::chrono::nanoseconds(0);
+    }
+  };
+  operation(config.global);
+  for (auto& entry : config.operations) operation(entry.second);
+  for (auto& entry : config.users) limits(entry.second.limits, LimitScope::user);
+  return config;
+}
+
 BlockValue compile(const OperationPolicy& policy) {
   BlockValue block{};
   compile_into(block, policy.shared, LimitScope::shared);

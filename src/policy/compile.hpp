@@ -28,6 +28,9 @@ struct LineValue {
 
 using BlockValue = std::array<LineValue, kBlockLines>;
 
+/// The same configuration with everything said that goes without saying: as read_config() gives it back.
+[[nodiscard]] Config canonical(Config config);
+
 /// `policy` has passed validate().
 [[nodiscard]] BlockValue compile(const OperationPolicy& policy);
 [[nodiscard]] BlockValue compile(const UserOverride& user);

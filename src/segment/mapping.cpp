@@ -203,12 +203,28 @@ Expected<void> check_owner(const struct stat& info, std::string_view name) {
   return {};
 }
 
+/// The newest other layout version under which there is a segment of that name; 0: none.
+std::uint32_t other_layout_of(std::string_view name) {
+  constexpr std::uint32_t kNewestToAskFor = 16;
+  for (std::uint32_t version = kNewestToAskFor; version > 0; --version) {
+    const std::string path = fmt::format("{}/weir.v{}.{}", kDirectory, version, name);
+    if (version != kLayoutVersion && ::access(path.c_str(), F_OK) == 0) return version;
+  }
+  return 0;
+}
+
 Expected<FileHandle> open_existing(std::string_view name, OpenMode mode) {
   // No O_CREAT: with fs.protected_regular the kernel would refuse even root another user's file.
   const int flags = (mode == OpenMode::read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
   FileHandle file(::open(path_of(name).c_str(), flags));
   if (file) return file;
   if (errno == ENOENT) {
+    if (const std::uint32_t other = other_layout_of(name); other != 0) {
+      return fail(Errc::not_found,
+                  fmt::format("{}: there is only one of layout version {}, this build reads {}", who(name),
+                              other, kLayoutVersion),
+                  "look at it with the shm-inspect of its own version; this one makes its own beside it");
+    }
     return fail(Errc::not_found, fmt::format("{}: no such segment", who(name)),
                 "start a server that uses it, or create it with: shm-inspect create CONFIG");
   }

@@ -111,6 +111,17 @@ TEST_F(LiveChange, LimitsComeAndGoAndSoDoOperations) {
   EXPECT_TRUE(limiter->admit(other));
 }
 
+TEST_F(LiveChange, ApplyingTheSameFileTwiceChangesNothing) {
+  Config wanted = config;
+  wanted.operations.at("work").shared.windows = {{100, 1min}};
+  wanted.operations.at("work").user.windows = {{10, 1min}};
+  wanted.operations.at("work").breaker = Breaker{.failures = 3, .recovery = 30s, .probe_timeout = 30s};
+  EXPECT_FALSE(apply_config(name.str(), wanted)->changes.empty());
+  const auto again = apply_config(name.str(), wanted);
+  ASSERT_TRUE(again);
+  EXPECT_TRUE(again->changes.empty()) << again->changes[0].key << ": " << again->changes[0].from;
+}
+
 TEST_F(LiveChange, ALoweredConcurrencyLimitDrainsStrictly) {
   std::vector<Admission> held;
   for (int i = 0; i < 4; ++i) held.push_back(limiter->admit("work"));

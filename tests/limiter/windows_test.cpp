@@ -75,6 +75,25 @@ TEST_F(LimiterWindows, AFixedWindowStartsAnewWithTheCalendar) {
   EXPECT_EQ(admitted(7), 5);
 }
 
+TEST_F(LimiterWindows, CountingGoesOnAboveTheLimitAndSaysWhenItStartsAnew) {
+  open(
+      "[operations.work]\nwindow = { limit = \"2 per 1h\", kind = \"fixed\" }\n"
+      "user.window = { limit = \"3 per 1h\", kind = \"fixed\" }\n");
+  for (std::uint32_t i = 1; i <= 5; ++i) {
+    const auto counted = limiter->count(work, {.user = "alice"});
+    ASSERT_TRUE(counted);
+    EXPECT_EQ(counted->count, i);
+    EXPECT_EQ(counted->of, 2U) << "the shared one is further over its limit";
+    const auto left = counted->expires - std::chrono::system_clock::now();
+    EXPECT_GT(left, -5s);
+    EXPECT_LE(left, 1h + 5s);
+  }
+  const auto of_bob = limiter->count(work, {.user = "bob", .cost = 4});
+  EXPECT_EQ(of_bob->count, 9U);
+  open("[operations.work]\nwindow = \"2 per 1h\"\n");
+  EXPECT_FALSE(limiter->count(work)) << "no fixed window";
+}
+
 TEST_F(LimiterWindows, EveryUserHasAWindowOfItsOwn) {
   open("[operations.work]\nuser.window = \"4 per 1min\"\n");
   EXPECT_EQ(admitted(6, {.user = "alice"}), 4);

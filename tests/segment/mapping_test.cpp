@@ -263,6 +263,21 @@ TEST(Segment, NamesTheVersionsItCannotRead) {
       "segment \"" + name.str() + "\": layout version 3, this build reads 2; inspect it with a newer weir");
 }
 
+// A newer build makes its own segment beside the old one, and disturbs nobody who uses that.
+TEST(Segment, TellsOfASegmentOfAnotherLayoutThatStandsBesideIt) {
+  const SegmentName name;
+  const std::string old = "/dev/shm/weir.v1." + name.str();
+  std::ofstream(old) << "of another version";
+  const auto attached = attach(name.str());
+  ASSERT_FALSE(attached);
+  EXPECT_EQ(attached.error().code, Errc::not_found);
+  EXPECT_THAT(attached.error().what, HasSubstr("layout version 1"));
+  EXPECT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens));
+  EXPECT_TRUE(attach(name.str()));
+  EXPECT_TRUE(std::filesystem::exists(old));
+  std::filesystem::remove(old);
+}
+
 TEST(Segment, RefusesAForeignFileALinkAndADirectory) {
   const SegmentName name;
   std::ofstream(name.path()) << std::string(10'000, 'x');
@@ -377,7 +392,8 @@ TEST(Segment, OfHugePagesServesWhetherTheKernelGivesThemOrNot) {
       const auto published = Segment::publish(spec, [](const Segment&) {});
       if (!published) return 1;
       const auto advised = published->advise_huge();
-      if (!advised) std::cout << "[segment] " << advised.error().message() << std::endl;  // _exit() flushes nothing
+      if (!advised)
+        std::cout << "[segment] " << advised.error().message() << std::endl;  // _exit() flushes nothing
       const bool asked = std::string_view(options).find("huge=") != std::string_view::npos;
       if (!asked && advised) return 2;
       published->populate();

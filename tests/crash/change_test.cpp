@@ -1,0 +1,120 @@
+// A live change killed after each store: every limit is the old or the new one, and the next change goes
+// through.
+
+#include <algorithm>
+#include <fcntl.h>
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <optional>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "weir/config.hpp"
+#include "weir/control.hpp"
+#include "weir/limiter.hpp"
+
+#include "base/hash.hpp"
+#include "policy/compile.hpp"
+#include "policy/schema.hpp"
+#include "segment/mapping.hpp"
+#include "support/crash_images.hpp"
+#include "support/segment_name.hpp"
+
+namespace weir::test {
+namespace {
+
+using ::testing::IsEmpty;
+
+class ChangeCrash : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    if (!can_single_step()) GTEST_SKIP() << "ptrace is not permitted here: crash images were NOT looked at";
+    before = *parse_config(R"(
+[operations.work]
+rate = ["1/min burst 10", "9/s"]
+concurrent = 4
+breaker = { failures = 3, recovery = "30s" }
+)",
+                           "before");
+    after = *parse_config(R"(
+[operations.work]
+rate = ["1/min burst 70", "5/s"]
+window = "100 per 1min"
+concurrent = 2
+breaker = { failures = 5, recovery = "10s" }
+[operations.fresh]
+rate = "7/s"
+)",
+                          "after");
+    before.segment.name = after.segment.name = name.str();
+    before.segment.users = after.segment.users = 8;
+    before.segment.workers = after.segment.workers = 4;
+    auto opened = Limiter::open(before);
+    ASSERT_TRUE(opened) << opened.error().message();
+    limiter.emplace(std::move(*opened));
+    segment.emplace(
+        *detail::Segment::attach(name.str(), detail::OpenMode::read_write, detail::kAbiFingerprint));
+    sections = *detail::Sections::of(*segment);
+    // The sections lie in one mapping, from the first to the end of the last.
+    auto* const begin =
+        reinterpret_cast<std::byte*>(&sections.control[0]) - segment->header().sections[1].offset;
+    bytes = {begin, segment->header().total_bytes};
+  }
+
+  SegmentName name;
+  Config before;
+  Config after;
+  std::optional<Limiter> limiter;
+  std::optional<detail::Segment> segment;
+  detail::Sections sections;
+  std::span<std::byte> bytes;
+};
+
+TEST_F(ChangeCrash, EachLimitIsTheOldOrTheNewOneAndTheNextChangeGoesThrough) {
+  const detail::KeyHasher hasher(segment->header().secret);
+  const detail::BlockValue value = detail::compile(after.operations.at("work"));
+  const detail::BlockValue fresh = detail::compile(after.operations.at("fresh"));
+  const CrashImages crash = crash_images(bytes, [&] {
+    detail::write_breaker(sections, detail::kFirstOperation, after.operations.at("work").breaker);
+    (void)detail::write_block(sections, detail::kFirstOperation, value);
+    std::uint32_t taken = 0;
+    const auto block =
+        detail::block_for(sections, detail::Family::operations, "fresh", hasher("fresh"), taken);
+    (void)detail::write_block(sections, *block, fresh);
+    detail::publish_block(sections, detail::Family::operations, hasher("fresh"), *block);
+  });
+  ASSERT_EQ(crash.error, "");
+  EXPECT_GE(crash.images.size(), 15U);
+  std::cout << "[crash images] " << crash.images.size() << "\n";
+  const auto failures = for_each_image(crash, bytes, [&](const Image&) {
+    const Config seen = limiter->config();
+    const OperationPolicy& work = seen.operations.at("work");
+    for (std::size_t i = 0; i < 2; ++i) {
+      const auto enforced = [](const Rate& rate) {
+        return std::pair(detail::emission_interval(rate), rate.burst);
+      };
+      const auto is = enforced(work.shared.rates.at(i));
+      const auto old_value = enforced(before.operations.at("work").shared.rates.at(i));
+      const auto new_value = enforced(after.operations.at("work").shared.rates.at(i));
+      // As it was written, or in the words of nobody, which round by less than a nanosecond.
+      const auto near = [&](const auto& value_of) {
+        const auto off = static_cast<std::int64_t>(is.first) - static_cast<std::int64_t>(value_of.first);
+        return is.second == value_of.second && off > -256 && off < 256;
+      };
+      EXPECT_TRUE(near(old_value) || near(new_value)) << i;
+    }
+    EXPECT_TRUE(work.shared.concurrent.limit == 4 || work.shared.concurrent.limit == 2);
+    EXPECT_TRUE(work.breaker == before.operations.at("work").breaker ||
+                work.breaker == after.operations.at("work").breaker);
+    EXPECT_TRUE(limiter->admit("work"));
+    const auto applied = apply_config(name.str(), after);
+    ASSERT_TRUE(applied) << applied.error().message();
+    EXPECT_TRUE(limiter->config().operations == detail::canonical(after).operations);
+    EXPECT_TRUE(limiter->admit("fresh"));
+  });
+  EXPECT_THAT(failures, IsEmpty());
+}
+
+}  // namespace
+}  // namespace weir::test
