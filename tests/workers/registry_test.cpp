@@ -23,8 +23,7 @@ class Workers : public ::testing::Test {
   static constexpr SectionSpec kSections[] = {{1, sizeof(WorkerSlot), 8, false}};
 
   static Segment make_segment(const std::string& name) {
-    return *Segment::publish({.name = name, .group = {}, .sections = kSections},
-                             [](const Segment&) {});
+    return *Segment::publish({.name = name, .group = {}, .sections = kSections}, [](const Segment&) {});
   }
   static std::span<WorkerSlot> slots_of(const Segment& segment) {
     const auto bytes = segment.section(1, sizeof(WorkerSlot));

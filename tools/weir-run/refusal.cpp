@@ -20,7 +20,8 @@ std::string reason(const Admission& refused, std::string_view limit) {
     case Verdict::blocked:
       return fmt::format("in cooldown ({}); retry after {}", limit, format_duration(refused.retry_after()));
     case Verdict::circuit_open:
-      return fmt::format("{} is open after failures; retry after {}", limit, format_duration(refused.retry_after()));
+      return fmt::format("{} is open after failures; retry after {}", limit,
+                         format_duration(refused.retry_after()));
     case Verdict::admitted:
     case Verdict::invalid:
       break;
