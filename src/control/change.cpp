@@ -276,17 +276,17 @@ std::vector<ChangeEntry> read_history(const Sections& sections) {
   for (const ChangeRecord& record : sections.history) {
     const std::uint64_t sequence = record.sequence.load(std::memory_order_acquire);  // sync(record)
     if (sequence == 0) continue;
-    const std::uint64_t who = record.who.load(std::memory_order_relaxed);
+    const std::uint64_t who = record.who.load(std::memory_order_acquire);
     ChangeEntry entry{
-        record.generation.load(std::memory_order_relaxed),
+        record.generation.load(std::memory_order_acquire),
         std::chrono::system_clock::time_point(
             std::chrono::duration_cast<std::chrono::system_clock::duration>(std::chrono::nanoseconds(
-                static_cast<std::int64_t>(record.wall_ns.load(std::memory_order_relaxed))))),
+                static_cast<std::int64_t>(record.wall_ns.load(std::memory_order_acquire))))),
         static_cast<std::uint32_t>(who >> 32),
         static_cast<std::uint32_t>(who),
         record.program.load(),
         {record.key.load(), record.from.load(), record.to.load()}};
-    std::atomic_thread_fence(std::memory_order_acquire);
+    // relaxed: every load of the record before it was an acquire.
     if (record.sequence.load(std::memory_order_relaxed) == sequence)
       found.emplace_back(sequence, std::move(entry));
   }

@@ -12,7 +12,7 @@ void TextWords<kWords>::store(std::string_view text) noexcept {
   for (std::size_t i = 0; i < kWords; ++i) {
     std::uint64_t word = 0;
     std::memcpy(&word, bytes.data() + i * sizeof(word), sizeof(word));
-    words[i].store(word, std::memory_order_relaxed);
+    words[i].store(word, std::memory_order_release);  // sync(record)
   }
 }
 
@@ -20,7 +20,7 @@ template <std::size_t kWords>
 std::string TextWords<kWords>::load() const {
   std::array<char, kWords * sizeof(std::uint64_t)> bytes{};
   for (std::size_t i = 0; i < kWords; ++i) {
-    const std::uint64_t word = words[i].load(std::memory_order_relaxed);
+    const std::uint64_t word = words[i].load(std::memory_order_acquire);  // sync(record)
     std::memcpy(bytes.data() + i * sizeof(word), &word, sizeof(word));
   }
   return {bytes.data(),
