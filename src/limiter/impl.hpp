@@ -14,6 +14,8 @@
 #include "base/expected.hpp"
 #include "base/fast_clock.hpp"
 #include "base/hash.hpp"
+#include "limiter/afterwards.hpp"
+#include "limiter/count_only.hpp"
 #include "limiter/decide.hpp"
 #include "limiter/home.hpp"
 #include "limiter/quota.hpp"
@@ -34,8 +36,7 @@ class LimiterImpl {
         hasher_(segment_.header().secret),
         users_(sections_.users, sections_.user_counters),
         registry_(sections_.workers, segment_),
-        sweeper_(registry_, sections_, users_),
-        decider_(sections_, users_) {}
+        sweeper_(registry_, sections_, users_) {}
 
   static Expected<std::unique_ptr<LimiterImpl>> over(Expected<Segment> segment) {
     if (!segment) return tl::make_unexpected(segment.error());
@@ -97,16 +98,14 @@ class LimiterImpl {
     Admission admission{{Verdict::invalid, LimitId::none, {}}};  // filled in where the caller will have it
     Ask ask;
     if (!prepare(ask, operation, request)) return admission;
-    const std::uint64_t now = ticks_at(segment_.header(), clock());
-    look_again_if_due(now);
-    identify(ask, now);
+    const Context context{sections_, users_, ask, ticks_at(segment_.header(), clock())};
+    look_again_if_due(context.now);
+    identify(ask, context.now);
     Holding& holding = admission.holding_;
-    admission.decision_ = decider_.admit(ask, now, holding);
-    if (admission.verdict() == Verdict::shed && sweeper_.sweep_if_due(now)) {
-      admission.decision_ = decider_.admit(ask, now, holding);
-    }
-    if (admission.verdict() == Verdict::throttled) decider_.note_refusal(ask, now, admission.limit());
-    if (decider_.counts(ask)) decider_.count(ask, now, static_cast<bool>(admission), holding);
+    decide(context, admission.decision_, holding);
+    if (!admission) [[unlikely]]
+      after_refusal(context, admission.decision_, holding);
+    if (ask.limits.counting() != 0) count_only(context, static_cast<bool>(admission), holding);
     if (admission && (holding.has_call || holding.permits + holding.user_permits != 0)) {
       holding.limiter = this;
       holding.operation = static_cast<std::uint16_t>(operation);
@@ -117,20 +116,20 @@ class LimiterImpl {
   Decision peek(Operation operation, const Request& request) noexcept {
     Ask ask;
     if (!prepare(ask, operation, request)) return {Verdict::invalid, LimitId::none, {}};
-    const std::uint64_t now = ticks_at(segment_.header(), FastClock::now());
-    identify(ask, now);
-    return decider_.peek(ask, now);
+    const Context context{sections_, users_, ask, fast_now()};
+    identify(ask, context.now);
+    return detail::peek(context);
   }
 
   void charge(Operation operation, const Request& request) noexcept {
     Ask ask;
-    if (prepare(ask, operation, request)) decider_.charge(ask, ticks_at(segment_.header(), FastClock::now()));
+    if (prepare(ask, operation, request)) detail::charge(Context{sections_, users_, ask, fast_now()});
   }
 
   void refund(Operation operation, const Request& request, Admission& admission) noexcept {
     Ask ask;
     if (!admission || !prepare(ask, operation, request)) return;
-    decider_.refund(ask, ticks_at(segment_.header(), FastClock::now()), admission.holding_.admitted_at);
+    detail::refund(Context{sections_, users_, ask, fast_now()}, admission.holding_.admitted_at);
     admission.release();
     admission.decision_ = {Verdict::invalid, LimitId::none, {}};
   }
@@ -138,15 +137,16 @@ class LimiterImpl {
   std::optional<WindowCount> count(Operation operation, const Request& request) noexcept {
     Ask ask;
     if (!prepare(ask, operation, request)) return std::nullopt;
-    return decider_.count_in_fixed_windows(ask, ticks_at(segment_.header(), FastClock::now()));
+    return count_in_fixed_windows(Context{sections_, users_, ask, fast_now()});
   }
 
   [[nodiscard]] std::vector<Quota> quotas(Operation operation, const Request& request) {
     Ask ask;
     std::vector<Quota> quotas;
     if (!prepare(ask, operation, request)) return quotas;
-    decider_.for_each_quota(
-        ask, [&](LimitPlace place) { quotas.push_back(quota_of(sections_, users_, ask.key, place, now())); });
+    for (const std::uint32_t place : BitRange<PlaceMask>(ask.limits.enforced() & places::kQuotas)) {
+      quotas.push_back(quota_of(sections_, users_, ask.key, LimitPlace::of(ask.limits.id(place)), now()));
+    }
     return quotas;
   }
 
@@ -165,7 +165,7 @@ class LimiterImpl {
     const bool plain =
         outcome != Outcome::failure && ticket.probe == 0 && params.failure_rate + params.slow_rate == 0;
     // The time is asked for only where it can matter.
-    const std::uint64_t now = plain ? holding.admitted_at : ticks_at(segment_.header(), FastClock::now());
+    const std::uint64_t now = plain ? holding.admitted_at : fast_now();
     record.breaker.report(params, ticket, static_cast<BreakerOutcome>(outcome), now - holding.admitted_at,
                           now);
   }
@@ -173,7 +173,7 @@ class LimiterImpl {
   void release(const Holding& holding) noexcept {
     // A copy of the parent's admission in a forked child: the parent's permits are not ours to give.
     if (!registry_.was_self(Owner::from_bits(holding.owner))) return;
-    const std::uint32_t late = decider_.release(holding);
+    const std::uint32_t late = detail::release(sections_, users_, holding);
     if (late != 0) sections_.swept->late_releases.fetch_add(late, std::memory_order_relaxed);
   }
 
@@ -234,23 +234,38 @@ class LimiterImpl {
       home_->look_again(*this);
   }
 
+  [[nodiscard]] std::uint64_t fast_now() const noexcept {
+    return ticks_at(segment_.header(), FastClock::now());
+  }
+
   // Everything that needs no clock. The user's entries are fetched while it is read and the shared words are
   // looked at.
   bool prepare(Ask& ask, Operation operation, const Request& request) noexcept {
-    ask.operation = block_of(operation);
-    if (ask.operation == 0 || request.cost == 0 || request.weight == 0) return false;
+    const std::uint32_t block = block_of(operation);
+    if (block == 0 || request.cost == 0 || request.weight == 0) return false;
     ask.cost = request.cost;
     ask.weight = request.weight;
-    if (request.user.empty()) return true;
-    ask.name = request.user;
-    ask.user = hasher_(request.user);
-    ask.key = users_.key(ask.user);
-    ask.has_user = true;
-    users_.prefetch(ask.key);
-    if (sections_.control->overrides.load(std::memory_order_relaxed) != 0) {
-      ask.user_block = find_block(sections_.override_index, ask.user);
+    const bool has_user = !request.user.empty();
+    std::uint32_t user_block = 0;
+    if (has_user) {
+      ask.name = request.user;
+      ask.user = hasher_(request.user);
+      ask.key = users_.key(ask.user);
+      users_.prefetch(ask.key);
+      if (sections_.control->overrides.load(std::memory_order_relaxed) != 0) {
+        user_block = find_block(sections_.override_index, ask.user);
+      }
     }
+    ask.limits.gather(sections_.blocks, block, has_user, user_block);
     return true;
+  }
+
+  // A permit may be had after a sweep; a rate's refusal may begin a cooldown.
+  [[gnu::noinline]] void after_refusal(const Context& context, Decision& decision,
+                                       Holding& holding) noexcept {
+    if (decision.verdict == Verdict::shed && sweeper_.sweep_if_due(context.now))
+      decide(context, decision, holding);
+    if (decision.verdict == Verdict::throttled) note_refusal(context, decision.limit);
   }
 
   void identify(Ask& ask, std::uint64_t now) noexcept {
@@ -331,7 +346,6 @@ class LimiterImpl {
   UserTable users_;
   Registry registry_;
   Sweeper sweeper_;
-  Decider decider_;
   static constexpr std::uint16_t kGone = 0xffff;  // a handle of an operation that is not here
   std::vector<std::uint16_t> handles_;            // blocks; empty: the handle is the block's number
   Home* home_ = nullptr;

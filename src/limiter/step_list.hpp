@@ -5,6 +5,7 @@
 #include <memory>
 #include <new>
 #include <type_traits>
+#include <utility>
 
 namespace weir::detail {
 
@@ -16,7 +17,11 @@ class StepList {
  public:
   StepList() noexcept {}  // NOLINT(modernize-use-equals-default): leaves the bytes alone
 
-  T& push(const T& step) noexcept { return *std::construct_at(at(size_++), step); }
+  /// Made where it stays: a copy would wait for the stores that made the original.
+  template <class... Args>
+  T& emplace(Args&&... args) noexcept {
+    return *std::construct_at(at(size_++), std::forward<Args>(args)...);
+  }
   [[nodiscard]] T* begin() noexcept { return at(0); }
   [[nodiscard]] T* end() noexcept { return at(size_); }
   [[nodiscard]] std::uint32_t size() const noexcept { return size_; }

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <optional>
 
+#include "limiter/ask.hpp"
 #include "policy/user_rule.hpp"
 #include "primitives/owner_set.hpp"
 #include "users/table.hpp"
@@ -22,6 +23,9 @@ inline std::uint64_t debt_of(const Sections& sections, UserLimit entry, std::uin
 }
 
 struct UserChangeBase {
+  explicit UserChangeBase(const Context& context) noexcept
+      : sections(context.sections), now(context.now), may_evict(context.when_full() == TableFull::evict) {}
+
   const Sections& sections;
   std::uint64_t now;
   bool may_evict;
@@ -33,6 +37,14 @@ struct UserChangeBase {
     return owed;
   }
 };
+
+/// What a full table does to a new user, counted. @return whether the request passes.
+inline bool passes_when_full(const Context& context) noexcept {
+  UserTableCounters& counters = context.users.counters();
+  const bool passes = context.when_full() == TableFull::admit;
+  (passes ? counters.unlimited : counters.refused).fetch_add(1, std::memory_order_relaxed);
+  return passes;
+}
 
 /// Spends under a rate or a window.
 struct Spend : UserChangeBase {

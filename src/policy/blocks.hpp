@@ -62,12 +62,13 @@ inline constexpr LineMask kShared = range(0, kScopeLines);
 inline constexpr LineMask kUser = kShared << kScopeLines;
 }  // namespace lines
 
-/// The lines of a mask, first to last.
-class LineRange {
+/// The positions of the bits of a mask, lowest first.
+template <class Mask>
+class BitRange {
  public:
   class Iterator {
    public:
-    constexpr explicit Iterator(LineMask mask) noexcept : mask_(mask) {}
+    constexpr explicit Iterator(Mask mask) noexcept : mask_(mask) {}
     [[nodiscard]] constexpr std::uint32_t operator*() const noexcept {
       return static_cast<std::uint32_t>(std::countr_zero(mask_));
     }
@@ -78,16 +79,17 @@ class LineRange {
     friend constexpr bool operator==(Iterator, Iterator) = default;
 
    private:
-    LineMask mask_;
+    Mask mask_;
   };
 
-  constexpr explicit LineRange(LineMask mask) noexcept : mask_(mask) {}
+  constexpr explicit BitRange(Mask mask) noexcept : mask_(mask) {}
   [[nodiscard]] constexpr Iterator begin() const noexcept { return Iterator(mask_); }
   [[nodiscard]] constexpr Iterator end() const noexcept { return Iterator(0); }
 
  private:
-  LineMask mask_;
+  Mask mask_;
 };
+using LineRange = BitRange<LineMask>;
 
 [[nodiscard]] constexpr LimitKind kind_of(std::uint32_t line) noexcept {
   const std::uint32_t position = line % kScopeLines;

@@ -67,11 +67,10 @@ inline constexpr unsigned kBurstShift = 39;
   return Burst::down(burst) << kBurstShift | Interval::up(interval);
 }
 
-/// At least a tick and a token, whatever the word says: others divide by them.
 [[nodiscard]] constexpr TokenBucketParams to_token_bucket(std::uint64_t word) noexcept {
   const std::uint64_t interval = Interval::to_number(word & ((std::uint64_t{1} << kBurstShift) - 1));
   const auto burst = static_cast<std::uint32_t>(Burst::to_number(word >> kBurstShift));
-  return {std::max<std::uint64_t>(interval, 1), std::max(burst, 1U)};
+  return {interval, burst};
 }
 
 struct WindowParams {

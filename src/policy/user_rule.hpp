@@ -47,31 +47,11 @@ class UserRule {
   /// Ticks until a request of `cost` conforms; 0: it does now; kNever.
   [[nodiscard]] std::uint64_t wait(std::uint64_t state, std::uint64_t now,
                                    std::uint32_t cost) const noexcept {
-    switch (kind_) {
-      case Kind::rate:
-        return gcra::wait(bucket(), state, now, cost);
-      case Kind::weighted:
-        return user_window::wait(window(), state, now, cost);
-      case Kind::fixed:
-        return fixed_window::wait(fixed(), state, now, cost);
-      case Kind::cooldown:
-        break;
-    }
-    return cooldown::wait(state, now);
+    return kind_ == Kind::rate ? gcra::wait(bucket(), state, now, cost) : window_wait(state, now, cost);
   }
   [[nodiscard]] std::uint64_t charged(std::uint64_t state, std::uint64_t now,
                                       std::uint32_t cost) const noexcept {
-    switch (kind_) {
-      case Kind::rate:
-        return gcra::charged(bucket(), state, now, cost);
-      case Kind::weighted:
-        return user_window::charged(window(), state, now, cost);
-      case Kind::fixed:
-        return fixed_window::charged(fixed(), state, now, cost);
-      case Kind::cooldown:
-        break;
-    }
-    return state;
+    return kind_ == Kind::rate ? gcra::charged(bucket(), state, now, cost) : window_charged(state, now, cost);
   }
   /// As `charged`, for a cost that was known only after the work: above the limit too.
   [[nodiscard]] std::uint64_t overdrawn(std::uint64_t state, std::uint64_t now,
@@ -122,23 +102,20 @@ class UserRule {
   }
   /// The state of one who came to rest at `time` or before.
   [[nodiscard]] std::uint64_t at_rest(std::uint64_t time) const noexcept {
-    switch (kind_) {
-      case Kind::rate:
-        return time;
-      case Kind::weighted:
-        return user_window::at_rest(window(), time);
-      case Kind::fixed:
-        return fixed_window::at_rest(fixed(), time);
-      case Kind::cooldown:
-        break;
-    }
-    return 0;
+    return kind_ == Kind::rate ? time : window_at_rest(time);
   }
 
   [[nodiscard]] Kind kind() const noexcept { return kind_; }
   [[nodiscard]] std::uint32_t limit() const noexcept { return limit_; }
 
  private:
+  // Apart from rates, so that those stay small enough to be inlined.
+  [[nodiscard]] std::uint64_t window_wait(std::uint64_t state, std::uint64_t now,
+                                          std::uint32_t cost) const noexcept;
+  [[nodiscard]] std::uint64_t window_charged(std::uint64_t state, std::uint64_t now,
+                                             std::uint32_t cost) const noexcept;
+  [[nodiscard]] std::uint64_t window_at_rest(std::uint64_t time) const noexcept;
+
   [[nodiscard]] TokenBucketParams bucket() const noexcept { return {length_, limit_}; }
   [[nodiscard]] WindowParams window() const noexcept { return {length_, limit_}; }
   [[nodiscard]] FixedWindowParams fixed() const noexcept { return {length_, origin_, limit_}; }

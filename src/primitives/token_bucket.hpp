@@ -80,7 +80,9 @@ namespace gcra {
 [[nodiscard]] constexpr std::uint32_t available(TokenBucketParams params, std::uint64_t tat,
                                                 std::uint64_t now) noexcept {
   const std::uint64_t owed = std::min(debt(tat, now), params.depth());
-  return static_cast<std::uint32_t>((params.depth() - owed) / params.emission_interval);
+  // A damaged word may say that tokens cost no time.
+  return static_cast<std::uint32_t>((params.depth() - owed) /
+                                    std::max<std::uint64_t>(params.emission_interval, 1));
 }
 
 }  // namespace gcra

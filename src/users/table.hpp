@@ -162,14 +162,9 @@ class UserTable {
     for (;;) {
       if (live.entry == nullptr) live = find(key, limit);
       if (live.entry == nullptr) {
-        const Route route = route_of(key, tag);
-        const Survey survey = look_around(route, tag, change);
-        if (survey.live.entry == nullptr) {
-          const Attempt attempt = insert(route, tag, survey, change);
-          if (attempt == Attempt::lost) continue;
-          return static_cast<Outcome>(attempt);
-        }
-        live = survey.live;
+        const Attempt attempt = enter(key, tag, live, change);
+        if (attempt != Attempt::lost) return static_cast<Outcome>(attempt);
+        continue;
       }
       const std::optional<std::uint64_t> next = change.next(live.state);
       if (!next) return Outcome::declined;
@@ -289,14 +284,15 @@ class UserTable {
 
   /// No branch depends on where in the bucket the entry lies: nobody could predict it.
   static Found find_in(UserBucket& bucket, std::uint64_t tag) noexcept {
-    unsigned matches = 0;
+    std::size_t at = UserBucket::kEntries;
 #pragma GCC unroll 8
     for (std::size_t i = 0; i < UserBucket::kEntries; ++i) {
       // relaxed: only where to look; confirmed() reads the tag again.
-      const bool match = bucket.entries[i].load_first(std::memory_order_relaxed) == tag;
-      matches |= static_cast<unsigned>(match) << i;
+      at = bucket.entries[i].load_first(std::memory_order_relaxed) == tag ? i : at;
     }
-    return matches == 0 ? Found{} : confirmed(bucket.entries[std::countr_zero(matches)], tag);
+    if (at == UserBucket::kEntries) [[unlikely]]
+      return Found{};
+    return confirmed(bucket.entries[at], tag);
   }
   static Found confirmed(PairWord& entry, std::uint64_t tag) noexcept {
     if (entry.load_first(std::memory_order_acquire) != tag) return {};
@@ -318,6 +314,17 @@ class UserTable {
       const std::uint64_t state = entry.load_second(std::memory_order_acquire);
       if (entry.load_first(std::memory_order_relaxed) == tag) return {tag, state};
     }
+  }
+
+  /// For who has looked and found nothing. Out of the way of those who are here already.
+  /// @param live  out: where the key is after all; then `lost`.
+  template <class Change>
+  [[gnu::noinline]] Attempt enter(const UserKey& key, std::uint64_t tag, Found& live,
+                                  const Change& change) noexcept {
+    const Route route = route_of(key, tag);
+    const Survey survey = look_around(route, tag, change);
+    live = survey.live;
+    return live.entry != nullptr ? Attempt::lost : insert(route, tag, survey, change);
   }
 
   template <class Change>

@@ -1,0 +1,127 @@
+#include "limiter/afterwards.hpp"
+
+#include "limiter/user_changes.hpp"
+#include "primitives/cooldown.hpp"
+#include "primitives/token_bucket.hpp"
+
+namespace weir::detail {
+namespace {
+
+TokenBucketParams rate(const LimitLine& line) noexcept {
+  return packed::to_token_bucket(line.params.load(std::memory_order_relaxed));
+}
+
+void overdraw_user(const Context& context, std::uint32_t place, const UserRule& rule) noexcept {
+  const Overdraw change{UserChangeBase(context), rule, context.ask.cost};
+  context.users.update(context.ask.key, entry_of(context.ask.limits.id(place)), change);
+}
+
+BitRange<PlaceMask> quotas(const Context& context) noexcept {
+  return BitRange<PlaceMask>(context.ask.limits.enforced() & places::kQuotas);
+}
+
+fixed_window::Count count_in(const Context& context, std::uint32_t place,
+                             const packed::WindowParams& window) noexcept {
+  if (!LimitSet::is_of_users(place)) return shared_window(context, place).add(context.now, context.ask.cost);
+  overdraw_user(context, place, user_rule(context, place));
+  const UserLimit entry = entry_of(context.ask.limits.id(place));
+  return fixed_window::read(SharedWindow::fixed_params(window, context.sections.created_wall_ns),
+                            context.users.find(context.ask.key, entry).state, context.now);
+}
+
+}  // namespace
+
+void charge(const Context& context) noexcept {
+  for (const std::uint32_t place : quotas(context)) {
+    LimitLine& line = context.ask.limits.line(place);
+    if (LimitSet::is_of_users(place)) {
+      overdraw_user(context, place, user_rule(context, place));
+    } else if (kind_of(place) == LimitKind::rate) {
+      TokenBucket(line.state).charge(rate(line), context.now, context.ask.cost);
+    } else {
+      shared_window(context, place).charge(context.now, context.ask.cost);
+    }
+  }
+}
+
+void refund(const Context& context, std::uint64_t charged_at) noexcept {
+  for (const std::uint32_t place : quotas(context)) refund(context, place, charged_at);
+}
+
+void refund(const Context& context, std::uint32_t place, std::uint64_t charged_at) noexcept {
+  const Ask& ask = context.ask;
+  LimitLine& line = ask.limits.line(place);
+  if (LimitSet::is_of_users(place)) {
+    const UserRule rule = user_rule(context, place);
+    context.users.modify(ask.key, entry_of(ask.limits.id(place)), nullptr, [&](std::uint64_t state) {
+      return std::optional(rule.refunded(state, context.now, ask.cost, charged_at));
+    });
+  } else if (kind_of(place) == LimitKind::rate) {
+    TokenBucket(line.state).refund(rate(line), context.now, ask.cost);
+  } else {
+    shared_window(context, place).refund(context.now, ask.cost, charged_at);
+  }
+}
+
+std::optional<WindowCount> count_in_fixed_windows(const Context& context) noexcept {
+  std::optional<WindowCount> most;
+  for (const std::uint32_t place : quotas(context)) {
+    const std::uint64_t params = context.ask.limits.line(place).params.load(std::memory_order_relaxed);
+    const packed::WindowParams window = packed::to_window(params);
+    if (kind_of(place) != LimitKind::window || window.kind != WindowKind::fixed) continue;
+    const fixed_window::Count counted = count_in(context, place, window);
+    const auto over = [](std::uint32_t count, std::uint32_t of) { return std::int64_t{count} - of; };
+    if (most && over(most->count, most->of) >= over(counted.count, window.limit)) continue;
+    const std::chrono::nanoseconds expires(static_cast<std::int64_t>(
+        context.sections.created_wall_ns + ns_from_ticks(context.now + counted.expires_in)));
+    using std::chrono::system_clock;
+    most = {context.ask.limits.id(place), counted.count, window.limit,
+            system_clock::time_point(std::chrono::duration_cast<system_clock::duration>(expires))};
+  }
+  return most;
+}
+
+std::uint64_t cooldown_state(const Context& context, std::uint32_t place) noexcept {
+  const LimitSet& limits = context.ask.limits;
+  return LimitSet::is_of_users(place) ? context.users.find(context.ask.key, entry_of(limits.id(place))).state
+                                      : limits.line(place).state.load(std::memory_order_relaxed);
+}
+
+void note_refusal(const Context& context, LimitId refused_by) noexcept {
+  const LimitPlace refused = LimitPlace::of(refused_by);
+  const bool user = scope_of(refused.line) == LimitScope::user;
+  const std::uint32_t at = (user ? kScopeLines : 0) + kCooldown;
+  Block& block = context.sections.blocks[refused.block];
+  const std::uint64_t present = block.present.load(std::memory_order_acquire);
+  if (((present | present >> 32) >> at & 1) == 0) return;
+  const auto packed = packed::to_cooldown(block.limits[at].params.load(std::memory_order_relaxed));
+  const cooldown::Params params{packed.refusals, packed.length()};
+  if (user) {
+    const UserLimit entry = entry_of(LimitPlace{refused.block, at}.id());
+    context.users.update(context.ask.key, entry, NoteRefusal{UserChangeBase(context), params});
+    return;
+  }
+  Word& state = block.limits[at].state;
+  std::uint64_t seen = state.load(std::memory_order_relaxed);
+  for (;;) {
+    const std::uint64_t next = cooldown::refused(params, seen, context.now);
+    if (next == seen || state.compare_exchange(seen, next, std::memory_order_relaxed)) return;
+  }
+}
+
+void end_streaks(const Context& context, PlaceMask cooldowns) noexcept {
+  const LimitSet& limits = context.ask.limits;
+  for (const std::uint32_t place : BitRange<PlaceMask>(cooldowns)) {
+    if (LimitSet::is_of_users(place)) {
+      context.users.modify(context.ask.key, entry_of(limits.id(place)), nullptr,
+                           [](std::uint64_t state) { return std::optional(cooldown::admitted(state)); });
+      continue;
+    }
+    Word& state = limits.line(place).state;
+    std::uint64_t seen = state.load(std::memory_order_relaxed);
+    // Lost to somebody else's refusal: then it was refused after we were admitted.
+    (void)state.compare_exchange(seen, cooldown::admitted(seen), std::memory_order_relaxed);
+  }
+}
+
+}  // namespace weir::detail

@@ -1,0 +1,43 @@
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "base/hash.hpp"
+#include "base/owner.hpp"
+#include "limiter/limit_set.hpp"
+#include "policy/schema.hpp"
+#include "users/table.hpp"
+
+namespace weir::detail {
+
+/// What one request asks for.
+struct Ask {
+  LimitSet limits;
+  std::string_view name;  ///< of the user; empty: none, and no limits per user
+  Hash128 user{};
+  UserKey key{};  ///< of `user`
+  std::uint32_t cost = 1;
+  std::uint32_t weight = 1;
+  Owner owner{};           ///< who will hold the permits; nobody: all bulkheads shed
+  std::uint32_t home = 0;  ///< where the caller's thread looks for free permits first
+};
+
+/// A request at one moment, and the words it is decided over.
+struct Context {
+  const Sections& sections;
+  UserTable& users;
+  const Ask& ask;
+  std::uint64_t now;  ///< ticks since the segment's epoch
+
+  [[nodiscard]] TableFull when_full() const noexcept {
+    return static_cast<TableFull>(sections.settings.when_full);
+  }
+};
+
+/// The id of a limit's entries in the user table.
+[[nodiscard]] constexpr UserLimit entry_of(LimitId id, std::uint32_t part = 0) noexcept {
+  return {static_cast<std::uint16_t>(id), static_cast<std::uint8_t>(part)};
+}
+
+}  // namespace weir::detail
