@@ -36,6 +36,10 @@ class Longest {
   void no_permit(std::uint32_t place) noexcept {
     if (shed_ == kNone) shed_ = place;
   }
+  /// As if `first` had been met before: it is named where both take equally long.
+  void put_before(const Longest& first) noexcept {
+    if (first.wait_ >= wait_) wait_ = first.wait_, place_ = first.place_, verdict_ = first.verdict_;
+  }
   /// Whether there is none.
   [[nodiscard]] bool passes() const noexcept { return wait_ == 0 && shed_ == kNone; }
 
@@ -86,12 +90,15 @@ class Attempt {
       look_at(user_quotas_.emplace(context_, place, UserRule::rate(rate(limits_.line(place)))));
     }
     if ((enforced_ & (kUserWindows | kSharedWindows | kCooldowns)) != 0) look_at_rest();
+    Longest of_rates;
     for (const std::uint32_t place : PlaceRange(enforced_ & kSharedRates)) {
       LimitLine& line = limits_.line(place);
       const SharedRate& seen =
           shared_rates_.emplace(place, rate(line), line.state, line.state.load(std::memory_order_relaxed));
-      longest_.wait(gcra::wait(seen.params, seen.tat, context_.now, context_.ask.cost), place);
+      of_rates.wait(gcra::wait(seen.params, seen.tat, context_.now, context_.ask.cost), place);
     }
+    if (!of_rates.passes()) [[unlikely]]
+      longest_.put_before(of_rates);
     if (longest_.passes() && !limits_.retired()) [[likely]]
       return true;
     if (limits_.retired())
