@@ -68,8 +68,9 @@ inline void try_environment(std::string_view text) {
   Environment environment;
   while (!text.empty()) {
     const std::string_view line = next_line(text);
-    const std::size_t equals = std::min(line.find('='), line.size());
-    environment.emplace(line.substr(0, equals), line.substr(std::min(equals + 1, line.size())));
+    const auto* const equals = std::find(line.begin(), line.end(), '=');
+    environment.emplace(std::string(line.begin(), equals),
+                        std::string(equals == line.end() ? equals : equals + 1, line.end()));
   }
   if (const auto loaded = load_effective_config(std::nullopt, environment))
     require_round_trips(loaded->config);
