@@ -218,7 +218,7 @@ void BM_ForEach(benchmark::State& state) {
   for (std::uint64_t i = 0; i < users; ++i) table.update(table.key(hasher(names.next())), kLimit, Spend{1});
   for (auto _ : state) {
     std::uint64_t entries = 0;
-    table.for_each([&](UserLimit, std::uint64_t) { ++entries; });
+    UserTable::for_each(buckets.get(), [&](UserLimit, std::uint64_t) { ++entries; });
     benchmark::DoNotOptimize(entries);
   }
 }

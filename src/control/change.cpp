@@ -94,7 +94,6 @@ class Change {
         sections_(sections),
         lock_(std::move(lock)),
         hasher_(segment_.header().secret),
-        users_(sections_.users, sections_.user_counters),
         now_(ticks_at(segment_.header(), HostClock::now())) {}
 
   // What a segment has room for was decided when it was made. Name, mode and group are not compared: an
@@ -213,11 +212,13 @@ class Change {
 
   template <class Next>
   void change_users(LimitPlace place, Next&& next_of) {
-    users_.modify_all([&](UserLimit entry, std::uint64_t state) -> std::optional<std::uint64_t> {
+    const auto step = [&](UserLimit entry, std::uint64_t state) -> std::optional<std::uint64_t> {
       if (entry.id != static_cast<std::uint16_t>(place.id())) return std::nullopt;
       const std::uint64_t next = next_of(state);
       return next == state ? std::nullopt : std::optional(next);
-    });
+    };
+    sections_.for_each_part_of_users(segment_,
+                                     [&](std::span<UserBucket> part) { UserTable::modify_all(part, step); });
   }
 
   void retire_missing(const Config& now, const Config& target) {
@@ -267,7 +268,6 @@ class Change {
   Sections sections_;
   FileHandle lock_;
   KeyHasher hasher_;
-  UserTable users_;
   std::uint64_t now_;
 };
 

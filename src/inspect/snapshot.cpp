@@ -187,10 +187,16 @@ class Reader {
     return BreakerState::closed;  // damage
   }
 
+  template <class Visit>
+  void for_each_entry(Visit&& visit) const {
+    sections_.for_each_part_of_users(
+        segment_, [&](std::span<const UserBucket> part) { UserTable::for_each(part, visit); });
+  }
+
   /// One pass over the user table. @return by limit id.
   std::vector<Holders> read_users(UserTableStatus& status) const {
     std::vector<Holders> holders(kMaxBlocks * kBlockLines + 1);
-    table().for_each([&](UserLimit entry, std::uint64_t state) {
+    for_each_entry([&](UserLimit entry, std::uint64_t state) {
       ++status.occupied;
       if (entry.id == 0 || entry.id >= holders.size()) return;  // damage
       const bool active = add(holders[entry.id], entry, state);
@@ -236,7 +242,7 @@ class Reader {
       const std::chrono::nanoseconds age(ns_from_ticks(permit_word::age(word, now_)));
       holder->oldest = std::max(holder->oldest, age);
     });
-    table().for_each([&](UserLimit entry, std::uint64_t set) {
+    for_each_entry([&](UserLimit entry, std::uint64_t set) {
       if (kind_of(LimitPlace::of(LimitId{entry.id}).line) != LimitKind::permits) return;
       for (std::uint32_t i = 0; i < owner_set::kPlaces; ++i) {
         const owner_set::Place place = owner_set::at(set, i);

@@ -29,7 +29,8 @@ struct Row {
 class Reader {
  public:
   Reader(const Segment& segment, const Sections& sections)
-      : sections_(sections),
+      : segment_(segment),
+        sections_(sections),
         table_(sections_.users, sections_.user_counters),
         hasher_(segment.header().secret),
         now_(ticks_at(segment.header(), HostClock::now())) {}
@@ -42,7 +43,7 @@ class Reader {
   [[nodiscard]] std::vector<UserEntry> list(const UserQuery& query, std::uint32_t only_block) const {
     const auto later = [](const Row& a, const Row& b) { return a.rank > b.rank; };
     std::vector<Row> heap;
-    table_.for_each([&](UserLimit limit, std::uint64_t state, std::uint64_t tag_hash) {
+    const auto consider = [&](UserLimit limit, std::uint64_t state, std::uint64_t tag_hash) {
       const LimitPlace place = LimitPlace::of(LimitId{limit.id});
       if (state == 0 || limit.id == 0 || place.block >= kMaxBlocks) return;
       if (only_block != 0 && place.block != only_block) return;
@@ -55,7 +56,9 @@ class Reader {
       }
       heap.push_back({rank, limit, tag_hash, state});
       std::push_heap(heap.begin(), heap.end(), later);
-    });
+    };
+    sections_.for_each_part_of_users(
+        segment_, [&](std::span<const UserBucket> part) { UserTable::for_each(part, consider); });
     std::sort_heap(heap.begin(), heap.end(), later);
     std::vector<UserEntry> entries;
     entries.reserve(heap.size());
@@ -146,6 +149,7 @@ class Reader {
     return fmt::format("#{:012x}", tag_hash);
   }
 
+  const Segment& segment_;
   Sections sections_;
   UserTable table_;
   KeyHasher hasher_;

@@ -36,7 +36,7 @@ class LimiterImpl {
         hasher_(segment_.header().secret),
         users_(sections_.users, sections_.user_counters),
         registry_(sections_.workers, segment_),
-        sweeper_(registry_, sections_, users_) {}
+        sweeper_(registry_, sections_, segment_) {}
 
   static Expected<std::unique_ptr<LimiterImpl>> over(Expected<Segment> segment) {
     if (!segment) return tl::make_unexpected(segment.error());
@@ -331,12 +331,13 @@ class LimiterImpl {
         if (reset_line(index, line)) ++report.limits;
       }
     }
-    report.users =
-        users_.modify_all([&](UserLimit entry, std::uint64_t state) -> std::optional<std::uint64_t> {
-          const LimitPlace place = LimitPlace::of(LimitId{entry.id});
-          return kind_of(place.line) != LimitKind::permits && wanted(place.block) ? to_never_seen(state)
-                                                                                  : std::nullopt;
-        });
+    const auto step = [&](UserLimit entry, std::uint64_t state) -> std::optional<std::uint64_t> {
+      const LimitPlace place = LimitPlace::of(LimitId{entry.id});
+      return kind_of(place.line) != LimitKind::permits && wanted(place.block) ? to_never_seen(state)
+                                                                              : std::nullopt;
+    };
+    sections_.for_each_part_of_users(
+        segment_, [&](std::span<UserBucket> part) { report.users += UserTable::modify_all(part, step); });
     return report;
   }
 

@@ -25,8 +25,8 @@ namespace weir::detail {
 
 class Sweeper {
  public:
-  Sweeper(Registry& registry, const Sections& sections, UserTable& users) noexcept
-      : registry_(registry), sections_(sections), users_(users) {}
+  Sweeper(Registry& registry, const Sections& sections, const Segment& segment) noexcept
+      : registry_(registry), sections_(sections), segment_(segment) {}
 
   /// Sweeps, unless somebody of this segment did so within the last 10 ms. @return whether anything came
   /// back.
@@ -42,7 +42,7 @@ class Sweeper {
 
   Registry& registry_;
   const Sections& sections_;
-  UserTable& users_;
+  const Segment& segment_;
 };
 
 }  // namespace weir::detail

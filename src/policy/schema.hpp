@@ -115,6 +115,16 @@ struct Sections {
   /// Errors  Errc::damaged: a section is missing or has an impossible size.
   [[nodiscard]] static Expected<Sections> of(const Segment& segment);
 
+  /// Calls visit(std::span<UserBucket>) for the parts of the user table that have memory behind them;
+  /// `segment` is the one of these sections.
+  template <class Visit>
+  void for_each_part_of_users(const Segment& segment, Visit&& visit) const {
+    const std::span<std::byte> bytes(reinterpret_cast<std::byte*>(users.data()), users.size_bytes());
+    segment.for_each_taken(bytes, [&](std::span<std::byte> part) {
+      visit(std::span(reinterpret_cast<UserBucket*>(part.data()), part.size() / sizeof(UserBucket)));
+    });
+  }
+
   /// Operations that are known; their blocks follow the global one.
   [[nodiscard]] std::uint32_t operations() const noexcept {
     // sync(blocks): acquire; pairs with publish_block(): whoever sees a block sees its limits.

@@ -24,8 +24,7 @@ namespace {
 
 namespace ipc = boost::interprocess;
 
-#ifndef MADV_POPULATE_READ  // since Linux 5.14; an older kernel answers EINVAL
-constexpr int MADV_POPULATE_READ = 22;
+#ifndef MADV_POPULATE_WRITE  // since Linux 5.14; an older kernel answers EINVAL
 constexpr int MADV_POPULATE_WRITE = 23;
 #endif
 
@@ -345,8 +344,18 @@ Expected<void> Segment::advise_huge() const {
   return system_error(name(), "ask for huge pages", errno);
 }
 
-void Segment::populate() const noexcept {
-  (void)::madvise(region_.get_address(), region_.get_size(), MADV_POPULATE_READ);
+Segment::Taken Segment::first_taken(std::span<std::byte> bytes) const noexcept {
+  const Taken all{0, bytes.size()};
+  if (!is_open_on(file_.get())) return all;  // somebody closed it: better too much than too little
+  const auto offset = static_cast<off_t>(bytes.data() - this->bytes().data());
+  const off_t end = offset + static_cast<off_t>(bytes.size());
+  const off_t begin = ::lseek(file_.get(), offset, SEEK_DATA);
+  if (begin < 0 && errno == ENXIO) return {bytes.size(), 0};
+  if (begin < 0) return all;
+  if (begin >= end) return {bytes.size(), 0};
+  const off_t hole = ::lseek(file_.get(), begin, SEEK_HOLE);
+  const off_t stop = hole < 0 ? end : std::min(hole, end);
+  return {static_cast<std::size_t>(begin - offset), static_cast<std::size_t>(stop - begin)};
 }
 
 bool Segment::is_open_on(int fd) const noexcept {

@@ -93,9 +93,17 @@ class Segment {
   ///         serves as before.
   Expected<void> advise_huge() const;
 
-  /// Maps all pages now, in one call: a page fault each would take ten times as long. For whoever is about to
-  /// look at all of it. Not for a segment that was not reserved: its holes would be filled.
-  void populate() const noexcept;
+  /// Calls visit(std::span<std::byte>) for the parts of `bytes`, which lie in this segment, that have memory
+  /// behind them: whole pages, all of them if the segment was reserved. Even looking at the rest would take
+  /// memory for it.
+  template <class Visit>
+  void for_each_taken(std::span<std::byte> bytes, Visit&& visit) const {
+    while (!bytes.empty()) {
+      const Taken taken = first_taken(bytes);
+      if (taken.length != 0) visit(bytes.subspan(taken.begin, taken.length));
+      bytes = bytes.subspan(taken.begin + taken.length);
+    }
+  }
 
   /// Another open file description of the same inode, for locks of its own: by our descriptor, or by name
   /// where somebody has closed that (daemonising code closes all it finds). Errors  Errc::permission, system.
@@ -108,6 +116,12 @@ class Segment {
 
  private:
   Segment(FileHandle file, boost::interprocess::mapped_region region, const Header& header) noexcept;
+
+  struct Taken {
+    std::size_t begin;
+    std::size_t length;  ///< 0: nothing from `begin`, the end
+  };
+  [[nodiscard]] Taken first_taken(std::span<std::byte> bytes) const noexcept;
 
   [[nodiscard]] std::span<std::byte> bytes() const noexcept {
     return {static_cast<std::byte*>(region_.get_address()), region_.get_size()};

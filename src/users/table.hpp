@@ -198,22 +198,23 @@ class UserTable {
     return false;
   }
 
-  /// Changes live entries wherever they are. step: (UserLimit, uint64_t state) -> optional<uint64_t>.
+  /// Changes live entries, wherever in a part of a table they are. step: (UserLimit, uint64_t state) ->
+  /// optional<uint64_t>.
   /// @return how many were changed.
   template <class Step>
-  std::uint64_t modify_all(Step&& step) noexcept {
+  static std::uint64_t modify_all(std::span<UserBucket> part, Step&& step) noexcept {
     std::uint64_t changed = 0;
-    for (UserBucket& bucket : buckets_) {
+    for (UserBucket& bucket : part) {
       for (PairWord& entry : bucket.entries) changed += modify_entry(entry, step) ? 1 : 0;
     }
     return changed;
   }
 
-  /// Shows every live entry to visit(UserLimit, uint64_t state), or to visit(UserLimit, uint64_t state,
-  /// uint64_t tag_hash). Looks only.
+  /// Shows every live entry of a part of a table to visit(UserLimit, uint64_t state), or to visit(UserLimit,
+  /// uint64_t state, uint64_t tag_hash). Looks only.
   template <class Visit>
-  void for_each(Visit&& visit) const noexcept {
-    for (const UserBucket& bucket : buckets_) {
+  static void for_each(std::span<const UserBucket> part, Visit&& visit) noexcept {
+    for (const UserBucket& bucket : part) {
       for (const PairWord& entry : bucket.entries) {
         const Pair seen = look(entry);
         if (!is_live(seen.first)) continue;

@@ -60,7 +60,7 @@ class UsersCrash : public ::testing::Test {
   std::uint64_t debt_of(std::uint64_t number) { return table().find(user(number), kLimit).state; }
   int entries() {
     int count = 0;
-    table().for_each([&](UserLimit, std::uint64_t) { ++count; });
+    UserTable::for_each(memory->buckets, [&](UserLimit, std::uint64_t) { ++count; });
     return count;
   }
   void kill_everywhere(const std::function<void()>& operation, std::size_t images,

@@ -2,6 +2,7 @@
 #include <fstream>
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -68,6 +69,30 @@ TEST(Snapshot, WorksWhileEveryWorkerHangs) {
   ::waitpid(worker, nullptr, 0);
   ::close(ready[0]);
   ::close(ready[1]);
+}
+
+TEST(Snapshot, TakesNoMemoryForAUserTableThatIsMostlyHoles) {
+  const SegmentName name;
+  Config config = captions(name.str());
+  config.segment.users = 1'000'000;
+  config.segment.reserve = false;
+  auto limiter = Limiter::open(config);
+  ASSERT_TRUE(limiter) << limiter.error().message();
+  EXPECT_TRUE(limiter->admit("caption", {.user = "alice"}));
+  const auto blocks = [&] {
+    struct stat info {};
+    EXPECT_EQ(::stat(name.path().c_str(), &info), 0);
+    return info.st_blocks;
+  };
+  const auto before = blocks();
+  const auto snapshot = take_snapshot(name.str());
+  ASSERT_TRUE(snapshot) << snapshot.error().message();
+  EXPECT_EQ(snapshot->table.occupied, 1U);
+  const auto users = list_users(name.str(), {});
+  ASSERT_TRUE(users) << users.error().message();
+  EXPECT_EQ(users->size(), 1U);
+  EXPECT_EQ(limiter->reset().users, 1U);
+  EXPECT_LT(blocks(), before + 4000) << "two megabytes; the table alone has twenty";
 }
 
 TEST(Snapshot, OfNothingSaysSo) {

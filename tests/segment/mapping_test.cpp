@@ -84,6 +84,47 @@ TEST(Segment, WithoutANameIsSharedWithChildrenOnly) {
   EXPECT_EQ(segment->section(2, 64)[0], std::byte{9});
 }
 
+std::vector<std::pair<std::size_t, std::size_t>> taken_parts(const Segment& segment) {
+  std::vector<std::pair<std::size_t, std::size_t>> parts;
+  const std::span<std::byte> bytes = segment.section(1, 8);
+  segment.for_each_taken(
+      bytes, [&](std::span<std::byte> part) { parts.emplace_back(part.data() - bytes.data(), part.size()); });
+  return parts;
+}
+
+TEST(Segment, WithoutReservedMemoryShowsOnlyThePartsThatWereWritten) {
+  constexpr SectionSpec kLarge[] = {{1, 8, (1 << 20) / 8, false}, {2, 64, 10, false}};
+  const SegmentName name;
+  PublishSpec spec = spec_of(name.str());
+  spec.sections = kLarge;
+  spec.reserve = false;
+  const auto segment = Segment::publish(spec, [](const Segment&) {});
+  ASSERT_TRUE(segment) << segment.error().message();
+  using Parts = std::vector<std::pair<std::size_t, std::size_t>>;
+  EXPECT_EQ(taken_parts(*segment), Parts());
+  segment->section(1, 8)[200'000] = std::byte{1};
+  segment->section(1, 8)[(1 << 20) - 1] = std::byte{1};
+  const auto parts = taken_parts(*segment);
+  ASSERT_EQ(parts.size(), 2U);
+  EXPECT_LE(parts[0].first, 200'000U);
+  EXPECT_GT(parts[0].first + parts[0].second, 200'000U);
+  EXPECT_EQ(parts[1].first + parts[1].second, std::size_t{1} << 20);
+  EXPECT_LT(parts[1].second, std::size_t{1} << 18) << "a page, however large this host's are";
+}
+
+TEST(Segment, WithReservedMemoryShowsAllOfItAndSoItDoesWhenItsDescriptorIsGone) {
+  const SegmentName name;
+  const auto segment = Segment::publish(spec_of(name.str()), fill_with_sevens);
+  using Parts = std::vector<std::pair<std::size_t, std::size_t>>;
+  const Parts whole{{0, 800}};
+  EXPECT_EQ(taken_parts(*segment), whole);
+  EXPECT_EQ(in_child([&] {
+              ::close(segment->file().get());
+              return taken_parts(*segment) == whole ? 0 : 1;
+            }),
+            0);
+}
+
 // One round: racers wait for the start, then each creates or attaches, as Limiter::open does, and reports the
 // uuid.
 struct alignas(64) RaceBoard {
@@ -396,7 +437,6 @@ TEST(Segment, OfHugePagesServesWhetherTheKernelGivesThemOrNot) {
         std::cout << "[segment] " << advised.error().message() << std::endl;  // _exit() flushes nothing
       const bool asked = std::string_view(options).find("huge=") != std::string_view::npos;
       if (!asked && advised) return 2;
-      published->populate();
       published->section(1, 8)[(8 << 20) - 1] = std::byte{1};
       return published->section(1, 8)[4096] == std::byte{0} ? 0 : 3;
     });

@@ -130,7 +130,7 @@ TEST_F(Flood, BeyondTheTableNewUsersAreRefusedOrTheLeastDebtForgivenAndEachIsCou
       full += outcome == UserTable::Outcome::full ? 1 : 0;
     }
     std::uint64_t known = 0;
-    table.for_each([&](UserLimit, std::uint64_t) { ++known; });
+    UserTable::for_each(buckets, [&](UserLimit, std::uint64_t) { ++known; });
     const std::uint64_t evicted = counters.evicted.load(std::memory_order_relaxed);
     EXPECT_EQ(known + full + evicted, kUsers);
     EXPECT_EQ(may_evict ? full : evicted, 0U);

@@ -63,7 +63,7 @@ TEST_F(Names, ANameIsFoundFromTheUsersEntry) {
   remember("alice");
   users.update(users.key(hasher("alice")), {16'383, 15}, Mark{});
   int shown = 0;
-  users.for_each([&](UserLimit limit, std::uint64_t state, std::uint64_t tag_hash) {
+  UserTable::for_each(buckets, [&](UserLimit limit, std::uint64_t state, std::uint64_t tag_hash) {
     ++shown;
     EXPECT_EQ(limit.id, 16'383);
     EXPECT_EQ(state, 7U);

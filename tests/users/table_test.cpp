@@ -118,7 +118,9 @@ TEST_F(Table, KeepsApartTheLargestIdsAndParts) {
   for (std::size_t i = 0; i < limits.size(); ++i)
     ASSERT_EQ(table.update(key(1), limits[i], OwesUntil{10, 20 + i}), UserTable::Outcome::changed);
   std::map<std::pair<int, int>, std::uint64_t> seen;
-  table.for_each([&](UserLimit limit, std::uint64_t state) { seen[{limit.id, limit.part}] = state; });
+  UserTable::for_each(std::span(buckets.get(), kBuckets), [&](UserLimit limit, std::uint64_t state) {
+    seen[{limit.id, limit.part}] = state;
+  });
   for (std::size_t i = 0; i < limits.size(); ++i) {
     EXPECT_EQ(table.find(key(1), limits[i]).state, 20 + i);
     EXPECT_EQ((seen[{limits[i].id, limits[i].part}]), 20 + i);
@@ -152,7 +154,7 @@ TEST_F(Table, ResolvesTwoReservationsOfOneKeyToOneEntry) {
   ASSERT_TRUE(buckets[0].entries[6].compare_exchange(empty, {reserved, 7}));
   ASSERT_EQ(small.update(mine, kRate, OwesUntil{10, 20}), UserTable::Outcome::changed);
   int entries = 0;
-  small.for_each([&](UserLimit, std::uint64_t) { ++entries; });
+  UserTable::for_each(std::span(buckets.get(), 2), [&](UserLimit, std::uint64_t) { ++entries; });
   EXPECT_EQ(entries, 1);
   EXPECT_EQ(buckets[1].entries[0].load_first(std::memory_order_relaxed), 0U);
 }
@@ -183,7 +185,8 @@ TEST_F(Table, StaysInBoundsAndFinishesOverAnyBytes) {
     auto* words = reinterpret_cast<std::uint64_t*>(buckets.get());
     for (std::size_t i = 0; i < kBuckets * sizeof(UserBucket) / 8; ++i) words[i] = random();
     for (int user = 0; user < 100; ++user) owe(user, 1000, 2000, round % 2 == 0);
-    table.modify_all([](UserLimit, std::uint64_t) { return std::optional<std::uint64_t>(0); });
+    UserTable::modify_all(std::span(buckets.get(), kBuckets),
+                          [](UserLimit, std::uint64_t) { return std::optional<std::uint64_t>(0); });
   }
 }
 
