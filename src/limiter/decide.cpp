@@ -44,10 +44,8 @@ class Longest {
   [[nodiscard]] bool passes() const noexcept { return wait_ == 0 && shed_ == kNone; }
 
   void tell(Decision& decision, const LimitSet& limits) const noexcept {
-    if (wait_ != 0)
-      refuse(decision, verdict_, wait_, limits.id(place_));
-    else
-      refuse(decision, Verdict::shed, 0, limits.id(shed_));
+    if (wait_ != 0) return refuse(decision, verdict_, wait_, limits.id(place_));
+    refuse(decision, Verdict::shed, 0, limits.id(shed_));
   }
 
  private:
@@ -101,10 +99,11 @@ class Attempt {
       longest_.put_before(of_rates);
     if (longest_.passes() && !limits_.retired()) [[likely]]
       return true;
-    if (limits_.retired())
+    if (limits_.retired()) {
       decision = {Verdict::invalid, LimitId::none, {}};
-    else
+    } else {
       longest_.tell(decision, limits_);
+    }
     return false;
   }
 
