@@ -101,12 +101,7 @@ void note_refusal(const Context& context, LimitId refused_by) noexcept {
     context.users.update(context.ask.key, entry, NoteRefusal{UserChangeBase(context), params});
     return;
   }
-  Word& state = block.limits[at].state;
-  std::uint64_t seen = state.load(std::memory_order_relaxed);
-  for (;;) {
-    const std::uint64_t next = cooldown::refused(params, seen, context.now);
-    if (next == seen || state.compare_exchange(seen, next, std::memory_order_relaxed)) return;
-  }
+  CooldownWord(block.limits[at].state).refuse(params, context.now);
 }
 
 void end_streaks(const Context& context, PlaceMask cooldowns) noexcept {
@@ -117,10 +112,7 @@ void end_streaks(const Context& context, PlaceMask cooldowns) noexcept {
                            [](std::uint64_t state) { return std::optional(cooldown::admitted(state)); });
       continue;
     }
-    Word& state = limits.line(place).state;
-    std::uint64_t seen = state.load(std::memory_order_relaxed);
-    // Lost to somebody else's refusal: then it was refused after we were admitted.
-    (void)state.compare_exchange(seen, cooldown::admitted(seen), std::memory_order_relaxed);
+    CooldownWord(limits.line(place).state).admit();
   }
 }
 
