@@ -158,20 +158,17 @@ class UserTable {
   /// @param live  in: what a look has met, or {}. out: where it is, unless it was inserted.
   template <UserChange Change>
   Outcome update(const UserKey& key, UserLimit limit, Found& live, const Change& change) noexcept {
-    const std::uint64_t tag = tag_of(key, limit);
-    for (;;) {
-      if (live.entry == nullptr) live = find(key, limit);
-      if (live.entry == nullptr) {
-        const Attempt attempt = enter(key, tag, live, change);
-        if (attempt != Attempt::lost) return static_cast<Outcome>(attempt);
-        continue;
-      }
+    // The usual case apart, small enough to be inlined: who was seen is still there.
+    if (live.entry != nullptr) [[likely]] {
+      const std::uint64_t tag = tag_of(key, limit);
       const std::optional<std::uint64_t> next = change.next(live.state);
       if (!next) return Outcome::declined;
       Pair seen{tag, live.state};
-      if (live.entry->compare_exchange(seen, {tag, *next})) return Outcome::changed;
+      if (live.entry->compare_exchange(seen, {tag, *next})) [[likely]]
+        return Outcome::changed;
       live = seen.first == tag ? Found{live.entry, seen.second} : Found{};
     }
+    return update_again(key, limit, live, change);
   }
 
   /// The same, for who has not looked.
@@ -317,11 +314,30 @@ class UserTable {
     }
   }
 
-  /// For who has looked and found nothing. Out of the way of those who are here already.
+  /// update() for who has not looked, found nothing, or was overtaken.
+  template <class Change>
+  [[gnu::noinline]] Outcome update_again(const UserKey& key, UserLimit limit, Found& live,
+                                         const Change& change) noexcept {
+    const std::uint64_t tag = tag_of(key, limit);
+    for (;;) {
+      if (live.entry == nullptr) live = find(key, limit);
+      if (live.entry == nullptr) {
+        const Attempt attempt = enter(key, tag, live, change);
+        if (attempt != Attempt::lost) return static_cast<Outcome>(attempt);
+        continue;
+      }
+      const std::optional<std::uint64_t> next = change.next(live.state);
+      if (!next) return Outcome::declined;
+      Pair seen{tag, live.state};
+      if (live.entry->compare_exchange(seen, {tag, *next})) return Outcome::changed;
+      live = seen.first == tag ? Found{live.entry, seen.second} : Found{};
+    }
+  }
+
+  /// For who has looked and found nothing.
   /// @param live  out: where the key is after all; then `lost`.
   template <class Change>
-  [[gnu::noinline]] Attempt enter(const UserKey& key, std::uint64_t tag, Found& live,
-                                  const Change& change) noexcept {
+  Attempt enter(const UserKey& key, std::uint64_t tag, Found& live, const Change& change) noexcept {
     const Route route = route_of(key, tag);
     const Survey survey = look_around(route, tag, change);
     live = survey.live;
