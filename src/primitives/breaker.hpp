@@ -26,7 +26,8 @@
 //          generation in the state, and leaves the count alone (sync(breaker)).
 // Time     a late `now` refuses longer; a report that is late opens for less.
 // Crash    report, after counting: the count stands at its threshold, and the next report of a success or a
-//          failure trips. After judging a probe: its cell names the dead.
+//          failure trips; over a window, the next in the same tenth or the first of another. After judging a
+//          probe: its cell names the dead.
 //          admit, after the transition: half-open with no probe out, so the next one probes. After taking the
 //          cell: it names the dead.
 // Damage   a deadline further ahead than any policy reaches has passed; an unknown kind is closed.
@@ -341,15 +342,14 @@ class Breaker {
     }
   }
 
-  /// @return whether a rate over the window is reached.
-  bool count_in_window(const BreakerParams& params, std::uint64_t generation, bool failure, bool slow,
-                       std::uint64_t now) noexcept {
-    bool counted = false;
-    window_.count(epochs(params), generation, now, failure, slow, [&] {
-      counted = BreakerPhase::unpack(state_.load(std::memory_order_acquire)).counts(generation);
-      return counted;
-    });
-    if (!counted) return false;
+  /// @return whether a rate over the window is reached. Not inlined: without a window a report is a few
+  /// loads.
+  [[gnu::noinline]] bool count_in_window(const BreakerParams& params, std::uint64_t generation, bool failure,
+                                         bool slow, std::uint64_t now) noexcept {
+    const bool look = window_.count(
+        epochs(params), generation, now, failure, slow, params.minimum_calls,
+        [&] { return BreakerPhase::unpack(state_.load(std::memory_order_acquire)).counts(generation); });
+    if (!look) return false;
     const BreakerCounts counts = window_.counts(epochs(params), generation, now);
     if (counts.calls < std::max(params.minimum_calls, 1U)) return false;
     const auto reached = [&](std::uint32_t count, std::uint32_t rate) {

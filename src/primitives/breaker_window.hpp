@@ -2,7 +2,10 @@
 
 // What a breaker judges by: the calls, failures and slow calls of the last while, in a ring of ten cells.
 //
-//   cell   generation 12 | epoch 52  +  calls 21 | failures 21 | slow 21      one pair, changed as one
+//   cell     generation 12 | epoch 52  +  calls 21 | failures 21 | slow 21    one pair, changed as one
+//   latest   the epoch that was begun last: a hint, which saves a division or a search. Whoever uses it
+//   checks
+//            it; who begins an epoch moves it.
 //
 // A cell counts the outcomes of one epoch of one generation of the breaker. The first outcome of a later
 // epoch replaces the cell in the same compare-exchange that counts it, so there is no rotation, and a new
@@ -16,11 +19,17 @@
 // A pair, because a word of 8 bytes would leave 16 bits to generation and epoch: after an idle night they
 // could come round, and yesterday's failures would count again.
 //
+// Looking  A rate rises with a failure or a slow call, when an old cell drops out, and it begins to mean
+//          something with the minimum of calls. So a report that needs no look is a good one, in a cell that
+//          has only good ones, more than that minimum: whoever began the cell has looked since others dropped
+//          out, and whoever brought the minimum had no more calls in its own.
 // Full     a cell with 2,097,151 calls is halved: the rates stay.
 // Progress lock-free: a lost compare-exchange means another outcome was counted.
 // Ordering the pair's exchange is sequentially consistent and the loads that look around after it are too: of
 //          two who count at once, one sees both.
-// Crash    one exchange. Before it: not counted. After it: counted, and the next who reports judges by it.
+// Crash    one exchange. Before it: not counted. After it: counted, and the next to report in this cell, or
+// to
+//          begin one, judges by it. The hint is behind: the next one searches.
 // Late     an outcome whose cell has gone on to a later epoch is dropped. One that is late by more than a
 //          whole window looks like damage: it starts the cell afresh, and costs a tenth of the counts.
 
@@ -44,7 +53,13 @@ struct BreakerCounts {
 struct BreakerEpochs {
   std::uint64_t ticks = 0;  ///< of an epoch; 0: a count window
   std::uint32_t block = 0;  ///< calls of an epoch
-  std::uint32_t cells = 0;  ///< in use
+  std::uint32_t calls = 0;  ///< of a count window
+
+  /// Epochs in the window.
+  [[nodiscard]] constexpr std::uint32_t in_window() const noexcept;
+  /// The cell of an epoch: as few are in use as there are blocks of one call, else all of them.
+  [[nodiscard]] constexpr std::uint64_t cell(std::uint64_t epoch) const noexcept;
+  [[nodiscard]] constexpr std::uint32_t cells() const noexcept;
 };
 
 class BreakerWindow {
@@ -58,17 +73,20 @@ class BreakerWindow {
   }
   [[nodiscard]] static constexpr BreakerEpochs by_calls(std::uint32_t calls) noexcept {
     const std::uint32_t block = calls / kCells + (calls % kCells != 0 ? 1 : 0);
-    return {0, std::max(block, 1U), block == 0 ? 1 : (calls - 1) / block + 1};
+    return {0, std::max(block, 1U), std::max(calls, 1U)};
   }
 
   /// Adds an outcome, unless `current()`, asked after the cell was looked at, says that `generation` is over.
+  /// @return whether to look at the counts: with less than `minimum` calls, or more in this cell, and no bad
+  /// ones, they say no more than before.
   template <class Current>
-  void count(BreakerEpochs epochs, std::uint64_t generation, std::uint64_t now, bool failure, bool slow,
-             Current&& current) noexcept {
-    for (;;) {
-      const std::uint64_t epoch = epochs.ticks != 0 ? now / epochs.ticks : filling(epochs, generation);
+  bool count(BreakerEpochs epochs, std::uint64_t generation, std::uint64_t now, bool failure, bool slow,
+             std::uint32_t minimum, Current&& current) noexcept {
+    // Once by the hint, then by a search: what the hint leads to need not be what we wrote.
+    for (std::uint64_t hint = latest_.load(std::memory_order_relaxed);; hint = kLastBlock) {
+      const std::uint64_t epoch = epochs.ticks != 0 ? at(epochs, now) : filling(epochs, generation, hint);
       const std::uint64_t ours = tag(generation, epoch);
-      PairWord& cell = cells_[epochs.ticks != 0 ? epoch % kCells : epoch % epochs.cells];
+      PairWord& cell = cells_[epochs.cell(epoch)];
       // sync(breaker): acquire; pairs with the exchange below. Who meets a cell of a later generation then
       // also meets that generation in current(), and leaves the cell alone.
       Pair seen{cell.load_first(std::memory_order_acquire), cell.load_second(std::memory_order_acquire)};
@@ -78,32 +96,41 @@ class BreakerWindow {
         if (epochs.ticks == 0 && calls(counts) >= epochs.block && epoch < kLastBlock) continue;
       } else {
         // Passed meanwhile: a time that is late is dropped; a call belongs to the block that is filling now.
-        if (epochs.ticks != 0 && seen.first - ours <= kCells) return;
+        if (epochs.ticks != 0 && seen.first - ours <= kCells) return false;
         if (epochs.ticks == 0 && block_of(seen.first, generation) > epoch &&
             block_of(seen.first, generation) < kLastBlock) {
           continue;
         }
         counts = 0;
       }
-      if (!current()) return;
-      if (cell.compare_exchange(seen, {ours, with(counts, failure, slow)})) return;
+      if (!current()) return false;
+      counts = with(counts, failure, slow);
+      const bool begins = seen.first != ours;
+      if (!cell.compare_exchange(seen, {ours, counts})) continue;
+      // crash here: the hint is behind. Relaxed: it only says where to look.
+      if (begins) latest_.store(epoch, std::memory_order_relaxed);
+      return calls(counts) <= std::max(minimum, 1U) || counts > kFull;
     }
   }
 
   /// What the window holds at `now`. Only loads.
   [[nodiscard]] BreakerCounts counts(BreakerEpochs epochs, std::uint64_t generation,
                                      std::uint64_t now) const noexcept {
-    std::uint64_t last = tag(generation, epochs.ticks != 0 ? now / epochs.ticks : newest(epochs, generation));
+    const std::uint64_t latest = latest_.load(std::memory_order_relaxed);
+    std::uint64_t last =
+        tag(generation, epochs.ticks != 0 ? at(epochs, now) : newest(epochs, generation, latest));
+    const std::uint32_t in_window = epochs.in_window();
     for (;;) {
       BreakerCounts sum;
       std::uint64_t ahead = last;
-      for (std::uint32_t i = 0; i < epochs.cells; ++i) {
-        const std::uint64_t first = cells_[i].load_first(std::memory_order_seq_cst);
+      for (std::uint32_t i = 0; i < epochs.cells(); ++i) {
+        const PairWord& cell = cells_[i];
+        const std::uint64_t first = cell.load_first(std::memory_order_seq_cst);
         if (first - last <= kCells) ahead = std::max(ahead, first);
-        if (last - first >= epochs.cells) continue;  // older, or of another generation, or ahead: wraps
-        const std::uint64_t counts = cells_[i].load_second(std::memory_order_seq_cst);
+        if (last - first >= in_window) continue;  // older, or of another generation, or ahead: wraps
+        const std::uint64_t counts = cell.load_second(std::memory_order_seq_cst);
         // Halves of two epochs: somebody replaces the cell right now, and judges after us. Tags never return.
-        if (cells_[i].load_first(std::memory_order_seq_cst) != first) continue;
+        if (cell.load_first(std::memory_order_seq_cst) != first) continue;
         sum.calls += calls(counts);
         sum.failures += field(counts, kFailuresShift);
         sum.slow += field(counts, kSlowShift);
@@ -148,28 +175,58 @@ class BreakerWindow {
     return first - tag(generation, 0);
   }
 
+  /// Time window: the epoch of `now`.
+  [[nodiscard]] std::uint64_t at(BreakerEpochs epochs, std::uint64_t now) const noexcept {
+    const std::uint64_t latest = latest_.load(std::memory_order_relaxed);
+    std::uint64_t start = 0;
+    const bool absurd = __builtin_mul_overflow(latest, epochs.ticks, &start);
+    return !absurd && start <= now && now - start < epochs.ticks ? latest : now / epochs.ticks;
+  }
+
+  /// Count window: whether a block was begun, and no later one has its cell.
+  [[nodiscard]] bool begun(BreakerEpochs epochs, std::uint64_t block,
+                           std::uint64_t generation) const noexcept {
+    return block < kLastBlock &&
+           cells_[epochs.cell(block)].load_first(std::memory_order_seq_cst) == tag(generation, block);
+  }
+
   /// Count window: the last block that was begun.
-  [[nodiscard]] std::uint64_t newest(BreakerEpochs epochs, std::uint64_t generation) const noexcept {
-    std::uint64_t newest = 0;
-    for (std::uint32_t i = 0; i < epochs.cells; ++i) {
-      const std::uint64_t first = cells_[i].load_first(std::memory_order_seq_cst);
-      if (const std::uint64_t block = block_of(first, generation); block < kLastBlock) {
-        newest = std::max(newest, block);
+  [[nodiscard]] std::uint64_t newest(BreakerEpochs epochs, std::uint64_t generation,
+                                     std::uint64_t hint) const noexcept {
+    std::uint64_t newest = hint;
+    if (!begun(epochs, newest, generation)) {
+      newest = 0;
+      for (std::uint32_t i = 0; i < epochs.cells(); ++i) {
+        const std::uint64_t block = block_of(cells_[i].load_first(std::memory_order_seq_cst), generation);
+        if (block < kLastBlock) newest = std::max(newest, block);
       }
     }
+    while (begun(epochs, newest + 1, generation)) ++newest;  // blocks are begun in order
     return newest;
   }
 
   /// Count window: the block that the next call belongs to.
-  [[nodiscard]] std::uint64_t filling(BreakerEpochs epochs, std::uint64_t generation) const noexcept {
-    const std::uint64_t last = newest(epochs, generation);
-    const PairWord& cell = cells_[last % epochs.cells];
+  [[nodiscard]] std::uint64_t filling(BreakerEpochs epochs, std::uint64_t generation,
+                                      std::uint64_t hint) const noexcept {
+    const std::uint64_t last = newest(epochs, generation, hint);
+    const PairWord& cell = cells_[epochs.cell(last)];
     const bool begun = cell.load_first(std::memory_order_acquire) == tag(generation, last);
     return begun && calls(cell.load_second(std::memory_order_acquire)) >= epochs.block ? last + 1 : last;
   }
 
   std::array<PairWord, kCells> cells_;
+  Word latest_;
 };
-static_assert(sizeof(BreakerWindow) == 160);
+static_assert(sizeof(BreakerWindow) == 176);
+
+constexpr std::uint32_t BreakerEpochs::in_window() const noexcept {
+  return ticks != 0 ? BreakerWindow::kCells : (calls - 1) / block + 1;
+}
+constexpr std::uint32_t BreakerEpochs::cells() const noexcept {
+  return block == 1 ? calls : BreakerWindow::kCells;
+}
+constexpr std::uint64_t BreakerEpochs::cell(std::uint64_t epoch) const noexcept {
+  return block == 1 ? epoch % calls : epoch % BreakerWindow::kCells;  // no division by what is not constant
+}
 
 }  // namespace weir::detail

@@ -563,6 +563,17 @@ TEST(Breaker, DecidesAsTheObviousModelDoes) {
     params.slow_rate = window == 10s ? 4'000 : 0;
     expect_as_the_oracle(params, seed);
   }
+  // Cells with more calls than the minimum: a success in a good one looks no further.
+  for (const std::uint32_t minimum : {1U, 3U, 5U}) {
+    BreakerParams params = base;
+    params.window = minimum == 3 ? 0 : at(30s);
+    params.window_calls = minimum == 3 ? 200 : 0;
+    params.minimum_calls = minimum;
+    params.failure_rate = 4'500;
+    params.slow_rate = minimum == 5 ? 3'500 : 0;
+    SCOPED_TRACE("at least " + std::to_string(minimum) + " calls");
+    expect_as_the_oracle(params, seed);
+  }
   for (const std::uint32_t calls : {1U, 2U, 7U, 10U, 11U, 15U, 20U, 99U, 100U}) {
     BreakerParams params = base;
     params.window_calls = calls;
