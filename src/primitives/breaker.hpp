@@ -18,7 +18,8 @@
 //
 // Probes   a cell is taken first; the state is looked at again, and must still be half-open. No generation in
 //          the cell: a probe of the last half-open time that is still out keeps its place, so that never more
-//          than `probes` are out. A prober that is killed is reclaimed; one that is stopped or forgets loses
+//          than `probes` are out; nor after a live change to fewer, whose higher cells count until they come
+//          back. A prober that is killed is reclaimed; one that is stopped or forgets loses
 //          its place at the deadline.
 // Good     half-open, the state word itself counts good probes: counting the last one closes.
 // Progress lock-free: a lost compare-exchange means another call counted or decided something.
@@ -222,11 +223,33 @@ class Breaker {
     if (phase.kind == BreakerKind::open) {
       if (const std::uint64_t wait = breaker_time::left(phase.rest, now); wait != 0) return {wait, false};
     }
-    std::uint64_t wait = kNever;
-    for (std::uint32_t i = 0; i < places(params) && wait != 0; ++i) {
-      wait = std::min(wait, held(probes_[i].load(std::memory_order_relaxed), now));
-    }
+    const std::uint64_t wait = next_place(params, now);
     return {wait, wait == 0};
+  }
+
+  /// Ticks until less than `probes` are out, those included that a higher number of them let out; 0: now.
+  [[nodiscard]] std::uint64_t next_place(const BreakerParams& params, std::uint64_t now) const noexcept {
+    std::array<std::uint64_t, kMaxProbes> out{};  // when they lose their places
+    std::uint32_t count = 0;
+    for (const Word& cell : probes_) {
+      if (const std::uint64_t left = held(cell.load(std::memory_order_acquire), now); left != 0)
+        out[count++] = left;
+    }
+    if (count < places(params)) return 0;
+    const auto due = out.begin() + (count - places(params));
+    std::nth_element(out.begin(), due, out.begin() + count);
+    return *due;
+  }
+
+  /// Whether cell `i` may be taken: it and what is out above it fit in the places from `i` on. Of all that
+  /// were let out under these parameters, look at the highest: what was out above it only comes back, and
+  /// below it are `i` cells. So no more than `probes` are out, whoever takes which cell at once.
+  [[nodiscard]] bool fits(const BreakerParams& params, std::uint32_t i, std::uint64_t now) const noexcept {
+    std::uint32_t above = 0;
+    for (std::uint32_t j = i + 1; j < kMaxProbes; ++j) {
+      above += held(probes_[j].load(std::memory_order_acquire), now) != 0 ? 1 : 0;
+    }
+    return i + above < places(params);
   }
 
   /// admit() where it may refuse.
@@ -236,7 +259,8 @@ class Breaker {
       std::uint64_t word = state_.load(std::memory_order_acquire);
       const BreakerPhase phase = BreakerPhase::unpack(word);
       answer.ticket.generation = static_cast<std::uint16_t>(phase.generation);
-      answer.wait = look(params, phase, now).wait;
+      // Half-open, taking a place is the look.
+      answer.wait = phase.kind != BreakerKind::half_open ? look(params, phase, now).wait : 0;
       if (answer.wait != 0 || phase.passes()) return answer;
       if (phase.kind == BreakerKind::open) {
         const BreakerPhase next = phase.then(BreakerKind::half_open, phase.trips, 0);
@@ -266,10 +290,9 @@ class Breaker {
     const std::uint64_t mine =
         owner.bits() << BreakerPhase::kRestBits |
         breaker_time::deadline(now, std::clamp(params.probe_timeout, std::uint64_t{1}, kMaxBreakerTicks));
-    std::uint64_t wait = kNever;
     for (std::uint32_t i = 0; i < places(params); ++i) {
       std::uint64_t seen = probes_[i].load(std::memory_order_acquire);
-      while (held(seen, now) == 0) {
+      while (held(seen, now) == 0 && fits(params, i, now)) {
         if (!probes_[i].compare_exchange(seen, mine, std::memory_order_seq_cst, std::memory_order_acquire)) {
           continue;
         }
@@ -277,9 +300,8 @@ class Breaker {
         ticket.cell = static_cast<std::uint8_t>(i);
         return 0;
       }
-      wait = std::min(wait, held(seen, now));
     }
-    return wait;
+    return std::max(next_place(params, now), std::uint64_t{1});  // came back meanwhile: the next call's
   }
 
   [[nodiscard]] bool half_open(std::uint64_t generation) const noexcept {

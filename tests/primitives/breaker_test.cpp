@@ -191,6 +191,28 @@ TEST(Breaker, LetsExactlyAsManyProbesThroughAndClosesAfterEnoughGoodOnes) {
   EXPECT_EQ(host.last.to, kClosed);
 }
 
+TEST(Breaker, AfterAChangeToFewerProbesThoseThatAreOutCount) {
+  BreakerParams params = kThreeInARow;
+  params.probes = 4;
+  params.successes = 100;
+  Host host(params);
+  host.trip(1s);
+  for (int i = 0; i < 4; ++i) ASSERT_EQ(host.admit(40s + i * 1s), 0U);
+  host.params.probes = 2;
+  EXPECT_TRUE(is_wait(host.admit(43s), 9s)) << "until three of the four have lost their places";
+  host.report(44s, ignored);
+  std::swap(host.tickets[0], host.tickets[1]);
+  host.report(44s, ignored);
+  EXPECT_TRUE(is_wait(host.admit(44s), 7s)) << "two are out, one of them in a place that is no more";
+  host.report(45s, ignored);
+  ASSERT_EQ(host.status(45s).probes_out, 1U);
+  EXPECT_EQ(host.admit(45s), 0U);
+  EXPECT_TRUE(is_wait(host.admit(45s), 8s));
+  host.params.probes = 3;
+  EXPECT_EQ(host.admit(45s), 0U) << "and one more place";
+  EXPECT_NE(host.admit(45s), 0U);
+}
+
 TEST(Breaker, AProbeOfTheLastHalfOpenTimeKeepsItsPlace) {
   BreakerParams params = kThreeInARow;
   params.probes = 2;

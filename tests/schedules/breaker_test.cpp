@@ -295,7 +295,7 @@ TEST_F(BreakerSchedules, ExactlyOneProbeIsOutAndAKilledOneComesBack) {
       return "a good probe did not close it";
     return std::nullopt;
   });
-  const Verdict verdict = explore(program, {.max_kills = 2, .min_states = 300});
+  const Verdict verdict = explore(program, {.max_kills = 2, .max_preemptions = 2, .min_states = 300});
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
@@ -320,7 +320,42 @@ TEST_F(BreakerSchedules, ThreeWhoWantToProbeAtOnceGetTwoPlaces) {
       return "a probe outlives its deadline";
     return std::nullopt;
   });
-  const Verdict verdict = explore(program, {.max_kills = 2, .min_states = 300});
+  const Verdict verdict = explore(program, {.max_kills = 2, .max_preemptions = 2, .min_states = 300});
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
+// Of four that were out, the one in the highest cell still is, and reports while two others want to probe.
+TEST_F(BreakerSchedules, AfterAChangeToFewerProbesNoMoreThanThoseAreLetOut) {
+  BreakerParams params = in_a_row(1);
+  params.probes = 4;
+  params.successes = 100;
+  trip(params);
+  std::array<BreakerTicket, 4> tickets{};
+  for (BreakerTicket& ticket : tickets) ticket = memory.breaker.admit(params, kLater, owner_of(2)).ticket;
+  for (const std::size_t back : {0U, 1U, 2U})
+    (void)memory.breaker.report(params, tickets[back], BreakerOutcome::ignored, 0, kLater);
+  params.probes = 2;
+  memory.inside[2] = 1;
+  declare();
+  for (std::size_t p = 0; p < 2; ++p) {
+    program.process("prober " + std::to_string(p), [this, p, params] {
+      memory.inside[p] = memory.breaker.admit(params, kLater, owner_of(p)) ? 1 : 0;
+      program.require(memory.total(memory.inside) <= 2, "more probes are out than may be");
+    });
+  }
+  program.process("of before", [this, params, ticket = tickets[3]] {
+    memory.inside[2] = 0;
+    (void)memory.breaker.report(params, ticket, BreakerOutcome::ignored, 0, kLater);
+    (void)memory.breaker.check(params, kLater);
+  });
+  program.check([&]() -> Complaint {
+    if (memory.status(params, kLater).probes_out > 2) return "more probes are out than may be";
+    if (killed(3) == 0 && !memory.breaker.admit(params, kLater, owner_of(0)) &&
+        memory.status(params, kLater).probes_out < 2)
+      return "a place is lost";
+    return std::nullopt;
+  });
+  const Verdict verdict = explore(program, {.max_kills = 1, .max_preemptions = 3, .min_states = 100});
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
