@@ -59,9 +59,9 @@ done
 url=http://$(sed -n 's/^listening on //p' "$scratch/out")/api/v14
 echo "the server answers at $url"
 
-ask() { # METHOD PATH [BODY]
+ask() { # METHOD PATH [BODY [USER]]
   curl --silent --show-error --max-time 5 --include --request "$1" "$url/$2" \
-    --header 'Authorization: Bearer demo-key-alice' ${3:+--data "$3"}
+    --header "Authorization: Bearer demo-key-${4:-alice}" ${3:+--data "$3"}
 }
 wish='{"content_description": "Sunset over the sea", "hashtag_count": 3}'
 
@@ -143,10 +143,39 @@ inspect users --top 4
 ask POST generate "$wish"
 inspect rollback
 
-say "A breaker forced open: shm-inspect set operations.caption_generation.breaker.state forced_open"
-inspect set operations.caption_generation.breaker.state forced_open
-ask POST generate "$wish"
-inspect set operations.caption_generation.breaker.state automatic
+say "A breaker that trips: it opens after 3 failures in a row, for 3 seconds, and then lets 2 probes through"
+breaker=operations.caption_generation
+inspect set $breaker.breaker '{ failures = 3, recovery = "3s", probes = 2, successes = 2 }'
+inspect set $breaker.rate '["600/min burst 100"]'
+inspect set $breaker.user.rate '["600/min burst 100"]'
+ask POST limits/reset '{}' admin >/dev/null # the load has left the buckets empty
+worker_of() { tr -d '\r' <<<"$1" | sed -n 's/^X-Worker: //p'; }
+briefly() { # WHO ANSWER
+  tr -d '\r' <<<"$2" | awk -v who="$1" '/^HTTP/ { s = $2 } /^X-Worker/ { w = $2 } /^Retry-After/ { r = ", Retry-After: " $2 }
+    END { printf "  %-16s %s from worker %s%s\n", who, s, w, r }'
+}
+failed=
+for _ in 1 2 3; do
+  answer=$(ask POST "generate?fail=1" "$wish" admin)
+  briefly "the model fails" "$answer"
+  failed+=" $(worker_of "$answer") "
+done
+echo "open, for all workers; here one that saw no failure itself:"
+for _ in {1..20}; do
+  answer=$(ask POST generate "$wish")
+  [[ $failed == *" $(worker_of "$answer") "* ]] || break
+done
+briefly "alice asks" "$answer"
+inspect status | grep -E "^BREAKERS|^$breaker  +[a-z]+ .*in a row"
+sleep 3.1
+echo "3 seconds later, four calls of half a second at once: two of them are the probes"
+for number in 1 2 3 4; do
+  { answer=$(ask POST "generate?slow=1" "$wish" admin) && briefly "slow call $number" "$answer"; } &
+  sleep 0.05
+done
+wait $(jobs -p | grep -vx "$server")
+echo "closed again:"
+briefly "alice asks" "$(ask POST generate "$wish")"
 
 say "Replaying $log through examples/replay/limits.toml"
 "$bin/weir-replay" --config examples/replay/limits.toml "$log"

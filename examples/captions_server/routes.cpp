@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <iterator>
 #include <string>
+#include <thread>
 #include <utility>
 
 #include "weir/config.hpp"
@@ -17,9 +18,23 @@ namespace {
 
 namespace http = boost::beast::http;
 
+constexpr std::chrono::milliseconds kSlow(500);
+
 std::string_view path_of(const Request& request) {
   const std::string_view target(request.target().data(), request.target().size());
   return target.substr(0, target.find('?'));
+}
+
+/// Whether the query has `item` between its `&`.
+bool query_has(const Request& request, std::string_view item) {
+  std::string_view left(request.target().data(), request.target().size());
+  left.remove_prefix(std::min(left.size(), left.find('?')));
+  while (!left.empty()) {
+    left.remove_prefix(1);
+    if (left.substr(0, left.find('&')) == item) return true;
+    left.remove_prefix(std::min(left.size(), left.find('&')));
+  }
+  return false;
 }
 
 /// The KEY of `Authorization: Bearer KEY`; empty if there is none.
@@ -125,7 +140,7 @@ Response Routes::answer(const Request& request) const {
 Response Routes::generate(const Request& request, const Caller& caller) const {
   const auto body = parse_object(request.body());
   if (!body) return bad_request(body.error());
-  return generate_one(*body, caller, Json::object());
+  return generate_one(request, *body, caller, Json::object());
 }
 
 Response Routes::generate_priority(const Request& request, const Caller& caller) const {
@@ -133,15 +148,21 @@ Response Routes::generate_priority(const Request& request, const Caller& caller)
   if (!body) return bad_request(body.error());
   const auto level = read_integer(*body, "priority_level", 1, 5);
   if (!level) return bad_request(level.error());
-  return generate_one(*body, caller, {{"priority_level", *level}});
+  return generate_one(request, *body, caller, {{"priority_level", *level}});
 }
 
-Response Routes::generate_one(const Json& body, const Caller& caller, const Json& echo) const {
+Response Routes::generate_one(const Request& request, const Json& body, const Caller& caller,
+                              const Json& echo) const {
   const auto wanted = read_wanted(body);
   if (!wanted) return bad_request(wanted.error());
   const weir::Request asked{.user = caller.user};
   weir::Admission admission = limiter_->admit(generation_, asked);
   if (!admission) return refusal(generation_, asked, admission);
+  if (caller.admin && query_has(request, "slow=1")) std::this_thread::sleep_for(kSlow);
+  if (caller.admin && query_has(request, "fail=1")) {
+    admission.fail();
+    return answer_error(http::status::bad_gateway, "model_failed", "the model failed, as it was asked to");
+  }
   Json caption = make_caption(*wanted);
   caption.update(echo);
   admission.succeed();

@@ -43,8 +43,10 @@ class Routes {
   [[nodiscard]] Response limits_status(const Request& request, const Caller& caller) const;
   [[nodiscard]] Response limits_reset(const Request& request, const Caller& caller) const;
 
-  /// One caption, with what the answer shall repeat of the request.
-  [[nodiscard]] Response generate_one(const Json& body, const Caller& caller, const Json& echo) const;
+  /// One caption, with what the answer shall repeat of the request. An administrator may ask for a drill, in
+  /// the query: `fail=1`, a model that fails, answered 502; `slow=1`, one that takes half a second.
+  [[nodiscard]] Response generate_one(const Request& request, const Json& body, const Caller& caller,
+                                      const Json& echo) const;
   /// An answer to an admitted request, with what is left of its limits.
   [[nodiscard]] Response answered(weir::Operation operation, const weir::Request& request,
                                   const Json& body) const;

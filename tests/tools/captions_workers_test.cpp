@@ -109,6 +109,34 @@ rate = "1/s"
   EXPECT_EQ(post(server, kGenerate, kWish).status, 200u);
 }
 
+TEST(CaptionsWorkers, OpenTheBreakerForAllWhenTheModelFailedAndCloseItAfterAGoodProbe) {
+  const Server server(R"(
+[segment]
+users = 1000
+[operations.caption_generation]
+breaker = { failures = 3, recovery = "300ms" }
+[operations.batch_processing]
+rate = "1/s"
+)",
+                      {"--workers", "2"});
+  EXPECT_EQ(post(server, kGenerate + "?fail=1", kWish).status, 200u) << "alice is no administrator";
+  for (int i = 0; i < 3; ++i) {
+    const Answer failed = post(server, kGenerate + "?x=y&fail=1", kWish, "demo-key-admin");
+    EXPECT_EQ(failed.status, 502u);
+    EXPECT_EQ(failed.body["error"], "model_failed");
+  }
+  const Answer refused = post(server, kGenerate, kWish);
+  EXPECT_EQ(refused.status, 503u);
+  EXPECT_EQ(refused.field("Retry-After"), "1");
+  EXPECT_EQ(refused.body["limit"], "operations.caption_generation.breaker");
+  std::this_thread::sleep_for(std::chrono::milliseconds(350));
+  EXPECT_EQ(post(server, kGenerate + "?fail=1", kWish, "demo-key-admin").status, 502u) << "a bad probe";
+  EXPECT_EQ(post(server, kGenerate, kWish).status, 503u);
+  std::this_thread::sleep_for(std::chrono::milliseconds(350));
+  for (int i = 0; i < 5; ++i)
+    EXPECT_EQ(post(server, kGenerate, kWish).status, 200u) << "closed by a good one";
+}
+
 TEST(CaptionsWorkers, GoesOnWithTheSameLimitsWhenAWorkerIsKilled) {
   const Server server(kStrict, {"--workers", "2"});
   Connection held(server.port());
