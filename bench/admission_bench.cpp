@@ -1,8 +1,7 @@
 // One admission beside its floor, in one process.
 //
 // Measures  what Limiter::admit costs over the least that any shared limiter must do: read the clock and
-// exchange
-//           one word to admit, read the clock and load one word to refuse.
+//           exchange one word to admit, read the clock and load one word to refuse.
 // Not       contention between processes (processes_bench), nor a user table larger than the cache.
 
 #include <atomic>

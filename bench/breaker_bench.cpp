@@ -1,9 +1,8 @@
 // A breaker beside the floor of what it does, with one process and with two.
 //
 // Measures  looking at and passing a closed breaker over a loop with one load; reporting a success with no
-// failure
-//           counted; a failure and the success that breaks its row; both over a time window; a refusal. The
-//           argument is the number of processes that do it at once.
+//           failure counted; a failure and the success that breaks its row; both over a time window; a
+//           refusal. The argument is the number of processes that do it at once.
 // Not       probes and transitions: they are rare. More processes than processors.
 
 #include <atomic>

@@ -1,9 +1,9 @@
 // A whole decision over five limits and a breaker, beside its floor and beside one robust mutex.
 //
 // Measures  admit and release over: global rate, operation rate, user rate, permits of the operation and of
-// each
-//           user, breaker closed; the arguments are users and processes at once. The rival does the same with
-//           plain words under one robust process-shared mutex, taken once to admit and once to release.
+//           each user, breaker closed; the arguments are users and processes at once. The rival does the
+//           same with plain words under one robust process-shared mutex, taken once to admit and once to
+//           release.
 // Not       refusals, waiting, more processes than processors.
 
 #include <algorithm>

@@ -1,10 +1,9 @@
 // Permits and whole admissions beside their floors and a rival, with one process and with two.
 //
 // Measures  taking and giving back a permit over a pair of compare-exchanges on an own line; an admission and
-// its release
-//           over rates and permits, global and per user, over (clock + one compare-exchange); SysV semop with
-//           SEM_UNDO, which is how Semian survives a killed worker. The argument is the number of processes
-//           that do it at once.
+//           its release over rates and permits, global and per user, over (clock + one compare-exchange);
+//           SysV semop with SEM_UNDO, which is how Semian survives a killed worker. The argument is the
+//           number of processes that do it at once.
 // Not       tables larger than the cache, waiting, more processes than processors.
 
 #include <array>

@@ -1,8 +1,7 @@
 // A rate of each of many users, through the user table, beside its floors and two rivals.
 //
 // Measures  hash, clock, look and charge as an admission does them: 1,000, 1 million and 10 million users,
-// all
-//           known, asked for in an order that no cache foresees; with one process and with two.
+//           all known, asked for in an order that no cache foresees; with one process and with two.
 //           Floor_Exchange    clock + one compare-exchange on one line
 //           Floor_Probe       clock + one compare-exchange at random in an array of the table's size
 //           Mutex             one robust process-shared mutex around a flat table

@@ -10,12 +10,10 @@
 // Lag       at most kMaxLagNs; usually a few tens of ns.
 // Ahead     never.
 // Slewing   both hold while NTP steers the clock by less than 0.04 %. When it slews by x beyond that, lag or
-// lead
-//           come to x of kSpanNs more: 64 ns at 0.1 %. Each anchor checks the rate, and forgets one that is
-//           wrong.
+//           lead come to x of kSpanNs more: 64 ns at 0.1 %. Each anchor checks the rate, and forgets one
+//           that is wrong.
 // Jumps     never ahead by more than kSpanNs, whatever the counter does: a virtual machine may move to
-// another
-//           host. (A fork into another time namespace tells its parent's time for as long.)
+//           another host. (A fork into another time namespace tells its parent's time for as long.)
 // Order     readings of one thread never go back.
 // Trap      a look that was interrupted between its parts says so by its width: it is never an anchor.
 

@@ -6,12 +6,11 @@
 // compare-exchange of exactly the word that was judged, so doing it twice does nothing the second time.
 //
 // Crash    a sweeper killed or stopped anywhere is in nobody's way; a slot is freed last, so the next sweeper
-// finds it
-//          published and unlocked again, and does the rest.
+//          finds it published and unlocked again, and does the rest.
 // Who is gone: the tenant of a slot whom the kernel and the second evidence call dead; and any owner who is
-// not the
-//          slot's tenant any more. That one was taken for dead while it lived (see registry.hpp, closefrom),
-//          and took a permit since: it finds out at its next call, and its late releases change nothing.
+//          not the slot's tenant any more. That one was taken for dead while it lived (see registry.hpp,
+//          closefrom), and took a permit since: it finds out at its next call, and its late releases
+//          change nothing.
 
 #include <cstdint>
 

@@ -19,13 +19,14 @@
 // Probes   a cell is taken first; the state is looked at again, and must still be half-open. No generation in
 //          the cell: a probe of the last half-open time that is still out keeps its place, so that never more
 //          than `probes` are out; nor after a live change to fewer, whose higher cells count until they come
-//          back. A prober that is killed is reclaimed; one that is stopped or forgets loses
-//          its place at the deadline.
+//          back. A prober that is killed is reclaimed; one that is stopped or forgets loses its place at the
+//          deadline.
 // Good     half-open, the state word itself counts good probes: counting the last one closes.
 // Progress lock-free: a lost compare-exchange means another call counted or decided something.
 // Ordering acquire and release on every word: who meets a count of a later generation also meets that
 //          generation in the state, and leaves the count alone (sync(breaker)).
 // Time     a late `now` refuses longer; a report that is late opens for less.
+// Change   a rate that is lowered live is judged by with the next bad call, or the next tenth of the window.
 // Crash    report, after counting: the count stands at its threshold, and the next report of a success or a
 //          failure trips; over a window, the next in the same tenth or the first of another. After judging a
 //          probe: its cell names the dead.

@@ -4,8 +4,7 @@
 //
 //   cell     generation 12 | epoch 52  +  calls 21 | failures 21 | slow 21    one pair, changed as one
 //   latest   the epoch that was begun last: a hint, which saves a division or a search. Whoever uses it
-//   checks
-//            it; who begins an epoch moves it.
+//            checks it; who begins an epoch moves it.
 //
 // A cell counts the outcomes of one epoch of one generation of the breaker. The first outcome of a later
 // epoch replaces the cell in the same compare-exchange that counts it, so there is no rotation, and a new
@@ -28,8 +27,7 @@
 // Ordering the pair's exchange is sequentially consistent and the loads that look around after it are too: of
 //          two who count at once, one sees both.
 // Crash    one exchange. Before it: not counted. After it: counted, and the next to report in this cell, or
-// to
-//          begin one, judges by it. The hint is behind: the next one searches.
+//          to begin one, judges by it. The hint is behind: the next one searches.
 // Late     an outcome whose cell has gone on to a later epoch is dropped. One that is late by more than a
 //          whole window looks like damage: it starts the cell afresh, and costs a tenth of the counts.
 

@@ -11,11 +11,9 @@
 // Progress lock-free: a lost compare-exchange means another request was decided. A refusal only loads.
 // Ordering relaxed: the word is the whole state and publishes nothing beside itself.
 // Time     A late `now` counts in the newest window that was seen, up to kMaxLate back: it may refuse or
-// expire
-//          late, never starts an old window again.
+//          expire late, never starts an old window again.
 // Wrap     An epoch further ahead is damage, or from before the epochs wrapped (for lengths below 34 ms):
-// start
-//          afresh. Left alone for almost exactly 2^32 windows, a count may seem current once more.
+//          start afresh. Left alone for almost exactly 2^32 windows, a count may seem current once more.
 // Length   Another length or origin numbers other epochs: reset() then.
 // Crash    one exchange decides. Killed before it: nothing counted. After it: counted.
 

@@ -17,18 +17,17 @@
 //          admission is counted until its epoch is out of the window: up to one width, length / (K - 1),
 //          longer than exact. Charges and a lowered limit aside.
 // Why      Of all that were admitted to the epochs of one window, the last to charge summed after all
-// charges.
-//          There was no newer epoch than its own, or it would not have stayed; so its sum was of this window,
-//          and all of it. (Dekker's argument: everybody writes first and then reads, in one total order,
-//          hence seq_cst.) Two who meet at the limit may both see each other and both be refused.
+//          charges. There was no newer epoch than its own, or it would not have stayed; so its sum was of
+//          this window, and all of it. (Dekker's argument: everybody writes first and then reads, in one
+//          total order, hence seq_cst.) Two who meet at the limit may both see each other and both be
+//          refused.
 // Progress lock-free. A refusal by what is counted already only loads.
 // Late     A worker whose epoch is not the newest charges the newest: its clock reading was late.
 // Crash    Killed before the charge: nothing. After it: counted, at most until the window has passed, also if
 //          it was about to be refused.
 // Damage   An epoch more than 2 * kMaxDepthTicks ahead counts as never, to be replaced.
 // Epochs   are never narrower than 2^28 ticks (2.1 ms), so that 36 bits number them all for as long as 64
-// bits
-//          hold ticks. Shorter windows use fewer cells, and those below 2.1 ms two.
+//          bits hold ticks. Shorter windows use fewer cells, and those below 2.1 ms two.
 // Length   Another length numbers other epochs: reset() then.
 
 #include <algorithm>

@@ -40,7 +40,7 @@
 // counts as one who came to rest just then.
 //
 // Ordering  the compare-exchanges are sequentially consistent, so of two settlers at least one sees the
-// other.
+//           other.
 //           Plain looks are loads of tag, state and tag again.
 // Bounds    every index is computed from the key and the private geometry; a damaged entry can only be a
 //           wrong user's state, and one whose limit does not exist counts as at rest.

@@ -7,25 +7,21 @@
 // reuse, zombies and other PID namespaces do not matter. Looking asks the kernel (F_OFD_GETLK) and takes
 // nothing, so a stopped sweeper is in nobody's way.
 //
-// States of a slot           transition, by whom, and what a kill right after it leaves
-//   free {0, gen, 0}         -> published: the claimant, who holds the byte's lock. Killed between lock and
-//   publish:
-//                               the lock falls, the slot is free.
-//   published {1, gen, pid}  -> free {0, gen + 1, 0}: any sweeper, after it returned what the dead tenant
-//   held.
-//                               Killed before: still published and unlocked; the next sweeper does it again.
+// States of a slot: transition, by whom, and what a kill right after it leaves
+//   free {0, gen, 0} -> published: the claimant, who holds the byte's lock. Killed between lock and publish:
+//     the lock falls, the slot is free.
+//   published {1, gen, pid} -> free {0, gen + 1, 0}: any sweeper, after it gave back what the dead held.
+//     Killed before: still published and unlocked; the next sweeper does it again.
 //
 // Traps, each a test:
 //   fork        a child inherits the description: it must close it (an unlock would take the parent's lock),
-//   never uses
-//               the parent's identity, and claims a slot of its own at its first call. The identity lies in a
-//               page that the kernel wipes in the child, so that a raw clone is noticed too.
+//               never uses the parent's identity, and claims a slot of its own at its first call. The
+//               identity lies in a page that the kernel wipes in the child, so that a raw clone is noticed.
 //   closefrom   closing all descriptors drops the lock of a living worker. So where the PID namespace is the
-//   same, pid,
-//               start time and stack are asked as second evidence, and in doubt the worker is alive.
+//               same, pid, start time and stack are asked as second evidence, and in doubt the worker lives.
 //   exec        keeps pid and start time, but not the stack; a zombie holds nothing.
 //   two threads get the same lock twice through one description: a description serves one claim and nothing
-//   else.
+//               else.
 
 #include <atomic>
 #include <cstdint>
