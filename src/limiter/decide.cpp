@@ -74,7 +74,7 @@ class Attempt {
       : context_(context), limits_(context.ask.limits), enforced_(limits_.enforced()) {}
 
   /// @return whether the request passes; else `decision` says why not.
-  bool look(Decision& decision) noexcept {
+  [[gnu::always_inline]] bool look(Decision& decision) noexcept {
     for (const std::uint32_t place : PlaceRange(enforced_ & kSharedBulkheads)) {
       look_at(shared_bulkheads_.emplace(context_, place),
               [&](const SharedBulkhead& bulkhead) { return bulkhead.available(context_.ask); });

@@ -240,7 +240,7 @@ class LimiterImpl {
 
   // Everything that needs no clock. The user's entries are fetched while it is read and the shared words are
   // looked at.
-  bool prepare(Ask& ask, Operation operation, const Request& request) noexcept {
+  [[gnu::always_inline]] bool prepare(Ask& ask, Operation operation, const Request& request) noexcept {
     const std::uint32_t block = block_of(operation);
     if (block == 0 || request.cost == 0 || request.weight == 0) return false;
     ask.cost = request.cost;
@@ -268,7 +268,7 @@ class LimiterImpl {
     if (decision.verdict == Verdict::throttled) note_refusal(context, decision.limit);
   }
 
-  void identify(Ask& ask, std::uint64_t now) noexcept {
+  [[gnu::always_inline]] void identify(Ask& ask, std::uint64_t now) noexcept {
     auto mine = registry_.self();
     if (!mine) mine = join_again(now);
     if (!mine) return;
