@@ -160,13 +160,9 @@ class UserTable {
   Outcome update(const UserKey& key, UserLimit limit, Found& live, const Change& change) noexcept {
     // The usual case apart, small enough to be inlined: who was seen is still there.
     if (live.entry != nullptr) [[likely]] {
-      const std::uint64_t tag = tag_of(key, limit);
-      const std::optional<std::uint64_t> next = change.next(live.state);
-      if (!next) return Outcome::declined;
-      Pair seen{tag, live.state};
-      if (live.entry->compare_exchange(seen, {tag, *next})) [[likely]]
-        return Outcome::changed;
-      live = seen.first == tag ? Found{live.entry, seen.second} : Found{};
+      const Attempt attempt = change_live(tag_of(key, limit), live, change);
+      if (attempt != Attempt::lost) [[likely]]
+        return static_cast<Outcome>(attempt);
     }
     return update_again(key, limit, live, change);
   }
@@ -321,17 +317,22 @@ class UserTable {
     const std::uint64_t tag = tag_of(key, limit);
     for (;;) {
       if (live.entry == nullptr) live = find(key, limit);
-      if (live.entry == nullptr) {
-        const Attempt attempt = enter(key, tag, live, change);
-        if (attempt != Attempt::lost) return static_cast<Outcome>(attempt);
-        continue;
-      }
-      const std::optional<std::uint64_t> next = change.next(live.state);
-      if (!next) return Outcome::declined;
-      Pair seen{tag, live.state};
-      if (live.entry->compare_exchange(seen, {tag, *next})) return Outcome::changed;
-      live = seen.first == tag ? Found{live.entry, seen.second} : Found{};
+      const Attempt attempt =
+          live.entry != nullptr ? change_live(tag, live, change) : enter(key, tag, live, change);
+      if (attempt != Attempt::lost) return static_cast<Outcome>(attempt);
     }
+  }
+
+  /// One try at an entry that was seen live. @param live  out, when it is lost: as it is now, or {}.
+  template <class Change>
+  static Attempt change_live(std::uint64_t tag, Found& live, const Change& change) noexcept {
+    const std::optional<std::uint64_t> next = change.next(live.state);
+    if (!next) return Attempt::declined;
+    Pair seen{tag, live.state};
+    if (live.entry->compare_exchange(seen, {tag, *next})) [[likely]]
+      return Attempt::done;
+    live = seen.first == tag ? Found{live.entry, seen.second} : Found{};
+    return Attempt::lost;
   }
 
   /// For who has looked and found nothing.
