@@ -212,13 +212,13 @@ class Change {
 
   template <class Next>
   void change_users(LimitPlace place, Next&& next_of) {
-    const auto step = [&](UserLimit entry, std::uint64_t state) -> std::optional<std::uint64_t> {
-      if (entry.id != static_cast<std::uint16_t>(place.id())) return std::nullopt;
-      const std::uint64_t next = next_of(state);
-      return next == state ? std::nullopt : std::optional(next);
-    };
-    sections_.for_each_part_of_users(segment_,
-                                     [&](std::span<UserBucket> part) { UserTable::modify_all(part, step); });
+    sections_.modify_user_entries(segment_,
+                                  [&](UserLimit entry, std::uint64_t state) -> std::optional<std::uint64_t> {
+                                    if (entry.id != static_cast<std::uint16_t>(place.id()))
+                                      return std::nullopt;
+                                    const std::uint64_t next = next_of(state);
+                                    return next == state ? std::nullopt : std::optional(next);
+                                  });
   }
 
   void retire_missing(const Config& now, const Config& target) {

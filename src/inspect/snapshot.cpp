@@ -187,16 +187,10 @@ class Reader {
     return BreakerState::closed;  // damage
   }
 
-  template <class Visit>
-  void for_each_entry(Visit&& visit) const {
-    sections_.for_each_part_of_users(
-        segment_, [&](std::span<const UserBucket> part) { UserTable::for_each(part, visit); });
-  }
-
   /// One pass over the user table. @return by limit id.
   std::vector<Holders> read_users(UserTableStatus& status) const {
     std::vector<Holders> holders(kMaxBlocks * kBlockLines + 1);
-    for_each_entry([&](UserLimit entry, std::uint64_t state) {
+    sections_.for_each_user_entry(segment_, [&](UserLimit entry, std::uint64_t state) {
       ++status.occupied;
       if (entry.id == 0 || entry.id >= holders.size()) return;  // damage
       const bool active = add(holders[entry.id], entry, state);
@@ -242,7 +236,7 @@ class Reader {
       const std::chrono::nanoseconds age(ns_from_ticks(permit_word::age(word, now_)));
       holder->oldest = std::max(holder->oldest, age);
     });
-    for_each_entry([&](UserLimit entry, std::uint64_t set) {
+    sections_.for_each_user_entry(segment_, [&](UserLimit entry, std::uint64_t set) {
       if (kind_of(LimitPlace::of(LimitId{entry.id}).line) != LimitKind::permits) return;
       for (std::uint32_t i = 0; i < owner_set::kPlaces; ++i) {
         const owner_set::Place place = owner_set::at(set, i);

@@ -43,22 +43,21 @@ class Reader {
   [[nodiscard]] std::vector<UserEntry> list(const UserQuery& query, std::uint32_t only_block) const {
     const auto later = [](const Row& a, const Row& b) { return a.rank > b.rank; };
     std::vector<Row> heap;
-    const auto consider = [&](UserLimit limit, std::uint64_t state, std::uint64_t tag_hash) {
-      const LimitPlace place = LimitPlace::of(LimitId{limit.id});
-      if (state == 0 || limit.id == 0 || place.block >= kMaxBlocks) return;
-      if (only_block != 0 && place.block != only_block) return;
-      const double rank = rank_of(query.order, place, state);
-      if (rank <= 0 || query.top == 0) return;
-      if (heap.size() == query.top && rank <= heap.front().rank) return;
-      if (heap.size() == query.top) {
-        std::pop_heap(heap.begin(), heap.end(), later);
-        heap.pop_back();
-      }
-      heap.push_back({rank, limit, tag_hash, state});
-      std::push_heap(heap.begin(), heap.end(), later);
-    };
-    sections_.for_each_part_of_users(
-        segment_, [&](std::span<const UserBucket> part) { UserTable::for_each(part, consider); });
+    sections_.for_each_user_entry(segment_,
+                                  [&](UserLimit limit, std::uint64_t state, std::uint64_t tag_hash) {
+                                    const LimitPlace place = LimitPlace::of(LimitId{limit.id});
+                                    if (state == 0 || limit.id == 0 || place.block >= kMaxBlocks) return;
+                                    if (only_block != 0 && place.block != only_block) return;
+                                    const double rank = rank_of(query.order, place, state);
+                                    if (rank <= 0 || query.top == 0) return;
+                                    if (heap.size() == query.top && rank <= heap.front().rank) return;
+                                    if (heap.size() == query.top) {
+                                      std::pop_heap(heap.begin(), heap.end(), later);
+                                      heap.pop_back();
+                                    }
+                                    heap.push_back({rank, limit, tag_hash, state});
+                                    std::push_heap(heap.begin(), heap.end(), later);
+                                  });
     std::sort_heap(heap.begin(), heap.end(), later);
     std::vector<UserEntry> entries;
     entries.reserve(heap.size());

@@ -331,13 +331,12 @@ class LimiterImpl {
         if (reset_line(index, line)) ++report.limits;
       }
     }
-    const auto step = [&](UserLimit entry, std::uint64_t state) -> std::optional<std::uint64_t> {
-      const LimitPlace place = LimitPlace::of(LimitId{entry.id});
-      return kind_of(place.line) != LimitKind::permits && wanted(place.block) ? to_never_seen(state)
-                                                                              : std::nullopt;
-    };
-    sections_.for_each_part_of_users(
-        segment_, [&](std::span<UserBucket> part) { report.users += UserTable::modify_all(part, step); });
+    report.users = sections_.modify_user_entries(
+        segment_, [&](UserLimit entry, std::uint64_t state) -> std::optional<std::uint64_t> {
+          const LimitPlace place = LimitPlace::of(LimitId{entry.id});
+          return kind_of(place.line) != LimitKind::permits && wanted(place.block) ? to_never_seen(state)
+                                                                                  : std::nullopt;
+        });
     return report;
   }
 

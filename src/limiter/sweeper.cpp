@@ -94,18 +94,17 @@ std::uint64_t Sweeper::reclaim(const DeadSet& dead) noexcept {
   }
   // The user table may be large: not without need. Orphans in it can wait for the next death.
   if (dead.empty() || !has_user_permits()) return permits;
-  const auto step = [&](UserLimit entry, std::uint64_t set) -> std::optional<std::uint64_t> {
-    if (set == 0 || kind_of(LimitPlace::of(LimitId{entry.id}).line) != LimitKind::permits)
-      return std::nullopt;
-    const std::uint64_t left = owner_set::without(set, [&](owner_set::Place place) {
-      return dead.gone(owner_set::slot_of(place), owner_set::generation_of(place), 0xf);
-    });
-    if (left == set) return std::nullopt;
-    permits += owner_set::count(set) - owner_set::count(left);
-    return left;
-  };
-  sections_.for_each_part_of_users(segment_,
-                                   [&](std::span<UserBucket> part) { UserTable::modify_all(part, step); });
+  sections_.modify_user_entries(
+      segment_, [&](UserLimit entry, std::uint64_t set) -> std::optional<std::uint64_t> {
+        if (set == 0 || kind_of(LimitPlace::of(LimitId{entry.id}).line) != LimitKind::permits)
+          return std::nullopt;
+        const std::uint64_t left = owner_set::without(set, [&](owner_set::Place place) {
+          return dead.gone(owner_set::slot_of(place), owner_set::generation_of(place), 0xf);
+        });
+        if (left == set) return std::nullopt;
+        permits += owner_set::count(set) - owner_set::count(left);
+        return left;
+      });
   return permits;
 }
 

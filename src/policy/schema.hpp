@@ -115,14 +115,18 @@ struct Sections {
   /// Errors  Errc::damaged: a section is missing or has an impossible size.
   [[nodiscard]] static Expected<Sections> of(const Segment& segment);
 
-  /// Calls visit(std::span<UserBucket>) for the parts of the user table that have memory behind them;
-  /// `segment` is the one of these sections.
+  /// Every live entry of the user table, as UserTable::for_each() and modify_all(), but only where the table
+  /// has memory behind it. `segment`: the one of these sections.
   template <class Visit>
-  void for_each_part_of_users(const Segment& segment, Visit&& visit) const {
-    const std::span<std::byte> bytes(reinterpret_cast<std::byte*>(users.data()), users.size_bytes());
-    segment.for_each_taken(bytes, [&](std::span<std::byte> part) {
-      visit(std::span(reinterpret_cast<UserBucket*>(part.data()), part.size() / sizeof(UserBucket)));
-    });
+  void for_each_user_entry(const Segment& segment, Visit&& visit) const {
+    for_each_part_of_users(segment, [&](std::span<UserBucket> part) { UserTable::for_each(part, visit); });
+  }
+  template <class Step>
+  std::uint64_t modify_user_entries(const Segment& segment, Step&& step) const {
+    std::uint64_t changed = 0;
+    for_each_part_of_users(segment,
+                           [&](std::span<UserBucket> part) { changed += UserTable::modify_all(part, step); });
+    return changed;
   }
 
   /// Operations that are known; their blocks follow the global one.
@@ -135,6 +139,15 @@ struct Sections {
   [[nodiscard]] std::uint32_t overrides() const noexcept {
     return static_cast<std::uint32_t>(  // sync(blocks): as above
         std::min<std::uint64_t>(control->overrides.load(std::memory_order_acquire), kMaxOverrides));
+  }
+
+ private:
+  template <class Visit>
+  void for_each_part_of_users(const Segment& segment, Visit&& visit) const {
+    const std::span<std::byte> bytes(reinterpret_cast<std::byte*>(users.data()), users.size_bytes());
+    segment.for_each_taken(bytes, [&](std::span<std::byte> part) {
+      visit(std::span(reinterpret_cast<UserBucket*>(part.data()), part.size() / sizeof(UserBucket)));
+    });
   }
 };
 
