@@ -17,7 +17,8 @@ enum class Verdict : std::uint8_t {
   invalid = 3,       ///< cannot be judged: an unknown operation, or a cost or weight of 0
   shed = 4,          ///< no permit is free; passes when somebody finishes
   blocked = 5,       ///< in cooldown after refusals; passes after `retry_after`
-  circuit_open = 6,  ///< the breaker is open; `retry_after` is when it lets the next probe through
+  circuit_open = 6,  ///< the breaker is open; `retry_after` is when it lets the next probe through, zero if
+                     ///< it is forced open
 };
 
 /// The name of a verdict as it is written in logs and JSON: `throttled`.

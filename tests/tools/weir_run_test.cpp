@@ -16,6 +16,7 @@
 #include <utility>
 #include <vector>
 
+#include "weir/control.hpp"
 #include "weir/limiter.hpp"
 
 #include "segment/layout.hpp"
@@ -142,6 +143,7 @@ class WeirRun : public testing::Test {
     config.operations["export"].user.rates = {{1, 24h, 1}};
     config.operations["bulk"].shared.rates = {{1, 24h, 5}};
     config.operations["heavy"].shared.concurrent = 2;
+    config.operations["call"].breaker = Breaker{.failures = 2, .recovery = 1h};
     const Result<Limiter> limiter = Limiter::open(config);
     EXPECT_TRUE(limiter) << limiter.error().message();
   }
@@ -228,6 +230,19 @@ TEST_F(WeirRun, SaysWhenNoWaitHelps) {
   const Ran heavy = weir_run(under("heavy", {"--weight", "3"}) + Arguments{"true"});
   EXPECT_EQ(heavy.status, 75);
   EXPECT_THAT(heavy.err, HasSubstr("more than operations.heavy.concurrent ever allows"));
+}
+
+TEST_F(WeirRun, TellsTheBreakerOfFailuresAndIsRefusedWhileItIsOpen) {
+  for (int i = 0; i < 2; ++i) EXPECT_EQ(weir_run(under("call") + Arguments{"false"}).status, 1);
+  const Ran refused = weir_run(under("call") + Arguments{"true"});
+  EXPECT_EQ(refused.status, 75);
+  EXPECT_THAT(refused.err, HasSubstr("operations.call.breaker is open after failures; retry after "));
+  ASSERT_TRUE(switch_breaker(segment_.str(), "call", BreakerSwitch::forced_open));
+  EXPECT_THAT(
+      weir_run(under("call") + Arguments{"true"}).err,
+      HasSubstr("operations.call.breaker is held open by an operator; retry when it is switched back"));
+  ASSERT_TRUE(switch_breaker(segment_.str(), "call", BreakerSwitch::automatic));
+  EXPECT_EQ(weir_run(under("call") + Arguments{"true"}).status, 0);
 }
 
 TEST_F(WeirRun, HoldsItsPermitAsLongAsTheCommandRuns) {

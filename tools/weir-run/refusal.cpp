@@ -20,6 +20,8 @@ std::string reason(const Admission& refused, std::string_view limit) {
     case Verdict::blocked:
       return fmt::format("in cooldown ({}); retry after {}", limit, format_duration(refused.retry_after()));
     case Verdict::circuit_open:
+      if (refused.retry_after().count() == 0)
+        return fmt::format("{} is held open by an operator; retry when it is switched back", limit);
       return fmt::format("{} is open after failures; retry after {}", limit,
                          format_duration(refused.retry_after()));
     case Verdict::admitted:
