@@ -121,14 +121,15 @@ void BM_Rival_OneRobustMutex(benchmark::State& state) {
       at = (at + 1) % std::size(books->users);
     Books::User& user = books->users[at];
     user.tag = hash.high;
-    const bool admitted = books->failures < 5 && books->in_use < 64 && user.held < 4 &&
-                          detail::gcra::wait(wide, books->global_tat, now, 1) == 0 &&
-                          detail::gcra::wait(wide, books->operation_tat, now, 1) == 0 &&
-                          detail::gcra::wait(wide, user.tat, now, 1) == 0;
+    const detail::gcra::Judgement global = detail::gcra::judge(wide, books->global_tat, now, 1);
+    const detail::gcra::Judgement operation = detail::gcra::judge(wide, books->operation_tat, now, 1);
+    const detail::gcra::Judgement of_user = detail::gcra::judge(wide, user.tat, now, 1);
+    const bool admitted = books->failures < 5 && books->in_use < 64 && user.held < 4 && global.wait == 0 &&
+                          operation.wait == 0 && of_user.wait == 0;
     if (admitted) {
-      books->global_tat = detail::gcra::charged(wide, books->global_tat, now, 1);
-      books->operation_tat = detail::gcra::charged(wide, books->operation_tat, now, 1);
-      user.tat = detail::gcra::charged(wide, user.tat, now, 1);
+      books->global_tat = global.charged;
+      books->operation_tat = operation.charged;
+      user.tat = of_user.charged;
       ++books->in_use, ++user.held;
     }
     pthread_mutex_unlock(&books->mutex);

@@ -47,8 +47,8 @@ struct Spend {
   std::uint64_t now;
   bool may_evict = false;
   [[nodiscard]] std::optional<std::uint64_t> next(std::uint64_t tat) const noexcept {
-    if (detail::gcra::wait(kNeverRefuses, tat, now, 1) != 0) return std::nullopt;
-    return detail::gcra::charged(kNeverRefuses, tat, now, 1);
+    const detail::gcra::Judgement judged = detail::gcra::judge(kNeverRefuses, tat, now, 1);
+    return judged.wait == 0 ? std::optional(judged.charged) : std::nullopt;
   }
   static std::uint64_t never_seen(std::uint64_t forgotten) noexcept { return forgotten; }
   [[nodiscard]] std::uint64_t debt(UserLimit /*limit*/, std::uint64_t tat) const noexcept {
@@ -127,9 +127,11 @@ void BM_UserTable(benchmark::State& state) {
     const UserKey key = table.key(hasher(names.next()));
     table.prefetch(key);
     const Spend change{ticks_now()};
-    UserTable::Found found = table.find(key, kLimit);
-    if (detail::gcra::wait(kNeverRefuses, found.state, change.now, 1) != 0) return;
-    benchmark::DoNotOptimize(table.update(key, kLimit, found, change));
+    const UserTable::Found found = table.find(key, kLimit);
+    const detail::gcra::Judgement judged = detail::gcra::judge(kNeverRefuses, found.state, change.now, 1);
+    if (judged.wait != 0) return;
+    if (!table.exchange(key, kLimit, found, judged.charged))
+      benchmark::DoNotOptimize(table.update(key, kLimit, change));
   });
 }
 BENCHMARK(BM_UserTable)->Apply(every_size);

@@ -32,8 +32,9 @@ class MutexTable {
   bool admit(detail::Hash128 user, detail::TokenBucketParams params, std::uint64_t now) noexcept {
     lock();
     Entry& entry = find(user);
-    const bool admitted = detail::gcra::wait(params, entry.tat, now, 1) == 0;
-    if (admitted) entry.tat = detail::gcra::charged(params, entry.tat, now, 1);
+    const detail::gcra::Judgement judged = detail::gcra::judge(params, entry.tat, now, 1);
+    const bool admitted = judged.wait == 0;
+    if (admitted) entry.tat = judged.charged;
     pthread_mutex_unlock(&mutex_);
     return admitted;
   }

@@ -37,8 +37,9 @@ class NginxShape {
     lock();
     NginxNode& node = find(key, hash);
     recency_.splice(recency_.begin(), recency_, recency_.iterator_to(node));
-    const bool admitted = detail::gcra::wait(params, node.tat, now, 1) == 0;
-    if (admitted) node.tat = detail::gcra::charged(params, node.tat, now, 1);
+    const detail::gcra::Judgement judged = detail::gcra::judge(params, node.tat, now, 1);
+    const bool admitted = judged.wait == 0;
+    if (admitted) node.tat = judged.charged;
     lock_.store(0, std::memory_order_release);
     return admitted;
   }

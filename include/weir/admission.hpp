@@ -16,7 +16,7 @@ class LimiterImpl;
 /// A permit of a limit over all users.
 struct HeldPermit {
   std::uint64_t word;  ///< what is in its cell
-  std::uint32_t cell;
+  void* cell;
   LimitId limit;
 };
 
@@ -41,7 +41,7 @@ struct Holding {
   std::uint8_t permits = 0;        ///< how many of `shared` are filled
   std::uint8_t user_permits = 0;   ///< how many of `of_user` are filled
   bool has_call = false;           ///< `call` waits for an outcome
-  std::uint16_t operation;         ///< index
+  std::uint16_t block;             ///< of the operation
   std::uint32_t owner;             ///< the worker that took it
   std::uint32_t weight;
   std::uint64_t admitted_at;  ///< ticks

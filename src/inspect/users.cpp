@@ -128,7 +128,8 @@ class Reader {
     const auto id = static_cast<std::uint16_t>(place.id());
     if (kind_of(place.line) == LimitKind::permits) {
       UserEntry all = entry(place, 0, std::string(user));
-      for (std::uint32_t part = 0; part < owner_set::parts_for(all.of) && part < 16; ++part) {
+      const LimitLine& line = sections_.blocks[place.block].limits[place.line];
+      for (std::uint32_t part = 0; part < permit_parts(line, all.of); ++part) {
         const UserKey key = table_.key(hash, part / UserTable::kPartsTogether);
         all.permits += owner_set::count(table_.find(key, {id, static_cast<std::uint8_t>(part)}).state);
       }

@@ -1,46 +1,66 @@
 #include "limiter/bulkheads.hpp"
 
+#include <array>
+#include <span>
+
+#include "limiter/user_changes.hpp"
+
 namespace weir::detail {
 
-std::uint32_t give_back(UserTable& users, const HeldUserPermits& held, Hash128 user, Owner owner,
-                        std::uint32_t weight) noexcept {
-  const owner_set::Place place = owner_set::place_of(owner);
-  const auto without_one = [&](std::uint64_t set) { return owner_set::remove(set, place); };
-  auto* where = static_cast<PairWord*>(held.entry);
+std::uint32_t give_back_chain(const Sections& sections, const HeldPermit& held,
+                              std::uint32_t weight) noexcept {
+  const LimitPlace place = LimitPlace::of(held.limit);
+  const LimitLine& line = sections.blocks[place.block].limits[place.line];
+  Permits permits(CellRange::from_word(line.cells.load(std::memory_order_relaxed)).in(sections.permit_cells));
+  return weight - permits.give_back({held.word, permits.index_of(*static_cast<Word*>(held.cell))});
+}
+
+std::uint32_t give_back_places(UserTable& users, const HeldUserPermits& held, Hash128 user,
+                               owner_set::Place owner, std::uint32_t weight) noexcept {
+  const auto without_one = [=](std::uint64_t set) { return owner_set::remove(set, owner); };
   std::uint32_t missing = weight;
   for (std::uint32_t part = 0; part < held.parts && missing > 0; ++part) {
     const UserKey key = users.key(user, part / UserTable::kPartsTogether);
-    while (missing > 0 && users.modify(key, entry_of(held.limit, part), where, without_one)) --missing;
-    where = nullptr;  // the hint is for the first part
+    while (missing > 0 && users.modify(key, entry_of(held.limit, part), nullptr, without_one)) --missing;
   }
   return missing;
 }
 
-std::uint32_t UserBulkhead::held_elsewhere(const Context& context) const noexcept {
+UserBulkhead::Room UserBulkhead::room(const Context& context) const noexcept {
+  std::array<std::uint32_t, kMaxUserPermits / owner_set::kPlaces> counts;
   std::uint32_t held = 0;
-  for (std::uint32_t part = 1; part < parts(); ++part) {
+  for (std::uint32_t part = 0; part < parts_; ++part) {
     const UserTable::Found found = context.users.find(key_of(context, part), entry_of(id_, part));
-    held += std::min(owner_set::count(found.state), places_in(part));
+    held += counts[part] = owner_set::count(found.state);
   }
-  return held;
+  return {owner_set::usable(std::span(counts).first(parts_), limit_), held};
 }
 
-UserTable::Outcome UserBulkhead::take_place_elsewhere(const Context& context,
-                                                      UserTable::Outcome first) noexcept {
-  UserTable::Outcome worst = first;
-  for (std::uint32_t part = 1; part < parts(); ++part) {
-    UserTable::Found where{};
-    const UserTable::Outcome outcome = take_place_in(context, part, where);
+UserBulkhead::Taken UserBulkhead::take_anew(const Context& context) const noexcept {
+  const std::uint32_t usable = parts_ == 1 ? limit_ : room(context).usable;
+  for (std::uint32_t taken = 0; taken < context.ask.weight; ++taken) {
+    const UserTable::Outcome outcome = take_place(context, usable);
+    if (outcome == UserTable::Outcome::changed) continue;
+    const HeldUserPermits held{nullptr, id_, parts_};
+    (void)give_back_places(context.users, held, context.ask.user, owner_set::place_of(context.ask.owner),
+                           taken);
+    return outcome == UserTable::Outcome::full && passes_when_full(context) ? Taken::none_but_passes
+                                                                            : Taken::none;
+  }
+  return Taken::all;
+}
+
+UserTable::Outcome UserBulkhead::take_place(const Context& context, std::uint32_t usable) const noexcept {
+  UserTable::Outcome worst = UserTable::Outcome::declined;
+  for (std::uint32_t part = 0; part < parts_; ++part) {
+    const std::uint32_t places = owner_set::places_in(part, usable);
+    const TakePlace change{UserChangeBase(context), owner_set::place_of(context.ask.owner), places};
+    const UserTable::Outcome outcome =
+        context.users.update(key_of(context, part), entry_of(id_, part), change);
     if (outcome == UserTable::Outcome::changed) return outcome;
     if (outcome == UserTable::Outcome::full) worst = outcome;
   }
   return worst;
-}
-
-bool UserBulkhead::give_up(const Context& context, std::uint32_t taken, bool table_full) const noexcept {
-  const HeldUserPermits held{nullptr, id_, static_cast<std::uint8_t>(parts())};
-  give_back(context.users, held, context.ask.user, context.ask.owner, taken);
-  return table_full && passes_when_full(context);
 }
 
 }  // namespace weir::detail

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <optional>
 
 #include "weir/admission.hpp"
 
 #include "limiter/ask.hpp"
-#include "limiter/user_changes.hpp"
 #include "primitives/owner_set.hpp"
 #include "primitives/permits.hpp"
 
@@ -16,23 +16,29 @@ namespace weir::detail {
 
 class SharedBulkhead {
  public:
-  SharedBulkhead(const Context& context, std::uint32_t place) noexcept
+  [[gnu::always_inline]] SharedBulkhead(const Context& context, std::uint32_t place) noexcept
       : place_(place), limit_(limit_of(context.ask.limits.line(place))) {
     permits_ = Permits(permit_cells(context.ask.limits.line(place), limit_, context.sections.permit_cells));
+    free_ = permits_.find_free(limit_, context.ask.home);
   }
 
   [[nodiscard]] std::uint32_t place() const noexcept { return place_; }
   [[nodiscard]] std::uint32_t limit() const noexcept { return limit_; }
 
   [[nodiscard]] bool available(const Ask& ask) const noexcept {
-    return ask.owner && permits_.available(limit_, ask.weight, ask.home);
+    return ask.owner && free_ && (ask.weight == 1 || permits_.available(limit_, ask.weight, ask.home));
   }
 
   /// @return whether permits were taken; `holding` has them then.
   bool take(const Context& context, Holding& holding) noexcept {
     const Ask& ask = context.ask;
-    const Permit permit = permits_.take(ask.owner, limit_, ask.weight, ask.home, context.now);
-    if (permit) holding.shared[holding.permits++] = {permit.word, permit.cell, ask.limits.id(place_)};
+    Permit permit;
+    if (free_ && ask.weight == 1) [[likely]]
+      permit = permits_.take_at(ask.owner, *free_, context.now);
+    if (!permit) [[unlikely]]
+      permit = permits_.take(ask.owner, limit_, ask.weight, ask.home, context.now);
+    if (permit)
+      holding.shared[holding.permits++] = {permit.word, &permits_.cell(permit), ask.limits.id(place_)};
     return static_cast<bool>(permit);
   }
 
@@ -44,81 +50,99 @@ class SharedBulkhead {
   Permits permits_;
   std::uint32_t place_;
   std::uint32_t limit_;
+  std::optional<std::uint32_t> free_;
 };
 
-/// Gives places of an owner back, wherever among the parts they lie: all places of one owner are alike, so
-/// any will do. @return how many there were not.
-std::uint32_t give_back(UserTable& users, const HeldUserPermits& held, Hash128 user, Owner owner,
-                        std::uint32_t weight) noexcept;
-
-/// A user's permits lie in one entry, or in parts of four places each. Each part keeps its own capacity, so
-/// together they keep the limit.
+/// A user's permits lie in one entry, or in parts of four places each.
 class UserBulkhead {
  public:
-  UserBulkhead(const Context& context, std::uint32_t place) noexcept
+  [[gnu::always_inline]] UserBulkhead(const Context& context, std::uint32_t place) noexcept
       : limit_(limit_of(context.ask.limits.line(place))),
+        parts_(static_cast<std::uint8_t>(permit_parts(context.ask.limits.line(place), limit_))),
         place_(static_cast<std::uint8_t>(place)),
         id_(context.ask.limits.id(place)),
-        first_(context.users.find(context.ask.key, entry_of(id_))) {}
+        first_(context.users.find(context.ask.key, entry_of(id_))),
+        room_(parts_ == 1 ? Room{limit_, owner_set::count(first_.state)} : room(context)),
+        with_one_(owner_set::add(first_.state, owner_set::place_of(context.ask.owner), room_.usable)) {}
 
   [[nodiscard]] std::uint32_t place() const noexcept { return place_; }
   [[nodiscard]] std::uint32_t limit() const noexcept { return limit_; }
 
-  [[nodiscard]] bool available(const Context& context) const noexcept {
-    return context.ask.owner && held(context) + context.ask.weight <= limit_;
+  [[nodiscard]] bool available(const Ask& ask) const noexcept {
+    return ask.owner && room_.held + ask.weight <= limit_;
   }
 
   /// @return whether the request may go on: also without permits, where a full table lets new users pass.
-  bool take(const Context& context, Holding& holding) noexcept {
-    for (std::uint32_t taken = 0; taken < context.ask.weight; ++taken) {
-      const UserTable::Outcome outcome = take_place(context);
-      if (outcome == UserTable::Outcome::changed) continue;
-      return give_up(context, taken, outcome == UserTable::Outcome::full);
+  bool take(const Context& context, Holding& holding) const noexcept {
+    if (!take_as_seen(context)) [[unlikely]] {
+      const Taken taken = take_anew(context);
+      if (taken != Taken::all) return taken == Taken::none_but_passes;
     }
-    holding.of_user[holding.user_permits++] = {first_.entry, id_, static_cast<std::uint8_t>(parts())};
+    holding.of_user[holding.user_permits++] = {first_.entry, id_, parts_};
     return true;
   }
 
  private:
+  struct Room {
+    std::uint32_t usable;  ///< see owner_set::usable()
+    std::uint32_t held;
+  };
+
   static std::uint32_t limit_of(const LimitLine& line) noexcept {
-    const std::uint64_t limit = line.params.load(std::memory_order_relaxed);
+    const std::uint64_t limit = line.params.load(std::memory_order_acquire);  // sync(reach)
     return static_cast<std::uint32_t>(std::min<std::uint64_t>(limit, kMaxUserPermits));
-  }
-  [[nodiscard]] std::uint32_t parts() const noexcept { return owner_set::parts_for(limit_); }
-  [[nodiscard]] std::uint32_t places_in(std::uint32_t part) const noexcept {
-    return std::min(owner_set::kPlaces, limit_ - part * owner_set::kPlaces);
-  }
-
-  [[nodiscard]] std::uint32_t held(const Context& context) const noexcept {
-    const std::uint32_t held = std::min(owner_set::count(first_.state), places_in(0));
-    return parts() == 1 ? held : held + held_elsewhere(context);
-  }
-  [[nodiscard]] std::uint32_t held_elsewhere(const Context& context) const noexcept;
-
-  UserTable::Outcome take_place(const Context& context) noexcept {
-    const UserTable::Outcome outcome = take_place_in(context, 0, first_);
-    return outcome == UserTable::Outcome::changed || parts() == 1 ? outcome
-                                                                  : take_place_elsewhere(context, outcome);
-  }
-  UserTable::Outcome take_place_elsewhere(const Context& context, UserTable::Outcome first) noexcept;
-
-  UserTable::Outcome take_place_in(const Context& context, std::uint32_t part,
-                                   UserTable::Found& where) const noexcept {
-    const TakePlace change{UserChangeBase(context), owner_set::place_of(context.ask.owner), places_in(part)};
-    const UserKey key = part < UserTable::kPartsTogether ? context.ask.key : key_of(context, part);
-    return context.users.update(key, entry_of(id_, part), where, change);
   }
   static UserKey key_of(const Context& context, std::uint32_t part) noexcept {
     return context.users.key(context.ask.user, part / UserTable::kPartsTogether);
   }
 
-  /// @return whether the request may go on without.
-  bool give_up(const Context& context, std::uint32_t taken, bool table_full) const noexcept;
+  [[nodiscard]] Room room(const Context& context) const noexcept;
+
+  /// One permit, in the entry that was seen.
+  [[nodiscard]] bool take_as_seen(const Context& context) const noexcept {
+    return with_one_ && context.ask.weight == 1 &&
+           context.users.exchange(context.ask.key, entry_of(id_), first_, *with_one_);
+  }
+
+  enum class Taken : std::uint8_t { all, none, none_but_passes };
+  [[nodiscard]] Taken take_anew(const Context& context) const noexcept;
+  [[nodiscard]] UserTable::Outcome take_place(const Context& context, std::uint32_t usable) const noexcept;
 
   std::uint32_t limit_;
+  std::uint8_t parts_;
   std::uint8_t place_;
   LimitId id_;
   UserTable::Found first_;  // of the first part; permits fill it first
+  Room room_;
+  std::optional<std::uint64_t> with_one_;  // the first part with one more permit
 };
+
+/// A permit of several cells.
+[[nodiscard]] std::uint32_t give_back_chain(const Sections& sections, const HeldPermit& held,
+                                            std::uint32_t weight) noexcept;
+/// Places of an owner, wherever among the parts they lie: all places of one owner are alike, so any will do.
+[[nodiscard]] std::uint32_t give_back_places(UserTable& users, const HeldUserPermits& held, Hash128 user,
+                                             owner_set::Place owner, std::uint32_t weight) noexcept;
+
+/// Gives permits back. @return how many of them had been taken back before.
+inline std::uint32_t give_back(const Sections& sections, UserTable& users, const Holding& holding) noexcept {
+  std::uint32_t late = 0;
+  for (std::uint32_t i = 0; i < holding.permits; ++i) {
+    const HeldPermit& held = holding.shared[i];
+    late += holding.weight == 1 ? (Permits::give_back(*static_cast<Word*>(held.cell), held.word) ? 0 : 1)
+                                : give_back_chain(sections, held, holding.weight);
+  }
+  const Hash128 user{holding.user[0], holding.user[1]};
+  const owner_set::Place owner = owner_set::place_of(Owner::from_bits(holding.owner));
+  const auto without_one = [=](std::uint64_t set) { return owner_set::remove(set, owner); };
+  for (std::uint32_t i = 0; i < holding.user_permits; ++i) {
+    const HeldUserPermits& held = holding.of_user[i];
+    if (holding.weight == 1 && users.modify(users.key(user), entry_of(held.limit),
+                                            static_cast<PairWord*>(held.entry), without_one)) [[likely]]
+      continue;
+    late += give_back_places(users, held, user, owner, holding.weight);
+  }
+  return late;
+}
 
 }  // namespace weir::detail

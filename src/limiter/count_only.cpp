@@ -36,7 +36,7 @@ bool passes_user(const Context& context, std::uint32_t place, bool admitted, Hol
       return cooldown::wait(cooldown_state(context, place), context.now) == 0;
     case LimitKind::permits: {
       UserBulkhead bulkhead(context, place);
-      return admitted ? bulkhead.take(context, holding) : bulkhead.available(context);
+      return admitted ? bulkhead.take(context, holding) : bulkhead.available(context.ask);
     }
     default:
       return UserQuota(context, place, user_rule(context, place)).spend(context) == 0;

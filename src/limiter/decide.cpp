@@ -1,5 +1,7 @@
 #include "limiter/decide.hpp"
 
+#include <optional>
+
 #include "limiter/afterwards.hpp"
 #include "limiter/bulkheads.hpp"
 #include "limiter/step_list.hpp"
@@ -19,6 +21,11 @@ constexpr PlaceMask kUserRates = places::of_each(lines::kRates);
 constexpr PlaceMask kSharedWindows = places::of_all(lines::kWindows);
 constexpr PlaceMask kUserWindows = places::of_each(lines::kWindows);
 constexpr PlaceMask kCooldowns = places::of_all(lines::kCooldowns) | places::of_each(lines::kCooldowns);
+
+[[gnu::always_inline]] inline TokenBucketParams rate_of(const Context& context,
+                                                        std::uint32_t place) noexcept {
+  return packed::to_token_bucket(context.ask.limits.line(place).params.load(std::memory_order_relaxed));
+}
 
 void refuse(Decision& decision, Verdict verdict, std::uint64_t wait, LimitId limit) noexcept {
   const bool never = wait == kNever;
@@ -56,15 +63,31 @@ class Longest {
   Verdict verdict_ = Verdict::throttled;
 };
 
-/// A rate over all users, as looking has met it.
-struct SharedRate {
-  SharedRate(std::uint32_t at, TokenBucketParams rate, Word& word, std::uint64_t seen) noexcept
-      : params(rate), state(&word), tat(seen), place(at) {}
+/// A rate over all users, as a request meets it.
+class SharedRate {
+ public:
+  SharedRate(const Context& context, std::uint32_t place) noexcept
+      : tat_(&context.ask.limits.line(place).state),
+        seen_(tat_->load(std::memory_order_relaxed)),
+        judged_(gcra::judge(rate_of(context, place), seen_, context.now, context.ask.cost)),
+        place_(place) {}
 
-  TokenBucketParams params;
-  Word* state;
-  std::uint64_t tat;
-  std::uint32_t place;
+  [[nodiscard]] std::uint32_t place() const noexcept { return place_; }
+  [[nodiscard]] std::uint64_t wait() const noexcept { return judged_.wait; }
+
+  /// @return 0: spent; else the ticks until the request conforms.
+  std::uint64_t spend(const Context& context) const noexcept {
+    std::uint64_t seen = seen_;
+    if (tat_->compare_exchange(seen, judged_.charged, std::memory_order_relaxed)) [[likely]]
+      return 0;
+    return TokenBucket(*tat_).admit(rate_of(context, place_), context.now, context.ask.cost);
+  }
+
+ private:
+  Word* tat_;
+  std::uint64_t seen_;
+  gcra::Judgement judged_;
+  std::uint32_t place_;
 };
 
 /// One request on its way through its limits: what looking has met saves the charge a search.
@@ -81,19 +104,16 @@ class Attempt {
     }
     for (const std::uint32_t place : PlaceRange(enforced_ & kUserBulkheads)) {
       look_at(user_bulkheads_.emplace(context_, place),
-              [&](const UserBulkhead& bulkhead) { return bulkhead.available(context_); });
+              [&](const UserBulkhead& bulkhead) { return bulkhead.available(context_.ask); });
     }
-    if ((enforced_ & places::kBreakers) != 0) look_at_breaker();
+    if (has_breaker()) look_at_breaker();
     for (const std::uint32_t place : PlaceRange(enforced_ & kUserRates)) {
-      look_at(user_quotas_.emplace(context_, place, UserRule::rate(rate(limits_.line(place)))));
+      look_at(user_quotas_.emplace(context_, place, UserRule::rate(rate_of(context_, place))));
     }
     if ((enforced_ & (kUserWindows | kSharedWindows | kCooldowns)) != 0) look_at_rest();
     Longest of_rates;
     for (const std::uint32_t place : PlaceRange(enforced_ & kSharedRates)) {
-      LimitLine& line = limits_.line(place);
-      const SharedRate& seen =
-          shared_rates_.emplace(place, rate(line), line.state, line.state.load(std::memory_order_relaxed));
-      of_rates.wait(gcra::wait(seen.params, seen.tat, context_.now, context_.ask.cost), place);
+      of_rates.wait(shared_rates_.emplace(context_, place).wait(), place);
     }
     if (!of_rates.passes()) [[unlikely]]
       longest_.put_before(of_rates);
@@ -126,8 +146,9 @@ class Attempt {
   }
 
  private:
-  static TokenBucketParams rate(const LimitLine& line) noexcept {
-    return packed::to_token_bucket(line.params.load(std::memory_order_relaxed));
+  /// Also one that only counts: it is told of every call.
+  [[nodiscard]] bool has_breaker() const noexcept {
+    return ((enforced_ | limits_.counting()) & places::kBreakers) != 0;
   }
   [[nodiscard]] BreakerRecord& breaker() const noexcept {
     return context_.sections.breaker(limits_.operation());
@@ -142,11 +163,12 @@ class Attempt {
     if (!available(bulkhead)) longest_.no_permit(bulkhead.place());
   }
 
-  void look_at(const UserQuota& quota) noexcept { longest_.wait(quota.wait(context_), quota.place()); }
+  void look_at(const UserQuota& quota) noexcept { longest_.wait(quota.wait(), quota.place()); }
 
-  void look_at_breaker() noexcept {
+  [[gnu::always_inline]] void look_at_breaker() noexcept {
     const BreakerRecord& record = breaker();
-    if (!record.breaker.guarded()) [[likely]]
+    unguarded_ = record.breaker.unguarded();
+    if (unguarded_) [[likely]]
       return;
     const BreakerAnswer answer = record.breaker.check(record.params.load(), context_.now);
     longest_.wait(answer.wait, kBreakerPlace, Verdict::circuit_open);
@@ -171,23 +193,25 @@ class Attempt {
       refuse(decision, verdict, wait, limits_.id(place));
       return false;
     };
-    for (const SharedRate& seen : shared_rates_) {
-      const std::uint64_t wait =
-          TokenBucket(*seen.state).admit(seen.params, context_.now, context_.ask.cost, seen.tat);
-      if (wait != 0) return refused(Verdict::throttled, wait, seen.place);
-      spent_ |= PlaceMask{1} << seen.place;
+    for (const SharedRate& rate : shared_rates_) {
+      if (const std::uint64_t wait = rate.spend(context_); wait != 0)
+        return refused(Verdict::throttled, wait, rate.place());
+      spent_ |= PlaceMask{1} << rate.place();
     }
     for (SharedBulkhead& bulkhead : shared_bulkheads_) {
       if (!bulkhead.take(context_, holding)) return refused(Verdict::shed, 0, bulkhead.place());
     }
-    for (UserBulkhead& bulkhead : user_bulkheads_) {
+    for (const UserBulkhead& bulkhead : user_bulkheads_) {
       if (!bulkhead.take(context_, holding)) return refused(Verdict::shed, 0, bulkhead.place());
     }
-    if (((enforced_ | limits_.counting()) & places::kBreakers) != 0) {
+    if (unguarded_) {
+      holding.call = {0, unguarded_->generation, 0};
+      holding.has_call = true;
+    } else if (has_breaker()) {
       if (const std::uint64_t wait = begin_call(holding); wait != 0)
         return refused(Verdict::circuit_open, wait, kBreakerPlace);
     }
-    for (UserQuota& quota : user_quotas_) {
+    for (const UserQuota& quota : user_quotas_) {
       if (const std::uint64_t wait = quota.spend(context_); wait != 0)
         return refused(Verdict::throttled, wait, quota.place());
       spent_ |= PlaceMask{1} << quota.place();
@@ -203,8 +227,8 @@ class Attempt {
   /// @return 0: the call has begun; else the ticks until it may.
   std::uint64_t begin_call(Holding& holding) noexcept {
     BreakerRecord& record = breaker();
-    const BreakerParams params = record.breaker.guarded() ? record.params.load() : BreakerParams{};
-    const BreakerAdmission call = record.breaker.admit(params, context_.now, context_.ask.owner);
+    const BreakerAdmission call =
+        record.breaker.admit(record.params.load(), context_.now, context_.ask.owner);
     if (!call) return call.wait;
     holding.call = {call.ticket.probe, call.ticket.generation, call.ticket.cell};
     holding.has_call = true;
@@ -220,7 +244,7 @@ class Attempt {
                             BreakerOutcome::ignored, 0, context_.now);
     }
     holding.has_call = false;
-    release(context_.sections, context_.users, holding);
+    give_back(context_.sections, context_.users, holding);
     holding.permits = holding.user_permits = 0;
   }
 
@@ -232,6 +256,7 @@ class Attempt {
   PlaceMask spent_ = 0;
   PlaceMask streaks_ = 0;  ///< cooldowns that count refusals in a row
   Longest longest_;
+  std::optional<BreakerTicket> unguarded_;  ///< of a breaker that lets everybody through
   StepList<SharedBulkhead, 4> shared_bulkheads_;
   StepList<UserBulkhead, 4> user_bulkheads_;
   StepList<SharedRate, 2UL * kMaxRates> shared_rates_;
@@ -249,23 +274,6 @@ Decision peek(const Context& context) noexcept {
   Decision decision;
   Attempt(context).look(decision);
   return decision;
-}
-
-std::uint32_t release(const Sections& sections, UserTable& users, const Holding& holding) noexcept {
-  std::uint32_t late = 0;
-  for (std::uint32_t i = 0; i < holding.permits; ++i) {
-    const LimitPlace place = LimitPlace::of(holding.shared[i].limit);
-    const LimitLine& line = sections.blocks[place.block].limits[place.line];
-    const CellRange cells = CellRange::from_word(line.cells.load(std::memory_order_relaxed));
-    Permits permits(cells.in(sections.permit_cells));
-    late += holding.weight - permits.give_back({holding.shared[i].word, holding.shared[i].cell});
-  }
-  const Hash128 user{holding.user[0], holding.user[1]};
-  const Owner owner = Owner::from_bits(holding.owner);
-  for (std::uint32_t i = 0; i < holding.user_permits; ++i) {
-    late += give_back(users, holding.of_user[i], user, owner, holding.weight);
-  }
-  return late;
 }
 
 }  // namespace weir::detail

@@ -2,12 +2,13 @@
 
 // One decision over all limits of a request: look at every limit, then charge them all, or none.
 //
-// Looking only loads. If any limit refuses, the one that takes longest is the answer. Charging goes in a
-// fixed order: rates over all users, permits, the breaker's probe, what is of the user, and last the windows
-// over all users, which cannot be given back exactly. The rates over all users are looked at last and charged
-// first: everybody writes those words, and what was seen of them a moment ago is likely to be still there.
-// When one limit refuses after all (somebody was faster), what was charged is given back; in between others
-// may be refused for what comes back, which errs on the side of refusing.
+// Looking only loads, and works out what each word would become. If any limit refuses, the one that takes
+// longest is the answer. Charging exchanges what was seen for that, and decides anew where it was overtaken,
+// in a fixed order: rates over all users, permits, the breaker's probe, what is of the user, and last the
+// windows over all users, which cannot be given back exactly. The rates over all users are looked at last and
+// charged first: everybody writes those words, and what was seen of them a moment ago is likely to be still
+// there. When one limit refuses after all (somebody was faster), what was charged is given back; in between
+// others may be refused for what comes back, which errs on the side of refusing.
 //
 // Crash  killed while charging: permits and probes are swept; tokens charged so far are spent for nothing,
 //        and time refills them.
@@ -25,8 +26,5 @@ void decide(const Context& context, Decision& decision, Holding& holding) noexce
 
 /// What `decide` would answer. Only loads.
 [[nodiscard]] Decision peek(const Context& context) noexcept;
-
-/// Gives permits back. @return how many of them had been taken back before.
-std::uint32_t release(const Sections& sections, UserTable& users, const Holding& holding) noexcept;
 
 }  // namespace weir::detail

@@ -15,6 +15,7 @@
 #include "base/fast_clock.hpp"
 #include "base/hash.hpp"
 #include "limiter/afterwards.hpp"
+#include "limiter/bulkheads.hpp"
 #include "limiter/count_only.hpp"
 #include "limiter/decide.hpp"
 #include "limiter/home.hpp"
@@ -108,7 +109,7 @@ class LimiterImpl {
     if (ask.limits.counting() != 0) count_only(context, static_cast<bool>(admission), holding);
     if (admission && (holding.has_call || holding.permits + holding.user_permits != 0)) {
       holding.limiter = this;
-      holding.operation = static_cast<std::uint16_t>(operation);
+      holding.block = static_cast<std::uint16_t>(ask.limits.operation());
     }
     return admission;
   }
@@ -160,20 +161,19 @@ class LimiterImpl {
     const BreakerTicket ticket{holding.call.probe, holding.call.generation, holding.call.cell};
     // A copy in a forked child: the parent's probe is not ours to judge.
     if (ticket.probe != 0 && !registry_.was_self(Owner::from_bits(holding.owner))) return;
-    BreakerRecord& record = sections_.breaker(block_of(Operation{holding.operation}));
-    const BreakerParams params = record.params.load();
-    const bool plain =
-        outcome != Outcome::failure && ticket.probe == 0 && params.failure_rate + params.slow_rate == 0;
-    // The time is asked for only where it can matter.
-    const std::uint64_t now = plain ? holding.admitted_at : fast_now();
-    record.breaker.report(params, ticket, static_cast<BreakerOutcome>(outcome), now - holding.admitted_at,
-                          now);
+    BreakerRecord& record = sections_.breaker(holding.block);
+    const bool nothing_to_count =
+        outcome != Outcome::failure && ticket.probe == 0 && record.indifferent_to_success(ticket.generation);
+    if (nothing_to_count) return;
+    const std::uint64_t now = fast_now();
+    record.breaker.report(record.params.load(), ticket, static_cast<BreakerOutcome>(outcome),
+                          now - holding.admitted_at, now);
   }
 
   void release(const Holding& holding) noexcept {
     // A copy of the parent's admission in a forked child: the parent's permits are not ours to give.
     if (!registry_.was_self(Owner::from_bits(holding.owner))) return;
-    const std::uint32_t late = detail::release(sections_, users_, holding);
+    const std::uint32_t late = give_back(sections_, users_, holding);
     if (late != 0) sections_.swept->late_releases.fetch_add(late, std::memory_order_relaxed);
   }
 

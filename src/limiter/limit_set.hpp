@@ -97,11 +97,12 @@ class LimitSet {
     scopes_[3] = scope(blocks, user_block, kScopeLines);
   }
 
-  PlaceMask enforced_ = 0;
-  PlaceMask counting_ = 0;
-  std::array<Scope, 4> scopes_{};
-  std::uint32_t operation_ = 0;
-  bool retired_ = false;
+  // Not zeroed: gather() fills all, and every request would pay for it twice.
+  PlaceMask enforced_;
+  PlaceMask counting_;
+  std::array<Scope, 4> scopes_;
+  std::uint32_t operation_;
+  bool retired_;
 };
 
 }  // namespace weir::detail

@@ -2,7 +2,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <new>
 #include <type_traits>
 #include <utility>
@@ -16,21 +15,20 @@ class StepList {
 
  public:
   StepList() noexcept {}  // NOLINT(modernize-use-equals-default): leaves the bytes alone
+  StepList(const StepList&) = delete;
+  StepList& operator=(const StepList&) = delete;
 
   /// Made where it stays: a copy would wait for the stores that made the original.
   template <class... Args>
-  T& emplace(Args&&... args) noexcept {
-    return *std::construct_at(at(size_++), std::forward<Args>(args)...);
+  [[gnu::always_inline]] T& emplace(Args&&... args) noexcept {
+    return *::new (static_cast<void*>(end_++)) T(std::forward<Args>(args)...);
   }
-  [[nodiscard]] T* begin() noexcept { return at(0); }
-  [[nodiscard]] T* end() noexcept { return at(size_); }
-  [[nodiscard]] std::uint32_t size() const noexcept { return size_; }
+  [[nodiscard]] T* begin() noexcept { return reinterpret_cast<T*>(bytes_); }
+  [[nodiscard]] T* end() noexcept { return end_; }
 
  private:
-  [[nodiscard]] T* at(std::size_t i) noexcept { return reinterpret_cast<T*>(bytes_) + i; }
-
   alignas(T) std::byte bytes_[N * sizeof(T)];  // NOLINT(modernize-avoid-c-arrays)
-  std::uint32_t size_ = 0;
+  T* end_ = begin();
 };
 
 }  // namespace weir::detail

@@ -53,9 +53,9 @@ struct Spend : UserChangeBase {
   mutable std::uint64_t wait = 0;  ///< of the last decline
 
   [[nodiscard]] std::optional<std::uint64_t> next(std::uint64_t state) const noexcept {
-    wait = rule.wait(state, now, cost);
-    if (wait != 0) return std::nullopt;
-    return rule.charged(state, now, cost);
+    const gcra::Judgement judged = rule.judge(state, now, cost);
+    wait = judged.wait;
+    return wait == 0 ? std::optional(judged.charged) : std::nullopt;
   }
   [[nodiscard]] std::uint64_t never_seen(std::uint64_t forgotten) const noexcept {
     return rule.at_rest(forgotten);

@@ -1,25 +1,28 @@
 #include "limiter/user_quota.hpp"
 
+#include "limiter/afterwards.hpp"
+#include "limiter/user_changes.hpp"
 #include "users/names.hpp"
 
 namespace weir::detail {
 
-std::uint64_t UserQuota::spend_unusual(const Context& context, UserTable::Outcome outcome, std::uint64_t wait,
-                                       std::uint64_t least_debt) noexcept {
-  switch (outcome) {
-    case UserTable::Outcome::changed: {
-      const std::span<NameSlot> names = context.sections.names;
-      if (!names.empty()) NameTable(names).remember(UserTable::tag_hash(context.ask.user), context.ask.name);
+std::uint64_t UserQuota::spend_anew(const Context& context) const noexcept {
+  const Ask& ask = context.ask;
+  const UserRule rule = user_rule(context, place_);
+  const Spend change{UserChangeBase(context), rule, ask.cost};
+  switch (context.users.update(ask.key, entry_, change)) {
+    case UserTable::Outcome::changed:
+      if (const std::span<NameSlot> names = context.sections.names; seen_.entry == nullptr && !names.empty())
+        NameTable(names).remember(UserTable::tag_hash(ask.user), ask.name);
       return 0;
-    }
     case UserTable::Outcome::declined:
-      return wait;
+      return change.wait;
     case UserTable::Outcome::full:
       break;
   }
   if (passes_when_full(context)) return 0;
-  const bool only_permits = least_debt == kPinned || least_debt == 0;
-  return only_permits ? 1 : least_debt;
+  const bool only_permits = change.least_debt == kPinned || change.least_debt == 0;
+  return only_permits ? 1 : change.least_debt;
 }
 
 }  // namespace weir::detail

@@ -119,8 +119,8 @@ struct LimitPlace {
 
 struct alignas(kCacheLine) LimitLine {
   Word params;        ///< packed; 0: no limit
-  Word state;         ///< what callers owe together; of permits the highest limit ever, see permit_cells();
-                      ///< of a limit per user unused (the user table has it)
+  Word state;         ///< what callers owe together; of permits the highest limit ever, see permit_cells()
+                      ///< and permit_parts(); of other limits per user unused (the user table has it)
   Word cells;         ///< {offset 32 | count 32} of its own words in a cells section, if it has some
   Word count;         ///< of a rate, for people: as it was written, checked against params when shown
   Word period;        ///< ns; the same
@@ -200,6 +200,12 @@ struct CellRange {
   // After the limit was read (acquire; sync(reach) in write_block()): so it is not lower than that.
   const std::uint64_t reach = std::max<std::uint64_t>(line.state.load(std::memory_order_relaxed), limit);
   return cells.first(static_cast<std::size_t>(std::min<std::uint64_t>(reach, cells.size())));
+}
+
+/// The entries among which a user's permits may lie: up to the highest limit that was ever in force.
+[[nodiscard]] inline std::uint32_t permit_parts(const LimitLine& line, std::uint32_t limit) noexcept {
+  const std::uint64_t reach = std::max<std::uint64_t>(line.state.load(std::memory_order_relaxed), limit);
+  return owner_set::parts_for(std::min<std::uint64_t>(reach, kMaxUserPermits));
 }
 
 /// Whether a limit is enforced, or what it only counts for.

@@ -2,6 +2,12 @@
 
 namespace weir::detail {
 
+gcra::Judgement UserRule::judge_window(std::uint64_t state, std::uint64_t now,
+                                       std::uint32_t cost) const noexcept {
+  const std::uint64_t wait = window_wait(state, now, cost);
+  return {wait, wait == 0 ? window_charged(state, now, cost) : state};
+}
+
 std::uint64_t UserRule::window_wait(std::uint64_t state, std::uint64_t now,
                                     std::uint32_t cost) const noexcept {
   switch (kind_) {

@@ -44,19 +44,21 @@ class UserRule {
     return rule;
   }
 
+  /// The wait of a request of `cost`, and the state after it if that is 0.
+  [[nodiscard]] gcra::Judgement judge(std::uint64_t state, std::uint64_t now,
+                                      std::uint32_t cost) const noexcept {
+    return kind_ == Kind::rate ? gcra::judge(bucket(), state, now, cost) : judge_window(state, now, cost);
+  }
   /// Ticks until a request of `cost` conforms; 0: it does now; kNever.
   [[nodiscard]] std::uint64_t wait(std::uint64_t state, std::uint64_t now,
                                    std::uint32_t cost) const noexcept {
-    return kind_ == Kind::rate ? gcra::wait(bucket(), state, now, cost) : window_wait(state, now, cost);
-  }
-  [[nodiscard]] std::uint64_t charged(std::uint64_t state, std::uint64_t now,
-                                      std::uint32_t cost) const noexcept {
-    return kind_ == Kind::rate ? gcra::charged(bucket(), state, now, cost) : window_charged(state, now, cost);
+    return judge(state, now, cost).wait;
   }
   /// As `charged`, for a cost that was known only after the work: above the limit too.
   [[nodiscard]] std::uint64_t overdrawn(std::uint64_t state, std::uint64_t now,
                                         std::uint32_t cost) const noexcept {
-    return kind_ == Kind::rate ? gcra::overdrawn(bucket(), state, now, cost) : charged(state, now, cost);
+    return kind_ == Kind::rate ? gcra::overdrawn(bucket(), state, now, cost)
+                               : window_charged(state, now, cost);
   }
   [[nodiscard]] std::uint64_t refunded(std::uint64_t state, std::uint64_t now, std::uint32_t cost,
                                        std::uint64_t charged_at) const noexcept {
@@ -110,6 +112,8 @@ class UserRule {
 
  private:
   // Apart from rates, so that those stay small enough to be inlined.
+  [[nodiscard]] gcra::Judgement judge_window(std::uint64_t state, std::uint64_t now,
+                                             std::uint32_t cost) const noexcept;
   [[nodiscard]] std::uint64_t window_wait(std::uint64_t state, std::uint64_t now,
                                           std::uint32_t cost) const noexcept;
   [[nodiscard]] std::uint64_t window_charged(std::uint64_t state, std::uint64_t now,

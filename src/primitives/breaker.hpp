@@ -38,6 +38,7 @@
 #include <array>
 #include <cassert>
 #include <cstdint>
+#include <optional>
 
 #include "base/owner.hpp"
 #include "base/word.hpp"
@@ -92,9 +93,12 @@ struct BreakerStatus {
 
 class Breaker {
  public:
-  /// Whether a call may be refused: then look closer, with check() and the parameters. One load.
-  [[nodiscard]] bool guarded() const noexcept {
-    return BreakerPhase::guarded(state_.load(std::memory_order_relaxed));
+  /// What an admit() now would give while every call passes; nothing where one may be refused: then look
+  /// closer, with check() and the parameters. One load.
+  [[nodiscard]] std::optional<BreakerTicket> unguarded() const noexcept {
+    const std::uint64_t word = state_.load(std::memory_order_relaxed);
+    if (BreakerPhase::guarded(word)) return std::nullopt;
+    return BreakerTicket{0, static_cast<std::uint16_t>(BreakerPhase::generation_of(word)), 0};
   }
 
   /// Whether a call would pass now. Only loads: closed, one.
@@ -105,11 +109,8 @@ class Breaker {
 
   /// Lets a call through or refuses it. What passed must report(), with its ticket, whatever comes of it.
   [[nodiscard]] BreakerAdmission admit(const BreakerParams& params, std::uint64_t now, Owner owner) noexcept {
-    const std::uint64_t word = state_.load(std::memory_order_relaxed);
-    if (BreakerPhase::guarded(word)) return admit_guarded(params, now, owner);
-    BreakerAdmission passed;
-    passed.ticket.generation = static_cast<std::uint16_t>(BreakerPhase::generation_of(word));
-    return passed;
+    if (const auto ticket = unguarded()) return {0, *ticket, {}};
+    return admit_guarded(params, now, owner);
   }
 
   /// Tells the outcome of an admitted call. `ignored` counts nothing and gives a probe's place back.
@@ -150,6 +151,11 @@ class Breaker {
       freed += cell.compare_exchange(seen, 0, std::memory_order_acq_rel) ? 1 : 0;
     }
     return freed;
+  }
+
+  /// Failures in a row, as far as they are of this generation.
+  [[nodiscard]] std::uint64_t in_a_row(std::uint64_t generation) const noexcept {
+    return in_a_row(failures_.load(std::memory_order_acquire), generation);
   }
 
   /// For people. Only loads; each number is right, but they may be of different moments.

@@ -10,6 +10,7 @@
 #include <bit>
 #include <cstdint>
 #include <optional>
+#include <span>
 
 #include "base/owner.hpp"
 
@@ -20,6 +21,12 @@ inline constexpr std::uint32_t kPlaces = 4;
 /// Sets that so many permits take.
 [[nodiscard]] constexpr std::uint32_t parts_for(std::uint64_t permits) noexcept {
   return static_cast<std::uint32_t>((permits + kPlaces - 1) / kPlaces);
+}
+
+/// Of `permits`, how many fit into set `i`: the sets before it are filled first.
+[[nodiscard]] constexpr std::uint32_t places_in(std::uint32_t i, std::uint32_t permits) noexcept {
+  const std::uint32_t before = i * kPlaces;
+  return permits > before ? std::min(kPlaces, permits - before) : 0;
 }
 
 using Place = std::uint16_t;  ///< 0: free
@@ -66,6 +73,26 @@ inline constexpr std::uint64_t kEach = 0x0001'0001'0001'0001;
   if (his == 0) return std::nullopt;
   const auto highest_bit = static_cast<std::uint32_t>(std::countr_zero(his));
   return set & ~(std::uint64_t{0xffff} << (highest_bit - 15));
+}
+
+/// How many permits of a user may be taken where they lie in several sets, so that no more than `limit` are
+/// in use: the first sets up to that number. Less than `limit` only after it was lowered, while more are in
+/// use. As prefix() in permits.hpp: whoever takes keeps to some such number, what lies beyond it only comes
+/// back.
+/// @param counts  of the sets, in order.
+[[nodiscard]] constexpr std::uint32_t usable(std::span<const std::uint32_t> counts,
+                                             std::uint32_t limit) noexcept {
+  const auto beyond = [&](std::uint32_t usable) {
+    std::uint32_t sum = 0;
+    for (std::uint32_t i = 0; i < counts.size(); ++i) {
+      const std::uint32_t room = places_in(i, usable);
+      sum += counts[i] > room ? counts[i] - room : 0;
+    }
+    return sum;
+  };
+  std::uint32_t usable = limit;
+  while (usable > 0 && usable + beyond(usable) > limit) --usable;
+  return usable;
 }
 
 /// The set without the owners that are gone.

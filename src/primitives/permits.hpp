@@ -21,6 +21,7 @@
 // Late     giving back what was reclaimed meets another word and changes nothing.
 
 #include <cstdint>
+#include <optional>
 #include <span>
 
 #include "base/owner.hpp"
@@ -85,6 +86,27 @@ class Permits {
     return permit;
   }
 
+  /// A free cell among the first `limit`, for take_at(); nothing if there is none. Only loads.
+  [[nodiscard]] std::optional<std::uint32_t> find_free(std::uint32_t limit,
+                                                       std::uint32_t home) const noexcept {
+    const std::uint32_t usable = prefix(limit);
+    const std::uint32_t start = start_of(home, usable);
+    for (std::uint32_t i = 0; i < usable; ++i) {
+      const std::uint32_t cell = wrapped(start + i, usable);
+      if (cells_[cell].load(std::memory_order_relaxed) == 0) return cell;
+    }
+    return std::nullopt;
+  }
+
+  /// Takes a permit of weight 1 in a cell that find_free() met: prefix() says why it may still be taken.
+  /// @return none if somebody was faster.
+  [[nodiscard]] Permit take_at(Owner owner, std::uint32_t cell, std::uint64_t now) noexcept {
+    const std::uint64_t word = permit_word::make(owner, 0, now);
+    std::uint64_t free = 0;
+    return cells_[cell].compare_exchange(free, word, std::memory_order_acquire) ? Permit{word, cell}
+                                                                                : Permit{};
+  }
+
   /// @return cells freed: 0 when the permit was reclaimed meanwhile.
   std::uint32_t give_back(Permit permit) noexcept {
     std::uint32_t freed = 0;
@@ -98,6 +120,11 @@ class Permits {
       permit = follow(permit, owner);
     }
     return freed;
+  }
+
+  /// The same of a permit of one cell. @return whether it was still there.
+  static bool give_back(Word& cell, std::uint64_t word) noexcept {
+    return cell.compare_exchange(word, 0, std::memory_order_release);
   }
 
   /// Whether a permit of `weight` could be taken now. Only loads.
@@ -135,6 +162,11 @@ class Permits {
     }
   }
 
+  [[nodiscard]] Word& cell(Permit permit) const noexcept { return cells_[permit.cell]; }
+  /// Its index, of any address.
+  [[nodiscard]] std::uint32_t index_of(const Word& cell) const noexcept {
+    return static_cast<std::uint32_t>(&cell - cells_.data());
+  }
   [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(cells_.size()); }
 
  private:

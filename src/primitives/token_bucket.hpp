@@ -46,18 +46,23 @@ namespace gcra {
   return ahead <= 2 * kMaxDepthTicks ? ahead : 0;
 }
 
+/// A request, judged.
+struct Judgement {
+  std::uint64_t wait;     ///< ticks until it conforms; 0: it does now
+  std::uint64_t charged;  ///< the TAT after it, if it does
+};
+
+[[nodiscard]] constexpr Judgement judge(TokenBucketParams params, std::uint64_t tat, std::uint64_t now,
+                                        std::uint32_t cost) noexcept {
+  const std::uint64_t after = debt(tat, now) + params.emission_interval * cost;
+  const std::uint64_t wait = after > params.depth() ? after - params.depth() : 0;
+  return {cost > params.burst ? kNever : wait, now + after};
+}
+
 /// Ticks until a request of `cost` conforms; 0: it does now.
 [[nodiscard]] constexpr std::uint64_t wait(TokenBucketParams params, std::uint64_t tat, std::uint64_t now,
                                            std::uint32_t cost) noexcept {
-  if (cost > params.burst) return kNever;
-  const std::uint64_t after = debt(tat, now) + params.emission_interval * cost;
-  return after > params.depth() ? after - params.depth() : 0;
-}
-
-/// The TAT after a conforming request of `cost`.
-[[nodiscard]] constexpr std::uint64_t charged(TokenBucketParams params, std::uint64_t tat, std::uint64_t now,
-                                              std::uint32_t cost) noexcept {
-  return now + debt(tat, now) + params.emission_interval * cost;
+  return judge(params, tat, now, cost).wait;
 }
 
 /// The TAT after a cost that was known only after the work: however deep that goes, short of damage.
@@ -94,17 +99,11 @@ class TokenBucket {
 
   /// Spends `cost` tokens if they are there. @return 0: spent; else the ticks until they will be, or kNever.
   std::uint64_t admit(TokenBucketParams params, std::uint64_t now, std::uint32_t cost) noexcept {
-    return admit(params, now, cost, tat());
-  }
-
-  /// The same for who has looked, and saw `tat`: saves a load, and is judged anew if that is out of date.
-  std::uint64_t admit(TokenBucketParams params, std::uint64_t now, std::uint32_t cost,
-                      std::uint64_t tat) noexcept {
+    std::uint64_t seen = tat();
     for (;;) {
-      const std::uint64_t wait = gcra::wait(params, tat, now, cost);
-      if (wait != 0) return wait;
-      const std::uint64_t next = gcra::charged(params, tat, now, cost);
-      if (tat_.compare_exchange(tat, next, std::memory_order_relaxed)) return 0;
+      const gcra::Judgement judged = gcra::judge(params, seen, now, cost);
+      if (judged.wait != 0) return judged.wait;
+      if (tat_.compare_exchange(seen, judged.charged, std::memory_order_relaxed)) return 0;
     }
   }
 

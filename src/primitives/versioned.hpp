@@ -11,6 +11,7 @@
 // Source    Boehm, "Can Seqlocks Get Along With Programming Language Memory Models?", MSPC 2012.
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <type_traits>
@@ -36,6 +37,25 @@ class Versioned {
       if (version_.load(std::memory_order_relaxed) != version) continue;
       T value;
       std::memcpy(static_cast<void*>(&value), copy.data(), sizeof(value));
+      return value;
+    }
+  }
+
+  /// One member, without its neighbours; it lies in one word.
+  template <class Member>
+  [[nodiscard]] Member load_only(Member T::*member) const noexcept {
+    static_assert(std::is_trivially_copyable_v<Member> && sizeof(std::uint64_t) % sizeof(Member) == 0);
+    static const T kLayout{};
+    const auto offset = static_cast<std::size_t>(reinterpret_cast<const std::byte*>(&(kLayout.*member)) -
+                                                 reinterpret_cast<const std::byte*>(&kLayout));
+    for (;;) {
+      const std::uint64_t version = version_.load(std::memory_order_acquire);  // sync(version)
+      const Word& slot = slots_[version % 2][offset / sizeof(std::uint64_t)];
+      const std::uint64_t word = slot.load(std::memory_order_acquire);  // sync(slot)
+      if (version_.load(std::memory_order_relaxed) != version) continue;
+      Member value;
+      std::memcpy(&value, reinterpret_cast<const std::byte*>(&word) + offset % sizeof(std::uint64_t),
+                  sizeof(value));
       return value;
     }
   }

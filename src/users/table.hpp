@@ -107,7 +107,7 @@ concept UserChange = requires(T change, UserLimit limit, std::uint64_t word) {
 
 class UserTable {
  public:
-  /// An entry met by a look; a hint for the change that follows.
+  /// An entry met by a look.
   struct Found {
     PairWord* entry;  ///< nullptr: absent
     std::uint64_t state;
@@ -154,24 +154,25 @@ class UserTable {
     return at_home.entry != nullptr ? at_home : find_elsewhere(key, tag);
   }
 
-  /// Changes the state of (key, limit), inserting it if it is absent.
-  /// @param live  in: what a look has met, or {}. out: where it is, unless it was inserted.
-  template <UserChange Change>
-  Outcome update(const UserKey& key, UserLimit limit, Found& live, const Change& change) noexcept {
-    // The usual case apart, small enough to be inlined: who was seen is still there.
-    if (live.entry != nullptr) [[likely]] {
-      const Attempt attempt = change_live(tag_of(key, limit), live, change);
-      if (attempt != Attempt::lost) [[likely]]
-        return static_cast<Outcome>(attempt);
-    }
-    return update_again(key, limit, live, change);
+  /// Changes what a look has met, if it is still so. @return false: it is not, or the look met nothing.
+  bool exchange(const UserKey& key, UserLimit limit, Found met, std::uint64_t next) noexcept {
+    if (met.entry == nullptr) return false;
+    const std::uint64_t tag = tag_of(key, limit);
+    Pair seen{tag, met.state};
+    return met.entry->compare_exchange(seen, {tag, next});
   }
 
-  /// The same, for who has not looked.
+  /// Changes the state of (key, limit), inserting it if it is absent.
   template <UserChange Change>
-  Outcome update(const UserKey& key, UserLimit limit, const Change& change) noexcept {
-    Found live{};
-    return update(key, limit, live, change);
+  [[gnu::noinline]] Outcome update(const UserKey& key, UserLimit limit, const Change& change) noexcept {
+    const std::uint64_t tag = tag_of(key, limit);
+    Found live = find(key, limit);
+    for (;;) {
+      const Attempt attempt =
+          live.entry != nullptr ? change_live(tag, live, change) : enter(key, tag, live, change);
+      if (attempt != Attempt::lost) return static_cast<Outcome>(attempt);
+      if (live.entry == nullptr) live = find(key, limit);
+    }
   }
 
   /// Changes the state of (key, limit) if it has an entry. @return whether it was changed.
@@ -310,27 +311,13 @@ class UserTable {
     }
   }
 
-  /// update() for who has not looked, found nothing, or was overtaken.
-  template <class Change>
-  [[gnu::noinline]] Outcome update_again(const UserKey& key, UserLimit limit, Found& live,
-                                         const Change& change) noexcept {
-    const std::uint64_t tag = tag_of(key, limit);
-    for (;;) {
-      if (live.entry == nullptr) live = find(key, limit);
-      const Attempt attempt =
-          live.entry != nullptr ? change_live(tag, live, change) : enter(key, tag, live, change);
-      if (attempt != Attempt::lost) return static_cast<Outcome>(attempt);
-    }
-  }
-
   /// One try at an entry that was seen live. @param live  out, when it is lost: as it is now, or {}.
   template <class Change>
   static Attempt change_live(std::uint64_t tag, Found& live, const Change& change) noexcept {
     const std::optional<std::uint64_t> next = change.next(live.state);
     if (!next) return Attempt::declined;
     Pair seen{tag, live.state};
-    if (live.entry->compare_exchange(seen, {tag, *next})) [[likely]]
-      return Attempt::done;
+    if (live.entry->compare_exchange(seen, {tag, *next})) return Attempt::done;
     live = seen.first == tag ? Found{live.entry, seen.second} : Found{};
     return Attempt::lost;
   }

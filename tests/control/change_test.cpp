@@ -138,6 +138,24 @@ TEST_F(LiveChange, ALoweredConcurrencyLimitDrainsStrictly) {
   EXPECT_TRUE(held.back());
 }
 
+// A user's permits lie in entries of four: whatever the limit is lowered to, none of them is overlooked.
+TEST_F(LiveChange, ALoweredConcurrencyLimitOfAUserDrainsStrictly) {
+  set("operations.other.rate", "none");
+  for (const unsigned lowered : {1U, 2U, 4U, 5U, 6U, 9U}) {
+    set("operations.other.user.concurrent", "10");
+    std::vector<Admission> held;
+    for (int i = 0; i < 10; ++i) held.push_back(limiter->admit("other", {.user = "bob"}));
+    ASSERT_TRUE(held.back());
+    set("operations.other.user.concurrent", std::to_string(lowered));
+    EXPECT_EQ(limiter->admit("other", {.user = "alice", .weight = lowered}).verdict(), Verdict::admitted);
+    for (; held.size() >= lowered; held.pop_back()) {
+      EXPECT_EQ(limiter->admit("other", {.user = "bob"}).verdict(), Verdict::shed)
+          << held.size() << " are still in progress, " << lowered << " may be";
+    }
+    EXPECT_TRUE(limiter->admit("other", {.user = "bob"})) << lowered;
+  }
+}
+
 TEST_F(LiveChange, RollbackBringsTheLastGenerationBack) {
   set("operations.work.rate", "7/min");
   Config two = limiter->config();

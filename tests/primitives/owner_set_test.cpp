@@ -37,6 +37,33 @@ TEST(OwnerSet, ForgetsTheDeadOnly) {
   EXPECT_EQ(owner_set::generation_of(kBob), 0xfU) << "the low bits of the generation";
 }
 
+TEST(OwnerSet, AfterALowerLimitOnlyTheFirstPlacesAreUsableWhileMoreAreTaken) {
+  const auto usable = [](std::vector<std::uint32_t> counts, std::uint32_t limit) {
+    return owner_set::usable(counts, limit);
+  };
+  EXPECT_EQ(usable({0, 0}, 8), 8U);
+  EXPECT_EQ(usable({4, 4}, 8), 8U);
+  EXPECT_EQ(usable({2, 0}, 3), 3U) << "what is within the limit is in nobody's way";
+  EXPECT_EQ(usable({0, 3}, 5), 2U) << "three lie beyond the second";
+  EXPECT_EQ(usable({1, 4}, 2), 0U);
+  EXPECT_EQ(usable({0, 1}, 2), 1U);
+  EXPECT_EQ(usable({4, 0, 2}, 6), 4U);
+  // No more than the limit, whatever is taken: the usable places and those that are taken beyond them.
+  std::mt19937 random(7);
+  const auto up_to = [&](std::uint32_t most) { return static_cast<std::uint32_t>(random() % (most + 1)); };
+  for (int step = 0; step < 10'000; ++step) {
+    const std::vector<std::uint32_t> counts{up_to(4), up_to(4), up_to(4)};
+    const std::uint32_t limit = up_to(12);
+    std::uint32_t most = 0;
+    std::uint32_t held = 0;
+    for (std::uint32_t i = 0; i < counts.size(); ++i) {
+      most += std::max(counts[i], owner_set::places_in(i, usable(counts, limit)));
+      held += counts[i];
+    }
+    ASSERT_EQ(most, std::max(held, limit));
+  }
+}
+
 TEST(OwnerSet, IsABag) {
   std::mt19937 random(5);
   std::uint64_t set = 0;

@@ -178,18 +178,24 @@ TEST_F(UserSchedules, TwoWhoReserveDifferentPlacesLeaveOneEntry) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
+namespace owners = detail::owner_set;
+
+owners::Place place(std::size_t process) {
+  return owners::place_of({static_cast<std::uint32_t>(process), 1});
+}
+
+struct TakeOne : CountUp {
+  explicit TakeOne(owners::Place place, std::uint32_t places = 1) : owner(place), capacity(places) {}
+  owners::Place owner;
+  std::uint32_t capacity;
+  std::optional<std::uint64_t> next(std::uint64_t set) const noexcept {
+    return owners::add(set, owner, capacity);
+  }
+  static std::uint64_t debt(UserLimit, std::uint64_t set) noexcept { return set == 0 ? 0 : detail::kPinned; }
+};
+
 // Permits in an entry: one place, two workers, a sweeper.
 TEST_F(UserSchedules, AUsersPermitIsNeverHeldByTwoAndComesBackFromAnyKill) {
-  namespace owners = detail::owner_set;
-  const auto place = [](std::size_t p) { return owners::place_of({static_cast<std::uint32_t>(p), 1}); };
-  struct TakeOne : CountUp {
-    explicit TakeOne(owners::Place place) : owner(place) {}
-    owners::Place owner;
-    std::optional<std::uint64_t> next(std::uint64_t set) const noexcept { return owners::add(set, owner, 1); }
-    static std::uint64_t debt(UserLimit, std::uint64_t set) noexcept {
-      return set == 0 ? 0 : detail::kPinned;
-    }
-  };
   declare(2);
   (void)memory.table().update(key_of(7), kLimit, CountUp{});
   memory.table().modify(key_of(7), kLimit, nullptr,
@@ -223,6 +229,44 @@ TEST_F(UserSchedules, AUsersPermitIsNeverHeldByTwoAndComesBackFromAnyKill) {
   });
   const Verdict verdict =
       explore(program, {.max_kills = 1, .max_preemptions = 2, .max_steps = 1000, .min_states = 100});
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
+// The last of two entries holds two permits when the user's limit is lowered to two: nobody gets in before
+// one of them is back, nor more than as many.
+TEST_F(UserSchedules, ALoweredLimitOfAUserIsKeptStrictlyWhilePermitsDrain) {
+  constexpr std::array<UserLimit, 2> kParts{UserLimit{1, 0}, UserLimit{1, 1}};
+  declare(3);
+  auto table = [&] { return memory.table(); };
+  for (int i = 0; i < 2; ++i) (void)table().update(key_of(7), kParts[1], TakeOne(place(2), 4));
+  (void)table().update(key_of(7), kParts[0], TakeOne(place(2), 4));
+  const auto give_back = [&](UserLimit part, std::size_t p) {
+    --memory.charged[p];
+    table().modify(key_of(7), part, nullptr,
+                   [&](std::uint64_t set) { return owners::remove(set, place(p)); });
+  };
+  memory.charged[2] = 3;
+  for (std::size_t p = 0; p < 2; ++p) {
+    program.process(p == 0 ? "first" : "second", [&, p] {
+      std::array<std::uint32_t, 2> counts{};
+      for (std::size_t part = 0; part < 2; ++part)
+        counts[part] = owners::count(table().find(key_of(7), kParts[part]).state);
+      for (std::uint32_t part = 0; part < 2; ++part) {
+        const TakeOne one(place(p), owners::places_in(part, owners::usable(counts, 2)));
+        if (table().update(key_of(7), kParts[part], one) != UserTable::Outcome::changed) continue;
+        ++memory.charged[p];
+        program.require(memory.charged[0] + memory.charged[1] + memory.charged[2] <= 2,
+                        "somebody got in above the lowered limit");
+        return;
+      }
+    });
+  }
+  program.process("holder", [&] {
+    give_back(kParts[0], 2);
+    give_back(kParts[1], 2);
+    give_back(kParts[1], 2);
+  });
+  const Verdict verdict = explore(program, {.max_preemptions = 2, .max_steps = 2000, .min_states = 500});
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 

@@ -62,12 +62,15 @@ TEST_F(Table, WritesNothingWhenTheChangeDeclines) {
   EXPECT_EQ(counters.tickets.load(std::memory_order_relaxed), 0U);
 }
 
-TEST_F(Table, UsesAHintAndSurvivesAStaleOne) {
+TEST_F(Table, ExchangesOnlyWhatALookHasMet) {
+  EXPECT_FALSE(table.exchange(key(1), kRate, table.find(key(1), kRate), 20));  // nobody
   ASSERT_EQ(owe(1, 10, 20), UserTable::Outcome::changed);
-  auto hint = table.find(key(1), kRate);
-  ASSERT_EQ(owe(1, 10, 25), UserTable::Outcome::changed);
-  ASSERT_EQ(table.update(key(1), kRate, hint, OwesUntil{10, 30}), UserTable::Outcome::changed);
-  EXPECT_EQ(state(1), 30U);
+  const auto met = table.find(key(1), kRate);
+  ASSERT_TRUE(table.exchange(key(1), kRate, met, 25));
+  EXPECT_EQ(state(1), 25U);
+  EXPECT_FALSE(table.exchange(key(1), kRate, met, 30));                        // out of date
+  EXPECT_FALSE(table.exchange(key(2), kRate, table.find(key(1), kRate), 30));  // somebody else's
+  EXPECT_EQ(state(1), 25U);
 }
 
 TEST_F(Table, ForgetsOnlyThoseAtRestWhileThereAreAny) {
