@@ -116,7 +116,7 @@ struct Sections {
   [[nodiscard]] static Expected<Sections> of(const Segment& segment);
 
   /// Every live entry of the user table, as UserTable::for_each() and modify_all(), but only where the table
-  /// has memory behind it. `segment`: the one of these sections.
+  /// was ever written. `segment`: the one of these sections.
   template <class Visit>
   void for_each_user_entry(const Segment& segment, Visit&& visit) const {
     for_each_part_of_users(segment, [&](std::span<UserBucket> part) { UserTable::for_each(part, visit); });

@@ -93,9 +93,9 @@ class Segment {
   ///         serves as before.
   Expected<void> advise_huge() const;
 
-  /// Calls visit(std::span<std::byte>) for the parts of `bytes`, which lie in this segment, that have memory
-  /// behind them: whole pages, all of them if the segment was reserved. Even looking at the rest would take
-  /// memory for it.
+  /// Calls visit(std::span<std::byte>) for the parts of `bytes`, which lie in this segment, that were ever
+  /// written: whole pages. The rest is zeros, and even looking at it would take memory for it, unless the
+  /// segment was reserved.
   template <class Visit>
   void for_each_taken(std::span<std::byte> bytes, Visit&& visit) const {
     while (!bytes.empty()) {
