@@ -109,8 +109,11 @@ class Breaker {
 
   /// Lets a call through or refuses it. What passed must report(), with its ticket, whatever comes of it.
   [[nodiscard]] BreakerAdmission admit(const BreakerParams& params, std::uint64_t now, Owner owner) noexcept {
-    if (const auto ticket = unguarded()) return {0, *ticket, {}};
-    return admit_guarded(params, now, owner);
+    const auto ticket = unguarded();
+    if (!ticket) return admit_guarded(params, now, owner);
+    BreakerAdmission passed;
+    passed.ticket.generation = ticket->generation;
+    return passed;
   }
 
   /// Tells the outcome of an admitted call. `ignored` counts nothing and gives a probe's place back.
