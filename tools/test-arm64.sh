@@ -24,6 +24,7 @@ forking=LimiterPermits.OfAParentAreUntouchedByItsChild
 forking+=:LimiterPermits.OfAKilledWorkerComeBackToTheNextWhoNeedsThem
 forking+=:LimiterPermits.OfAStoppedWorkerStayItsOwn
 forking+=:LimiterPermits.AWorkerTableFullOfTheLivingIsAClearErrorAndTheDeadMakeRoom
+forking+=:LimiterBreaker.AKilledProberDoesNotKeepItHalfOpen
 
 passed=0 failed=0
 count() {  # one program's report, its exit status
