@@ -117,10 +117,10 @@ class UserBulkhead {
   std::optional<std::uint64_t> with_one_;  // the first part with one more permit
 };
 
-/// A permit of several cells.
+/// The rarer ways of give_back(), each with its @return. A permit of several cells:
 [[nodiscard]] std::uint32_t give_back_chain(const Sections& sections, const HeldPermit& held,
                                             std::uint32_t weight) noexcept;
-/// Places of an owner, wherever among the parts they lie: all places of one owner are alike, so any will do.
+/// Places of an owner, wherever among the parts they lie; all of them are alike, so any will do:
 [[nodiscard]] std::uint32_t give_back_places(UserTable& users, const HeldUserPermits& held, Hash128 user,
                                              owner_set::Place owner, std::uint32_t weight) noexcept;
 
