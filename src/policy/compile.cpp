@@ -101,6 +101,13 @@ Expected<void> provide_cells(const Sections& sections, std::uint32_t line, Limit
   return {};
 }
 
+/// Whether a line says this already, in these words.
+bool is_written(const LimitLine& line, const LineValue& value) noexcept {
+  return line.params.load(std::memory_order_relaxed) == value.params &&
+         line.count.load(std::memory_order_relaxed) == value.count &&
+         line.period.load(std::memory_order_relaxed) == value.period;
+}
+
 }  // namespace
 
 Config canonical(Config config) {
@@ -174,7 +181,8 @@ Expected<LineMask> write_block(const Sections& sections, std::uint32_t index, co
     LimitLine& line = block.limits[i];
     const std::uint64_t bit = std::uint64_t{1} << (value[i].mode == Mode::enforced ? i : i + 32);
     if (value[i].params != 0) present |= bit;
-    if (value[i].params != line.params.load(std::memory_order_relaxed)) {
+    // What goes does so by its bit alone, and may come back as it was.
+    if (value[i].params != 0 && !is_written(line, value[i])) {
       line.count.store(value[i].count, std::memory_order_relaxed);
       line.period.store(value[i].period, std::memory_order_relaxed);
       // crash here: shown in the words of nobody until it is set again; enforced as before.
@@ -182,7 +190,7 @@ Expected<LineMask> write_block(const Sections& sections, std::uint32_t index, co
         line.state.store(value[i].params, std::memory_order_relaxed);
       }
       // sync(reach): release; pairs with the acquire of whoever goes on to permit_cells().
-      if (value[i].params != 0) line.params.store(value[i].params, std::memory_order_release);
+      line.params.store(value[i].params, std::memory_order_release);
       changed |= LineMask{1} << i;
     }
     line.mode.store(static_cast<std::uint64_t>(value[i].mode), std::memory_order_relaxed);

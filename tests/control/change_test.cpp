@@ -169,6 +169,18 @@ TEST_F(LiveChange, RollbackBringsTheLastGenerationBack) {
   EXPECT_EQ(limiter->config().operations.at("work").shared.rates[0].count, 7U);
 }
 
+TEST_F(LiveChange, ALimitThatWentAndCameBackIsShownAsItWasWritten) {
+  const std::string both = R"(["30/min burst 10", "500/hour"])";
+  set("operations.work.rate", both);
+  set("operations.work.rate", "600/min burst 100");
+  ASSERT_TRUE(roll_back(name.str()));
+  const ChangeReport again = set("operations.work.rate", "7/min");
+  ASSERT_EQ(again.changes.size(), 1U);
+  EXPECT_EQ(again.changes[0].from, both);
+  set("operations.other.rate", "300/min");  // the same rate in other words
+  EXPECT_EQ(limiter->config().operations.at("other").shared.rates[0].count, 300U);
+}
+
 TEST_F(LiveChange, TheHistorySaysWhoChangedWhat) {
   set("operations.work.rate", "7/min");
   set("operations.work.concurrent", "9");
