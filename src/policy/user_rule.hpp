@@ -54,7 +54,7 @@ class UserRule {
                                    std::uint32_t cost) const noexcept {
     return judge(state, now, cost).wait;
   }
-  /// As `charged`, for a cost that was known only after the work: above the limit too.
+  /// The state after a charge, for a cost that was known only after the work: above the limit too.
   [[nodiscard]] std::uint64_t overdrawn(std::uint64_t state, std::uint64_t now,
                                         std::uint32_t cost) const noexcept {
     return kind_ == Kind::rate ? gcra::overdrawn(bucket(), state, now, cost)

@@ -89,22 +89,13 @@ class Permits {
   /// A free cell among the first `limit`, for take_at(); nothing if there is none. Only loads.
   [[nodiscard]] std::optional<std::uint32_t> find_free(std::uint32_t limit,
                                                        std::uint32_t home) const noexcept {
-    const std::uint32_t usable = prefix(limit);
-    const std::uint32_t start = start_of(home, usable);
-    for (std::uint32_t i = 0; i < usable; ++i) {
-      const std::uint32_t cell = wrapped(start + i, usable);
-      if (cells_[cell].load(std::memory_order_relaxed) == 0) return cell;
-    }
-    return std::nullopt;
+    return first_free(prefix(limit), home);
   }
 
   /// Takes a permit of weight 1 in a cell that find_free() met: prefix() says why it may still be taken.
   /// @return none if somebody was faster.
   [[nodiscard]] Permit take_at(Owner owner, std::uint32_t cell, std::uint64_t now) noexcept {
-    const std::uint64_t word = permit_word::make(owner, 0, now);
-    std::uint64_t free = 0;
-    return cells_[cell].compare_exchange(free, word, std::memory_order_acquire) ? Permit{word, cell}
-                                                                                : Permit{};
+    return claim(cell, permit_word::make(owner, 0, now));
   }
 
   /// @return cells freed: 0 when the permit was reclaimed meanwhile.
@@ -202,14 +193,26 @@ class Permits {
   Permit take_cell(Owner owner, std::uint32_t usable, std::uint32_t home, Permit next,
                    std::uint64_t now) noexcept {
     const std::uint64_t word = permit_word::make(owner, next ? next.cell + 1 : 0, now);
+    while (const auto cell = first_free(usable, home)) {
+      if (const Permit taken = claim(*cell, word)) return taken;
+    }
+    return {};
+  }
+
+  [[nodiscard]] std::optional<std::uint32_t> first_free(std::uint32_t usable,
+                                                        std::uint32_t home) const noexcept {
     const std::uint32_t start = start_of(home, usable);
     for (std::uint32_t i = 0; i < usable; ++i) {
       const std::uint32_t cell = wrapped(start + i, usable);
-      std::uint64_t free = cells_[cell].load(std::memory_order_relaxed);
-      if (free == 0 && cells_[cell].compare_exchange(free, word, std::memory_order_acquire))
-        return {word, cell};
+      if (cells_[cell].load(std::memory_order_relaxed) == 0) return cell;
     }
-    return {};
+    return std::nullopt;
+  }
+
+  [[nodiscard]] Permit claim(std::uint32_t cell, std::uint64_t word) noexcept {
+    std::uint64_t free = 0;
+    return cells_[cell].compare_exchange(free, word, std::memory_order_acquire) ? Permit{word, cell}
+                                                                                : Permit{};
   }
 
   /// The rest of a chain whose first cell is free again.

@@ -49,7 +49,7 @@ namespace gcra {
 /// A request, judged.
 struct Judgement {
   std::uint64_t wait;     ///< ticks until it conforms; 0: it does now
-  std::uint64_t charged;  ///< the TAT after it, if it does
+  std::uint64_t charged;  ///< the state after it, if it does: here a TAT
 };
 
 [[nodiscard]] constexpr Judgement judge(TokenBucketParams params, std::uint64_t tat, std::uint64_t now,
