@@ -33,7 +33,10 @@ TEST(VersionedSchedules, AReaderSeesAWholeValueWhereverTheWriterIsKilled) {
     const Value first = memory.value.load();
     const Value second = memory.value.load();
     for (const Value& seen : {first, second}) memory.torn += seen.a != seen.b || seen.b != seen.c ? 1 : 0;
-    memory.back += second.a < first.a ? 1 : 0;
+    const std::uint64_t third = memory.value.load_only(&Value::b);
+    const Value last = memory.value.load();
+    memory.torn += last.a != last.b || last.b != last.c ? 1 : 0;
+    memory.back += second.a < first.a || third < second.b || last.a < third ? 1 : 0;
   });
   program.invariant([&]() -> Complaint {
     if (memory.torn != 0) return "a reader saw a mixture";
