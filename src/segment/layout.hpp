@@ -18,7 +18,7 @@
 namespace weir::detail {
 
 inline constexpr std::array<char, 8> kMagic{'w', 'e', 'i', 'r', '-', 's', 'h', 'm'};
-inline constexpr std::uint32_t kLayoutVersion = 2;
+inline constexpr std::uint32_t kLayoutVersion = 3;
 inline constexpr std::size_t kSectionAlignment = 4096;
 inline constexpr std::size_t kMaxSections = 16;
 

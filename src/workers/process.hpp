@@ -3,16 +3,20 @@
 // What the kernel tells about processes.
 
 #include <cstdint>
-#include <optional>
 #include <string>
 
 #include "workers/slot.hpp"
 
 namespace weir::detail {
 
-/// The traces of a running process of our PID namespace; nullopt if there is none of that pid, or only a
-/// zombie. Fields that this process may not read are 0.
-[[nodiscard]] std::optional<ProcessTrace> trace_of(std::uint32_t pid) noexcept;
+/// The traces of the calling process. What /proc does not tell is 0.
+[[nodiscard]] ProcessTrace own_trace() noexcept;
+
+/// Whether it is certain that the process which left `trace` has ended, or now runs another program. A
+/// process that cannot be looked at (no free descriptor, a /proc that hides it or belongs to another PID
+/// namespace, a file that was not read whole) is in doubt, and a process in doubt lives.
+/// @param pid  of our PID namespace.
+[[nodiscard]] bool has_ended(std::uint32_t pid, const ProcessTrace& trace) noexcept;
 
 /// Inode of the PID namespace that we live in; 0 where /proc does not tell.
 [[nodiscard]] std::uint64_t own_pid_namespace() noexcept;

@@ -28,16 +28,30 @@ struct flock byte_of(std::uint32_t slot, short type) noexcept {
   return lock;
 }
 
-void write_details(WorkerSlot& slot, std::uint64_t now) {
-  const ProcessTrace trace = trace_of(static_cast<std::uint32_t>(::getpid())).value_or(ProcessTrace{});
+void write_details(WorkerSlot& slot, bool lasting, std::uint64_t now) {
+  const ProcessTrace trace = own_trace();
   std::array<std::uint64_t, 3> words{};
   const std::string name = own_name();
   std::memcpy(words.data(), name.data(), std::min(name.size(), sizeof(words)));
   slot.start_time.store(trace.start_time, std::memory_order_relaxed);
   slot.stack.store(trace.stack, std::memory_order_relaxed);
-  slot.pid_namespace.store(own_pid_namespace(), std::memory_order_relaxed);
+  slot.pid_namespace.store(trace.pid_namespace, std::memory_order_relaxed);
+  slot.lasting.store(lasting ? 1 : 0, std::memory_order_relaxed);
   slot.attached_at.store(now, std::memory_order_relaxed);
   for (std::size_t i = 0; i < words.size(); ++i) slot.name[i].store(words[i], std::memory_order_relaxed);
+}
+
+// Maps a page of a description, without access and not for children. @return nullptr if that cannot be had.
+void* map_lasting(int description) noexcept {
+  void* const page = ::mmap(nullptr, kPage, PROT_NONE, MAP_SHARED, description, 0);
+  if (page == MAP_FAILED) return nullptr;
+  if (::madvise(page, kPage, MADV_DONTFORK) == 0) return page;
+  ::munmap(page, kPage);
+  return nullptr;
+}
+
+void unmap(void* page) noexcept {
+  if (page != nullptr) ::munmap(page, kPage);
 }
 
 }  // namespace
@@ -64,6 +78,7 @@ Registry::~Registry() {
     keep_in_children(lock);
     ::close(lock);
   }
+  unmap(private_->lasting.load(std::memory_order_relaxed));
   if (private_ != &never_joined_) ::munmap(private_, kPage);
 }
 
@@ -77,7 +92,8 @@ Expected<Identity> Registry::join(std::uint64_t now) {
   struct stat info {};
   ::fstat(description->get(), &info);
   close_in_children(description->get(), info.st_dev, info.st_ino);
-  auto claimed = claim_any(description->get(), now);
+  void* const lasting = map_lasting(description->get());
+  auto claimed = claim_any({description->get(), lasting != nullptr}, now);
   std::uint64_t before = private_->joined.load(std::memory_order_relaxed);
   if (claimed) {
     const std::uint64_t mine = kJoined | std::uint64_t{claimed->generation} << 32 | claimed->slot;
@@ -91,18 +107,20 @@ Expected<Identity> Registry::join(std::uint64_t now) {
           keep_in_children(old);
           ::close(old);
         }
+        unmap(private_->lasting.exchange(lasting, std::memory_order_relaxed));
         (void)description->release();
         return *claimed;
       }
     }
     release(claimed->slot, identity(claimed->slot));  // another thread of ours was faster
   }
+  unmap(lasting);
   keep_in_children(description->get());
   if (const auto mine = self()) return *mine;
   return claimed ? fail(Errc::system, "another thread gave this worker's slot away", "try again") : claimed;
 }
 
-Expected<Identity> Registry::claim_any(int lock, std::uint64_t now) {
+Expected<Identity> Registry::claim_any(Lock lock, std::uint64_t now) {
   for (std::uint32_t slot = 0; slot < size(); ++slot) {
     if (const auto mine = claim(slot, lock, now)) return *mine;
   }
@@ -111,14 +129,16 @@ Expected<Identity> Registry::claim_any(int lock, std::uint64_t now) {
               "raise segment.workers");
 }
 
-std::optional<Identity> Registry::claim(std::uint32_t slot, int lock, std::uint64_t now) {
+std::optional<Identity> Registry::claim(std::uint32_t slot, Lock lock, std::uint64_t now) {
   if (identity(slot).published) return std::nullopt;
   struct flock byte = byte_of(slot, F_WRLCK);
-  if (::fcntl(lock, F_OFD_SETLK, &byte) != 0) return std::nullopt;  // somebody else is claiming it
+  if (::fcntl(lock.description, F_OFD_SETLK, &byte) != 0)
+    return std::nullopt;  // somebody else is claiming it
   const SlotIdentity free = identity(slot);
   const SlotIdentity mine{true, free.generation, static_cast<std::uint32_t>(::getpid())};
   if (!free.published) {
-    write_details(slots_[slot], now);  // ours alone: we hold the lock of a slot without a tenant
+    write_details(slots_[slot], lock.lasting,
+                  now);  // ours alone: we hold the lock of a slot without a tenant
     std::uint64_t seen = free.word();
     // sync(slot): release; pairs with identity(), so whoever sees the tenant sees its details.
     if (slots_[slot].identity.compare_exchange(seen, mine.word(), std::memory_order_acq_rel)) {
@@ -126,24 +146,44 @@ std::optional<Identity> Registry::claim(std::uint32_t slot, int lock, std::uint6
     }
   }
   byte = byte_of(slot, F_UNLCK);
-  ::fcntl(lock, F_OFD_SETLK, &byte);
+  ::fcntl(lock.description, F_OFD_SETLK, &byte);
   return std::nullopt;
 }
 
-bool Registry::is_dead(std::uint32_t slot, SlotIdentity tenant) const noexcept {
-  const int file = segment_.file().get();
-  if (!segment_.is_open_on(file)) return false;  // somebody closed it: we cannot ask, so nobody is dead
+bool Registry::is_unlocked(std::uint32_t slot) const noexcept {
   struct flock byte = byte_of(slot, F_WRLCK);
-  if (::fcntl(file, F_OFD_GETLK, &byte) != 0 || byte.l_type != F_UNLCK) return false;
-  const std::uint64_t pid_namespace = slots_[slot].pid_namespace.load(std::memory_order_relaxed);
-  if (pid_namespace == 0 || pid_namespace != own_pid_namespace())
-    return true;  // the lock is all there is to ask
-  const auto now_there = trace_of(tenant.pid);
-  if (!now_there || now_there->start_time != slots_[slot].start_time.load(std::memory_order_relaxed))
-    return true;
-  const std::uint64_t stack = slots_[slot].stack.load(std::memory_order_relaxed);
-  const bool same_program = stack == 0 || now_there->stack == 0 || stack == now_there->stack;
-  return !same_program;
+  const auto ask = [&](int file) {
+    // A number that was closed and used again while we asked would speak of another file.
+    return segment_.is_open_on(file) && ::fcntl(file, F_OFD_GETLK, &byte) == 0 && segment_.is_open_on(file);
+  };
+  if (ask(segment_.file().get())) return byte.l_type == F_UNLCK;
+  // In a child that has not joined the number may stand for its parent's description, which sees no lock of
+  // its own.
+  if (self() && ask(lock_.load(std::memory_order_relaxed))) return byte.l_type == F_UNLCK;
+  try {  // code that makes a daemon has closed them
+    const auto reopened = segment_.reopen(OpenMode::read_only);
+    return reopened && ask(reopened->get()) && byte.l_type == F_UNLCK;
+  } catch (const std::exception&) {  // out of memory
+    return false;
+  }
+}
+
+bool Registry::is_dead(std::uint32_t slot, SlotIdentity tenant) const noexcept {
+  // Our own description sees no lock of ours.
+  if (const auto mine = self(); mine && mine->slot == slot && mine->generation == tenant.generation)
+    return false;
+  if (!is_unlocked(slot)) return false;
+  const WorkerSlot& line = slots_[slot];
+  const bool lasting = line.lasting.load(std::memory_order_relaxed) == 1;
+  const ProcessTrace trace{line.start_time.load(std::memory_order_relaxed),
+                           line.stack.load(std::memory_order_relaxed),
+                           line.pid_namespace.load(std::memory_order_relaxed)};
+  if (identity(slot) != tenant) return false;  // these are the traces of the next tenant
+  if (lasting) return true;
+  const std::uint64_t own = own_pid_namespace();
+  if (own == 0) return false;
+  if (trace.pid_namespace != own) return true;  // the lock is all there is to ask
+  return has_ended(tenant.pid, trace);
 }
 
 bool Registry::release(std::uint32_t slot, SlotIdentity tenant) noexcept {

@@ -3,9 +3,14 @@
 // Who is attached, and who is alive.
 //
 // A worker claims a slot and holds, until it dies, an OFD lock on one byte of the segment's inode, far beyond
-// its end, by a file description of its own. The kernel drops the lock at death, whatever the death; pid
+// its end, by a file description of its own. The kernel drops it at death, whatever the death; pid
 // reuse, zombies and other PID namespaces do not matter. Looking asks the kernel (F_OFD_GETLK) and takes
 // nothing, so a stopped sweeper is in nobody's way.
+//
+// Such a lock belongs to the description and lasts as long as anything refers to it. The worker therefore
+// also maps a page of the segment through that description: closing all descriptors leaves the mapping, and
+// with it the lock. The mapping goes with the program, at death and at exec, and is not given to children. So
+// the lock alone tells who is alive, and nothing else needs to be looked at (WorkerSlot::lasting).
 //
 // States of a slot: transition, by whom, and what a kill right after it leaves
 //   free {0, gen, 0} -> published: the claimant, who holds the byte's lock. Killed between lock and publish:
@@ -17,10 +22,13 @@
 //   fork        a child inherits the description: it must close it (an unlock would take the parent's lock),
 //               never uses the parent's identity, and claims a slot of its own at its first call. The
 //               identity lies in a page that the kernel wipes in the child, so that a raw clone is noticed.
-//   closefrom   closing all descriptors drops the lock of a living worker. So where the PID namespace is the
-//               same, pid, start time and stack are asked as second evidence, and in doubt the worker lives.
-//   exec        keeps pid and start time, but not the stack; a zombie holds nothing.
-//   two threads get the same lock twice through one description: a description serves one claim and nothing
+//   closefrom   closing all descriptors drops the lock of a worker that could not map the page. For such a
+//   worker
+//               pid, start time and stack are asked as second evidence where the PID namespace is the same,
+//               and in doubt it lives: see has_ended().
+//   exec        keeps pid and start time, and without address randomisation the stack, too; but not the
+//   mapping. a zombie    holds nothing. two threads get the same lock twice through one description: a
+//   description serves one claim and nothing
 //               else.
 
 #include <atomic>
@@ -94,6 +102,7 @@ class Registry {
   struct PrivatePage {
     std::atomic<std::uint64_t> joined;  ///< our identity; 0: none
     std::atomic<std::uint64_t> lost;    ///< the one before, if somebody took us for dead
+    std::atomic<void*> lasting;         ///< the page that keeps the lock; nullptr: none
   };
 
   [[nodiscard]] static bool is(std::uint64_t word, Owner owner) noexcept {
@@ -103,8 +112,15 @@ class Registry {
     return {static_cast<std::uint32_t>(word), static_cast<std::uint32_t>(word >> 32) & 0x7fff'ffffU};
   }
 
-  [[nodiscard]] std::optional<Identity> claim(std::uint32_t slot, int lock, std::uint64_t now);
-  [[nodiscard]] Expected<Identity> claim_any(int lock, std::uint64_t now);
+  /// What a claim locks by.
+  struct Lock {
+    int description;
+    bool lasting;  ///< mapped
+  };
+  [[nodiscard]] std::optional<Identity> claim(std::uint32_t slot, Lock lock, std::uint64_t now);
+  [[nodiscard]] Expected<Identity> claim_any(Lock lock, std::uint64_t now);
+  /// Whether it is certain that nobody holds the slot's byte.
+  [[nodiscard]] bool is_unlocked(std::uint32_t slot) const noexcept;
 
   std::span<WorkerSlot> slots_;
   const Segment& segment_;

@@ -1,6 +1,6 @@
 #pragma once
 
-// One worker's line in the segment.
+// One worker's lines in the segment.
 
 #include <array>
 #include <cstdint>
@@ -21,6 +21,7 @@ struct SlotIdentity {
     return {(word >> 63) != 0, static_cast<std::uint32_t>(word >> 32) & 0x7fff'ffffU,
             static_cast<std::uint32_t>(word)};
   }
+  friend constexpr bool operator==(const SlotIdentity&, const SlotIdentity&) = default;
   [[nodiscard]] constexpr std::uint64_t word() const noexcept {
     return (published ? std::uint64_t{1} << 63 : 0) | std::uint64_t{generation} << 32 | pid;
   }
@@ -35,14 +36,15 @@ struct ProcessTrace {
   friend bool operator==(const ProcessTrace&, const ProcessTrace&) = default;
 };
 
-struct alignas(kCacheLine) WorkerSlot {
+struct alignas(2 * kCacheLine) WorkerSlot {
   Word identity;
   Word start_time;
   Word stack;
   Word pid_namespace;
   Word attached_at;          ///< ticks
   std::array<Word, 3> name;  ///< up to 24 bytes, not terminated; any bytes
+  Word lasting;              ///< 1: only death and exec drop the tenant's lock; else closing a descriptor may
 };
-static_assert(sizeof(WorkerSlot) == kCacheLine);
+static_assert(sizeof(WorkerSlot) == 2 * kCacheLine);
 
 }  // namespace weir::detail

@@ -294,14 +294,14 @@ TEST(Segment, NamesTheVersionsItCannotRead) {
   const SegmentName name;
   { ASSERT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens)); }
   const int fd = ::open(name.path().c_str(), O_RDWR | O_CLOEXEC);
-  const std::uint32_t newer = 3;
+  const std::uint32_t newer = kLayoutVersion + 1;
   ASSERT_EQ(::pwrite(fd, &newer, sizeof(newer), offsetof(Header, layout_version)), 4);
   ::close(fd);
   const auto attached = attach(name.str());
   ASSERT_FALSE(attached);
-  EXPECT_EQ(
-      attached.error().message(),
-      "segment \"" + name.str() + "\": layout version 3, this build reads 2; inspect it with a newer weir");
+  EXPECT_EQ(attached.error().message(),
+            "segment \"" + name.str() + "\": layout version " + std::to_string(newer) +
+                ", this build reads " + std::to_string(kLayoutVersion) + "; inspect it with a newer weir");
 }
 
 // A newer build makes its own segment beside the old one, and disturbs nobody who uses that.

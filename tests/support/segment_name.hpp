@@ -6,6 +6,8 @@
 
 #include "weir/limiter.hpp"
 
+#include "segment/layout.hpp"
+
 namespace weir::test {
 
 /// The name of a segment of this test alone, removed at the end of the scope.
@@ -19,7 +21,9 @@ class SegmentName {
   }
 
   [[nodiscard]] const std::string& str() const noexcept { return name_; }
-  [[nodiscard]] std::string path() const { return "/dev/shm/weir.v2." + name_; }
+  [[nodiscard]] std::string path() const {
+    return "/dev/shm/weir.v" + std::to_string(detail::kLayoutVersion) + "." + name_;
+  }
 
  private:
   static std::atomic<int>& next() {
