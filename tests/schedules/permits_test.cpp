@@ -122,6 +122,20 @@ TEST(PermitSchedules, ALateReleaseTakesNothingFromTheNextHolder) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
+TEST(PermitSchedules, CostOneLookAtEachCellWhateverTheirWeight) {
+  constexpr std::uint32_t kWeight = 40;
+  Pool<kWeight> pool;
+  Program program;
+  program.shared(pool, "pool").name(pool.cells, "cell");
+  program.process("heavy", [&] {
+    const Permit permit = pool.permits().take(owner_of(0), kWeight, kWeight, 0, kNow);
+    program.require(static_cast<bool>(permit), "all cells are free");
+  });
+  // A look and an exchange a cell; looking from the front for each would take 800 looks.
+  const Verdict verdict = explore(program, {.max_steps = 2 * kWeight + 10, .min_states = kWeight});
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
 TEST(PermitSchedules, TwoSweepersAreAsOne) {
   Pool<2> pool;
   Program program;
