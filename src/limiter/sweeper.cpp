@@ -5,11 +5,16 @@
 
 #include "primitives/owner_set.hpp"
 #include "primitives/permits.hpp"
+#include "workers/process.hpp"
 
 namespace weir::detail {
 namespace {
 
 constexpr std::uint64_t kSweepInterval = ticks_from_ns(10'000'000);
+/// Workers whose locks a sweep on the way of a request asks for. The kernel walks all locks of the segment to
+/// answer for one (5 ns each). So all of 4,095 workers are asked within eight sweeps, and none of them takes
+/// longer than about 10 ms; those whose pid is free are asked first, in every sweep.
+constexpr std::uint32_t kMostAsked = 512;
 
 }  // namespace
 
@@ -17,15 +22,30 @@ constexpr std::uint64_t kSweepInterval = ticks_from_ns(10'000'000);
 /// again.
 class Sweeper::DeadSet {
  public:
-  explicit DeadSet(const Registry& registry) noexcept : registry_(registry) {
-    for (std::uint32_t slot = 0; slot < registry.size(); ++slot) {
+  /// Asks for up to `most` tenants, from slot `first` on.
+  DeadSet(const Registry& registry, std::uint32_t first, std::uint32_t most) noexcept : registry_(registry) {
+    const std::uint32_t size = registry.size();
+    const std::uint64_t own_namespace = most < size ? own_pid_namespace() : 0;
+    std::uint32_t asked = 0;
+    for (std::uint32_t slot = 0; own_namespace != 0 && slot < size && asked < most; ++slot) {
       const SlotIdentity tenant = registry.identity(slot);
-      if (!tenant.published || !registry.is_dead(slot, tenant)) continue;
-      dead_generation_[slot] = tenant.generation + 1;
-      ++size_;
+      if (!tenant.published || !registry.pid_is_free(slot, tenant, own_namespace)) continue;
+      ask(slot, tenant);
+      ++asked;
     }
+    std::uint32_t passed = 0;
+    for (; passed < size && asked < most; ++passed) {
+      const std::uint32_t slot = (first + passed) % size;
+      const SlotIdentity tenant = registry.identity(slot);
+      if (!tenant.published || is_dead(slot, tenant)) continue;
+      ask(slot, tenant);
+      ++asked;
+    }
+    next_ = size == 0 ? 0 : (first + passed) % size;
   }
 
+  /// Where the next sweep goes on.
+  [[nodiscard]] std::uint32_t next() const noexcept { return next_; }
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
 
   /// Whether the owner, of whom only the low bits of the generation are known, is gone.
@@ -45,6 +65,11 @@ class Sweeper::DeadSet {
   }
 
  private:
+  void ask(std::uint32_t slot, SlotIdentity tenant) noexcept {
+    if (!registry_.is_dead(slot, tenant)) return;
+    dead_generation_[slot] = tenant.generation + 1;
+    ++size_;
+  }
   [[nodiscard]] bool is_dead(std::uint32_t slot, SlotIdentity tenant) const noexcept {
     return dead_generation_[slot] == tenant.generation + 1;
   }
@@ -52,6 +77,7 @@ class Sweeper::DeadSet {
   const Registry& registry_;
   std::array<std::uint32_t, kMaxWorkers> dead_generation_{};  // plus one; 0: not dead
   std::uint32_t size_ = 0;
+  std::uint32_t next_ = 0;
 };
 
 bool Sweeper::sweep_if_due(std::uint64_t now) noexcept {
@@ -59,13 +85,23 @@ bool Sweeper::sweep_if_due(std::uint64_t now) noexcept {
   // A time from the future is damage, or a clock ahead of ours by little: sweep rather than never again.
   if (now - last < kSweepInterval && last != 0) return false;
   if (!sections_.swept->last_sweep.compare_exchange(last, now, std::memory_order_relaxed)) return false;
-  const ReapReport report = sweep();
+  const ReapReport report = sweep(kMostAsked);
   return report.workers != 0 || report.permits != 0;
 }
 
 ReapReport Sweeper::sweep() noexcept {
-  const DeadSet dead(registry_);
+  return sweep(kMaxWorkers);
+}
+
+ReapReport Sweeper::sweep(std::uint32_t most_asked) noexcept {
   ReapReport report;
+  const Registry::Sweeping said(registry_);
+  if (!said) return report;
+  const std::uint64_t first = sections_.swept->next_slot.load(std::memory_order_relaxed);
+  const DeadSet dead(registry_, static_cast<std::uint32_t>(first % std::max(1U, registry_.size())),
+                     most_asked);
+  // relaxed: a hint; two sweeps at once ask twice.
+  sections_.swept->next_slot.store(dead.next(), std::memory_order_relaxed);
   report.permits = reclaim(dead);
   // crash here: the slots are still published, and the next sweep finds nothing left to return.
   dead.for_each([&](std::uint32_t slot, SlotIdentity tenant) {
@@ -76,12 +112,31 @@ ReapReport Sweeper::sweep() noexcept {
   return report;
 }
 
-bool Sweeper::has_user_permits() const noexcept {
-  constexpr std::uint64_t kMask = std::uint64_t{lines::kBulkheads} << kScopeLines;
-  return std::any_of(sections_.blocks.begin(), sections_.blocks.end(), [](const Block& block) {
-    const std::uint64_t present = block.present.load(std::memory_order_relaxed);
-    return ((present | present >> 32) & kMask) != 0;
+bool Sweeper::had_user_permits() const noexcept {
+  constexpr LineMask kMask = static_cast<LineMask>(lines::kBulkheads) << kScopeLines;
+  for (const Block& block : sections_.blocks) {
+    for (const std::uint32_t line : LineRange(kMask)) {
+      const std::uint64_t highest_ever = block.limits[line].state.load(std::memory_order_relaxed);
+      if (highest_ever != 0) return true;
+    }
+  }
+  return false;
+}
+
+bool Sweeper::holds(Owner owner) const noexcept {
+  bool found = false;
+  const auto note = [&](Owner of) {
+    found |= of == owner;
+    return false;
+  };
+  (void)Permits(sections_.permit_cells).reclaim(note);
+  for (BreakerRecord& record : sections_.breakers) (void)record.breaker.reclaim(note);
+  if (found || !had_user_permits()) return found;
+  sections_.for_each_user_entry(segment_, [&](UserLimit entry, std::uint64_t set) {
+    if (set != 0 && kind_of(LimitPlace::of(LimitId{entry.id}).line) == LimitKind::permits)
+      found |= owner_set::remove(set, owner_set::place_of(owner)).has_value();
   });
+  return found;
 }
 
 std::uint64_t Sweeper::reclaim(const DeadSet& dead) noexcept {
@@ -92,14 +147,15 @@ std::uint64_t Sweeper::reclaim(const DeadSet& dead) noexcept {
   for (BreakerRecord& record : sections_.breakers) {
     record.breaker.reclaim([&](Owner owner) { return dead.gone(owner.slot(), owner.generation(), 0xff); });
   }
-  // The user table may be large: not without need. Orphans in it can wait for the next death.
-  if (dead.empty() || !has_user_permits()) return permits;
+  // The user table may be large: not without need.
+  if (dead.empty() || !had_user_permits()) return permits;
   sections_.modify_user_entries(
       segment_, [&](UserLimit entry, std::uint64_t set) -> std::optional<std::uint64_t> {
         if (set == 0 || kind_of(LimitPlace::of(LimitId{entry.id}).line) != LimitKind::permits)
           return std::nullopt;
         const std::uint64_t left = owner_set::without(set, [&](owner_set::Place place) {
-          return dead.gone(owner_set::slot_of(place), owner_set::generation_of(place), 0xf);
+          return dead.gone(owner_set::slot_of(place), owner_set::generation_of(place),
+                           owner_set::kGenerations - 1);
         });
         if (left == set) return std::nullopt;
         permits += owner_set::count(set) - owner_set::count(left);

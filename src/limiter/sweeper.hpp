@@ -7,6 +7,11 @@
 //
 // Crash    a sweeper killed or stopped anywhere is in nobody's way; a slot is freed last, so the next sweeper
 //          finds it published and unlocked again, and does the rest.
+// Cost     sweep_if_due(): a system call for each of up to 512 workers, and a cheaper one for each of the
+// others;
+//          one look at every permit cell and probe. If a worker is dead, a pass over the part of the user
+//          table that was ever written, if users could ever hold permits. No other request waits for any of
+//          this.
 // Who is gone: the tenant of a slot whom the kernel and the second evidence call dead; and any owner who is
 //          not the slot's tenant any more. That one was taken for dead while it lived (see registry.hpp,
 //          closefrom), and took a permit since: it finds out at its next call, and its late releases
@@ -34,10 +39,15 @@ class Sweeper {
   /// Sweeps now.
   ReapReport sweep() noexcept;
 
+  /// Whether anything in the segment names this owner. Only looks.
+  [[nodiscard]] bool holds(Owner owner) const noexcept;
+
  private:
   class DeadSet;
   std::uint64_t reclaim(const DeadSet& dead) noexcept;
-  [[nodiscard]] bool has_user_permits() const noexcept;
+  ReapReport sweep(std::uint32_t most_asked) noexcept;
+  /// Whether a user could ever hold permits: what was taken before a live change stays until it comes back.
+  [[nodiscard]] bool had_user_permits() const noexcept;
 
   Registry& registry_;
   const Sections& sections_;

@@ -59,6 +59,7 @@ struct alignas(kCacheLine) SweepCounters {
   Word workers;        ///< dead workers swept
   Word permits;        ///< permits taken back from them
   Word late_releases;  ///< permits given back too late
+  Word next_slot;      ///< the worker slot at which the next sweep begins to ask
 };
 
 /// Changes whenever a shared structure does: builds that disagree refuse each other.

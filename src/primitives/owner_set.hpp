@@ -31,14 +31,18 @@ inline constexpr std::uint32_t kPlaces = 4;
 
 using Place = std::uint16_t;  ///< 0: free
 
+inline constexpr unsigned kGenerationBits = 4;
+/// Tenants of a slot that a place tells apart; workers/tenancy.hpp keeps no more of them apart at any time.
+inline constexpr std::uint32_t kGenerations = 1U << kGenerationBits;
+
 [[nodiscard]] constexpr Place place_of(Owner owner) noexcept {
-  return static_cast<Place>((owner.slot() + 1) << 4 | (owner.generation() & 0xf));
+  return static_cast<Place>((owner.slot() + 1) << kGenerationBits | owner.generation() % kGenerations);
 }
 [[nodiscard]] constexpr std::uint32_t slot_of(Place place) noexcept {
-  return (std::uint32_t{place} >> 4) - 1;
+  return (std::uint32_t{place} >> kGenerationBits) - 1;
 }
 [[nodiscard]] constexpr std::uint32_t generation_of(Place place) noexcept {
-  return place & 0xfU;
+  return place % kGenerations;
 }
 
 [[nodiscard]] constexpr Place at(std::uint64_t set, std::uint32_t i) noexcept {

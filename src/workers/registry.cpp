@@ -1,7 +1,9 @@
 #include "workers/registry.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -10,13 +12,16 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "primitives/owner_set.hpp"
 #include "workers/inherited.hpp"
 #include "workers/process.hpp"
+#include "workers/tenancy.hpp"
 
 namespace weir::detail {
 namespace {
 
 constexpr off_t kLockBase = off_t{1} << 62;  // beyond any file, so that nobody's ordinary lock meets ours
+constexpr std::uint32_t kSweepersByte = kMaxWorkers;  // held, shared, by sweepers that have no slot
 constexpr std::size_t kPage = 4096;
 
 struct flock byte_of(std::uint32_t slot, short type) noexcept {
@@ -36,6 +41,7 @@ void write_details(WorkerSlot& slot, bool lasting, std::uint64_t now) {
   slot.start_time.store(trace.start_time, std::memory_order_relaxed);
   slot.stack.store(trace.stack, std::memory_order_relaxed);
   slot.pid_namespace.store(trace.pid_namespace, std::memory_order_relaxed);
+  slot.sweeping.store(0, std::memory_order_relaxed);  // a tenant may have been killed in a sweep
   slot.lasting.store(lasting ? 1 : 0, std::memory_order_relaxed);
   slot.attached_at.store(now, std::memory_order_relaxed);
   for (std::size_t i = 0; i < words.size(); ++i) slot.name[i].store(words[i], std::memory_order_relaxed);
@@ -124,6 +130,16 @@ Expected<Identity> Registry::claim_any(Lock lock, std::uint64_t now) {
   for (std::uint32_t slot = 0; slot < size(); ++slot) {
     if (const auto mine = claim(slot, lock, now)) return *mine;
   }
+  const std::uint32_t sweeper = find_sweeper();
+  const bool all_published = std::all_of(slots_.begin(), slots_.end(), [](const WorkerSlot& slot) {
+    return SlotIdentity::from_word(slot.identity.load(std::memory_order_relaxed)).published;
+  });
+  if (!all_published && sweeper < size()) {
+    return fail(Errc::no_space,
+                fmt::format("segment \"{}\": no worker slot may be used again before pid {} ends its sweep",
+                            segment_.name(), identity(sweeper).pid),
+                "if that process is stopped, let it go on, or end it");
+  }
   return fail(Errc::no_space,
               fmt::format("segment \"{}\": all {} worker slots are taken", segment_.name(), size()),
               "raise segment.workers");
@@ -136,11 +152,11 @@ std::optional<Identity> Registry::claim(std::uint32_t slot, Lock lock, std::uint
     return std::nullopt;  // somebody else is claiming it
   const SlotIdentity free = identity(slot);
   const SlotIdentity mine{true, free.generation, static_cast<std::uint32_t>(::getpid())};
-  if (!free.published) {
+  if (!free.published && may_publish(slot, free.generation, lock)) {
     write_details(slots_[slot], lock.lasting,
                   now);  // ours alone: we hold the lock of a slot without a tenant
     std::uint64_t seen = free.word();
-    // sync(slot): release; pairs with identity(), so whoever sees the tenant sees its details.
+    // sync(slot): release; pairs with identity(): a process that sees the tenant sees its details.
     if (slots_[slot].identity.compare_exchange(seen, mine.word(), std::memory_order_acq_rel)) {
       return Identity{slot, mine.generation};
     }
@@ -148,6 +164,58 @@ std::optional<Identity> Registry::claim(std::uint32_t slot, Lock lock, std::uint
   byte = byte_of(slot, F_UNLCK);
   ::fcntl(lock.description, F_OFD_SETLK, &byte);
   return std::nullopt;
+}
+
+std::uint32_t Registry::find_sweeper() const noexcept {
+  return tenancy::find_sweeper(
+      slots_, [this](std::uint32_t slot, SlotIdentity tenant) { return is_dead(slot, tenant); });
+}
+
+bool Registry::may_publish(std::uint32_t slot, std::uint32_t generation, Lock lock) const noexcept {
+  // Half of them are kept for the time of a sweeper that is stopped. The moment without one serves all slots.
+  if (tenancy::may_publish(slots_[slot], generation, owner_set::kGenerations / 2)) return true;
+  std::array<std::uint32_t, kMaxWorkers> generations;
+  for (std::uint32_t i = 0; i < size(); ++i) generations[i] = identity(i).generation;
+  struct flock byte = byte_of(kSweepersByte, F_WRLCK);
+  const bool quiet = ::fcntl(lock.description, F_OFD_GETLK, &byte) == 0 && byte.l_type == F_UNLCK &&
+                     find_sweeper() == size();
+  if (!quiet) return tenancy::may_publish(slots_[slot], generation);
+  for (std::uint32_t i = 0; i < size(); ++i) tenancy::set_quiet(slots_[i], generations[i]);
+  return true;
+}
+
+Registry::Sweeping::Sweeping(Registry& registry) noexcept {
+  if (const auto mine = registry.self()) {
+    slot_ = &registry.slots_[mine->slot];
+    tenancy::begin_sweep(*slot_);
+    return;
+  }
+  try {
+    auto file = registry.segment_.reopen(OpenMode::read_write);
+    if (!file) return;
+    struct flock byte = byte_of(kSweepersByte, F_RDLCK);
+    struct stat info {};
+    ::fstat(file->get(), &info);
+    close_in_children(file->get(), info.st_dev, info.st_ino);
+    if (::fcntl(file->get(), F_OFD_SETLK, &byte) == 0) {
+      file_ = std::move(*file);
+    } else {
+      keep_in_children(file->get());
+    }
+  } catch (const std::exception&) {  // out of memory
+  }
+}
+
+Registry::Sweeping::~Sweeping() {
+  if (slot_ != nullptr) tenancy::end_sweep(*slot_);
+  if (file_) keep_in_children(file_.get());
+}
+
+bool Registry::pid_is_free(std::uint32_t slot, SlotIdentity tenant,
+                           std::uint64_t own_namespace) const noexcept {
+  if (own_namespace == 0 || slots_[slot].pid_namespace.load(std::memory_order_relaxed) != own_namespace)
+    return false;
+  return ::kill(static_cast<pid_t>(tenant.pid), 0) != 0 && errno == ESRCH;
 }
 
 bool Registry::is_unlocked(std::uint32_t slot) const noexcept {

@@ -90,6 +90,26 @@ class Registry {
     return SlotIdentity::from_word(slots_[slot].identity.load(std::memory_order_acquire));
   }
 
+  /// Says that this process sweeps, for the life of the object: see tenancy.hpp.
+  class Sweeping {
+   public:
+    explicit Sweeping(Registry& registry) noexcept;
+    Sweeping(const Sweeping&) = delete;
+    Sweeping& operator=(const Sweeping&) = delete;
+    ~Sweeping();
+    /// false: it could not be said, so nothing may be swept.
+    [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr || file_; }
+
+   private:
+    WorkerSlot* slot_ = nullptr;
+    FileHandle file_;  // of a process without a slot
+  };
+
+  /// Whether the tenant's pid belongs to nobody any more: a hint whose death is worth asking for. Cost  one
+  /// system call that takes no longer the more workers there are, as is_dead() does.
+  [[nodiscard]] bool pid_is_free(std::uint32_t slot, SlotIdentity tenant,
+                                 std::uint64_t own_namespace) const noexcept;
+
   /// Frees a slot whose dead tenant holds nothing any more. @return whether it was this call.
   bool release(std::uint32_t slot, SlotIdentity tenant) noexcept;
 
@@ -121,6 +141,9 @@ class Registry {
   [[nodiscard]] Expected<Identity> claim_any(Lock lock, std::uint64_t now);
   /// Whether it is certain that nobody holds the slot's byte.
   [[nodiscard]] bool is_unlocked(std::uint32_t slot) const noexcept;
+  /// Whether a claimant may publish this generation of a slot whose byte it has locked.
+  [[nodiscard]] bool may_publish(std::uint32_t slot, std::uint32_t generation, Lock lock) const noexcept;
+  [[nodiscard]] std::uint32_t find_sweeper() const noexcept;
 
   std::span<WorkerSlot> slots_;
   const Segment& segment_;

@@ -13,12 +13,14 @@ namespace weir::detail {
 
 /// {published 1 | generation 31 | pid 32}. The generation counts the slot's tenants.
 struct SlotIdentity {
+  static constexpr std::uint32_t kGenerationMask = 0x7fff'ffff;
+
   bool published = false;
   std::uint32_t generation = 0;
   std::uint32_t pid = 0;
 
   [[nodiscard]] static constexpr SlotIdentity from_word(std::uint64_t word) noexcept {
-    return {(word >> 63) != 0, static_cast<std::uint32_t>(word >> 32) & 0x7fff'ffffU,
+    return {(word >> 63) != 0, static_cast<std::uint32_t>(word >> 32) & kGenerationMask,
             static_cast<std::uint32_t>(word)};
   }
   friend constexpr bool operator==(const SlotIdentity&, const SlotIdentity&) = default;
@@ -43,7 +45,9 @@ struct alignas(2 * kCacheLine) WorkerSlot {
   Word pid_namespace;
   Word attached_at;          ///< ticks
   std::array<Word, 3> name;  ///< up to 24 bytes, not terminated; any bytes
-  Word lasting;              ///< 1: only death and exec drop the tenant's lock; else closing a descriptor may
+  Word sweeping;             ///< sweeps that the tenant's threads are in the middle of; see tenancy.hpp
+  Word quiet;    ///< a generation during which there was a moment without a sweep; see tenancy.hpp
+  Word lasting;  ///< 1: only death and exec drop the tenant's lock; else closing a descriptor may
 };
 static_assert(sizeof(WorkerSlot) == 2 * kCacheLine);
 

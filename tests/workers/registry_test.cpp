@@ -284,6 +284,49 @@ TEST_F(Workers, WhoWereTakenForDeadFindOutAndJoinAnew) {
   EXPECT_TRUE(registry.was_self(before.owner())) << "it still knows what it held";
 }
 
+// A sweeper that is stopped may still remove an owner that it judged before, and owners in a user's permits
+// tell sixteen tenants apart.
+TEST_F(Workers, OfSixteenInOneSlotDuringASweepTheLastGetsNone) {
+  WorkerProcess sweeper([&] {
+    (void)registry.join(1);
+    new Registry::Sweeping(registry);
+  });
+  std::array<std::uint32_t, 8> tenants{};
+  const auto join_and_leave = [&] {
+    Registry worker(slots_of(segment), segment);
+    const auto joined = worker.join(1);
+    if (joined) ++tenants[joined->slot];
+    return joined;
+  };
+  auto joined = join_and_leave();
+  while (joined) joined = join_and_leave();
+  for (std::uint32_t slot = 1; slot < 8; ++slot) EXPECT_EQ(tenants[slot], 16U) << slot;
+  EXPECT_EQ(joined.error().code, Errc::no_space);
+  EXPECT_EQ(joined.error().message(),
+            "segment \"" + name.str() + "\": no worker slot may be used again before pid " +
+                std::to_string(sweeper.pid()) +
+                " ends its sweep; if that process is stopped, let it go on, or end it");
+  sweeper.kill();
+  EXPECT_TRUE(join_and_leave()) << "a dead sweeper removes nothing more";
+}
+
+TEST_F(Workers, ThatSweepWithoutASlotCountAsSweepers) {
+  const auto join_all = [&] {
+    for (int i = 0; i < 8 * 16 * 2; ++i) {
+      Registry worker(slots_of(segment), segment);
+      if (!worker.join(1)) return false;
+    }
+    return true;
+  };
+  EXPECT_TRUE(join_all()) << "nobody sweeps";
+  {
+    const Registry::Sweeping said(registry);
+    ASSERT_TRUE(said);
+    EXPECT_FALSE(join_all());
+  }
+  EXPECT_TRUE(join_all());
+}
+
 TEST_F(Workers, GiveTheirSlotBackWhenTheyLeave) {
   {
     Registry second(slots_of(segment), segment);
