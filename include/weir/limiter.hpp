@@ -81,6 +81,13 @@ class WEIR_EXPORT Limiter {
   Limiter& operator=(Limiter&&) noexcept;
   Limiter(const Limiter&) = delete;
   Limiter& operator=(const Limiter&) = delete;
+  /// Gives the worker slot of this process back.
+  ///
+  /// An admission must not outlive its limiter. If one does, on a thread that still runs while exit()
+  /// destroys static objects, say, then the limiter's memory and slot stay until the process ends, and what
+  /// it holds comes back then.
+  /// Cost  a look at all permits, and, where users have permits, at the part of the user table that was ever
+  ///       written.
   ~Limiter();
 
   /// Looks an operation up by its name in the configuration.
@@ -92,13 +99,19 @@ class WEIR_EXPORT Limiter {
   /// @return  true: proceed. false: `verdict()`, `limit()` and `retry_after()` say why and until when.
   ///
   /// Errors       none; an unknown operation or a cost of 0 is refused as Verdict::invalid. A worker that
-  /// finds no slot
-  ///              of its own (see join) is shed by the concurrency limits.
+  ///              finds no slot of its own (see join) is shed by the concurrency limits.
   /// Crash        killed inside: at most this request's tokens are lost, and time refills them; its permits
-  /// are swept. Cost         one clock read, one hash of the user, a load per limit to refuse, and one
-  ///              compare-exchange per limit to admit. No allocation, no system call, but for the first call
-  ///              of a process, and when a request is about to be shed: then, once in 10 ms per segment, the
-  ///              dead are swept.
+  ///              are swept.
+  /// Cost         one clock read, one hash of the user, a load per limit to refuse, and one compare-exchange
+  ///              per limit to admit; under a concurrency limit one look at each of its cells at most,
+  ///              whatever the weight. No allocation, no system call, but for the first call of a process,
+  ///              and for sweeping.
+  /// Sweeping     one request of all that are about to be shed sweeps up after the dead, at most once in 10
+  ///              ms per segment; the others do not wait for it. It asks the kernel for up to 512 workers:
+  ///              under 1 ms for the default of 256 worker slots, and about 10 ms where 4,095 are in use. Of
+  ///              more than 512 workers those whose pid is gone are found by the next sweep, any other within
+  ///              eight. If one is dead, it also looks at all permits, and, where users have permits, at the
+  ///              part of the user table that was ever written: about 1 ms for 100,000 entries.
   [[nodiscard]] Admission admit(Operation operation, const Request& request = {}) noexcept;
   /// The same by name: one more hash look-up.
   [[nodiscard]] Admission admit(std::string_view operation, const Request& request = {}) noexcept;
@@ -172,8 +185,11 @@ class WEIR_EXPORT Limiter {
   [[nodiscard]] Result<void> join() noexcept;
 
   /// Returns what dead workers held: for a master process after it reaped a child. Nobody needs to: an
-  /// `admit` that is about to be shed does the same. Crash  killed inside: the next sweep does the rest. Cost
-  /// one system call per worker slot in use; if somebody died, a pass over all permits and users.
+  /// `admit` that is about to be shed does the same.
+  ///
+  /// Crash  killed inside: the next sweep does the rest.
+  /// Cost   one system call per worker slot in use, which takes the longer the more there are (20 us each
+  ///        where 4,095 are in use); if a worker died, a pass over all permits and users.
   ReapReport reap() noexcept;
 
   /// The place of a limit in the configuration: "operations.caption_generation.user.rate[1]".

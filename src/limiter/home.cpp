@@ -73,7 +73,11 @@ Home::Home(std::unique_ptr<LimiterImpl> first) : current_(first.get()) {
   all_.push_back(std::move(first));
 }
 
-Home::~Home() = default;
+Home::~Home() {
+  for (std::unique_ptr<LimiterImpl>& impl : all_) {
+    if (!impl->may_end()) impl.release()->stay();
+  }
+}
 
 Expected<std::unique_ptr<Home>> Home::over(Expected<Segment> segment) {
   auto impl = LimiterImpl::over(std::move(segment));

@@ -180,9 +180,22 @@ class LimiterImpl {
   Expected<Identity> join() {
     const std::uint64_t now = ticks_at(segment_.header(), HostClock::now());
     auto joined = registry_.join(now);
-    if (!joined && joined.error().code == Errc::no_space && sweeper_.sweep().workers != 0)
+    // After any sweep there may be a slot: another process may have freed those that ours found taken.
+    constexpr int kSweeps = 4;
+    for (int i = 0; i < kSweeps && !joined && joined.error().code == Errc::no_space; ++i) {
+      sweeper_.sweep();
       joined = registry_.join(now);
+    }
     return joined;
+  }
+
+  /// Before the end. @return false: something that this process was admitted with is still out, on another
+  /// thread of a process that ends by exit(), say. Then this object stays as it is until the process ends:
+  /// the admission may yet be released, and the slot remains its owner's, so that nothing names a slot that
+  /// was given to another.
+  [[nodiscard]] bool may_end() const noexcept {
+    const auto mine = registry_.self();
+    return !mine || !sweeper_.holds(mine->owner());
   }
 
   ReapReport reap() noexcept { return sweeper_.sweep(); }
@@ -209,6 +222,14 @@ class LimiterImpl {
       }
     }
     return report;
+  }
+
+  /// Leaves the object to the end of the process, where leak checkers find it.
+  void stay() noexcept {
+    static std::atomic<LimiterImpl*> staying{nullptr};
+    next_staying_ = staying.load(std::memory_order_relaxed);
+    while (!staying.compare_exchange_weak(next_staying_, this, std::memory_order_release)) {
+    }
   }
 
   [[nodiscard]] const Sections& sections() const noexcept { return sections_; }
@@ -349,6 +370,7 @@ class LimiterImpl {
   static constexpr std::uint16_t kGone = 0xffff;  // a handle of an operation that is not here
   std::vector<std::uint16_t> handles_;            // blocks; empty: the handle is the block's number
   Home* home_ = nullptr;
+  LimiterImpl* next_staying_ = nullptr;
   std::atomic<std::uint64_t> next_look_{std::numeric_limits<std::uint64_t>::max()};  // ticks
   std::atomic<std::uint64_t> next_join_{0};  // ticks; after a failure to join
 };

@@ -1,5 +1,6 @@
 // Concurrency limits as a user of the library meets them: permits of workers that live, fork and die.
 
+#include <array>
 #include <chrono>
 #include <gtest/gtest.h>
 #include <optional>
@@ -200,6 +201,92 @@ TEST_F(LimiterPermits, OfAStoppedWorkerStayItsOwn) {
   EXPECT_EQ(capacity(), 3U);
   ::close(ready[0]);
   ::close(ready[1]);
+}
+
+// As a server that ends by exit() while its threads still work: its limiter goes first.
+TEST_F(LimiterPermits, AreKeptByAnAdmissionThatOutlivesItsLimiter) {
+  open(with_permits(0, 1, 1));
+  int ended[2];
+  int release[2];
+  ASSERT_EQ(::pipe(ended), 0);
+  ASSERT_EQ(::pipe(release), 0);
+  const pid_t worker = ::fork();
+  if (worker == 0) {
+    Admission held = admit({.user = "alice"});
+    limiter.reset();
+    (void)!::write(ended[1], held ? "y" : "n", 1);
+    char byte = 0;
+    (void)!::read(release[0], &byte, 1);
+    if (byte == 'r') held.release();
+    (void)!::write(ended[1], "x", 1);
+    for (;;) ::pause();
+  }
+  char byte = 0;
+  ASSERT_EQ(::read(ended[0], &byte, 1), 1);
+  EXPECT_EQ(byte, 'y');
+  EXPECT_EQ(limiter->reap().workers, 0U);
+  EXPECT_FALSE(admit({.user = "alice"})) << "its work goes on";
+  ASSERT_EQ(::write(release[1], "r", 1), 1);
+  ASSERT_EQ(::read(ended[0], &byte, 1), 1);
+  EXPECT_TRUE(admit({.user = "alice"})) << "it was released after its limiter had gone";
+  ::kill(worker, SIGKILL);
+  ::waitpid(worker, nullptr, 0);
+  EXPECT_EQ(limiter->reap().workers, 1U);
+  for (const int fd : {ended[0], ended[1], release[0], release[1]}) ::close(fd);
+}
+
+TEST_F(LimiterPermits, OfAWorkerThatEndsByExitWhileItHoldsThemComeBack) {
+  open(with_permits(0, 1, 1));
+  EXPECT_EQ(in_child([&] {
+              std::thread([&] {
+                const Admission held = admit({.user = "alice"});
+                for (;;) ::pause();
+              }).detach();
+              while (admit({.user = "alice"})) ::usleep(100);
+              limiter.reset();
+              return 0;
+            }),
+            0);
+  EXPECT_EQ(capacity({.user = "alice"}), 1U);
+  EXPECT_EQ(admit_all({.user = "alice"}).size(), 1U);
+}
+
+TEST_F(LimiterPermits, AsManyWorkersAsWereKilledStartAtOnce) {
+  constexpr std::size_t kWorkers = 4;
+  Config config = with_permits(0, 10, 0);
+  config.segment.workers = kWorkers;
+  open(config);
+  const int status = in_child([&] {  // the parent has one of the slots
+    for (int round = 0; round < 20; ++round) {
+      int go[2];
+      int up[2];
+      if (::pipe(go) != 0 || ::pipe(up) != 0) return 2;
+      std::array<pid_t, kWorkers - 1> workers{};
+      for (pid_t& worker : workers) {
+        worker = ::fork();
+        if (worker != 0) continue;
+        ::close(go[1]);
+        char byte = 0;
+        (void)!::read(go[0], &byte, 1);
+        (void)!::write(up[1], limiter->join() ? "y" : "n", 1);
+        for (;;) ::pause();
+      }
+      ::close(go[0]);
+      ::close(go[1]);
+      int refused = 0;
+      for (std::size_t i = 0; i < workers.size(); ++i) {
+        char answer = 'n';
+        if (::read(up[0], &answer, 1) != 1 || answer != 'y') ++refused;
+      }
+      for (const pid_t worker : workers) ::kill(worker, SIGKILL);
+      for (const pid_t worker : workers) ::waitpid(worker, nullptr, 0);
+      ::close(up[0]);
+      ::close(up[1]);
+      if (refused != 0) return 1;
+    }
+    return 0;
+  });
+  EXPECT_EQ(status, 0);
 }
 
 TEST_F(LimiterPermits, AWorkerTableFullOfTheLivingIsAClearErrorAndTheDeadMakeRoom) {
