@@ -9,12 +9,14 @@
 //   admission.hpp  what an admitted caller holds
 //   control.hpp    changing the limits of a running segment
 //   http.hpp       a decision as status and header fields
+//   client_key.hpp the addresses of one client as one user
 //   inspect.hpp    looking at a segment from outside
 //   error.hpp      how opening and parsing fail
 //   log.hpp        where the library says what no return value tells
 //   clock.hpp      the host's clock
 
 #include "weir/admission.hpp"
+#include "weir/client_key.hpp"
 #include "weir/clock.hpp"
 #include "weir/config.hpp"
 #include "weir/control.hpp"
