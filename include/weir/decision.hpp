@@ -60,6 +60,8 @@ struct Quota {
   std::uint32_t remaining = 0;         ///< cost that would pass now
   std::chrono::nanoseconds reset{0};   ///< until all of it is there again
   std::chrono::nanoseconds window{0};  ///< from empty to full, or the length of the window
+  /// Until a cost of `remaining` + 1 would pass; zero if nothing is missing.
+  std::chrono::nanoseconds more_in{0};
 };
 
 }  // namespace weir

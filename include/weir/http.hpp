@@ -26,7 +26,9 @@ struct HttpAnswer {
 };
 
 struct HttpOptions {
-  /// RateLimit and RateLimit-Policy, one item per quota (draft-ietf-httpapi-ratelimit-headers-10).
+  /// RateLimit and RateLimit-Policy, one item per quota (draft-ietf-httpapi-ratelimit-headers-10): the limit
+  /// that refused first, then by the share that is left. `t` is the time until more is available, and never
+  /// later than Retry-After. Both fields together take at most 1 kB; the limits beyond that are left out.
   bool rate_limit = true;
   /// X-RateLimit-Limit, -Remaining and -Reset (seconds from now), of the quota that is nearest to its end.
   bool x_rate_limit = false;

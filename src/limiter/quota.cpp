@@ -10,6 +10,15 @@ std::chrono::nanoseconds to_duration(std::uint64_t ticks) {
   return std::chrono::nanoseconds(static_cast<std::int64_t>(ns_from_ticks(ticks)));
 }
 
+/// How long until one token more than `quota.remaining` is there.
+/// @param wait  ticks until a cost conforms, as every kind of limit tells them.
+template <class Wait>
+std::chrono::nanoseconds more_in(const Quota& quota, Wait&& wait) {
+  if (quota.remaining >= quota.quota) return {};
+  const std::uint64_t ticks = wait(quota.remaining + 1);
+  return ticks == kNever ? quota.reset : to_duration(ticks);
+}
+
 }  // namespace
 
 Quota quota_of(const Sections& sections, const UserTable& users, const UserKey& key, LimitPlace place,
@@ -28,14 +37,18 @@ Quota quota_of(const Sections& sections, const UserTable& users, const UserKey& 
     const std::uint64_t state = found.entry != nullptr ? found.state : rule.at_rest(now);
     quota.remaining = rule.available(state, now);
     quota.reset = to_duration(rule.debt(state, now));
+    quota.more_in = more_in(quota, [&](std::uint32_t cost) { return rule.wait(state, now, cost); });
   } else if (rate) {
     const std::uint64_t tat = line.state.load(std::memory_order_relaxed);
-    quota.remaining = gcra::available(packed::to_token_bucket(params), tat, now);
+    const TokenBucketParams bucket = packed::to_token_bucket(params);
+    quota.remaining = gcra::available(bucket, tat, now);
     quota.reset = to_duration(gcra::debt(tat, now));
+    quota.more_in = more_in(quota, [&](std::uint32_t cost) { return gcra::wait(bucket, tat, now, cost); });
   } else {
     const SharedWindow window(line, sections.window_cells, sections.created_wall_ns);
     quota.remaining = window.available(now);
     quota.reset = to_duration(window.full_in(now));
+    quota.more_in = more_in(quota, [&](std::uint32_t cost) { return window.wait(now, cost); });
   }
   return quota;
 }

@@ -165,6 +165,29 @@ TEST_F(LimiterWindows, PeekChargesNothingChargeOverdrawsRefundGivesBack) {
   EXPECT_GT(refused.retry_after, 5s) << "five tokens overdrawn, and one more to earn";
 }
 
+TEST_F(LimiterWindows, QuotasSayWhenOneTokenMoreIsThereAndWhenAllAre) {
+  open(R"(
+[operations.work]
+rate = "1/h burst 10"
+window = ["100 per 1h", { limit = "100 per 1h", kind = "fixed" }]
+[operations.work.user]
+rate = "1/h burst 10"
+window = "100 per 1h"
+)");
+  const Request alice{.user = "alice", .cost = 4};
+  for (const Quota& full : limiter->quotas(work, alice)) EXPECT_EQ(full.more_in, 0s) << full.name;
+  ASSERT_TRUE(limiter->admit(work, alice));
+  const auto quotas = limiter->quotas(work, alice);
+  ASSERT_EQ(quotas.size(), 5U);
+  for (const Quota& quota : quotas) {
+    EXPECT_GT(quota.more_in, 0s) << quota.name;
+    EXPECT_LE(quota.more_in, quota.reset) << quota.name;
+    if (quota.name.find("rate") == std::string::npos) continue;
+    EXPECT_LE(quota.more_in, 1h) << quota.name;
+    EXPECT_GT(quota.reset, 3h) << quota.name;
+  }
+}
+
 TEST_F(LimiterWindows, LimitsThatOnlyCountRefuseNothingAndKeepTheirOwnBooks) {
   open(R"(
 [operations.work]
