@@ -27,10 +27,10 @@ user.rate = ["10/min burst 3", "100/hour"]
 user.concurrent = 3
 
 [operations.batch_processing]
-rate = ["10/min burst 2", "100/hour"]
+rate = ["10/min burst 100", "100/hour"]       # a batch spends one token for each of its requests
 concurrent = 10
 breaker = { failures = 2, recovery = "60s" }
-user.rate = "4/min burst 2"
+user.rate = "4/min burst 100"
 user.concurrent = 2
 
 [operations.ai_model_loading]

@@ -46,7 +46,7 @@ struct Builtin {
 TEST(Builtin, LimitsEachKindOfWork) {
   const Builtin table[] = {
       {"caption_generation", {"30/min burst 10", "500/hour"}, 20, 3, 3, 30s},
-      {"batch_processing", {"10/min burst 2", "100/hour"}, 10, 2, 2, 60s},
+      {"batch_processing", {"10/min burst 100", "100/hour"}, 10, 2, 2, 60s},
       {"ai_model_loading", {"5/min burst 1", "50/hour"}, 5, 1, 2, 120s},
       {"database_query", {"200/s burst 100"}, 50, 5, 5, 60s},
       {"external_api_call", {"60/min burst 10", "1000/hour"}, 50, 5, 5, 30s},
@@ -70,7 +70,7 @@ TEST(Builtin, LimitsUsersOfExpensiveWork) {
   const Config config = builtin_config();
   EXPECT_THAT(texts(config.operations.at("caption_generation").user),
               ElementsAre("10/min burst 3", "100/hour"));
-  EXPECT_THAT(texts(config.operations.at("batch_processing").user), ElementsAre("4/min burst 2"));
+  EXPECT_THAT(texts(config.operations.at("batch_processing").user), ElementsAre("4/min burst 100"));
 }
 
 TEST(Builtin, LeavesNoOperationWithoutALimit) {
