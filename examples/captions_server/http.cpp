@@ -1,6 +1,5 @@
 #include "http.hpp"
 
-#include <array>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -9,136 +8,171 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/beast/core/flat_buffer.hpp>
-#include <boost/beast/core/string.hpp>
-#include <boost/beast/core/tcp_stream.hpp>
-#include <boost/beast/http.hpp>
 #include <chrono>
 #include <csignal>
-#include <exception>
+#include <list>
 #include <string>
-#include <unistd.h>
 #include <utility>
+
+#include "weir/client_key.hpp"
+
+#include "client_shares.hpp"
+#include "connection.hpp"
 
 namespace captions {
 namespace {
 
 namespace asio = boost::asio;
-namespace beast = boost::beast;
 namespace http = boost::beast::http;
 using asio::ip::tcp;
 using boost::system::error_code;
-using Parser = http::request_parser<http::string_body>;
 using namespace std::chrono_literals;
 
-constexpr std::uint32_t kHeaderLimit = 16 * 1024;
-constexpr std::uint64_t kBodyLimit = 1024 * 1024;
-constexpr auto kPatience = 30s;       // for the next request of a connection, and for taking an answer
-constexpr auto kLinger = 5s;          // for a client to read the last answer
 constexpr auto kAcceptPause = 100ms;  // when the process has no descriptor left
+constexpr auto kIdleGrace = 500ms;    // for a request that is on its way when we begin to close
+constexpr int kMostRefusals = 32;     // clients at a time that are told why they are not served
 
 auto yielding(error_code& error) {
   return asio::redirect_error(asio::use_awaitable, error);
 }
 
-/// Reads one request. Who asked for "100 Continue" gets it before the body, unless the header is refused.
-asio::awaitable<error_code> receive(beast::tcp_stream& stream, beast::flat_buffer& buffer, Parser& parser) {
-  parser.header_limit(kHeaderLimit);
-  parser.body_limit(kBodyLimit);
-  stream.expires_after(kPatience);
-  error_code error;
-  co_await http::async_read_header(stream, buffer, parser, yielding(error));
-  if (!error && beast::iequals(parser.get()[http::field::expect], "100-continue")) {
-    http::response<http::empty_body> go_on(http::status::continue_, 11);
-    co_await http::async_write(stream, go_on, yielding(error));
+/// One worker: its listening socket and its connections.
+///
+/// On SIGTERM it takes what already waits in the queue of the listening socket, closes that, and lets every
+/// connection answer what has arrived. Connections without a request are kept for a moment, because the
+/// next request may be on its way, and then closed; what is unfinished after kDrainSeconds is given up.
+class Worker {
+ public:
+  Worker(tcp protocol, int listener, const Room& room, const Routes& routes)
+      : room_(room),
+        routes_(routes),
+        shares_(room.per_client),
+        acceptor_(io_, protocol, listener),
+        free_place_(io_),
+        pause_(io_) {
+    acceptor_.non_blocking(true);
   }
-  if (!error) co_await http::async_read(stream, buffer, parser, yielding(error));
-  co_return error;
-}
 
-/// The client is gone or silent, so there is nobody to answer. Anything else is a fault in what it sent.
-bool is_gone(error_code error) {
-  const error_code end = http::error::end_of_stream;
-  return error && (error == end || error.category() != end.category());
-}
-
-Response complain(error_code error) {
-  if (error == http::error::body_limit) {
-    return answer_error(http::status::payload_too_large, "too_large", "the body is larger than 1 MiB");
+  void run() {
+    asio::signal_set stop(io_, SIGTERM);
+    stop.async_wait([this](error_code, int) { co_spawn(io_, drain(), asio::detached); });
+    co_spawn(io_, accept_all(), asio::detached);
+    io_.run();
   }
-  if (error == http::error::header_limit) {
-    return answer_error(http::status::request_header_fields_too_large, "too_large",
-                        "the header is larger than 16 KiB");
-  }
-  return answer_error(http::status::bad_request, "malformed_http", "this is not HTTP: " + error.message());
-}
 
-Response answer(const Routes& routes, const Request& request) noexcept try {
-  return routes.answer(request);
-} catch (const std::exception&) {
-  return Response(http::status::internal_server_error, 11);
-}
+ private:
+  using Place = std::list<Connection>::iterator;
 
-void finish(Response& response, const Request& request, bool keep_alive) {
-  response.version(request.version() == 10 ? 10 : 11);
-  response.set(http::field::server, "captions_server");
-  response.set("X-Worker", std::to_string(::getpid()));
-  response.keep_alive(keep_alive);
-  response.prepare_payload();
-  if (request.method() == http::verb::head) response.body().clear();  // its length is told, nothing follows
-}
-
-/// Closes our half and reads on for a moment: closing with input unread would reset the connection, and
-/// take the answer from a client that is still sending.
-asio::awaitable<void> part(beast::tcp_stream& stream) {
-  error_code error;
-  stream.socket().shutdown(tcp::socket::shutdown_send, error);
-  stream.expires_after(kLinger);
-  std::array<char, 4096> unread;
-  while (!error) co_await stream.async_read_some(asio::buffer(unread), yielding(error));
-}
-
-asio::awaitable<void> converse(beast::tcp_stream stream, const Routes& routes) {
-  beast::flat_buffer buffer;
-  for (bool open = true; open;) {
-    Parser parser;
-    error_code error = co_await receive(stream, buffer, parser);
-    if (is_gone(error)) co_return;
-
-    open = !error && parser.get().keep_alive();
-    Response response = error ? complain(error) : answer(routes, parser.get());
-    finish(response, parser.get(), open);
-    stream.expires_after(kPatience);
-    co_await http::async_write(stream, response, yielding(error));
-    if (is_gone(error)) co_return;
-  }
-  co_await part(stream);
-}
-
-asio::awaitable<void> accept_all(tcp::acceptor& acceptor, const Routes& routes) {
-  asio::steady_timer pause(acceptor.get_executor());
-  for (;;) {
-    error_code error;
-    tcp::socket socket = co_await acceptor.async_accept(yielding(error));
-    if (!error) {
-      co_spawn(acceptor.get_executor(), converse(beast::tcp_stream(std::move(socket)), routes),
-               asio::detached);
-      continue;
+  asio::awaitable<void> accept_all() {
+    asio::steady_timer pause(io_);
+    while (!closing_) {
+      error_code error;
+      if (connections_.size() >= room_.connections) {
+        free_place_.expires_at(asio::steady_timer::time_point::max());
+        co_await free_place_.async_wait(yielding(error));
+        continue;
+      }
+      tcp::socket socket = co_await acceptor_.async_accept(yielding(error));
+      if (!error) {
+        welcome(std::move(socket));
+      } else if (!closing_ && error != asio::error::connection_aborted) {
+        pause.expires_after(kAcceptPause);
+        co_await pause.async_wait(yielding(error));
+      }
     }
-    pause.expires_after(kAcceptPause);
-    co_await pause.async_wait(yielding(error));
   }
-}
+
+  /// Takes a connection in, or turns it away if its client has its share.
+  void welcome(tcp::socket socket) {
+    error_code error;
+    const tcp::endpoint peer = socket.remote_endpoint(error);
+    if (error) return;  // gone already
+    std::string client = weir::client_key(peer.address().to_string(), 32, room_.prefix6);
+    if (shares_.take(client)) {
+      const Place place = connections_.emplace(connections_.end(), std::move(socket), std::move(client));
+      if (closing_) place->close_soon();
+      co_spawn(io_, host(place), asio::detached);
+    } else if (refusals_ < kMostRefusals) {
+      ++refusals_;
+      co_spawn(io_, refuse(std::move(socket)), asio::detached);
+    }
+  }
+
+  asio::awaitable<void> host(Place place) {
+    struct Leave {
+      Worker& worker;
+      Place place;
+      ~Leave() { worker.forget(place); }
+    } const leave{*this, place};
+    co_await place->serve(routes_);
+  }
+
+  asio::awaitable<void> refuse(tcp::socket socket) {
+    struct Leave {
+      int& refusals;
+      ~Leave() { --refusals; }
+    } const leave{refusals_};
+    Connection connection(std::move(socket), {});
+    Response answer = answer_error(http::status::too_many_requests, "too_many_connections",
+                                   "your address has its share of the connections; close some");
+    answer.set(http::field::retry_after, "1");
+    co_await connection.turn_away(answer);
+  }
+
+  void forget(Place place) {
+    shares_.give_back(place->client());
+    connections_.erase(place);
+    free_place_.cancel();
+    if (closing_ && connections_.empty()) io_.stop();
+  }
+
+  asio::awaitable<void> drain() {
+    closing_ = true;
+    for (Connection& connection : connections_) connection.close_soon();
+    error_code error;
+    acceptor_.cancel(error);
+    free_place_.cancel();
+    accept_waiting();
+    acceptor_.close(error);
+
+    if (!connections_.empty()) {
+      pause_.expires_after(kIdleGrace);
+      co_await pause_.async_wait(yielding(error));
+      for (Connection& connection : connections_) connection.close_if_idle();
+      pause_.expires_after(std::chrono::seconds(kDrainSeconds) - kIdleGrace);
+      co_await pause_.async_wait(yielding(error));
+    }
+    io_.stop();
+  }
+
+  /// Takes what the kernel has accepted for us: these clients believe that they are connected.
+  void accept_waiting() {
+    error_code error;
+    while (!error && connections_.size() < room_.connections) {
+      tcp::socket socket(io_);
+      acceptor_.accept(socket, error);
+      if (!error) welcome(std::move(socket));
+    }
+  }
+
+  // Before the context: its end ends the coroutines, and they take their connections out of these.
+  Room room_;
+  const Routes& routes_;
+  ClientShares shares_;
+  std::list<Connection> connections_;
+  int refusals_ = 0;
+  bool closing_ = false;
+
+  asio::io_context io_{1};
+  tcp::acceptor acceptor_;
+  asio::steady_timer free_place_;
+  asio::steady_timer pause_;
+};
 
 }  // namespace
 
-void serve_http(tcp protocol, int listener, const Routes& routes) {
-  asio::io_context io(1);
-  asio::signal_set stop(io, SIGTERM);
-  stop.async_wait([&io](error_code, int) { io.stop(); });
-  tcp::acceptor acceptor(io, protocol, listener);
-  co_spawn(io, accept_all(acceptor, routes), asio::detached);
-  io.run();
+void serve_http(tcp protocol, int listener, const Room& room, const Routes& routes) {
+  Worker(protocol, listener, room, routes).run();
 }
 
 }  // namespace captions

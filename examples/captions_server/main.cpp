@@ -1,17 +1,23 @@
 // An HTTP service with rate limits that all its worker processes keep together.
 //
 // The parent opens the limiter and the listening socket, then forks: every worker has both. A worker that is
-// killed leaves the limits as they are, and the one that follows it goes on with them.
+// killed leaves the limits as they are, and the one that follows it goes on with them. SIGHUP reads the
+// limits again; SIGTERM lets every worker answer what has arrived.
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/system/system_error.hpp>
+#include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <exception>
 #include <fmt/format.h>
-#include <iostream>
+#include <sstream>
 #include <string>
+#include <sys/resource.h>
+#include <unistd.h>
 #include <utility>
 
 #include "weir/weir.hpp"
@@ -19,7 +25,9 @@
 #include "api_keys.hpp"
 #include "http.hpp"
 #include "prefork.hpp"
+#include "reload.hpp"
 #include "routes.hpp"
+#include "stdio.hpp"
 
 namespace captions {
 namespace {
@@ -34,6 +42,8 @@ struct Options {
   std::string address = "127.0.0.1";
   std::uint16_t port = 8080;
   int workers = 4;
+  bool anonymous = false;
+  Room room{.per_client = 0};
 };
 
 /// A bound socket for all workers; the process that made it needs no io_context for it any more.
@@ -55,14 +65,22 @@ weir::Result<Listener> listen(const Options& options) try {
       "choose another --address or --port"};
 }
 
-weir::Result<weir::Config> read_config(const Options& options) {
-  auto config = options.config.empty() ? weir::load_builtin_config() : weir::load_config(options.config);
-  if (config && !options.segment.empty()) config->segment.name = options.segment;
-  return config;
+/// What the process has descriptors for, and of that a quarter for one client unless it is given.
+Room fit(Room room) {
+  constexpr std::size_t kOtherDescriptors = 64;  // of the segment, the event loop, a refusal, a status
+  rlimit files{};
+  if (::getrlimit(RLIMIT_NOFILE, &files) == 0 && files.rlim_cur != RLIM_INFINITY) {
+    const std::size_t most =
+        files.rlim_cur > 2 * kOtherDescriptors ? files.rlim_cur - kOtherDescriptors : kOtherDescriptors;
+    room.connections = std::min(room.connections, most);
+  }
+  if (room.per_client == 0) room.per_client = std::max<std::size_t>(room.connections / 4, 1);
+  return room;
 }
 
 weir::Result<void> run(const Options& options) {
-  const auto config = read_config(options);
+  hold_signals();
+  const auto config = load_limits(options.config, options.segment);
   if (!config) return config.error();
   auto keys = options.keys.empty() ? ApiKeys::demo() : ApiKeys::load(options.keys);
   if (!keys) return keys.error();
@@ -70,13 +88,21 @@ weir::Result<void> run(const Options& options) {
   if (!listener) return listener.error();
   auto limiter = weir::Limiter::open(*config);
   if (!limiter) return limiter.error();
-  const auto routes = Routes::create(*limiter, *std::move(keys));
+  const auto routes = Routes::create(*limiter, *std::move(keys), options.anonymous);
   if (!routes) return routes.error();
 
-  // Flushed, or every child would write it once more.
-  std::cout << "listening on " << listener->endpoint << std::endl;
-  run_preforked(options.workers,
-                [&] { serve_http(listener->endpoint.protocol(), listener->descriptor, *routes); });
+  std::ostringstream endpoint;
+  endpoint << listener->endpoint;
+  announce("listening on " + endpoint.str());
+  const Room room = fit(options.room);
+  run_preforked({
+      .workers = options.workers,
+      .work = [&] { serve_http(listener->endpoint.protocol(), listener->descriptor, room, *routes); },
+      .reload = [&] { reload_limits(options.config, config->segment.name); },
+      // The socket goes when the last process closes it, so new clients are refused instead of kept waiting.
+      .stop = [&] { ::close(listener->descriptor); },
+      .grace = std::chrono::seconds(kDrainSeconds + 2),
+  });
   return {};
 }
 
@@ -89,6 +115,18 @@ void describe(CLI::App& app, Options& options) {
   app.add_option("--workers", options.workers, "processes that answer")
       ->check(CLI::Range(1, 128))
       ->capture_default_str();
+  app.add_option("--connections", options.room.connections, "connections of a worker, at most")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  app.add_option("--connections-per-client", options.room.per_client,
+                 "of these, for one client address; without it a quarter")
+      ->check(CLI::Range(1, 1'000'000));
+  app.add_option("--ipv6-prefix", options.room.prefix6,
+                 "IPv6 addresses that begin with the same bits are one client")
+      ->check(CLI::Range(1, 128))
+      ->capture_default_str();
+  app.add_flag("--anonymous", options.anonymous,
+               "serve requests without a key, too; their user is the client's address");
 }
 
 int start(int argc, char** argv) {
@@ -101,7 +139,7 @@ int start(int argc, char** argv) {
     return app.exit(error) == 0 ? 0 : 2;
   }
   const auto done = run(options);
-  if (!done) fmt::print(stderr, "captions_server: {}\n", done.error().message());
+  if (!done) say(done.error().message());
   return done ? 0 : 1;
 }
 
@@ -109,8 +147,10 @@ int start(int argc, char** argv) {
 }  // namespace captions
 
 int main(int argc, char** argv) try {
+  captions::secure_standard_descriptors();
+  weir::set_log(captions::say);
   return captions::start(argc, argv);
 } catch (const std::exception& error) {
-  fmt::print(stderr, "captions_server: {}\n", error.what());
+  captions::say(error.what());
   return 1;
 }

@@ -4,7 +4,6 @@
 #include <cerrno>
 #include <chrono>
 #include <csignal>
-#include <cstdio>
 #include <exception>
 #include <fmt/format.h>
 #include <string>
@@ -12,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 #include <vector>
+
+#include "stdio.hpp"
 
 namespace captions {
 namespace {
@@ -23,7 +24,6 @@ constexpr auto kEarly = 1s;  // who lives shorter than this died at once
 constexpr auto kShortestPause =
     50ms;  // before the second restart of one who died at once; doubles from there
 constexpr int kMostDoublings = 6;
-constexpr auto kGrace = 5s;  // from SIGTERM to SIGKILL
 
 /// One place for a worker, and the story of who held it.
 struct Seat {
@@ -38,7 +38,7 @@ struct Seat {
 sigset_t awaited_signals() {
   sigset_t signals;
   sigemptyset(&signals);
-  for (const int signal : {SIGTERM, SIGINT, SIGCHLD}) sigaddset(&signals, signal);
+  for (const int signal : {SIGTERM, SIGINT, SIGCHLD, SIGHUP}) sigaddset(&signals, signal);
   return signals;
 }
 
@@ -59,13 +59,15 @@ std::string describe_death(pid_t pid, int status) {
 [[noreturn]] void live(pid_t parent, const std::function<void()>& work) noexcept try {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
   if (::getppid() != parent) ::_exit(1);  // it died before the line above
-  std::signal(SIGINT, SIG_IGN);           // Ctrl-C reaches all of us; the parent passes it on as SIGTERM
+  // Ctrl-C and a lost terminal reach all of us. The parent answers them: with SIGTERM, and by a reload.
+  std::signal(SIGINT, SIG_IGN);
+  std::signal(SIGHUP, SIG_IGN);
   const sigset_t signals = awaited_signals();
   ::sigprocmask(SIG_UNBLOCK, &signals, nullptr);
   work();
   ::_exit(0);
 } catch (const std::exception& error) {
-  fmt::print(stderr, "captions_server: worker {}: {}\n", ::getpid(), error.what());
+  say(fmt::format("worker {}: {}", ::getpid(), error.what()));
   ::_exit(1);
 }
 
@@ -80,7 +82,7 @@ void fill(Seat& seat, const std::function<void()>& work) {
   seat.pid = pid;
   seat.started = Clock::now();
   if (seat.last_words.empty()) return;
-  fmt::print(stderr, "captions_server: {}; restarted as {}\n", seat.last_words, pid);
+  say(fmt::format("{}; restarted as {}", seat.last_words, pid));
 }
 
 void vacate(Seat& seat, int status) {
@@ -117,32 +119,42 @@ void signal_all(const std::vector<Seat>& seats, int signal) {
   }
 }
 
-void stop(std::vector<Seat>& seats) {
+void stop(std::vector<Seat>& seats, std::chrono::seconds grace) {
   const auto occupied = [](const Seat& seat) { return seat.pid != 0; };
-  const Clock::time_point deadline = Clock::now() + kGrace;
+  const auto wait_until = [&](Clock::time_point end) {
+    for (reap(seats); std::any_of(seats.begin(), seats.end(), occupied); reap(seats)) {
+      if (Clock::now() >= end) return false;
+      await_signal(end);
+    }
+    return true;
+  };
   signal_all(seats, SIGTERM);
-  for (reap(seats); std::any_of(seats.begin(), seats.end(), occupied); reap(seats)) {
-    await_signal(std::max(deadline, Clock::now() + 100ms));
-    if (Clock::now() < deadline) continue;
-    fmt::print(stderr, "captions_server: a worker did not stop on SIGTERM; killing it\n");
-    signal_all(seats, SIGKILL);
-  }
+  if (wait_until(Clock::now() + grace)) return;
+  say("a worker did not stop on SIGTERM; killing it");
+  signal_all(seats, SIGKILL);
+  wait_until(Clock::time_point::max());
 }
 
 }  // namespace
 
-void run_preforked(int count, const std::function<void()>& work) {
-  std::signal(SIGCHLD, SIG_DFL);  // whoever started us may have had it ignored, and then nothing is reaped
+void hold_signals() noexcept {
   const sigset_t signals = awaited_signals();
   ::sigprocmask(SIG_BLOCK, &signals, nullptr);
+}
 
-  std::vector<Seat> seats(static_cast<std::size_t>(count));
+void run_preforked(const Prefork& prefork) {
+  std::signal(SIGCHLD, SIG_DFL);  // whoever started us may have had it ignored, and then nothing is reaped
+  hold_signals();
+
+  std::vector<Seat> seats(static_cast<std::size_t>(prefork.workers));
   for (;;) {
-    const int signal = await_signal(fill_due(seats, work));
+    const int signal = await_signal(fill_due(seats, prefork.work));
     if (signal == SIGTERM || signal == SIGINT) break;
+    if (signal == SIGHUP) prefork.reload();
     reap(seats);
   }
-  stop(seats);
+  prefork.stop();
+  stop(seats, prefork.grace);
 }
 
 }  // namespace captions

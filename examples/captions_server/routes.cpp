@@ -13,6 +13,8 @@
 #include "weir/http.hpp"
 #include "weir/inspect.hpp"
 
+#include "target.hpp"
+
 namespace captions {
 namespace {
 
@@ -20,19 +22,18 @@ namespace http = boost::beast::http;
 
 constexpr std::chrono::milliseconds kSlow(500);
 
-std::string_view path_of(const Request& request) {
+Target target_of(const Request& request) {
   const std::string_view target(request.target().data(), request.target().size());
-  return target.substr(0, target.find('?'));
+  return parse_target(target).value_or(Target{});
 }
 
 /// Whether the query has `item` between its `&`.
 bool query_has(const Request& request, std::string_view item) {
-  std::string_view left(request.target().data(), request.target().size());
-  left.remove_prefix(std::min(left.size(), left.find('?')));
+  std::string_view left = target_of(request).query;
   while (!left.empty()) {
-    left.remove_prefix(1);
-    if (left.substr(0, left.find('&')) == item) return true;
-    left.remove_prefix(std::min(left.size(), left.find('&')));
+    const std::size_t end = std::min(left.size(), left.find('&'));
+    if (left.substr(0, end) == item) return true;
+    left.remove_prefix(std::min(left.size(), end + 1));
   }
   return false;
 }
@@ -103,19 +104,30 @@ const Routes::Route Routes::kRoutes[] = {
     {"/api/v14/limits/reset", http::verb::post, true, &Routes::limits_reset},
 };
 
-Routes::Routes(weir::Limiter& limiter, ApiKeys keys, weir::Operation generation, weir::Operation batch)
-    : limiter_(&limiter), keys_(std::move(keys)), generation_(generation), batch_(batch) {}
+Routes::Routes(weir::Limiter& limiter, ApiKeys keys, bool anonymous, weir::Operation generation,
+               weir::Operation batch)
+    : limiter_(&limiter),
+      keys_(std::move(keys)),
+      anonymous_(anonymous),
+      generation_(generation),
+      batch_(batch) {}
 
-weir::Result<Routes> Routes::create(weir::Limiter& limiter, ApiKeys keys) {
-  const auto generation = limiter.operation("caption_generation");
+weir::Result<Routes> Routes::create(weir::Limiter& limiter, ApiKeys keys, bool anonymous) {
+  const auto generation = limiter.operation(kGeneration);
   if (!generation) return generation.error();
-  const auto batch = limiter.operation("batch_processing");
+  const auto batch = limiter.operation(kBatch);
   if (!batch) return batch.error();
-  return Routes(limiter, std::move(keys), *generation, *batch);
+  return Routes(limiter, std::move(keys), anonymous, *generation, *batch);
 }
 
-Response Routes::answer(const Request& request) const {
-  const auto matches = [path = path_of(request)](const Route& route) { return route.path == path; };
+std::optional<Caller> Routes::identify(const Request& request, std::string_view client) const {
+  if (anonymous_ && request.count(http::field::authorization) == 0) return Caller{std::string(client), false};
+  const Caller* const caller = keys_.find(bearer_key(request));
+  return caller == nullptr ? std::nullopt : std::optional(*caller);
+}
+
+Response Routes::answer(const Request& request, std::string_view client) const {
+  const auto matches = [path = target_of(request).path](const Route& route) { return route.path == path; };
   const auto* route = std::find_if(std::begin(kRoutes), std::end(kRoutes), matches);
   if (route == std::end(kRoutes)) return answer_error(http::status::not_found, "not_found", "no such path");
   if (route->method != request.method()) {
@@ -124,8 +136,8 @@ Response Routes::answer(const Request& request) const {
     response.set(http::field::allow, http::to_string(route->method));
     return response;
   }
-  const Caller* caller = keys_.find(bearer_key(request));
-  if (caller == nullptr) {
+  const std::optional<Caller> caller = identify(request, client);
+  if (!caller) {
     Response response = answer_error(http::status::unauthorized, "unauthorized",
                                      "no known key; send `Authorization: Bearer KEY`");
     response.set(http::field::www_authenticate, "Bearer");
@@ -211,20 +223,34 @@ Response Routes::limits_reset(const Request&, const Caller&) const {
 Response Routes::refusal(weir::Operation operation, const weir::Request& request,
                          const weir::Admission& admission) const {
   const std::string limit = limiter_->limit_name(admission.limit());
+  if (admission.verdict() == weir::Verdict::never) return too_costly(operation, request, limit);
   const weir::HttpAnswer answer =
       weir::http_answer(admission.decision(), limiter_->quotas(operation, request));
-  const auto status = static_cast<http::status>(answer.status);
-  if (answer.retry_after == 0) {
-    return answer_error(status, weir::to_string(admission.verdict()),
-                        fmt::format("the request costs more than {} ever holds; send a smaller one", limit));
+  if (admission.verdict() == weir::Verdict::invalid) {
+    return answer_error(http::status::service_unavailable, "service_unavailable",
+                        "this operation was taken out of the limits; it is not served");
   }
-  Response response = answer_json(
-      status, {{"error", answer.error},
-               {"message", fmt::format("refused by {}; try again in {} s", limit, answer.retry_after)},
-               {"retry_after", answer.retry_after},
-               {"limit", limit}});
+  Response response =
+      answer_json(static_cast<http::status>(answer.status),
+                  {{"error", answer.error},
+                   {"message", fmt::format("refused by {}; try again in {} s", limit, answer.retry_after)},
+                   {"retry_after", answer.retry_after},
+                   {"limit", limit}});
   for (const weir::HttpField& field : answer.fields) response.set(field.name, field.value);
   return response;
+}
+
+Response Routes::too_costly(weir::Operation operation, const weir::Request& request,
+                            std::string_view limit) const {
+  std::uint32_t fits = request.cost;
+  for (const weir::Quota& quota : limiter_->quotas(operation, request)) fits = std::min(fits, quota.quota);
+  return answer_json(
+      http::status::bad_request,
+      {{"error", weir::http_answer({weir::Verdict::never}).error},
+       {"message", fmt::format("{} requests at once are more than {} ever holds; send at most {}",
+                               request.cost, limit, fits)},
+       {"limit", limit},
+       {"largest", fits}});
 }
 
 }  // namespace captions

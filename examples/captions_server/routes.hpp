@@ -2,6 +2,7 @@
 
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/string_body.hpp>
+#include <optional>
 #include <string_view>
 
 #include "weir/error.hpp"
@@ -15,6 +16,10 @@ namespace captions {
 using Request = boost::beast::http::request<boost::beast::http::string_body>;
 using Response = boost::beast::http::response<boost::beast::http::string_body>;
 
+/// The operations that the routes are limited by.
+inline constexpr std::string_view kGeneration = "caption_generation";
+inline constexpr std::string_view kBatch = "batch_processing";
+
 /// An answer with a JSON body.
 [[nodiscard]] Response answer_json(boost::beast::http::status status, const Json& body);
 
@@ -26,17 +31,22 @@ using Response = boost::beast::http::response<boost::beast::http::string_body>;
 /// that could be done is charged.
 class Routes {
  public:
+  /// @param anonymous  requests without a key are served, too.
   /// Errors  Errc::not_found when the limiter lacks an operation that the routes need.
-  [[nodiscard]] static weir::Result<Routes> create(weir::Limiter& limiter, ApiKeys keys);
+  [[nodiscard]] static weir::Result<Routes> create(weir::Limiter& limiter, ApiKeys keys, bool anonymous);
 
-  [[nodiscard]] Response answer(const Request& request) const;
+  /// @param client  whose connection it is: the user of a request without a key.
+  [[nodiscard]] Response answer(const Request& request, std::string_view client) const;
 
  private:
   struct Route;
   static const Route kRoutes[];
 
-  Routes(weir::Limiter& limiter, ApiKeys keys, weir::Operation generation, weir::Operation batch);
+  Routes(weir::Limiter& limiter, ApiKeys keys, bool anonymous, weir::Operation generation,
+         weir::Operation batch);
 
+  /// Nothing: it has no key that we know.
+  [[nodiscard]] std::optional<Caller> identify(const Request& request, std::string_view client) const;
   [[nodiscard]] Response generate(const Request& request, const Caller& caller) const;
   [[nodiscard]] Response generate_priority(const Request& request, const Caller& caller) const;
   [[nodiscard]] Response generate_batch(const Request& request, const Caller& caller) const;
@@ -52,9 +62,13 @@ class Routes {
                                   const Json& body) const;
   [[nodiscard]] Response refusal(weir::Operation operation, const weir::Request& request,
                                  const weir::Admission& admission) const;
+  /// To a request that no wait lets pass: it costs more than a limit ever holds.
+  [[nodiscard]] Response too_costly(weir::Operation operation, const weir::Request& request,
+                                    std::string_view limit) const;
 
   weir::Limiter* limiter_;
   ApiKeys keys_;
+  bool anonymous_;
   weir::Operation generation_;
   weir::Operation batch_;
 };

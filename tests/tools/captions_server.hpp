@@ -78,19 +78,35 @@ inline bool eventually(const std::function<bool()>& condition) {
   return false;
 }
 
+/// A port on which nobody listens.
+inline std::uint16_t free_port() {
+  asio::io_context io;
+  return tcp::acceptor(io, tcp::endpoint(asio::ip::address_v4::loopback(), 0)).local_endpoint().port();
+}
+
+/// How a server is started, where that matters.
+struct Start {
+  std::vector<std::string> more{};  ///< arguments
+  std::function<void()> prepare{};  ///< called in the child before it becomes the server
+  std::uint16_t port = 0;           ///< 0: any, which the server says on its standard output
+};
+
 /// A server on a port and a segment of its own, gone at the end of the test.
 class Server {
  public:
-  explicit Server(std::string_view config, std::vector<std::string> more = {}) : config_(config) {
-    std::vector<std::string> argv = {kServer,          "--port",    "0",     "--config",
-                                     path_of(config_), "--segment", segment_};
+  explicit Server(std::string_view config, std::vector<std::string> more = {})
+      : Server(config, Start{.more = std::move(more)}) {}
+  Server(std::string_view config, const Start& start) : config_(config), port_(start.port) {
+    std::vector<std::string> argv = {
+        kServer, "--port", std::to_string(port_), "--config", path_of(config_), "--segment", segment_};
+    const std::vector<std::string>& more = start.more;
     argv.insert(argv.end(), more.begin(), more.end());
     int out[2];
     if (::pipe2(out, O_CLOEXEC) != 0) throw std::runtime_error("pipe2 failed");
     pid_ = ::fork();
-    if (pid_ == 0) become(argv, out[1]);
+    if (pid_ == 0) become(argv, out[1], start.prepare);
     ::close(out[1]);
-    port_ = read_port(out[0]);
+    if (port_ == 0) port_ = read_port(out[0]);
     ::close(out[0]);
   }
   Server(const Server&) = delete;
@@ -102,18 +118,28 @@ class Server {
 
   int stop(int signal) {
     ::kill(pid_, signal);
-    return wait_for_exit(std::exchange(pid_, -1));
+    return wait();
   }
+  int wait() { return wait_for_exit(std::exchange(pid_, -1)); }
+  void signal(int signal) const { ::kill(pid_, signal); }
+  /// Another text for the file of --config.
+  void rewrite_config(std::string_view text) const {
+    static_cast<void>(::ftruncate(config_.fd(), 0));
+    static_cast<void>(::pwrite(config_.fd(), text.data(), text.size(), 0));
+  }
+  [[nodiscard]] pid_t pid() const noexcept { return pid_; }
 
   [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
   [[nodiscard]] const std::string& segment() const noexcept { return segment_; }
   [[nodiscard]] std::string log() const { return log_.read_all(); }
 
  private:
-  [[noreturn]] void become(std::vector<std::string>& argv, int out) const {
+  [[noreturn]] void become(std::vector<std::string>& argv, int out,
+                           const std::function<void()>& prepare) const {
     ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // a test that is killed leaves no server behind
     ::dup2(out, STDOUT_FILENO);
     ::dup2(log_.fd(), STDERR_FILENO);
+    if (prepare) prepare();
     ::execv(kServer.c_str(), exec_array(argv).data());
     ::_exit(127);
   }
@@ -147,7 +173,10 @@ struct Answer {
 
 class Connection {
  public:
-  explicit Connection(std::uint16_t port) : socket_(io_) {
+  /// @param from  the own address, of 127.0.0.0/8.
+  explicit Connection(std::uint16_t port, const char* from = "127.0.0.1") : socket_(io_) {
+    socket_.open(tcp::v4());
+    socket_.bind(tcp::endpoint(asio::ip::make_address(from), 0));
     socket_.connect(tcp::endpoint(asio::ip::address_v4::loopback(), port));
   }
 

@@ -7,6 +7,8 @@
 #include <sys/types.h>
 #include <utility>
 
+#include "weir/config.hpp"
+
 namespace weir::test {
 namespace {
 
@@ -54,9 +56,48 @@ TEST(CaptionsServer, TellsABatchThatNoWaitWouldLetPassToBeSmaller) {
   const Server server(kStrict);
   const Answer answer = post(server, kBatch, batch_of(6));
   EXPECT_EQ(answer.status, 400u);
-  EXPECT_EQ(answer.body["error"], "never");
+  EXPECT_EQ(answer.body["error"], "invalid_request");
+  EXPECT_EQ(answer.body["largest"], 5);
+  EXPECT_NE(answer.body["message"].get<std::string>().find("send at most 5"), std::string::npos);
   EXPECT_EQ(answer.field("Retry-After"), "");
   EXPECT_EQ(post(server, kBatch, batch_of(5)).status, 200u) << "the refused batch was charged";
+}
+
+TEST(CaptionsServer, LetsTheLargestBatchPassUnderTheBuiltInLimits) {
+  const Server server(builtin_config_text());
+  EXPECT_EQ(post(server, kBatch, batch_of(100)).status, 200u);
+}
+
+TEST(CaptionsServer, ServesWithoutAKeyOnlyIfItShallAndUnderTheAddress) {
+  const Server server(kStrict, {"--anonymous"});
+  for (int i = 0; i < 3; ++i) EXPECT_EQ(post(server, kGenerate, kWish, "").status, 200u);
+  EXPECT_EQ(post(server, kGenerate, kWish, "").status, 429u);
+  EXPECT_EQ(Connection(server.port(), "127.0.0.2").ask("POST", kGenerate, kWish, "").status, 200u);
+  EXPECT_EQ(post(server, kGenerate, kWish, "no-such-key").status, 401u);
+  EXPECT_EQ(post(server, kReset, "", "").status, 403u);
+}
+
+TEST(CaptionsServer, SaysWhenMoreIsThereAndNeverLaterThanRetryAfter) {
+  const Server server(R"(
+[segment]
+users = 1000
+[operations.caption_generation]
+rate = ["6/min burst 3", "1000/hour"]
+[operations.batch_processing]
+rate = "1/s"
+)");
+  const Answer admitted = post(server, kGenerate, kWish);
+  ASSERT_EQ(admitted.status, 200u);
+  EXPECT_NE(admitted.field("RateLimit").find("rate[0]\";r=2;t=10"), std::string::npos)
+      << admitted.field("RateLimit");
+  for (int i = 0; i < 2; ++i) ASSERT_EQ(post(server, kGenerate, kWish).status, 200u);
+  const Answer refused = post(server, kGenerate, kWish);
+  ASSERT_EQ(refused.status, 429u);
+  const std::string field = refused.field("RateLimit");
+  EXPECT_EQ(field.find("\"operations.caption_generation.rate[0]\";r=0"), 0u) << field;
+  for (std::size_t at = 0; (at = field.find(";t=", at)) != std::string::npos; at += 3) {
+    EXPECT_LE(std::stol(field.substr(at + 3)), std::stol(refused.field("Retry-After"))) << field;
+  }
 }
 
 TEST(CaptionsServer, RefusesWhatIsWrongWithABodyWithoutChargingForIt) {

@@ -232,7 +232,6 @@ TEST(CaptionsWorkers, SaysWhyItDoesNotStart) {
 
   expect(start({"--config", "no-such-file.toml"}), 1, "no-such-file.toml");
   expect(start({"--config", path_of(config)}), 1, "caption_generation");
-  EXPECT_TRUE(remove_segment(segment));
   const Ran bad_key = start({"--keys", path_of(keys)});
   expect(bad_key, 1, "line 2: no user after the key");
   EXPECT_EQ(bad_key.err.find("secret"), std::string::npos);
