@@ -2,33 +2,42 @@
 
 // An exact sliding window: the last C admission times in a ring, C >= the limit.
 //
-// The ring is in order: from the head, the oldest, the times increase up to the newest, the cell before the
-// head. A request conforms when the limit-th newest time is out of the window; it is admitted by one
+// The ring is in order: from the head, the oldest, the times never decrease up to the newest, the cell before
+// the head. A request conforms when the limit-th newest time is out of the window; it is admitted by one
 // compare-exchange of the oldest time by its own.
 //
-//   cell   an admission time in ticks, always even; its lowest bit: given back, no longer counted; 0: never
+//   cell   time 57, in ns | lap 6 | given back 1     0: never used; given back: no longer counted
 //   hint   turn 32 | index 32: a cell at or behind the head
 //
-//   admit    cell at the head: oldest -> max(now, newest + 2); then hint -> past it
-//   refund   cell: time -> time | 1 (given back)
-//   reset    cell, oldest first: time -> 2 * its place in the order + 1 (given back, before every time)
+//   admit    cell at the head: oldest -> {max(now, newest), the lap of this turn}; then hint -> past it
+//   refund   cell: given back
+//   reset    cell, oldest first: {the number of its turn, same lap, given back}: before every time that
+//   follows
 //
-// Times only grow along the ring and in each cell, and no value comes back to a cell. From that follows:
+// The lap of a cell says in which turn round the ring it was written, modulo 64. Equal times are therefore
+// told apart, and the order needs no times at all: from cell 0 up to the head all cells have the lap of this
+// turn, from the head on that of the turn before. A lap is written from that of the cell before, so a damaged
+// one is mended when the head passes it.
 //
-// Head     The head is the one cell that is not newer than the cell before it. Whoever finds the hint behind
-//          walks on from it, so a hint that a killed process left behind costs a step.
+// Head     The head is the one cell whose lap differs from that of the cell before it; or cell 0, if its lap
+// is
+//          that of the last cell. A process that finds the hint behind walks on from it, so a hint that a
+//          killed process left behind costs a step.
+// Unique   No value comes back to a cell: the time never decreases but by a reset, and where it stays the
+// same
+//          the lap does not, for the 64 turns that nobody makes within one ns.
 // Exact    All admissions exchange the same cell, the oldest. So its exchange proves that since that cell was
 //          read the ring stood still: what was read after it was the whole truth at one moment. A refusal
 //          reads the cell once more for the same proof.
 // Bound    By the times under which they are counted, no window of `length` at any position holds more than
-//          `limit` admissions; those are `now`, or later by 2 ticks for each one that came before with a
-//          later clock. After the length was raised, this holds from one new length on.
+//          `limit` admissions; those are `now` in whole ns, rounded up, or the newest time that was there
+//          already, for a late clock. After the length was raised, this holds from one new length on.
 // Refund   Gives back not the caller's own time but the oldest in the window. What stays counted is then as
 //          many, at times not before what is true: a place is free at once, and the next ones up to a window
-//          later than they could be. Never sooner, whoever is paused where: see refund().
+//          later than they could be. Never sooner, whichever process is paused where: see refund().
 // Progress lock-free; a refusal only loads.
-// Ordering release to exchange a cell, acquire to read one: who sees the newest time sees all that it
-//          followed. The same for the hint, or a cell could look never used that was.
+// Ordering release to exchange a cell, acquire to read one: a process that sees the newest time sees all that
+//          it followed. The same for the hint, or a cell could look never used that was.
 // Crash    One exchange admits. Killed before it: nothing. After it: counted, the hint lags. A cost of k is k
 //          exchanges: killed between them, those before stay counted for a window.
 // Damage   A time more than 2 * kMaxDepthTicks ahead counts as never. One less far ahead refuses until then,
@@ -39,39 +48,50 @@
 #include <cstdint>
 #include <span>
 
+#include "base/ticks.hpp"
 #include "base/word.hpp"
 #include "primitives/window.hpp"
 
 namespace weir::detail {
 
-namespace log_time {
+namespace log_cell {
 
 inline constexpr std::uint64_t kGivenBack = 1;
-inline constexpr std::uint64_t kStep = 2;
+inline constexpr std::uint64_t kLaps = 64;
+inline constexpr unsigned kTimeShift = kTickShift;  // whole ns, so the upper bits are the time in ticks
+inline constexpr std::uint64_t kTime = ~((std::uint64_t{1} << kTimeShift) - 1);
+static_assert(kLaps << 1U == ~kTime + 1, "lap and flag fill what is below a nanosecond");
 
+[[nodiscard]] constexpr std::uint64_t make(std::uint64_t time, std::uint64_t lap) noexcept {
+  return (time & kTime) | (lap % kLaps) << 1;
+}
+[[nodiscard]] constexpr std::uint64_t time(std::uint64_t cell) noexcept {
+  return cell & kTime;
+}
+[[nodiscard]] constexpr std::uint64_t lap(std::uint64_t cell) noexcept {
+  return cell >> 1 & (kLaps - 1);
+}
 [[nodiscard]] constexpr bool given_back(std::uint64_t cell) noexcept {
   return (cell & kGivenBack) != 0;
 }
-/// 0: never, or so far ahead that it is damage.
-[[nodiscard]] constexpr std::uint64_t of(std::uint64_t cell, std::uint64_t now) noexcept {
-  const std::uint64_t time = cell & ~kGivenBack;
-  return time > now && time - now > 2 * kMaxDepthTicks ? 0 : time;
+/// Whether it holds no time: never used, or so far ahead that it is damage.
+[[nodiscard]] constexpr bool never(std::uint64_t cell, std::uint64_t now) noexcept {
+  return (cell & ~kGivenBack) == 0 || (time(cell) > now && time(cell) - now > 2 * kMaxDepthTicks);
 }
 /// Ticks until the time of a cell is out of the window; 0: it is.
 [[nodiscard]] constexpr std::uint64_t leaves_in(std::uint64_t cell, std::uint64_t now,
                                                 std::uint64_t length) noexcept {
-  const std::uint64_t time = of(cell, now);
-  if (time == 0) return 0;
-  if (time >= now) return time - now + length;
-  const std::uint64_t age = now - time;
+  if (never(cell, now)) return 0;
+  if (time(cell) >= now) return time(cell) - now + length;
+  const std::uint64_t age = now - time(cell);
   return age < length ? length - age : 0;
 }
 /// Of an admission at `now`, after the newest before it. Rounded up: a window is never cut short.
 [[nodiscard]] constexpr std::uint64_t next(std::uint64_t now, std::uint64_t newest) noexcept {
-  return std::max((now + kGivenBack) & ~kGivenBack, newest + kStep);
+  return std::max(ns_from_ticks(now) << kTimeShift, newest);
 }
 
-}  // namespace log_time
+}  // namespace log_cell
 
 class WindowLog {
  public:
@@ -118,19 +138,20 @@ class WindowLog {
   ///
   /// @param charged_at  the `now` that was given to admit().
   void refund(WindowParams params, std::uint64_t now, std::uint32_t cost, std::uint64_t charged_at) noexcept {
-    if (log_time::leaves_in(charged_at, now, params.length) == 0) return;
     const std::uint64_t gone_at = charged_at + params.length;
+    if (now >= gone_at) return;
     const Head head = find_head(now);
     if (head.newest >= gone_at) return;
     for (std::uint32_t back = size(); back > 0 && cost > 0; --back) {
-      Word& cell = times_[before(head.index, back)];
-      std::uint64_t time = cell.load(std::memory_order_acquire);
-      if (time >= gone_at) return;
-      if (time > head.newest) continue;  // replaced since: the newest now, not the oldest
-      if (log_time::given_back(time) || log_time::leaves_in(time, now, params.length) == 0) continue;
-      if (cell.compare_exchange(time, time | log_time::kGivenBack, std::memory_order_acq_rel)) {
+      const std::uint32_t index = before(head.index, back);
+      Word& cell = times_[index];
+      std::uint64_t seen = cell.load(std::memory_order_acquire);
+      if (log_cell::time(seen) >= gone_at) return;
+      if (log_cell::lap(seen) != lap_of(head, index)) continue;  // replaced since: the newest, not the oldest
+      if (log_cell::given_back(seen) || log_cell::leaves_in(seen, now, params.length) == 0) continue;
+      if (cell.compare_exchange(seen, seen | log_cell::kGivenBack, std::memory_order_acq_rel)) {
         --cost;  // it was in the ring until now, so all that are newer are
-      } else if (time >= gone_at) {
+      } else if (log_cell::time(seen) >= gone_at) {
         return;
       }
     }
@@ -139,7 +160,13 @@ class WindowLog {
   /// Counts what has happened already, above the limit too. What exceeds the cells is forgotten.
   void charge(WindowParams /*params*/, std::uint64_t now, std::uint32_t cost) noexcept {
     for (std::uint32_t left = std::min(cost, size()); left > 0; --left) {
-      while (push(find_head(now), now) == 0) {
+      for (;;) {
+        const Head head = find_head(now);
+        const bool all_of_now = !log_cell::given_back(head.oldest) && !log_cell::never(head.oldest, now) &&
+                                log_cell::time(head.oldest) == log_cell::next(now, head.newest);
+        // The whole ring counts at this time already: one more of it would take the place of one of it.
+        if (all_of_now && stood_still(head)) return;
+        if (push(head, now)) break;
       }
     }
   }
@@ -165,16 +192,21 @@ class WindowLog {
 
   /// Forgets all admissions that it meets. One that comes meanwhile may stay.
   void reset() noexcept {
-    const Head head = find_head(~std::uint64_t{0});  // by the order alone: nothing lies ahead of this
-    // Oldest first, and each to a value between those of its neighbours: in order at every moment. The n-th
-    // time of a ring is at least 2 n, so 2 n + 1 with the n of the time before lies below all that follow.
-    const std::uint64_t order = std::uint64_t{head.turn} * size() + head.index;
+    const Head head = find_head(~std::uint64_t{0});
+    // Oldest first, and each to a value between those of its neighbours: in order at every moment. The number
+    // of its turn is such a value, as a turn takes longer than a ns; and it makes each value a new one.
     for (std::uint32_t i = 0; i < size(); ++i) {
-      Word& cell = times_[before(head.index, size() - i)];
+      const std::uint32_t index = before(head.index, size() - i);
+      Word& cell = times_[index];
       std::uint64_t seen = cell.load(std::memory_order_acquire);
-      const std::uint64_t place = order + i >= size() ? 2 * (order + i - size()) : 0;
-      const std::uint64_t forgotten = (place < seen ? place : 0) | log_time::kGivenBack;
-      if (seen > forgotten) (void)cell.compare_exchange(seen, forgotten, std::memory_order_acq_rel);
+      std::uint64_t time = log_cell::time(seen);
+      if (log_cell::lap(seen) == lap_of(head, index)) {  // else replaced since, and the newest
+        const std::uint64_t turn = index < head.index ? head.turn : std::max(head.turn, 1U) - 1;
+        time = std::min(time, turn << log_cell::kTimeShift);
+      }
+      const std::uint64_t forgotten = log_cell::make(time, log_cell::lap(seen)) | log_cell::kGivenBack;
+      if (seen != 0 && seen != forgotten)
+        (void)cell.compare_exchange(seen, forgotten, std::memory_order_acq_rel);
     }
   }
 
@@ -183,8 +215,9 @@ class WindowLog {
     std::uint64_t hint = 0;  ///< as it was read
     std::uint32_t turn = 0;
     std::uint32_t index = 0;
+    std::uint64_t lap = 0;     ///< of the cells before it, and of the one that will be written
     std::uint64_t oldest = 0;  ///< the cell
-    std::uint64_t newest = 0;  ///< the time
+    std::uint64_t newest = 0;  ///< the time; 0: never
   };
   struct Charge {
     std::uint64_t wait = 0;
@@ -205,15 +238,26 @@ class WindowLog {
       const std::uint64_t hint = hint_->load(std::memory_order_acquire);
       const auto index = static_cast<std::uint32_t>(hint);
       Head head{hint, static_cast<std::uint32_t>(hint >> 32), index < size() ? index : index % size()};
-      // Cells in a circle cannot each be newer than the one before: only others' writes make us start again.
+      // If no cell differs from the one before it, cell 0 is the head: only others' writes make us start
+      // again.
       for (std::uint32_t step = 0; step < size(); ++step) {
         head.oldest = times_[head.index].load(std::memory_order_acquire);
-        // Read second: not older than a cell that is unchanged since, it proves that cell the oldest.
-        head.newest = log_time::of(times_[before(head.index, 1)].load(std::memory_order_acquire), now);
-        if (log_time::of(head.oldest, now) <= head.newest) return head;
+        // Read second: beside a cell that is unchanged since, it proves that cell the oldest.
+        const std::uint64_t newest = times_[before(head.index, 1)].load(std::memory_order_acquire);
+        const bool same_lap = log_cell::lap(newest) == log_cell::lap(head.oldest);
+        if (same_lap == (head.index == 0)) {
+          head.lap = (log_cell::lap(newest) + (head.index == 0 ? 1 : 0)) % log_cell::kLaps;
+          head.newest = log_cell::never(newest, now) ? 0 : log_cell::time(newest);
+          return head;
+        }
         pass(head);
       }
     }
+  }
+
+  /// The lap of a cell while the ring stands still.
+  [[nodiscard]] static std::uint64_t lap_of(const Head& head, std::uint32_t index) noexcept {
+    return index < head.index ? head.lap : (head.lap + log_cell::kLaps - 1) % log_cell::kLaps;
   }
 
   void pass(Head& head) const noexcept {
@@ -236,8 +280,8 @@ class WindowLog {
     // Only times that were given back let the loop go on: without any, it is one load.
     for (; back <= size(); ++back) {
       const std::uint64_t cell = at(head, back);
-      const std::uint64_t wait = log_time::leaves_in(cell, now, params.length);
-      if (wait == 0 || !log_time::given_back(cell)) return wait;
+      const std::uint64_t wait = log_cell::leaves_in(cell, now, params.length);
+      if (wait == 0 || !log_cell::given_back(cell)) return wait;
     }
     return 0;
   }
@@ -253,9 +297,9 @@ class WindowLog {
     std::uint32_t outside = size() + 1;
     while (outside - inside > 1) {
       const std::uint32_t middle = inside + (outside - inside) / 2;
-      (log_time::leaves_in(at(head, middle), now, params.length) != 0 ? inside : outside) = middle;
+      (log_cell::leaves_in(at(head, middle), now, params.length) != 0 ? inside : outside) = middle;
     }
-    while (inside > 0 && log_time::given_back(at(head, inside))) --inside;
+    while (inside > 0 && log_cell::given_back(at(head, inside))) --inside;
     return inside;
   }
 
@@ -265,22 +309,22 @@ class WindowLog {
       const std::uint64_t wait = blocked_for(head, params, now, cost);
       if (wait != 0) {
         if (stood_still(head)) return {.wait = wait};
-      } else if (const std::uint64_t time = push(head, now); time != 0) {
-        return {.time = time};
+      } else if (push(head, now)) {
+        return {.time = log_cell::next(now, head.newest)};
       }
     }
   }
 
-  /// @return the time; 0: somebody else came first.
-  std::uint64_t push(Head head, std::uint64_t now) noexcept {
-    const std::uint64_t time = log_time::next(now, head.newest);
-    if (!times_[head.index].compare_exchange(head.oldest, time, std::memory_order_acq_rel)) return 0;
-    // crash here: counted. The cell is newer than the one before it, so the next one walks past it.
+  /// @return whether it was counted; else another process came first.
+  bool push(Head head, std::uint64_t now) noexcept {
+    const std::uint64_t cell = log_cell::make(log_cell::next(now, head.newest), head.lap);
+    if (!times_[head.index].compare_exchange(head.oldest, cell, std::memory_order_acq_rel)) return false;
+    // crash here: counted. The cell has the lap of the one before it, so the next process walks past it.
     pass(head);
     const std::uint64_t next = std::uint64_t{head.turn} << 32 | head.index;
-    // Lost to whoever helped.
+    // Lost to a process that helped.
     (void)hint_->compare_exchange(head.hint, next, std::memory_order_release);
-    return time;
+    return true;
   }
 
   /// Gives back `done` of `cost`. @return how long to wait then; at least a tick: it was refused.

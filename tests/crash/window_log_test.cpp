@@ -18,8 +18,8 @@ using detail::Word;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-constexpr WindowParams kThree{.length = 1'000, .limit = 3};
-constexpr std::uint64_t kNow = 10'000;
+constexpr WindowParams kThree{.length = detail::ticks_from_ns(1'000), .limit = 3};
+constexpr std::uint64_t kNow = detail::ticks_from_ns(10'000);
 
 struct Memory {
   std::array<Word, 3> times;
@@ -32,7 +32,9 @@ class WindowLogCrash : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!can_single_step()) GTEST_SKIP() << "ptrace is not permitted here: crash images were NOT looked at";
-    for (int i = 0; i < 4; ++i) memory_->log().charge(kThree, kNow - 5'000, 1);  // all out of the window
+    for (std::uint64_t i = 0; i < 4; ++i) {  // all out of the window
+      memory_->log().charge(kThree, kNow - 5 * kThree.length + detail::ticks_from_ns(i), 1);
+    }
   }
 
   // As many more are admitted as are not counted, the next one is not, and a window later all is forgotten.
@@ -40,7 +42,7 @@ class WindowLogCrash : public ::testing::Test {
     EXPECT_EQ(memory_->log().available(kThree, kNow), left);
     for (std::uint32_t i = 0; i < left; ++i) EXPECT_EQ(memory_->log().admit(kThree, kNow, 1), 0u);
     EXPECT_NE(memory_->log().admit(kThree, kNow, 1), 0u);
-    EXPECT_EQ(memory_->log().admit(kThree, kNow + 1'500, 3), 0u);
+    EXPECT_EQ(memory_->log().admit(kThree, kNow + kThree.length * 3 / 2, 3), 0u);
     EXPECT_EQ(memory_->hint.load(std::memory_order_relaxed), std::uint64_t{3} << 32 | 1)
         << "ten times in a ring of three";
   }

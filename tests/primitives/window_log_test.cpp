@@ -42,13 +42,12 @@ struct Step {
   nanoseconds wait;  // 0: admitted; -1: never
 };
 
-// In whole nanoseconds: admissions of one instant lie two ticks apart.
 void expect_timeline(Memory& memory, WindowParams params, std::initializer_list<Step> steps) {
   for (const Step& step : steps) {
-    const std::uint64_t expected = (step.wait.count() < 0 ? kNever : at(step.wait)) >> kTickShift;
-    EXPECT_EQ(memory.log().wait(params, at(step.time), step.cost) >> kTickShift, expected)
+    const std::uint64_t expected = step.wait.count() < 0 ? kNever : at(step.wait);
+    EXPECT_EQ(memory.log().wait(params, at(step.time), step.cost), expected)
         << "at " << step.time.count() << " ns, cost " << step.cost;
-    EXPECT_EQ(memory.log().admit(params, at(step.time), step.cost) >> kTickShift, expected)
+    EXPECT_EQ(memory.log().admit(params, at(step.time), step.cost), expected)
         << "at " << step.time.count() << " ns, cost " << step.cost;
   }
 }
@@ -98,29 +97,79 @@ TEST(WindowLog, RefusesWithoutWriting) {
   EXPECT_EQ(memory.words(), before);
 }
 
-TEST(WindowLog, RetryAfterIsExactToTheTick) {
+TEST(WindowLog, RetryAfterIsExactToTheNanosecond) {
   std::mt19937_64 random(42);
   for (int round = 0; round < 1000; ++round) {
     Memory memory(5);
-    const WindowParams params{.length = 1000 + random() % 10'000, .limit = 5};
-    std::uint64_t now = 1'000'000;
+    const WindowParams params{.length = ticks_from_ns(1000 + random() % 10'000), .limit = 5};
+    std::uint64_t now = ticks_from_ns(1'000'000);
     const auto cost = static_cast<std::uint32_t>(1 + random() % 5);
     std::uint64_t wait = 0;
-    while ((wait = memory.log().admit(params, now, cost)) == 0) now += random() % 200;
+    while ((wait = memory.log().admit(params, now, cost)) == 0) now += ticks_from_ns(random() % 200);
     EXPECT_NE(memory.log().wait(params, now + wait - 1, cost), 0U);
     EXPECT_EQ(memory.log().admit(params, now + wait, cost), 0U);
   }
+}
+
+// A clock of whole seconds, or a burst within one reading: the n-th of one time is not later than the first.
+TEST(WindowLog, EqualTimesAreEqual) {
+  Memory memory(10);
+  const WindowParams params{.length = 10 * kSecond, .limit = 5};
+  for (const auto second : {0s, 10s, 20s}) {
+    for (int i = 0; i < 5; ++i) EXPECT_EQ(memory.log().admit(params, at(second), 1), 0U) << second.count();
+    EXPECT_EQ(memory.log().admit(params, at(second), 1), at(10s));
+    EXPECT_EQ(memory.log().available(params, at(second)), 0U);
+    EXPECT_EQ(memory.log().full_in(params, at(second)), at(10s));
+  }
+}
+
+TEST(WindowLog, SoAreAsManyOfThemAsTheRingHasCells) {
+  constexpr std::uint32_t kMany = 65'535;
+  Memory memory(kMany);
+  const WindowParams params{.length = kSecond, .limit = kMany};
+  for (int round = 0; round < 70; ++round) {  // more than the 64 turns that a cell tells apart
+    const std::uint64_t now = at(5s) + static_cast<std::uint64_t>(round) * kSecond;
+    ASSERT_EQ(memory.log().admit(params, now, kMany), 0U) << "round " << round;
+    ASSERT_EQ(memory.log().wait(params, now, 1), kSecond);
+    ASSERT_EQ(memory.log().wait(params, now + kSecond - 1, kMany), 1U);
+  }
+}
+
+// Neither the first cell nor the last is special, nor is the turn in which a lap comes round.
+TEST(WindowLog, AHintLeftBehindIsHelpedAmongEqualTimes) {
+  for (std::uint32_t lag = 0; lag < 3; ++lag) {
+    Memory memory(3);
+    for (std::uint64_t turn = 0; turn < 200; ++turn) {
+      const std::uint64_t now = at(5s) + turn * 10 * kSecond;
+      const std::uint64_t hint = memory.hint.load(std::memory_order_relaxed);
+      ASSERT_EQ(memory.log().admit(kThreeInTen, now, lag), 0U);
+      memory.hint.store(hint, std::memory_order_relaxed);  // as processes leave it that were killed
+      ASSERT_EQ(memory.log().available(kThreeInTen, now), 3 - lag) << "turn " << turn;
+      ASSERT_EQ(memory.log().admit(kThreeInTen, now, 3 - lag), 0U);
+      ASSERT_EQ(memory.log().admit(kThreeInTen, now, 1), at(10s)) << "turn " << turn;
+    }
+  }
+}
+
+TEST(WindowLog, AChargeOfWhatTheRingIsFullOfChangesNothing) {
+  Memory memory(3);
+  memory.log().charge(kThreeInTen, at(20s), 3);
+  const auto before = memory.words();
+  memory.log().charge(kThreeInTen, at(20s), 3);
+  EXPECT_EQ(memory.words(), before);
+  memory.log().charge(kThreeInTen, at(21s), 1);
+  EXPECT_EQ(memory.log().wait(kThreeInTen, at(21s), 1), at(9s));
 }
 
 TEST(WindowLog, ALateClockReadingNeverFreesAPlace) {
   Memory memory(3);
   ASSERT_EQ(memory.log().admit(kThreeInTen, at(20s), 3), 0U);
   EXPECT_EQ(memory.log().admit(kThreeInTen, at(15s), 1), at(15s));
-  EXPECT_EQ(memory.log().admit(kThreeInTen, at(2s), 3), at(28s) + 2 * log_time::kStep);
+  EXPECT_EQ(memory.log().admit(kThreeInTen, at(2s), 3), at(28s));
   // Admitted with a late reading, it counts as the newest: it does not leave the window early.
   ASSERT_EQ(memory.log().admit(kThreeInTen, at(31s), 2), 0U);
   ASSERT_EQ(memory.log().admit(kThreeInTen, at(30s) + 4, 1), 0U);
-  EXPECT_EQ(memory.log().wait(kThreeInTen, at(31s), 3), at(10s) + 2 * log_time::kStep);
+  EXPECT_EQ(memory.log().wait(kThreeInTen, at(31s), 3), at(10s));
 }
 
 TEST(WindowLog, RefundsWhatWasCountedAndNeverMore) {
@@ -218,7 +267,7 @@ struct Oracle {
     return last + params.length > now ? last + params.length - now : 0;
   }
   void charge(std::uint64_t now, std::uint32_t cost) {
-    for (; cost > 0; --cost) times.push_back(newest = std::max(now, newest + 2));
+    for (; cost > 0; --cost) times.push_back(newest = std::max(now, newest));
   }
 };
 
@@ -229,13 +278,14 @@ TEST(WindowLog, DecidesAsTheObviousModelDoes) {
   for (const std::uint32_t capacity : {1U, 2U, 3U, 7U, 64U}) {
     Memory memory(capacity);
     Oracle oracle;
-    std::uint64_t clock = 1'000'000;
+    std::uint64_t clock = ticks_from_ns(1'000'000);
     for (int i = 0; i < 30'000; ++i) {
-      clock += 2 * (random() % 4 == 0 ? random() % 1000 : random() % 3);
-      const std::uint64_t now = clock - (random() % 4 == 0 ? 2 * (random() % 500) : 0);  // late now and then
+      clock += ticks_from_ns(random() % 4 == 0 ? random() % 1000 : random() % 3);
+      // Late now and then.
+      const std::uint64_t now = clock - (random() % 4 == 0 ? ticks_from_ns(random() % 500) : 0);
       // A changed limit, within the cells: lowered and raised again.
       const WindowParams params{
-          .length = 1000,
+          .length = ticks_from_ns(500),
           .limit = random() % 3 != 0 ? capacity : static_cast<std::uint32_t>(1 + random() % capacity)};
       const auto cost = static_cast<std::uint32_t>(1 + random() % (params.limit + 1));
       if (random() % 50 == 0) {
@@ -266,10 +316,10 @@ TEST(WindowLog, RefundsAsTheObviousModelDoes) {
       std::uint32_t cost;
     };
     std::deque<Held> held;
-    std::uint64_t now = 1'000'000;
-    const WindowParams params{.length = 1000, .limit = capacity};
+    std::uint64_t now = ticks_from_ns(1'000'000);
+    const WindowParams params{.length = ticks_from_ns(500), .limit = capacity};
     for (int i = 0; i < 30'000; ++i) {
-      now += 2 * (random() % 4 == 0 ? random() % 500 : random() % 3);
+      now += ticks_from_ns(random() % 4 == 0 ? random() % 500 : random() % 3);
       while (!oracle.times.empty() && oracle.times.front() + params.length <= now) oracle.times.pop_front();
       if (random() % 3 == 0 && !held.empty()) {
         const std::size_t which = random() % held.size();
@@ -330,10 +380,24 @@ TEST(WindowLog, HealsAWordFromTheFarFuture) {
   }
 }
 
+// Until the head has passed it a request may be refused for it, and a cell skipped.
+TEST(WindowLog, HealsADamagedLapWithinTwoTurns) {
+  for (std::uint64_t lap = 0; lap < log_cell::kLaps; ++lap) {
+    for (std::size_t damaged = 0; damaged < 3; ++damaged) {
+      Memory memory(3);
+      ASSERT_EQ(memory.log().admit(kThreeInTen, at(20s), 2), 0U);
+      memory.times[damaged].store(log_cell::make(at(20s), lap), std::memory_order_relaxed);
+      for (int i = 0; i < 3; ++i) (void)memory.log().admit(kThreeInTen, at(40s), 1);
+      for (int i = 0; i < 3; ++i) ASSERT_EQ(memory.log().admit(kThreeInTen, at(60s), 1), 0U);
+      EXPECT_EQ(memory.log().wait(kThreeInTen, at(60s), 1), at(10s)) << "lap " << lap << " in " << damaged;
+    }
+  }
+}
+
 TEST(WindowLog, AResetHealsATimeAhead) {
   Memory memory(3);
   ASSERT_EQ(memory.log().admit(kThreeInTen, at(20s), 2), 0U);
-  memory.times[1].store(at(40s) + kMaxDepthTicks, std::memory_order_relaxed);
+  memory.times[1].store(log_cell::make(at(40s) + kMaxDepthTicks, 1), std::memory_order_relaxed);
   EXPECT_NE(memory.log().admit(kThreeInTen, at(31s), 3), 0U);
   memory.log().reset();
   EXPECT_EQ(memory.log().admit(kThreeInTen, at(31s), 3), 0U);

@@ -4,6 +4,7 @@
 #include <array>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <string>
 
 #include "base/word.hpp"
 #include "support/schedule.hpp"
@@ -200,6 +201,59 @@ TEST(Faults, AReleaseThatDoesNotLookAtTheOwnerIsFound) {
 
 TEST(Faults, AReleaseByItsOwnerAloneIsSafe) {
   const Verdict verdict = release_late(Version::cured);
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
+/// Four requests of one time at a limit of three: a ring of their times, and a hint where the oldest lies.
+/// Faulty: the oldest is the cell that is not newer than the one before it, though all are of one time.
+/// Cured: each cell says in which turn it was written.
+struct EqualTimes {
+  static constexpr std::uint64_t kTime = 100;
+  static constexpr std::uint64_t kTurn = 1;  // added by a cured one; nothing here goes round twice
+
+  Version version;
+  std::array<Word, 3> cells;
+  Word hint;
+
+  bool admit() {
+    for (std::uint64_t i = hint.load(kOrder);; i = (i + 1) % 3) {
+      std::uint64_t oldest = cells[i].load(kOrder);
+      const std::uint64_t before = cells[(i + 2) % 3].load(kOrder);
+      const bool head = version == Version::faulty ? oldest <= before : (oldest == before) == (i == 0);
+      if (!head) continue;
+      if (i == 0 && oldest != 0) return false;  // none has left the window
+      const std::uint64_t mine = kTime + (version == Version::cured ? kTurn : 0);
+      if (!cells[i].compare_exchange(oldest, mine, kOrder)) continue;
+      hint.store((i + 1) % 3, kOrder);
+      return true;
+    }
+  }
+};
+
+Verdict admit_four_of_three_at_once(Version version) {
+  EqualTimes log{version, {}, Word()};
+  std::array<std::uint64_t, 3> admitted{};
+  Program program;
+  program.shared(log, "log").name(log.cells, "time").name(log.hint, "hint");
+  program.shared(admitted, "admitted");
+  for (std::size_t p = 0; p < 3; ++p) {
+    program.process(std::string(1, static_cast<char>('a' + p)), [&, p] {
+      for (std::size_t requests = p == 0 ? 2 : 1; requests > 0; --requests)
+        admitted[p] += log.admit() ? 1 : 0;
+    });
+  }
+  program.invariant([&] {
+    return unless(admitted[0] + admitted[1] + admitted[2] <= 3, "more were admitted than the limit");
+  });
+  return explore(program, {.max_preemptions = 3});
+}
+
+TEST(Faults, EqualTimesThatNothingTellsApartOverAdmit) {
+  EXPECT_EQ(admit_four_of_three_at_once(Version::faulty).failure, "more were admitted than the limit");
+}
+
+TEST(Faults, EqualTimesOfKnownTurnsNeverDo) {
+  const Verdict verdict = admit_four_of_three_at_once(Version::cured);
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 

@@ -15,8 +15,9 @@ using detail::WindowLog;
 using detail::WindowParams;
 using detail::Word;
 
-constexpr std::uint64_t kLength = 1'000;
-constexpr std::uint64_t kNow = 10'000;
+constexpr std::uint64_t kNs = detail::ticks_from_ns(1);
+constexpr std::uint64_t kLength = 1'000 * kNs;
+constexpr std::uint64_t kNow = 10'000 * kNs;
 
 // A log, and beside it how many admissions of each process stand.
 template <std::size_t Cells>
@@ -57,22 +58,25 @@ unsigned killed(const Program& program, std::size_t processes) {
   return dead;
 }
 
-// From a log that was never used, and from one that is full of times that have left the window.
+// Full of times that have left the window; `apart`, or all the same.
 template <std::size_t Cells>
-void fill(Memory<Cells>& memory) {
-  for (std::size_t i = 0; i < Cells + 1; ++i) memory.log().charge({kLength, Cells}, kNow - 5 * kLength, 1);
+void fill(Memory<Cells>& memory, std::uint64_t apart = kNs) {
+  for (std::size_t i = 0; i < Cells + 1; ++i) {
+    memory.log().charge({kLength, Cells}, kNow - 5 * kLength + i * apart, 1);
+  }
 }
 
+// From a log that was never used, and from one that is full.
 template <std::size_t Cells>
-Verdict three_at_once(bool full, WindowParams params) {
+Verdict three_at_once(bool full, WindowParams params, std::uint64_t apart = kNs) {
   Memory<Cells> memory;
-  if (full) fill(memory);
+  if (full) fill(memory, apart);
   Program program;
   declare(program, memory);
   for (std::size_t p = 0; p < 3; ++p) {
     // Clocks that disagree: whoever comes last may have read the earliest time.
     program.process(std::string(1, static_cast<char>('a' + p)),
-                    [&, p] { memory.admit(p, params, kNow - 4 * p); });
+                    [&, p] { memory.admit(p, params, kNow - 4 * apart * p); });
   }
   never_more_than(program, memory, params.limit);
   program.check([&]() -> Complaint {
@@ -106,6 +110,17 @@ TEST(WindowLogSchedules, NorALimitOfOne) {
   }
 }
 
+// No time tells the cells apart, neither those that are there nor those that come.
+TEST(WindowLogSchedules, NorWhereAllTimesAreEqual) {
+  for (const bool full : {false, true}) {
+    for (const Verdict& verdict :
+         {three_at_once<2>(full, {kLength, 2}, 0), three_at_once<3>(full, {kLength, 2}, 0),
+          three_at_once<1>(full, {kLength, 1}, 0)}) {
+      EXPECT_TRUE(verdict.ok()) << verdict;
+    }
+  }
+}
+
 // One is paused while another goes round the ring, more than once: what it read is long gone.
 TEST(WindowLogSchedules, APausedOneAdmitsNothingOnWhatHasChanged) {
   for (const std::uint32_t limit : {1U, 2U}) {
@@ -133,7 +148,7 @@ TEST(WindowLogSchedules, ACostOfTwoIsCountedWholeOrNotAtAll) {
   Program program;
   declare(program, memory);
   program.process("two", [&] { memory.admit(0, params, kNow, 2); });
-  program.process("other two", [&] { memory.admit(1, params, kNow - 2, 2); });
+  program.process("other two", [&] { memory.admit(1, params, kNow - 2 * kNs, 2); });
   never_more_than(program, memory, 3);
   program.check([&]() -> Complaint {
     const std::uint64_t left = memory.log().available(params, kNow);
@@ -155,12 +170,12 @@ TEST(WindowLogSchedules, ARefundGivesBackWhatIsTheCallersAndNoMore) {
     declare(program, memory);
     for (std::size_t p = 0; p < 2; ++p) {
       program.process(p == 0 ? "first" : "second", [&, p] {
-        if (!memory.admit(p, params, kNow + p)) return;
+        if (!memory.admit(p, params, kNow + p * kNs)) return;
         memory.standing[p] = 0;
-        memory.log().refund(params, kNow + 5, 1, kNow + p);
+        memory.log().refund(params, kNow + 5 * kNs, 1, kNow + p * kNs);
       });
     }
-    program.process("stays", [&] { memory.admit(2, params, kNow - 5); });
+    program.process("stays", [&] { memory.admit(2, params, kNow - 5 * kNs); });
     never_more_than(program, memory, 2);
     program.check([&]() -> Complaint {
       const std::uint64_t left = memory.log().available(params, kNow);
@@ -178,14 +193,15 @@ TEST(WindowLogSchedules, ALateRefundTakesNothingFromOthers) {
     Memory<2> memory;
     if (full) fill(memory);
     const WindowParams params{kLength, 2};
-    constexpr std::uint64_t kLater = kNow + kLength + 3;  // the refunder's has left, that of kNow + 5 has not
+    constexpr std::uint64_t kLater =
+        kNow + kLength + 3 * kNs;  // the refunder's has left, that of kNow + 5 has not
     Program program;
     declare(program, memory);
     program.process("refunder", [&] {
-      if (memory.log().admit(params, kNow, 1) == 0) memory.log().refund(params, kNow + 8, 1, kNow);
+      if (memory.log().admit(params, kNow, 1) == 0) memory.log().refund(params, kNow + 8 * kNs, 1, kNow);
     });
     program.process("other", [&] {
-      memory.admit(1, params, kNow + 5);
+      memory.admit(1, params, kNow + 5 * kNs);
       memory.admit(1, params, kLater);
     });
     program.check([&]() -> Complaint {
@@ -201,19 +217,19 @@ TEST(WindowLogSchedules, ALateRefundTakesNothingFromOthers) {
 TEST(WindowLogSchedules, AResetLeavesTheOrderWholeWhoeverComesMeanwhile) {
   Memory<2> memory;
   const WindowParams params{kLength, 1};  // below the cells: the order decides what is counted
-  (void)memory.log().admit(params, kNow - 100, 1);
+  (void)memory.log().admit(params, kNow - 100 * kNs, 1);
   Program program;
   declare(program, memory);
   program.process("reset", [&] { memory.log().reset(); });
   for (std::size_t p = 0; p < 2; ++p) {
-    program.process(p == 0 ? "first" : "second", [&, p] { memory.admit(p, params, kNow - p); });
+    program.process(p == 0 ? "first" : "second", [&, p] { memory.admit(p, params, kNow - p * kNs); });
   }
   program.check([&]() -> Complaint {
     memory.log().reset();
     if (memory.log().full_in(params, kNow) != 0) return "something stays counted";
     for (int i = 0; i < 3; ++i) {
       if (memory.log().admit(params, kNow, 1) != 0) return "an empty log refuses";
-      if (memory.log().admit(params, kNow - 50, 1) == 0) return "more than the limit";
+      if (memory.log().admit(params, kNow - 50 * kNs, 1) == 0) return "more than the limit";
       memory.log().reset();
     }
     return std::nullopt;
