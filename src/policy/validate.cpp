@@ -9,6 +9,7 @@
 #include "policy/params.hpp"
 #include "primitives/breaker_phase.hpp"
 #include "primitives/permits.hpp"
+#include "primitives/user_window.hpp"
 #include "segment/mapping.hpp"
 
 namespace weir {
@@ -21,7 +22,6 @@ constexpr std::uint32_t kMaxKeyNames = 16'777'216;
 constexpr std::uint64_t kMaxUsers = 1'000'000'000;
 constexpr auto kMaxDepth = std::chrono::nanoseconds(detail::kMaxDepthTicks >> detail::kTickShift);
 constexpr std::uint64_t kMaxPerSecond = 10'000'000;
-constexpr std::uint32_t kMaxUserWindow = (1U << 20U) - 1;
 constexpr auto kMaxLength = std::chrono::milliseconds(detail::kMaxWindowMs);
 
 auto bad(const std::string& key, std::string_view fact, std::string hint) {
@@ -62,11 +62,14 @@ Expected<void> check_window(const Window& window, bool user, const std::string& 
   if (!user && window.kind == WindowKind::weighted) {
     return bad(key, "only windows of users are weighted", "use log, ring or fixed");
   }
-  const std::uint32_t most = window.kind == WindowKind::log             ? detail::kMaxPermits
-                             : user && window.kind != WindowKind::fixed ? kMaxUserWindow
-                                                                        : detail::kMaxWindowLimit;
+  const std::uint64_t length = detail::ticks_from_ns(static_cast<std::uint64_t>(window.length.count()));
+  const std::uint32_t most = window.kind == WindowKind::log ? detail::kMaxPermits
+                             : user && window.kind != WindowKind::fixed
+                                 ? detail::user_window::max_limit(length)
+                                 : detail::kMaxWindowLimit;
   if (window.limit >= 1 && window.limit <= most) return {};
-  return bad(key, fmt::format("{} is out of range", window.limit), fmt::format("use 1 to {}", most));
+  return bad(key, fmt::format("{} is out of range", window.limit),
+             fmt::format("use 1 to {} within this length", most));
 }
 
 Expected<void> check_concurrent(const Concurrency& concurrent, bool user, const std::string& owner) {

@@ -3,23 +3,23 @@
 // A count that starts anew at each multiple of a length: quotas by the hour or the day, as a clock on the
 // wall cuts them.
 //
-//   word   epoch 32 | count 32      0: never seen
+//   word   epoch | count      0: never seen; the epoch has at least epoch_bits(length) bits
+//
+// From a length of 34 ms on the count has 32 bits, and fewer the shorter the window: 26 of 1 ms.
 //
 // The caller says where the windows begin (`origin`), so that UTC or any other alignment is its business.
 //
 // Bound    No aligned window holds more than `limit` admissions; across a boundary, up to twice the limit.
 // Progress lock-free: a lost compare-exchange means another request was decided. A refusal only loads.
 // Ordering relaxed: the word is the whole state and publishes nothing beside itself.
-// Time     A late `now` counts in the newest window that was seen, up to kMaxLate back: it may refuse or
-//          expire late, never starts an old window again.
-// Wrap     An epoch further ahead is damage, or from before the epochs wrapped (for lengths below 34 ms):
-//          start afresh. Left alone for almost exactly 2^32 windows, a count may seem current once more.
+// Time     A late `now` counts in the newest window that was seen, however late it is: it may refuse, or
+//          expire late, and never starts an old window again.
+// Damage   An epoch that lies further ahead than any policy reaches: start afresh.
 // Length   Another length or origin numbers other epochs: reset() then.
 // Crash    one exchange decides. Killed before it: nothing counted. After it: counted.
 
 #include <algorithm>
 #include <cstdint>
-#include <limits>
 
 #include "base/word.hpp"
 #include "primitives/window.hpp"
@@ -27,7 +27,7 @@
 namespace weir::detail {
 
 struct FixedWindowParams {
-  std::uint64_t length = 0;  ///< ticks, 1 to kMaxDepthTicks
+  std::uint64_t length = 0;  ///< ticks, at least kMinWindowTicks
   std::uint64_t origin = 0;  ///< ticks, below `length`: windows begin there and every `length` on
   std::uint32_t limit = 0;
 };
@@ -35,10 +35,19 @@ struct FixedWindowParams {
 /// The algorithm, over a state that somebody else keeps (in a word of its own or in a user's entry).
 namespace fixed_window {
 
-inline constexpr std::uint32_t kMaxCount = std::numeric_limits<std::uint32_t>::max();
+inline constexpr unsigned kMaxCountBits = 32;
 
-/// By how many windows a clock reading may be late and still meet what was counted since.
-inline constexpr std::uint64_t kMaxLate = std::uint64_t{1} << 16;
+[[nodiscard]] constexpr unsigned count_bits(std::uint64_t length) noexcept {
+  return std::min(kMaxCountBits, 64 - epoch_bits(length));
+}
+/// Where the count of a window of `length` saturates.
+[[nodiscard]] constexpr std::uint32_t max_count(std::uint64_t length) noexcept {
+  return static_cast<std::uint32_t>((std::uint64_t{1} << count_bits(length)) - 1);
+}
+/// The epoch of a state.
+[[nodiscard]] constexpr std::uint64_t epoch_of(std::uint64_t length, std::uint64_t state) noexcept {
+  return state >> count_bits(length);
+}
 
 struct Count {
   std::uint32_t count = 0;
@@ -47,12 +56,13 @@ struct Count {
 
 /// Of a moment, a state's count and the number of its window.
 struct Seen {
-  std::uint32_t epoch = 0;
+  std::uint64_t epoch = 0;
   Count now;
 };
 
-[[nodiscard]] constexpr std::uint64_t pack(std::uint32_t epoch, std::uint32_t count) noexcept {
-  return std::uint64_t{epoch} << 32 | count;
+[[nodiscard]] constexpr std::uint64_t pack(std::uint64_t length, std::uint64_t epoch,
+                                           std::uint32_t count) noexcept {
+  return epoch << count_bits(length) | count;
 }
 
 /// Windows up to `now`; the one that the origin cuts short is number 0.
@@ -61,14 +71,13 @@ struct Seen {
 }
 
 [[nodiscard]] constexpr Seen look(FixedWindowParams params, std::uint64_t state, std::uint64_t now) noexcept {
-  const std::uint64_t number = epoch_at(params, now);
-  const std::uint64_t ends_in = params.origin + number * params.length - now;
-  const auto epoch = static_cast<std::uint32_t>(number);
-  const auto state_epoch = static_cast<std::uint32_t>(state >> 32);
-  const std::uint32_t ahead = state_epoch - epoch;  // wraps when the state is old, and then exceeds the bound
-  if (state == 0 || ahead > kMaxLate || (ahead > 0 && ahead > 2 * kMaxDepthTicks / params.length))
+  const std::uint64_t epoch = epoch_at(params, now);
+  const std::uint64_t ends_in = params.origin + epoch * params.length - now;
+  const std::uint64_t counted_in = epoch_of(params.length, state);
+  if (state == 0 || counted_in < epoch || beyond_any_clock(counted_in - epoch, params.length))
     return {epoch, {0, ends_in}};
-  return {state_epoch, {static_cast<std::uint32_t>(state), ends_in + ahead * params.length}};
+  const auto count = static_cast<std::uint32_t>(state & max_count(params.length));
+  return {counted_in, {count, ends_in + (counted_in - epoch) * params.length}};
 }
 
 /// The count of the window that `now` lies in, and when it ends.
@@ -80,16 +89,18 @@ struct Seen {
 /// Ticks until a request of `cost` conforms; 0: it does now; kNever: cost above the limit.
 [[nodiscard]] constexpr std::uint64_t wait(FixedWindowParams params, std::uint64_t state, std::uint64_t now,
                                            std::uint32_t cost) noexcept {
-  if (cost > params.limit) return kNever;
+  const std::uint32_t limit = std::min(params.limit, max_count(params.length));
+  if (cost > limit) return kNever;
   const Count seen = read(params, state, now);
-  return seen.count > params.limit - cost ? seen.expires_in : 0;
+  return seen.count > limit - cost ? seen.expires_in : 0;
 }
 
 /// The state after a request of `cost`, conforming or not. Saturates.
 [[nodiscard]] constexpr std::uint64_t charged(FixedWindowParams params, std::uint64_t state,
                                               std::uint64_t now, std::uint32_t cost) noexcept {
   const Seen seen = look(params, state, now);
-  return pack(seen.epoch, seen.now.count + std::min(cost, kMaxCount - seen.now.count));
+  return pack(params.length, seen.epoch,
+              seen.now.count + std::min(cost, max_count(params.length) - seen.now.count));
 }
 
 /// The state after `cost` came back that was charged at `charged_at` (the `now` of then). Nothing, once that
@@ -98,8 +109,8 @@ struct Seen {
                                                std::uint64_t now, std::uint32_t cost,
                                                std::uint64_t charged_at) noexcept {
   const Seen seen = look(params, state, now);
-  const bool same = seen.epoch == static_cast<std::uint32_t>(epoch_at(params, charged_at));
-  return same ? pack(seen.epoch, seen.now.count - std::min(cost, seen.now.count)) : state;
+  const bool same = seen.epoch == epoch_at(params, charged_at);
+  return same ? pack(params.length, seen.epoch, seen.now.count - std::min(cost, seen.now.count)) : state;
 }
 
 /// The highest cost that conforms now.
@@ -117,7 +128,7 @@ struct Seen {
 
 /// The state of one who was at rest at `time`: no earlier window counts for it.
 [[nodiscard]] constexpr std::uint64_t at_rest(FixedWindowParams params, std::uint64_t time) noexcept {
-  return pack(static_cast<std::uint32_t>(epoch_at(params, time)), 0);
+  return pack(params.length, epoch_at(params, time), 0);
 }
 
 }  // namespace fixed_window

@@ -3,9 +3,12 @@
 // A sliding window in one word: the counts of two aligned windows, the earlier one weighted by how much of it
 // the sliding window still covers.
 //
-//   state  epoch 24 | previous 20 | current 20      0: never seen
-//     epoch     which multiple of `length` `current` belongs to, modulo 2^24
-//     previous  admissions in the epoch before it
+//   state  epoch | previous | current      0: never seen
+//     epoch     which multiple of `length` `current` belongs to, in at least epoch_bits(length) bits
+//     previous  admissions in the epoch before it, in as many bits as `current`
+//
+// From a length of 8.6 s on each count has 20 bits, and fewer the shorter the window: 18 of a second, 16 of
+// 100 ms, 13 of 1 ms. So a limit can be as high as 8 million a second, or higher.
 //
 // With x ticks of the epoch gone, previous * (length - x) / length + current counts as the admissions of the
 // last `length` ticks; as if the earlier ones lay evenly in their epoch. Compared in 128-bit integers, so
@@ -14,10 +17,8 @@
 // Bound    No aligned window holds more than `limit` admissions, and no window at any position more than
 //          2 * limit - 1 (for a limit of 1, so: exact): the epoch before was admitted as a burst at its end,
 //          and counts as if it were spread. Of evenly spaced requests no window holds more than limit + 1.
-// Time     A late `now` uses the state's epoch, up to kMaxLate epochs back: it may refuse, never gives back.
-// Wrap     An epoch that lies further ahead is damage, or from before the epochs wrapped (for lengths below
-//          8.6 s): start afresh. A user who comes back within kMaxLate + 2 epochs of exactly 2^24 since the
-//          last visit may be refused as if no time had passed, for kMaxLate + 2 epochs at most.
+// Time     A late `now` uses the state's epoch, however late it is: it may refuse, never gives back.
+// Damage   An epoch that lies further ahead than any policy reaches: start afresh.
 // Length   Another length numbers other epochs: a state of the old length must be forgotten.
 // Source   the sliding window counters of Cloudflare (2017) and of lua-resty-limit-traffic.
 
@@ -30,13 +31,20 @@ namespace weir::detail::user_window {
 
 __extension__ using Wide = unsigned __int128;
 
-inline constexpr unsigned kCountBits = 20;
-inline constexpr unsigned kEpochBits = 24;
-inline constexpr std::uint32_t kMaxLimit = (std::uint32_t{1} << kCountBits) - 1;
-inline constexpr std::uint64_t kEpochMask = (std::uint64_t{1} << kEpochBits) - 1;
+inline constexpr unsigned kMaxCountBits = 20;
 
-/// By how many epochs a clock reading may be late and still meet what was counted since.
-inline constexpr std::uint64_t kMaxLate = 64;
+/// Bits of each of the two counts. @param length  at least kMinWindowTicks.
+[[nodiscard]] constexpr unsigned count_bits(std::uint64_t length) noexcept {
+  return std::min(kMaxCountBits, (64 - epoch_bits(length)) / 2);
+}
+/// The highest limit of a window of `length`.
+[[nodiscard]] constexpr std::uint32_t max_limit(std::uint64_t length) noexcept {
+  return (std::uint32_t{1} << count_bits(length)) - 1;
+}
+/// The epoch of a state.
+[[nodiscard]] constexpr std::uint64_t epoch_of(std::uint64_t length, std::uint64_t state) noexcept {
+  return state >> (2 * count_bits(length));
+}
 
 /// A state as it counts at some moment.
 struct Counts {
@@ -46,24 +54,25 @@ struct Counts {
   std::uint32_t current = 0;
 };
 
-[[nodiscard]] constexpr std::uint64_t pack(std::uint64_t epoch, std::uint64_t previous,
+[[nodiscard]] constexpr std::uint64_t pack(std::uint64_t length, std::uint64_t epoch, std::uint64_t previous,
                                            std::uint64_t current) noexcept {
-  return (epoch & kEpochMask) << (2 * kCountBits) | previous << kCountBits | current;
+  const unsigned bits = count_bits(length);
+  return epoch << (2 * bits) | previous << bits | current;
 }
 
 [[nodiscard]] constexpr Counts counts(WindowParams params, std::uint64_t state, std::uint64_t now) noexcept {
   const std::uint64_t epoch = now / params.length;
-  const auto previous = static_cast<std::uint32_t>(state >> kCountBits) & kMaxLimit;
-  const auto current = static_cast<std::uint32_t>(state) & kMaxLimit;
+  const std::uint64_t counted_in = epoch_of(params.length, state);
+  const auto previous =
+      static_cast<std::uint32_t>(state >> count_bits(params.length)) & max_limit(params.length);
+  const auto current = static_cast<std::uint32_t>(state) & max_limit(params.length);
   const Counts fresh{.start = epoch * params.length, .elapsed = now - epoch * params.length};
 
-  if (state == 0) return fresh;
-  const std::uint64_t behind = (epoch - (state >> (2 * kCountBits))) & kEpochMask;
-  if (behind == 0) return {fresh.start, fresh.elapsed, previous, current};
-  if (behind == 1) return {fresh.start, fresh.elapsed, current, 0};
-  const std::uint64_t ahead = kEpochMask + 1 - behind;
-  if (ahead > kMaxLate || ahead > 2 * kMaxDepthTicks / params.length) return fresh;
-  return {fresh.start + ahead * params.length, 0, previous, current};
+  if (state == 0 || counted_in + 1 < epoch) return fresh;
+  if (counted_in + 1 == epoch) return {fresh.start, fresh.elapsed, current, 0};
+  if (counted_in == epoch) return {fresh.start, fresh.elapsed, previous, current};
+  if (beyond_any_clock(counted_in - epoch, params.length)) return fresh;
+  return {counted_in * params.length, 0, previous, current};
 }
 
 /// Ticks of an epoch until `previous` weighs no more than `room`.
@@ -76,7 +85,7 @@ struct Counts {
 /// Ticks until a request of `cost` (at least 1) conforms; 0: it does now; kNever: cost above the limit.
 [[nodiscard]] constexpr std::uint64_t wait(WindowParams params, std::uint64_t state, std::uint64_t now,
                                            std::uint32_t cost) noexcept {
-  const std::uint32_t limit = std::min(params.limit, kMaxLimit);
+  const std::uint32_t limit = std::min(params.limit, max_limit(params.length));
   if (cost > limit) return kNever;
   const Counts seen = counts(params, state, now);
   const std::uint32_t room = limit - cost;
@@ -91,8 +100,8 @@ struct Counts {
 [[nodiscard]] constexpr std::uint64_t charged(WindowParams params, std::uint64_t state, std::uint64_t now,
                                               std::uint32_t cost) noexcept {
   const Counts seen = counts(params, state, now);
-  return pack(seen.start / params.length, seen.previous,
-              std::min<std::uint64_t>(std::uint64_t{seen.current} + cost, kMaxLimit));
+  return pack(params.length, seen.start / params.length, seen.previous,
+              std::min<std::uint64_t>(std::uint64_t{seen.current} + cost, max_limit(params.length)));
 }
 
 /// The state after `cost` came back that was charged at `charged_at` (the `now` of then). Nothing, once it is
@@ -105,7 +114,7 @@ struct Counts {
   const std::uint64_t back = epoch - charged_at / params.length;
   if (back == 0) seen.current -= std::min(seen.current, cost);
   if (back == 1) seen.previous -= std::min(seen.previous, cost);
-  return pack(epoch, seen.previous, seen.current);
+  return pack(params.length, epoch, seen.previous, seen.current);
 }
 
 /// The highest cost that conforms now.
@@ -114,7 +123,7 @@ struct Counts {
   const Counts seen = counts(params, state, now);
   const Wide weight = Wide{seen.previous} * (params.length - seen.elapsed);
   const Wide used = seen.current + (weight + params.length - 1) / params.length;
-  const std::uint32_t limit = std::min(params.limit, kMaxLimit);
+  const std::uint32_t limit = std::min(params.limit, max_limit(params.length));
   return used < limit ? limit - static_cast<std::uint32_t>(used) : 0;
 }
 
@@ -128,7 +137,7 @@ struct Counts {
 
 /// The state of one who was at rest at `time`: no earlier clock reading counts for it.
 [[nodiscard]] constexpr std::uint64_t at_rest(WindowParams params, std::uint64_t time) noexcept {
-  return pack(time / params.length, 0, 0);
+  return pack(params.length, time / params.length, 0, 0);
 }
 
 }  // namespace weir::detail::user_window

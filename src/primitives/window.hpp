@@ -2,8 +2,10 @@
 
 // What the window limits share: `limit` admissions in any span of `length`.
 
+#include <bit>
 #include <cstdint>
 
+#include "base/ticks.hpp"
 #include "primitives/token_bucket.hpp"
 
 namespace weir::detail {
@@ -12,5 +14,21 @@ struct WindowParams {
   std::uint64_t length = 0;  ///< ticks, 1 to kMaxDepthTicks
   std::uint32_t limit = 0;
 };
+
+/// The shortest window that a policy may ask for.
+inline constexpr std::uint64_t kMinWindowTicks = ticks_from_ns(1'000'000);
+
+/// Bits in which every epoch of `length` has a number of its own for as long as 64 bits hold ticks. So no
+/// epoch ever comes round, and one that lies ahead of a clock reading means that the reading is late, however
+/// late.
+[[nodiscard]] constexpr unsigned epoch_bits(std::uint64_t length) noexcept {
+  return 65 - static_cast<unsigned>(std::bit_width(length));
+}
+
+/// Whether an epoch lies further ahead of that of a clock reading than any policy reaches: damage. A bound
+/// close to what is legal would let a late clock reading forget what was counted since.
+[[nodiscard]] constexpr bool beyond_any_clock(std::uint64_t epochs_ahead, std::uint64_t length) noexcept {
+  return epochs_ahead > 2 * kMaxDepthTicks / length;
+}
 
 }  // namespace weir::detail

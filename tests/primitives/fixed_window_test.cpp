@@ -18,6 +18,8 @@ std::uint64_t at(nanoseconds time) {
   return ticks_from_ns(static_cast<std::uint64_t>(time.count()));
 }
 
+constexpr std::uint64_t kMs = kMinWindowTicks;
+
 // Three in each ten seconds; windows begin at 4, 14, 24 s.
 constexpr FixedWindowParams kThree{
     .length = ticks_from_ns(10'000'000'000), .origin = ticks_from_ns(4'000'000'000), .limit = 3};
@@ -69,8 +71,8 @@ TEST(FixedWindow, AddsAboveTheLimitAndTellsTheCountAndItsEnd) {
   EXPECT_EQ(count.expires_in, at(3s));
   EXPECT_EQ(window.available(kThree, at(21s)), 0U);
   EXPECT_EQ(window.add(kThree, at(24s), 1).count, 1U);
-  EXPECT_EQ(window.add(kThree, at(24s), ~0U).count, fixed_window::kMaxCount) << "saturates";
-  EXPECT_EQ(window.add(kThree, at(24s), 1).count, fixed_window::kMaxCount);
+  EXPECT_EQ(window.add(kThree, at(24s), ~0U).count, fixed_window::max_count(kThree.length)) << "saturates";
+  EXPECT_EQ(window.add(kThree, at(24s), 1).count, fixed_window::max_count(kThree.length));
 }
 
 TEST(FixedWindow, ALateClockReadingNeverStartsAnOldWindowAgain) {
@@ -115,7 +117,7 @@ TEST(FixedWindow, DecidesAsTheObviousModelDoes) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
-  for (FixedWindowParams params : {FixedWindowParams{10, 3, 1}, FixedWindowParams{1000, 0, 7},
+  for (FixedWindowParams params : {FixedWindowParams{kMs, 3, 1}, FixedWindowParams{100 * kMs, 0, 7},
                                    FixedWindowParams{kMaxDepthTicks, 5, 1'000'000}}) {
     Word word;
     FixedWindow window(word);
@@ -144,7 +146,8 @@ TEST(FixedWindow, DecidesAsTheObviousModelDoes) {
 }
 
 TEST(FixedWindow, StartsAfreshFromAWindowThatNoClockReached) {
-  const std::uint64_t image = fixed_window::pack(1'000'000, 3);
+  const std::uint64_t image =
+      fixed_window::pack(kThree.length, 3 + 2 * kMaxDepthTicks / kThree.length + 1, 3);
   Word word(image);
   FixedWindow window(word);
   EXPECT_EQ(window.admit(kThree, at(31s), 3), 0U);
@@ -156,35 +159,60 @@ TEST(FixedWindow, WhateverTheWordHoldsItWaitsNoLongerThanALateClockCould) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
   for (int round = 0; round < 100'000; ++round) {
-    const std::uint64_t length = 1 + (random() >> (3 + random() % 60));
+    const std::uint64_t length = kMs + (random() >> (3 + random() % 60));
     const FixedWindowParams params{length, random() % length, static_cast<std::uint32_t>(random())};
     const std::uint64_t state = random();
     const std::uint64_t now = random() >> 1;
     const auto cost = static_cast<std::uint32_t>(1 + random() % 100);
     const std::uint64_t wait = fixed_window::wait(params, state, now, cost);
     if (wait != kNever) {
-      EXPECT_LE(wait / length, fixed_window::kMaxLate + 1);
+      EXPECT_LE(wait / length, 2 * kMaxDepthTicks / length + 1);
     }
-    EXPECT_LE(fixed_window::debt(params, state, now) / length, fixed_window::kMaxLate + 1);
+    EXPECT_LE(fixed_window::debt(params, state, now) / length, 2 * kMaxDepthTicks / length + 1);
     EXPECT_LE(fixed_window::available(params, state, now), params.limit);
     (void)fixed_window::refunded(params, fixed_window::charged(params, state, now, cost), now, cost,
                                  random());
   }
 }
 
-// Windows of a microsecond wrap after 72 minutes.
-TEST(FixedWindow, StartsAfreshWhenItsWindowsWrapped) {
-  const FixedWindowParams params{.length = at(1us), .origin = 0, .limit = 1};
-  const std::uint64_t wrapped = at(1us) << 32;
+// Stopped between reading the clock and charging, for however long, it may be refused, and forgets nothing.
+TEST(FixedWindow, NorDoesOneThatIsLateByAnyNumberOfWindows) {
+  for (const nanoseconds length : std::initializer_list<nanoseconds>{1ms, 100ms, 10s, 3600s}) {
+    const FixedWindowParams params{.length = at(length), .origin = at(length) / 3, .limit = 10};
+    for (const nanoseconds late :
+         std::initializer_list<nanoseconds>{100ms, 7s, 600s, 3600s, 86'400s, 86'400s * 30}) {
+      Word word;
+      FixedWindow window(word);
+      const std::uint64_t now = at(86'400s * 40);
+      ASSERT_EQ(window.admit(params, now, 10), 0U);
+      EXPECT_GT(window.admit(params, now - at(late), 1), at(late)) << late.count() << " ns late";
+      EXPECT_EQ(window.available(params, now - at(late)), 0U);
+      window.refund(params, now - at(late), 1, now - at(late) - at(length));
+      EXPECT_EQ(window.add(params, now - at(late), 1).count, 11U);
+      EXPECT_EQ(window.read(params, now).count, 11U);
+    }
+  }
+}
+
+// No window comes round while a segment serves.
+TEST(FixedWindow, ForgetsWhatIsOverForGood) {
+  for (const nanoseconds length : std::initializer_list<nanoseconds>{1ms, 7ms, 33ms, 34ms, 3600s}) {
+    const FixedWindowParams params{.length = at(length), .origin = 0, .limit = 1};
+    Word word;
+    FixedWindow window(word);
+    ASSERT_EQ(window.admit(params, at(86'400s), 1), 0U);
+    for (std::uint64_t later = at(length); later < std::uint64_t{1} << 63; later *= 2) {
+      EXPECT_EQ(window.wait(params, at(86'400s) + later, 1), 0U) << length.count() << " ns, after " << later;
+    }
+  }
+}
+
+TEST(FixedWindow, CountsToTheHighestLimitHoweverShortTheWindow) {
+  const FixedWindowParams params{.length = kMs, .origin = 0, .limit = (1U << 26) - 1};
   Word word;
   FixedWindow window(word);
-  EXPECT_EQ(window.wait(params, wrapped - at(2us), 1), 0U);
-  EXPECT_EQ(window.read(params, wrapped - at(2us)).expires_in, at(1us))
-      << "never seen, shortly before the wrap";
-  ASSERT_EQ(window.admit(params, at(5us), 1), 0U);
-  EXPECT_EQ(window.wait(params, wrapped / 2, 1), 0U);
-  EXPECT_EQ(window.admit(params, wrapped + at(7us), 1), 0U);
-  EXPECT_NE(window.admit(params, wrapped + at(7us), 1), 0U);
+  EXPECT_EQ(window.admit(params, at(3600s), (1U << 26) - 1), 0U);
+  EXPECT_EQ(window.admit(params, at(3600s), 1), kMs);
 }
 
 TEST(FixedWindow, ZeroedMemoryIsAnEmptyWindow) {

@@ -17,6 +17,8 @@ std::uint64_t at(nanoseconds time) {
   return ticks_from_ns(static_cast<std::uint64_t>(time.count()));
 }
 
+constexpr std::uint64_t kMs = kMinWindowTicks;
+
 // A state and its parameters.
 struct User {
   WindowParams params;
@@ -80,9 +82,8 @@ TEST(UserWindow, RetryAfterIsExactToTheTick) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
   for (int round = 0; round < 20'000; ++round) {
-    const std::uint64_t length = 1 + (random() >> (3 + random() % 60));
-    const auto limit =
-        static_cast<std::uint32_t>(1 + (random() & user_window::kMaxLimit) % user_window::kMaxLimit);
+    const std::uint64_t length = kMs + (random() >> (3 + random() % 60));
+    const auto limit = static_cast<std::uint32_t>(1 + random() % user_window::max_limit(length));
     User user{{.length = length, .limit = limit}};
     std::uint64_t now = random() >> 2;
     for (int i = 0; i < 8; ++i) {
@@ -94,6 +95,27 @@ TEST(UserWindow, RetryAfterIsExactToTheTick) {
         EXPECT_EQ(user.wait(now + wait, cost), 0U);
       }
       now += random() % (length / 2 + 1);
+    }
+  }
+}
+
+// Stopped between reading the clock and charging, for however long, it may be refused, and forgets nothing.
+TEST(UserWindow, NorOneThatIsLateByAnyNumberOfWindows) {
+  for (const nanoseconds length : std::initializer_list<nanoseconds>{1ms, 100ms, 10s, 3600s}) {
+    const WindowParams params{.length = at(length), .limit = 10};
+    for (const nanoseconds late :
+         std::initializer_list<nanoseconds>{100ms, 7s, 600s, 3600s, 86'400s, 86'400s * 30}) {
+      User user{params};
+      const std::uint64_t now = at(86'400s * 40);
+      ASSERT_EQ(user.admit(now, 10), 0U);
+      const std::uint64_t before = user.state;
+      EXPECT_GE(user.admit(now - at(late), 1), at(late)) << late.count() << " ns late";
+      EXPECT_EQ(user.available(now - at(late)), 0U);
+      EXPECT_GE(user.debt(now - at(late)), at(late));
+      user.refund(now - at(late), 1, now - at(late));
+      EXPECT_EQ(user.state, before) << "nor gives it back what is not its own";
+      user.state = user_window::charged(params, user.state, now - at(late), 5);
+      EXPECT_EQ(user.available(now), 0U);
     }
   }
 }
@@ -140,10 +162,10 @@ TEST(UserWindow, AtRestEqualsNeverSeen) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
   for (int round = 0; round < 10'000; ++round) {
-    User user{{.length = 1000, .limit = 10}};
-    std::uint64_t now = 100'000 + random() % 10'000;
+    User user{{.length = 1000 * kMs, .limit = 10}};
+    std::uint64_t now = (100'000 + random() % 10'000) * kMs;
     for (int i = 0; i < 5; ++i)
-      user.admit(now += random() % 600, static_cast<std::uint32_t>(1 + random() % 9));
+      user.admit(now += random() % (600 * kMs), static_cast<std::uint32_t>(1 + random() % 9));
     const std::uint64_t rest = user.debt(now);
     EXPECT_EQ(user.debt(now + rest), 0U);
     EXPECT_EQ(user.wait(now + rest, 10), 0U);
@@ -157,8 +179,8 @@ TEST(UserWindow, DecidesAsTheObviousModelDoes) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
-  for (const WindowParams params :
-       {WindowParams{10, 1}, WindowParams{100, 3}, WindowParams{97, 50}, WindowParams{1'000'000, 1000}}) {
+  for (const WindowParams params : {WindowParams{kMs, 1}, WindowParams{10 * kMs, 3},
+                                    WindowParams{97 * kMs + 1, 50}, WindowParams{1'000 * kMs, 1000}}) {
     User user{params};
     std::deque<std::uint64_t> counts(1);
     std::uint64_t now = 0;
@@ -191,10 +213,11 @@ std::size_t fullest_window(const std::deque<std::uint64_t>& times, std::uint64_t
 }
 
 TEST(UserWindow, NoWindowHoldsTwiceTheLimitAndABurstAtTheEndComesThatFar) {
-  constexpr WindowParams params{.length = 1000, .limit = 20};
+  constexpr WindowParams params{.length = 1000 * kMs, .limit = 20};
   User user{params};
   std::deque<std::uint64_t> times;
-  for (std::uint64_t now = 1999; now < 5000; ++now) {  // a burst at the end of an epoch, then whatever passes
+  for (std::uint64_t now = 1999 * kMs; now < 5000 * kMs;
+       now += kMs) {  // a burst at the end of an epoch, then whatever passes
     while (user.admit(now, 1) == 0) times.push_back(now);
   }
   EXPECT_EQ(fullest_window(times, params.length), 2 * params.limit - 1);
@@ -205,11 +228,11 @@ TEST(UserWindow, StaysWithinItsBoundUnderAnyLoad) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
   for (const std::uint32_t limit : {1U, 2U, 5U, 30U}) {
-    User user{{.length = 1000, .limit = limit}};
+    User user{{.length = 1000 * kMs, .limit = limit}};
     std::deque<std::uint64_t> times;
     std::deque<std::uint32_t> aligned;
     for (std::uint64_t now = 0; now < 1'000'000; now += random() % (random() % 3 == 0 ? 700 : 10)) {
-      if (user.admit(now, 1) != 0) continue;
+      if (user.admit(now * kMs, 1) != 0) continue;
       times.push_back(now);
       if (aligned.size() <= now / 1000) aligned.resize(now / 1000 + 1);
       ASSERT_LE(++aligned[now / 1000], limit);
@@ -219,18 +242,25 @@ TEST(UserWindow, StaysWithinItsBoundUnderAnyLoad) {
 }
 
 TEST(UserWindow, CountsToItsLastBitAndSaturates) {
-  User user{{.length = kMaxDepthTicks, .limit = user_window::kMaxLimit}};
-  EXPECT_EQ(user.admit(5, user_window::kMaxLimit + 1), kNever);
-  ASSERT_EQ(user.admit(5, user_window::kMaxLimit), 0U);
-  EXPECT_EQ(user.admit(5, user_window::kMaxLimit), 2 * kMaxDepthTicks - 5);
-  user.state = user_window::charged(user.params, user.state, 5, ~0U);
-  EXPECT_EQ(user.available(5), 0U);
-  EXPECT_EQ(user.wait(kMaxDepthTicks, 1), kMaxDepthTicks / user_window::kMaxLimit + 1);
+  for (const std::uint64_t length : {kMs, 999 * kMs, at(8s), at(9s), kMaxDepthTicks}) {
+    const std::uint32_t most = user_window::max_limit(length);
+    User user{{.length = length, .limit = most}};
+    const std::uint64_t now = ~std::uint64_t{0} / 4 / length * length + 5;
+    EXPECT_EQ(user.admit(now, most + 1), kNever);
+    ASSERT_EQ(user.admit(now, most), 0U);
+    EXPECT_EQ(user.admit(now, most), 2 * length - 5);
+    user.state = user_window::charged(user.params, user.state, now, ~0U);
+    EXPECT_EQ(user.available(now), 0U);
+    EXPECT_EQ(user.wait(now - 5 + length, 1), length / most + 1);
+  }
+  EXPECT_EQ(user_window::max_limit(at(9s)), (1U << 20) - 1);
+  EXPECT_EQ(user_window::max_limit(kMs), 8191U);
 }
 
 TEST(UserWindow, StartsAfreshFromAnEpochThatNoClockReached) {
   User user{kFourInTen};
-  user.state = user_window::pack(10'000, 4, 4);
+  const std::uint64_t length = kFourInTen.length;
+  user.state = user_window::pack(length, 3 + 2 * kMaxDepthTicks / length + 1, 4, 4);
   EXPECT_EQ(user.admit(at(31s), 4), 0U);
   EXPECT_NE(user.admit(at(31s), 1), 0U) << "one window and no more";
 }
@@ -240,31 +270,31 @@ TEST(UserWindow, WhateverTheStateHoldsItWaitsNoLongerThanALateClockCould) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
   for (int round = 0; round < 100'000; ++round) {
-    User user{{.length = 1 + (random() >> (3 + random() % 60)),
+    User user{{.length = kMs + (random() >> (3 + random() % 60)),
                .limit = static_cast<std::uint32_t>(random() >> 40)}};
     user.state = random();
     const std::uint64_t now = random() >> 1;
     const auto cost = static_cast<std::uint32_t>(1 + random() % 100);
     const std::uint64_t wait = user.admit(now, cost);
     if (wait != kNever) {
-      EXPECT_LE(wait / user.params.length, user_window::kMaxLate + 2);
+      EXPECT_LE(wait / user.params.length, 2 * kMaxDepthTicks / user.params.length + 2);
     }
-    EXPECT_LE(user.debt(now) / user.params.length, user_window::kMaxLate + 2);
+    EXPECT_LE(user.debt(now) / user.params.length, 2 * kMaxDepthTicks / user.params.length + 2);
     user.refund(now, cost, random());
-    EXPECT_LE(user.available(now), user_window::kMaxLimit);
+    EXPECT_LE(user.available(now), user_window::max_limit(user.params.length));
   }
 }
 
-// Epochs of a second wrap after 194 days.
-TEST(UserWindow, StartsAfreshWhenItsEpochsWrapped) {
-  User user{{.length = at(1s), .limit = 2}};
-  const auto wrapped = at(1s) << user_window::kEpochBits;
-  EXPECT_EQ(user.wait(wrapped - at(1s), 2), 0U) << "never seen, shortly before the wrap";
-  EXPECT_EQ(user.debt(wrapped - at(1s)), 0U);
-  ASSERT_EQ(user.admit(at(5s), 2), 0U);
-  EXPECT_EQ(user.wait(wrapped / 2, 2), 0U);
-  EXPECT_EQ(user.wait(wrapped + at(7s), 2), 0U);
-  EXPECT_LE(user.wait(wrapped + at(5s), 2), at(2s));
+// No epoch comes round while a segment serves: the counts of two windows ago are gone for good.
+TEST(UserWindow, ForgetsWhatIsTwoWindowsOldForGood) {
+  for (const nanoseconds length : std::initializer_list<nanoseconds>{1ms, 7ms, 1s, 8s, 3600s}) {
+    User user{{.length = at(length), .limit = 2}};
+    ASSERT_EQ(user.admit(at(86'400s), 2), 0U);
+    for (std::uint64_t later = 2 * at(length); later < std::uint64_t{1} << 63; later *= 2) {
+      EXPECT_EQ(user.wait(at(86'400s) + later, 2), 0U) << length.count() << " ns, after " << later;
+      EXPECT_EQ(user.debt(at(86'400s) + later), 0U);
+    }
+  }
 }
 
 TEST(UserWindow, AZeroStateIsNeverSeen) {
