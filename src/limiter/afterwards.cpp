@@ -54,12 +54,13 @@ void refund(const Context& context, std::uint32_t place, std::uint64_t charged_a
   if (LimitSet::is_of_users(place)) {
     const UserRule rule = user_rule(context, place);
     context.users.modify(ask.key, entry_of(ask.limits.id(place)), nullptr, [&](std::uint64_t state) {
-      return std::optional(rule.refunded(state, context.now, ask.cost, charged_at));
+      // The clock after the state, as TokenBucket::refund() does.
+      return std::optional(rule.refunded(state, context.clock(), ask.cost, charged_at));
     });
   } else if (kind_of(place) == LimitKind::rate) {
-    TokenBucket(line.state).refund(rate(line), context.now, ask.cost);
+    TokenBucket(line.state).refund(rate(line), context.clock, ask.cost, charged_at);
   } else {
-    shared_window(context, place).refund(context.now, ask.cost, charged_at);
+    shared_window(context, place).refund(context.clock(), ask.cost, charged_at);
   }
 }
 

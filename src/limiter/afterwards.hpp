@@ -23,7 +23,9 @@ namespace weir::detail {
 /// Spends under every rate and window, whether it conforms or not.
 void charge(const Context& context) noexcept;
 
-/// Gives back what an admission at `charged_at` spent under every rate and window; under one of them.
+/// Gives back what an admission at `charged_at` spent under every rate and window, or under one of them, as
+/// far as it is still owed: by the clock as it stands then, not by that of the request, which may be long
+/// ago.
 void refund(const Context& context, std::uint64_t charged_at) noexcept;
 void refund(const Context& context, std::uint32_t place, std::uint64_t charged_at) noexcept;
 

@@ -23,12 +23,32 @@ struct Ask {
   std::uint32_t home = 0;  ///< where the caller's thread looks for free permits first
 };
 
+/// The clock by which a request is decided, to be read again. Of a callable that outlives it.
+class TickClock {
+ public:
+  template <class Read>
+  explicit TickClock(const Read& read) noexcept
+      : read_([](const void* of) noexcept { return (*static_cast<const Read*>(of))(); }), of_(&read) {}
+
+  /// Ticks since the segment's epoch.
+  [[nodiscard]] std::uint64_t operator()() const noexcept { return read_(of_); }
+
+ private:
+  std::uint64_t (*read_)(const void*) noexcept;
+  const void* of_;
+};
+
 /// A request at one moment, and the words it is decided over.
 struct Context {
   const Sections& sections;
   UserTable& users;
   const Ask& ask;
-  std::uint64_t now;  ///< ticks since the segment's epoch
+  TickClock clock;
+  std::uint64_t now;  ///< what it said first; by now perhaps long ago
+
+  template <class Read>
+  Context(const Sections& in, UserTable& table, const Ask& request, const Read& read) noexcept
+      : sections(in), users(table), ask(request), clock(read), now(read()) {}
 
   [[nodiscard]] TableFull when_full() const noexcept {
     return static_cast<TableFull>(sections.settings.when_full);

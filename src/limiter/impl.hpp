@@ -99,7 +99,8 @@ class LimiterImpl {
     Admission admission{{Verdict::invalid, LimitId::none, {}}};  // filled in where the caller will have it
     Ask ask;
     if (!prepare(ask, operation, request)) return admission;
-    const Context context{sections_, users_, ask, ticks_at(segment_.header(), clock())};
+    const auto read = [&] { return ticks_at(segment_.header(), clock()); };
+    const Context context(sections_, users_, ask, read);
     look_again_if_due(context.now);
     identify(ask, context.now);
     Holding& holding = admission.holding_;
@@ -117,20 +118,23 @@ class LimiterImpl {
   Decision peek(Operation operation, const Request& request) noexcept {
     Ask ask;
     if (!prepare(ask, operation, request)) return {Verdict::invalid, LimitId::none, {}};
-    const Context context{sections_, users_, ask, fast_now()};
+    const auto read = [this] { return fast_now(); };
+    const Context context(sections_, users_, ask, read);
     identify(ask, context.now);
     return detail::peek(context);
   }
 
   void charge(Operation operation, const Request& request) noexcept {
     Ask ask;
-    if (prepare(ask, operation, request)) detail::charge(Context{sections_, users_, ask, fast_now()});
+    const auto read = [this] { return fast_now(); };
+    if (prepare(ask, operation, request)) detail::charge(Context(sections_, users_, ask, read));
   }
 
   void refund(Operation operation, const Request& request, Admission& admission) noexcept {
     Ask ask;
     if (!admission || !prepare(ask, operation, request)) return;
-    detail::refund(Context{sections_, users_, ask, fast_now()}, admission.holding_.admitted_at);
+    const auto read = [this] { return fast_now(); };
+    detail::refund(Context(sections_, users_, ask, read), admission.holding_.admitted_at);
     admission.release();
     admission.decision_ = {Verdict::invalid, LimitId::none, {}};
   }
@@ -138,7 +142,8 @@ class LimiterImpl {
   std::optional<WindowCount> count(Operation operation, const Request& request) noexcept {
     Ask ask;
     if (!prepare(ask, operation, request)) return std::nullopt;
-    return count_in_fixed_windows(Context{sections_, users_, ask, fast_now()});
+    const auto read = [this] { return fast_now(); };
+    return count_in_fixed_windows(Context(sections_, users_, ask, read));
   }
 
   [[nodiscard]] std::vector<Quota> quotas(Operation operation, const Request& request) {
@@ -165,7 +170,8 @@ class LimiterImpl {
     const bool nothing_to_count =
         outcome != Outcome::failure && ticket.probe == 0 && record.indifferent_to_success(ticket.generation);
     if (nothing_to_count) return;
-    const std::uint64_t now = fast_now();
+    // Threads read the clock each for themselves: one that reports may be behind the one that was admitted.
+    const std::uint64_t now = std::max(fast_now(), holding.admitted_at);
     record.breaker.report(record.params.load(), ticket, static_cast<BreakerOutcome>(outcome),
                           now - holding.admitted_at, now);
   }

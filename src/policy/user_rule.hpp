@@ -64,7 +64,7 @@ class UserRule {
                                        std::uint64_t charged_at) const noexcept {
     switch (kind_) {
       case Kind::rate:
-        return gcra::debt(state, now) == 0 ? state : gcra::refunded(bucket(), state, now, cost);
+        return gcra::refunded(bucket(), state, now, cost, charged_at);
       case Kind::weighted:
         return user_window::refunded(window(), state, now, cost, charged_at);
       case Kind::fixed:

@@ -56,9 +56,12 @@ inline constexpr unsigned kSinceShift = 33;  // 2^33 ticks = 2^26 ns = 67 ms
 [[nodiscard]] constexpr std::uint32_t next(std::uint64_t word) noexcept {
   return static_cast<std::uint32_t>(word >> kNextShift) & 0xffff;
 }
-/// Ticks since the permit was taken.
+/// Ticks since the permit was taken; 0 of one that was taken after `now` was read, which only the last hours
+/// of the 208 days that the field counts can tell from a very old one.
 [[nodiscard]] constexpr std::uint64_t age(std::uint64_t word, std::uint64_t now) noexcept {
-  return (((now >> kSinceShift) - word) & kSinceMask) << kSinceShift;
+  constexpr std::uint64_t kLate = kSinceMask >> 8;
+  const std::uint64_t units = ((now >> kSinceShift) - word) & kSinceMask;
+  return units > kSinceMask - kLate ? 0 : units << kSinceShift;
 }
 
 }  // namespace permit_word

@@ -73,11 +73,20 @@ struct Judgement {
   return now + std::min(debt(tat, now) + charge, kMaxDepthTicks);
 }
 
-/// The TAT after `cost` tokens came back: never fuller than full.
+/// The TAT after `cost` tokens came back that were charged at `charged_at` (the `now` of then).
+///
+/// Gives back what time cannot have refilled since then: the cost, less one token for each interval that has
+/// passed. What the others owe may have been paid first, and then more of the cost is still owed; but nobody
+/// knows which of what they owe will itself be given back. With this rule the debt is never below that of the
+/// charges that stand: each refund takes away at most what its own charge still adds, as every charge that
+/// may yet be refunded counts as paid from the moment it was made.
 [[nodiscard]] constexpr std::uint64_t refunded(TokenBucketParams params, std::uint64_t tat, std::uint64_t now,
-                                               std::uint32_t cost) noexcept {
+                                               std::uint32_t cost, std::uint64_t charged_at) noexcept {
   const std::uint64_t owed = debt(tat, now);
-  const std::uint64_t credit = params.emission_interval * std::min(cost, params.burst);
+  const std::uint64_t charge = params.emission_interval * std::min(cost, params.burst);
+  const std::uint64_t refilled = now > charged_at ? now - charged_at : 0;
+  const std::uint64_t credit = charge > refilled ? charge - refilled : 0;
+  if (owed == 0 || credit == 0) return tat;
   return owed > credit ? tat - credit : now;
 }
 
@@ -121,13 +130,17 @@ class TokenBucket {
     }
   }
 
-  /// Gives back what an `admit` of the same cost spent. Time may have refilled it already: then nothing
-  /// changes.
-  void refund(TokenBucketParams params, std::uint64_t now, std::uint32_t cost) noexcept {
+  /// Gives back what an `admit` of the same cost spent at `charged_at`, as far as time has not refilled it.
+  /// @param clock  tells the time, and is asked after the word was read: a process that is stopped before it
+  ///               asks gives back less, and one that is stopped after it exchanges the word only if nobody
+  ///               was charged meanwhile.
+  template <class Clock>
+  void refund(TokenBucketParams params, Clock&& clock, std::uint32_t cost,
+              std::uint64_t charged_at) noexcept {
     std::uint64_t seen = tat();
-    while (gcra::debt(seen, now) != 0) {
-      const std::uint64_t next = gcra::refunded(params, seen, now, cost);
-      if (tat_.compare_exchange(seen, next, std::memory_order_relaxed)) return;
+    for (;;) {
+      const std::uint64_t next = gcra::refunded(params, seen, clock(), cost, charged_at);
+      if (next == seen || tat_.compare_exchange(seen, next, std::memory_order_relaxed)) return;
     }
   }
 

@@ -44,7 +44,10 @@ TEST_F(TokenBucketCrash, KilledInsideAnAdmitTheTokensAreSpentOrNotNeverHalf) {
 
 TEST_F(TokenBucketCrash, KilledInsideARefundNothingIsGivenTwice) {
   ASSERT_EQ(bucket_.admit(kFive, kNow, 5), 0u);
-  const CrashImages crash = crash_images(word_.bytes(), [&] { bucket_.refund(kFive, kNow, 2); });
+  const CrashImages crash = crash_images(word_.bytes(), [&] {
+    bucket_.refund(
+        kFive, [] { return kNow; }, 2, kNow);
+  });
   ASSERT_EQ(crash.error, "");
   EXPECT_THAT(crash.images, SizeIs(2));
   const auto failures = for_each_image(crash, word_.bytes(), [&](const Image& image) {

@@ -1,9 +1,13 @@
 #include "primitives/token_bucket.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstring>
 #include <gtest/gtest.h>
+#include <initializer_list>
 #include <random>
+#include <string>
+#include <vector>
 
 #include "policy/params.hpp"
 
@@ -91,16 +95,84 @@ TEST(TokenBucket, ALateClockReadingNeverGivesTokensBack) {
   EXPECT_EQ(bucket.admit(params_of(kOneASecond), at(20s), 1), at(1s));
 }
 
+void refund(TokenBucket& bucket, nanoseconds now, std::uint32_t cost, nanoseconds charged_at) {
+  bucket.refund(
+      params_of(kOneASecond), [&] { return at(now); }, cost, at(charged_at));
+}
+
+struct Refund {
+  nanoseconds at;
+  std::uint32_t left;
+};
+
 TEST(TokenBucket, RefundsWhatWasSpentAndNeverMore) {
   Word word;
   TokenBucket bucket(word);
   ASSERT_EQ(bucket.admit(params_of(kOneASecond), at(10s), 2), 0U);
-  bucket.refund(params_of(kOneASecond), at(10s), 2);
+  refund(bucket, 10s, 2, 10s);
   EXPECT_EQ(bucket.admit(params_of(kOneASecond), at(10s), 3), 0U);
-  bucket.refund(params_of(kOneASecond), at(100s), 3);  // time has refilled it already
+  refund(bucket, 100s, 3, 10s);  // time has refilled it already
   EXPECT_EQ(bucket.admit(params_of(kOneASecond), at(100s), 3), 0U);
-  bucket.refund(params_of(kOneASecond), at(100s), 1'000'000);
+  refund(bucket, 100s, 1'000'000, 100s);
   EXPECT_EQ(gcra::available(params_of(kOneASecond), bucket.tat(), at(100s)), 3U);
+}
+
+TEST(TokenBucket, ARefundGivesBackOnlyWhatTimeHasNotRefilled) {
+  for (const Refund& step : std::initializer_list<Refund>{
+           {10s, 3},       // at once: all of it
+           {11s, 2},       // a token has come back by itself
+           {12'500ms, 1},  // half a token, and the half that nobody could spend
+           {13s, 0},       // nothing is owed any more
+           {10s + 1h, 0},  // however late
+           {9s, 3},        // a late clock: as at once
+       }) {
+    Word word;
+    TokenBucket bucket(word);
+    ASSERT_EQ(bucket.admit(params_of(kOneASecond), at(10s), 3), 0U);
+    // Others empty the bucket of whatever has come back before the refund.
+    const std::uint64_t now = std::max(at(step.at), at(10s));
+    while (bucket.admit(params_of(kOneASecond), now, 1) == 0) {
+    }
+    refund(bucket, step.at, 3, 10s);
+    EXPECT_EQ(gcra::available(params_of(kOneASecond), bucket.tat(), now), step.left)
+        << "at " << step.at.count() << " ns";
+  }
+}
+
+// The oracle: the same bucket without the charges that were ever refunded. However charges and refunds are
+// mixed, it never has less to give than the one with refunds.
+TEST(TokenBucket, NoRefundLetsMoreThroughThanWithoutItsCharge) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  struct Charge {
+    std::uint64_t at;
+    std::uint32_t cost;
+    bool refunded;
+  };
+  constexpr TokenBucketParams params{.emission_interval = 1000, .burst = 10};
+  for (int round = 0; round < 3'000; ++round) {
+    Word word;
+    TokenBucket bucket(word);
+    std::vector<Charge> charges;
+    std::uint64_t now = 1'000'000;
+    for (int i = 0; i < 30; ++i) {
+      now += random() % 3 == 0 ? random() % 5'000 : random() % 200;
+      if (random() % 3 != 0 || charges.empty()) {
+        const auto cost = static_cast<std::uint32_t>(1 + random() % 5);
+        if (bucket.admit(params, now, cost) == 0) charges.push_back({now, cost, false});
+      } else if (Charge& charge = charges[random() % charges.size()]; !charge.refunded) {
+        bucket.refund(
+            params, [&] { return now; }, charge.cost, charge.at);
+        charge.refunded = true;
+      }
+      std::uint64_t tat = 0;
+      for (const Charge& charge : charges) {
+        if (!charge.refunded) tat = std::max(tat, charge.at) + params.emission_interval * charge.cost;
+      }
+      ASSERT_GE(gcra::debt(bucket.tat(), now), gcra::debt(tat, now)) << "round " << round << ", step " << i;
+    }
+  }
 }
 
 TEST(TokenBucket, TellsHowManyTokensAreLeft) {

@@ -45,7 +45,9 @@ TEST(TokenBucketSchedules, ARefundGivesBackWhatWasSpentAndNoMore) {
                   [&] { memory.owed += TokenBucket(memory.tat).admit(kTwoAtOnce, kNow, 1) == 0 ? 1 : 0; });
   program.process("refunder", [&] {
     if (TokenBucket(memory.tat).admit(kTwoAtOnce, kNow, 1) == 0)
-      TokenBucket(memory.tat).refund(kTwoAtOnce, kNow, 1);
+      TokenBucket(memory.tat)
+          .refund(
+              kTwoAtOnce, [] { return kNow; }, 1, kNow);
   });
   program.check([&]() -> Complaint {
     const std::uint64_t debt = detail::gcra::debt(memory.tat.load(std::memory_order_relaxed), kNow);
@@ -53,6 +55,36 @@ TEST(TokenBucketSchedules, ARefundGivesBackWhatWasSpentAndNoMore) {
     return "the bucket owes " + std::to_string(debt);
   });
   const Verdict verdict = explore(program);
+  EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
+// Stopped anywhere before it gives back, while time refills the bucket and others spend that.
+TEST(TokenBucketSchedules, ALateRefundGivesBackNothingThatTimeHasRefilled) {
+  struct {
+    detail::Word tat;
+    detail::Word clock{kNow};
+    std::uint64_t others = 0;
+  } memory;
+  constexpr std::uint64_t kLater = kNow + 2 * kTwoAtOnce.emission_interval;
+  Program program;
+  program.shared(memory, "memory").name(memory.tat, "tat").name(memory.clock, "clock");
+  program.process("refunder", [&] {
+    if (TokenBucket(memory.tat).admit(kTwoAtOnce, kNow, 2) != 0) return;
+    TokenBucket(memory.tat)
+        .refund(
+            kTwoAtOnce, [&] { return memory.clock.load(std::memory_order_relaxed); }, 2, kNow);
+  });
+  program.process("other", [&] {
+    memory.clock.store(kLater, std::memory_order_relaxed);
+    while (TokenBucket(memory.tat).admit(kTwoAtOnce, kLater, 1) == 0) ++memory.others;
+  });
+  program.check([&]() -> Complaint {
+    const std::uint64_t left =
+        detail::gcra::available(kTwoAtOnce, memory.tat.load(std::memory_order_relaxed), kLater);
+    if (memory.others + left > kTwoAtOnce.burst) return "what time has refilled came back once more";
+    return std::nullopt;
+  });
+  const Verdict verdict = explore(program, {.max_kills = 1, .min_states = 20});
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
