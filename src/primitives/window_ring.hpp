@@ -3,8 +3,8 @@
 // A sliding window for limits too large to keep each admission's time: a ring of counts.
 //
 // Time is cut in epochs of a width such that a window of `length` touches at most as many of them as there
-// are cells. A request conforms while the counts of the last so many epochs, its own included, stay within
-// the limit.
+// are cells, and covers all but one of those whole. A request conforms while the counts of the last so many
+// epochs, its own included, stay within the limit.
 //
 //   cell   epoch 36 | count 28      that of epoch e is cell e % K; 0: never
 //
@@ -15,7 +15,8 @@
 // Bound    Admissions count in the epoch of `now`, or in the newest that was there already. No window of
 //          `length` at any position over those epochs holds more than `limit` admissions. It costs that an
 //          admission is counted until its epoch is out of the window: up to one width, length / (K - 1),
-//          longer than exact. Charges and a lowered limit aside.
+//          longer than exact (and, as widths are whole ticks, less than K of them). Charges and a lowered
+//          limit aside.
 // Why      Of all that were admitted to the epochs of one window, the last to charge summed after all
 //          charges. There was no newer epoch than its own, or it would not have stayed; so its sum was of
 //          this window, and all of it. (Dekker's argument: everybody writes first and then reads, in one
@@ -27,7 +28,8 @@
 //          it was about to be refused.
 // Damage   An epoch more than 2 * kMaxDepthTicks ahead counts as never, to be replaced.
 // Epochs   are never narrower than 2^28 ticks (2.1 ms), so that 36 bits number them all for as long as 64
-//          bits hold ticks. Shorter windows use fewer cells, and those below 2.1 ms two.
+//          bits hold ticks. Windows too short for K - 1 such epochs use fewer cells, each wider than that.
+//          One that is shorter than 2.1 ms uses two, and counts for up to two widths longer.
 // Length   Another length numbers other epochs: reset() then.
 
 #include <algorithm>
@@ -154,8 +156,9 @@ class WindowRing {
   }
 
   [[nodiscard]] Epochs epochs_of(WindowParams params) const noexcept {
-    const std::uint64_t width =
-        std::max((params.length + cells_.size() - 2) / (cells_.size() - 1), ring_cell::kMinWidth);
+    const std::uint64_t covered =
+        std::clamp<std::uint64_t>(params.length / ring_cell::kMinWidth, 1, cells_.size() - 1);
+    const std::uint64_t width = std::max((params.length + covered - 1) / covered, ring_cell::kMinWidth);
     // A window reaches back from anywhere in its last epoch: into as many more as cover its length.
     return {width, (params.length + width - 1) / width + 1, 2 * kMaxDepthTicks / width};
   }

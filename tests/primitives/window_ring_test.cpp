@@ -248,5 +248,26 @@ TEST(WindowRing, ZeroedMemoryIsAnEmptyRing) {
   EXPECT_NE(memory.ring().admit(kHundredInTen, 0, 1), 0U);
 }
 
+// Of whichever length: an admission counts for the window, and for one cell longer at most.
+TEST(WindowRing, IsLateByOneCellAtMostHoweverShortTheWindow) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  for (std::uint64_t ms = 3; ms < 400; ++ms) {
+    const WindowParams params{.length = ms * kMinWindowTicks, .limit = 1};
+    // As wide as a 59th of the window, or as many cells as fit in it.
+    const std::uint64_t cells = std::min<std::uint64_t>(59, params.length / ring_cell::kMinWidth);
+    const std::uint64_t cell = (params.length + cells - 1) / cells;
+    for (int i = 0; i < 50; ++i) {
+      Memory memory(kRingCells);
+      const std::uint64_t now = at(1h) + random() % at(1h);
+      ASSERT_EQ(memory.ring().admit(params, now, 1), 0U);
+      const std::uint64_t wait = memory.ring().wait(params, now, 1);
+      ASSERT_GE(wait, params.length) << ms << " ms";
+      ASSERT_LE(wait, params.length + cell + cells) << ms << " ms, at " << now;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace weir::detail
