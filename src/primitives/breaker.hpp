@@ -20,7 +20,7 @@
 //          the cell: a probe of the last half-open time that is still out keeps its place, so that never more
 //          than `probes` are out; nor after a live change to fewer, whose higher cells count until they come
 //          back. A prober that is killed is reclaimed; one that is stopped or forgets loses its place at the
-//          deadline.
+//          deadline, and what it reports after that says nothing.
 // Good     half-open, the state word itself counts good probes: counting the last one closes.
 // Progress lock-free: a lost compare-exchange means another call counted or decided something.
 // Ordering acquire and release on every word: who meets a count of a later generation also meets that
@@ -325,10 +325,11 @@ class Breaker {
     (void)probes_[ticket.cell % kMaxProbes].compare_exchange(seen, 0, std::memory_order_acq_rel);
   }
 
+  /// A probe that reports after its deadline is given up, whether its place was taken again or not.
   BreakerTransition report_probe(const BreakerParams& params, BreakerTicket ticket, BreakerOutcome outcome,
                                  bool bad, std::uint64_t now) noexcept {
     const Word& cell = probes_[ticket.cell % kMaxProbes];
-    const bool holds = cell.load(std::memory_order_acquire) == ticket.probe;
+    const bool holds = held(ticket.probe, now) != 0 && cell.load(std::memory_order_acquire) == ticket.probe;
     BreakerTransition done;
     if (holds && outcome != BreakerOutcome::ignored) done = judge(params, ticket.generation, bad, now);
     // crash here: judged once, and the cell names the dead.

@@ -28,14 +28,16 @@
 //          two who count at once, one sees both.
 // Crash    one exchange. Before it: not counted. After it: counted, and the next to report in this cell, or
 //          to begin one, judges by it. The hint is behind: the next one searches.
-// Late     an outcome whose cell has gone on to a later epoch is dropped. One that is late by more than a
-//          whole window looks like damage: it starts the cell afresh, and costs a tenth of the counts.
+// Late     an outcome whose cell has gone on to a later epoch of its generation is dropped, however late it
+// is.
+//          An epoch that lies further ahead than any policy reaches is damage: the cell is started afresh.
 
 #include <algorithm>
 #include <array>
 #include <cstdint>
 
 #include "base/word.hpp"
+#include "primitives/token_bucket.hpp"
 
 namespace weir::detail {
 
@@ -94,7 +96,7 @@ class BreakerWindow {
         if (epochs.ticks == 0 && calls(counts) >= epochs.block && epoch < kLastBlock) continue;
       } else {
         // Passed meanwhile: a time that is late is dropped; a call belongs to the block that is filling now.
-        if (epochs.ticks != 0 && seen.first - ours <= kCells) return false;
+        if (epochs.ticks != 0 && passed(epochs, seen.first, ours)) return false;
         if (epochs.ticks == 0 && block_of(seen.first, generation) > epoch &&
             block_of(seen.first, generation) < kLastBlock) {
           continue;
@@ -171,6 +173,13 @@ class BreakerWindow {
   /// Count window: the block of a cell of this generation; from kLastBlock on, of another or damaged.
   [[nodiscard]] static std::uint64_t block_of(std::uint64_t first, std::uint64_t generation) noexcept {
     return first - tag(generation, 0);
+  }
+
+  /// Time window: whether a cell is of a later epoch of the same generation, and one that a clock can have
+  /// told.
+  [[nodiscard]] static bool passed(BreakerEpochs epochs, std::uint64_t seen, std::uint64_t ours) noexcept {
+    const bool same_generation = seen >> kEpochBits == ours >> kEpochBits;
+    return same_generation && seen > ours && seen - ours <= 2 * kMaxDepthTicks / epochs.ticks;
   }
 
   /// Time window: the epoch of `now`.

@@ -666,5 +666,46 @@ TEST(Breaker, ACountWindowOfAbsurdBlocksStillCounts) {
   }
 }
 
+// A probe that is given up says nothing any more, also if nobody took its place.
+TEST(Breaker, AProbeThatReportsAfterItsTimeoutNeitherClosesNorTrips) {
+  for (const BreakerOutcome outcome : {success, failure}) {
+    Host host(kThreeInARow);
+    host.trip(0s);
+    ASSERT_EQ(host.admit(31s), 0U);
+    const BreakerStatus before = host.status(41s + 1ms);
+    EXPECT_EQ(before.probes_out, 0U);
+    host.report(41s + 1ms, outcome);
+    EXPECT_FALSE(host.last);
+    EXPECT_EQ(host.kind(41s + 1ms), BreakerKind::half_open);
+    EXPECT_EQ(host.status(41s + 1ms).generation, before.generation);
+    // The next one is the probe, and what it says counts.
+    host.call(42s, outcome);
+    EXPECT_EQ(host.kind(42s), outcome == success ? BreakerKind::closed : BreakerKind::open);
+  }
+}
+
+TEST(Breaker, AProbeThatReportsJustInTimeCounts) {
+  Host host(kThreeInARow);
+  host.trip(0s);
+  ASSERT_EQ(host.admit(31s), 0U);
+  host.report(41s - 1ns, success);
+  EXPECT_EQ(host.kind(41s), BreakerKind::closed);
+}
+
+// Stopped between reading the clock and counting, for however long: its outcome is lost, and nothing else.
+TEST(Breaker, AnOutcomeHoweverLateMakesTheWindowForgetNothing) {
+  for (const nanoseconds late : std::initializer_list<nanoseconds>{10s, 20s, 60s, 3600s, 86'400s}) {
+    Host host(kHalfOfTenSeconds);
+    ASSERT_EQ(host.admit(100'000s - late), 0U);
+    for (int i = 0; i < 9; ++i) host.call(100'000s, failure);
+    const BreakerCounts before = host.status(100'000s).window;
+    EXPECT_EQ(before.failures, 9U);
+    host.report(100'000s - late, success);
+    EXPECT_GE(host.status(100'000s).window.failures, before.failures) << late.count() << " ns late";
+    host.call(100'000s, failure);
+    EXPECT_EQ(host.kind(100'000s), BreakerKind::open);
+  }
+}
+
 }  // namespace
 }  // namespace weir::detail
