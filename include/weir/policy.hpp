@@ -22,6 +22,7 @@ enum class Mode : std::uint8_t {
 
 /// A token bucket: `count` requests per `period` in the long run, `burst` of them at once.
 ///
+/// A burst up to 2,097,151 may be any number, a higher one has at most 21 significant bits (10,000,000 has).
 /// Written "30/min burst 10". Without a burst a full bucket holds one period: "500/hour" admits 500 at once.
 struct Rate {
   std::uint64_t count = 0;
@@ -36,9 +37,11 @@ struct Rate {
 enum class WindowKind : std::uint8_t {
   automatic = 0,  ///< shared: log up to 65,535, ring above; of a user: weighted
   log = 1,        ///< exact: the times of the last `limit` admissions
-  ring = 2,       ///< 60 counted cells: never more than the limit in any window, up to a cell late
-  fixed = 3,      ///< aligned to UTC: calendar minute, hour, day
-  weighted = 4,   ///< of a user: two counts and a weight (an approximation, in 16 bytes)
+  ring = 2,       ///< counted cells, 59 in a window (fewer below 124 ms, of at least 2.1 ms each): never more
+                  ///< than the limit in any window; an admission counts for up to one cell longer than it
+  fixed = 3,      ///< aligned to UTC: calendar minute, hour, day; across a boundary up to twice the limit
+  weighted = 4,   ///< of a user: two counts and a weight, in 16 bytes. Never more than the limit n in an
+                  ///< aligned window, nor than 2n - 1 in any window; of evenly spaced requests n + 1
 };
 
 /// At most `limit` requests within `length`. Written "100 per 1min".
@@ -85,16 +88,17 @@ enum class BreakerSwitch : std::uint8_t {
 /// Trips on any of: `failures` in a row, `failure_rate`, `slow_rate`. Opens for `recovery`, then lets
 /// `probes` through at once (of the whole host), and closes after `successes` of them went well.
 struct Breaker {
-  std::uint32_t failures = 0;                ///< in a row; 0: not counted
-  double failure_rate = 0;                   ///< 0 to 1 of the calls in the window; 0: not looked at
-  double slow_rate = 0;                      ///< 0 to 1; 0: not looked at
-  std::chrono::nanoseconds slow_call{0};     ///< a call that takes longer is slow
-  std::uint32_t minimum_calls = 10;          ///< in the window, before a rate counts
+  std::uint32_t failures = 0;             ///< in a row; 0: not counted
+  double failure_rate = 0;                ///< 0 to 1 of the calls in the window; 0: not looked at
+  double slow_rate = 0;                   ///< 0 to 1; 0: not looked at
+  std::chrono::nanoseconds slow_call{0};  ///< a call that takes longer is slow
+  /// In the window, before a rate counts; 0: 10, or `window_calls` where that is less.
+  std::uint32_t minimum_calls = 0;
   std::chrono::nanoseconds window{0};        ///< time window of the rates
   std::uint32_t window_calls = 0;            ///< or: the last so many calls
   std::chrono::nanoseconds recovery{0};      ///< how long it stays open
   double recovery_factor = 1;                ///< grows by so much with each trip in a row
-  std::chrono::nanoseconds max_recovery{0};  ///< up to this; 0: without end
+  std::chrono::nanoseconds max_recovery{0};  ///< up to this, at most 13 days; 0: to those
   double jitter = 0;                         ///< up to this share of the recovery is added, at random
   std::uint32_t probes = 1;                  ///< 1 to 16
   std::uint32_t successes = 1;               ///< good probes in a row that close it

@@ -86,7 +86,7 @@ inline constexpr auto kBreakerFields = std::to_array<Field<Breaker>>({
     {"failure_rate", &Breaker::failure_rate},
     {"slow_rate", &Breaker::slow_rate},
     {"slow_call", &Breaker::slow_call},
-    {"minimum_calls", &Breaker::minimum_calls},
+    {"minimum_calls", &Breaker::minimum_calls, 1, 65'535},
     {"window", &Breaker::window},
     {"window_calls", &Breaker::window_calls},
     {"recovery", &Breaker::recovery},

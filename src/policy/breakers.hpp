@@ -2,6 +2,7 @@
 
 // The breaker of an operation: its words, and its parameters beside them.
 
+#include <algorithm>
 #include <cstdint>
 
 #include "weir/policy.hpp"
@@ -22,6 +23,17 @@ struct alignas(kCacheLine) BreakerRecord {
            params.load_only(&BreakerParams::slow_rate) == 0;
   }
 };
+
+// In how many parts shares and factors are kept.
+inline constexpr std::uint32_t kShareParts = 10'000;
+inline constexpr std::uint32_t kFactorParts = 100;
+[[nodiscard]] std::uint32_t in_parts(double value, std::uint32_t of) noexcept;
+
+/// How many calls must be in the window before a rate counts, where nobody says it.
+[[nodiscard]] constexpr std::uint32_t usual_minimum(std::uint32_t window_calls) noexcept {
+  constexpr std::uint32_t kUsual = 10;
+  return window_calls == 0 ? kUsual : std::min(kUsual, window_calls);
+}
 
 [[nodiscard]] BreakerParams to_params(const weir::Breaker& breaker, std::uint64_t seed) noexcept;
 [[nodiscard]] weir::Breaker to_policy(const BreakerParams& params, bool shadow) noexcept;

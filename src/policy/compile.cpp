@@ -120,6 +120,8 @@ Config canonical(Config config) {
     if (policy.breaker && policy.breaker->probe_timeout == policy.breaker->recovery) {
       policy.breaker->probe_timeout = std::chrono::nanoseconds(0);
     }
+    if (policy.breaker && policy.breaker->minimum_calls == usual_minimum(policy.breaker->window_calls))
+      policy.breaker->minimum_calls = 0;
   };
   operation(config.global);
   for (auto& entry : config.operations) operation(entry.second);

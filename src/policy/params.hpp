@@ -67,6 +67,15 @@ inline constexpr unsigned kBurstShift = 39;
   return Burst::down(burst) << kBurstShift | Interval::up(interval);
 }
 
+/// The nearest bursts that a word can hold: the same one twice, if it is one of them.
+struct NearestBursts {
+  std::uint64_t below;
+  std::uint64_t above;
+};
+[[nodiscard]] constexpr NearestBursts nearest_bursts(std::uint32_t burst) noexcept {
+  return {Burst::to_number(Burst::down(burst)), Burst::to_number(Burst::up(burst))};
+}
+
 [[nodiscard]] constexpr TokenBucketParams to_token_bucket(std::uint64_t word) noexcept {
   const std::uint64_t interval = Interval::to_number(word & ((std::uint64_t{1} << kBurstShift) - 1));
   const auto burst = static_cast<std::uint32_t>(Burst::to_number(word >> kBurstShift));

@@ -1,15 +1,18 @@
 #include <algorithm>
 #include <fmt/format.h>
+#include <limits>
 #include <string>
 
 #include "weir/policy.hpp"
 
 #include "base/expected.hpp"
 #include "base/text.hpp"
+#include "policy/breakers.hpp"
 #include "policy/params.hpp"
 #include "primitives/breaker_phase.hpp"
 #include "primitives/permits.hpp"
 #include "primitives/user_window.hpp"
+#include "primitives/window_ring.hpp"
 #include "segment/mapping.hpp"
 
 namespace weir {
@@ -22,6 +25,8 @@ constexpr std::uint32_t kMaxKeyNames = 16'777'216;
 constexpr std::uint64_t kMaxUsers = 1'000'000'000;
 constexpr auto kMaxDepth = std::chrono::nanoseconds(detail::kMaxDepthTicks >> detail::kTickShift);
 constexpr std::uint64_t kMaxPerSecond = 10'000'000;
+constexpr auto kMinRing = std::chrono::milliseconds(3);
+static_assert(3 * detail::kTicksPerMs >= detail::ring_cell::kMinWidth);
 constexpr auto kMaxLength = std::chrono::milliseconds(detail::kMaxWindowMs);
 
 auto bad(const std::string& key, std::string_view fact, std::string hint) {
@@ -43,6 +48,14 @@ Expected<void> check_rate(const Rate& rate, const std::string& key) {
         fmt::format("an empty bucket would take more than {} days to fill", kMaxDepth / std::chrono::days(1)),
         "use a smaller burst or a faster rate");
   }
+  // Rounded down, a request of the whole burst would never pass.
+  const auto [below, above] = detail::packed::nearest_bursts(rate.burst);
+  if (below != rate.burst) {
+    return bad(key, fmt::format("a burst of {} cannot be kept exactly", rate.burst),
+               above > std::numeric_limits<std::uint32_t>::max()
+                   ? fmt::format("use a burst of {}", below)
+                   : fmt::format("use a burst of {} or {}", below, above));
+  }
   return {};
 }
 
@@ -61,6 +74,11 @@ Expected<void> check_window(const Window& window, bool user, const std::string& 
   }
   if (!user && window.kind == WindowKind::weighted) {
     return bad(key, "only windows of users are weighted", "use log, ring or fixed");
+  }
+  // Its epochs are numbered in cells of 2.1 ms at least: below that one would count for more than a cell
+  // longer.
+  if (window.kind == WindowKind::ring && window.length < kMinRing) {
+    return bad(key, "too short for a ring", "use a log (up to 65535), a rate, or at least 3 ms");
   }
   const std::uint64_t length = detail::ticks_from_ns(static_cast<std::uint64_t>(window.length.count()));
   const std::uint32_t most = window.kind == WindowKind::log ? detail::kMaxPermits
@@ -137,6 +155,29 @@ Expected<void> check_share(double share, const std::string& key) {
   return bad(key, "out of range", "use a share from 0 to 1");
 }
 
+/// What is kept in parts, `of` of them: more than `none`, and rounded to it, it would say nothing.
+Expected<void> check_parts(double value, double none, std::uint32_t of, const std::string& key) {
+  const double least = none + 1.0 / of;
+  if (value == none || detail::in_parts(value, of) != detail::in_parts(none, of)) return {};
+  return bad(key, "too small to be kept", fmt::format("leave it out, or use at least {}", least));
+}
+
+/// Whether a breaker's rates can be reached at all.
+Expected<void> check_rates(const Breaker& breaker, const std::string& key) {
+  for (const auto& [rate, name] :
+       {std::pair{breaker.failure_rate, ".failure_rate"}, {breaker.slow_rate, ".slow_rate"}}) {
+    if (auto kept = check_parts(rate, 0, detail::kShareParts, key + name); !kept) return kept;
+  }
+  if ((breaker.failure_rate > 0 || breaker.slow_rate > 0) && breaker.window_calls != 0 &&
+      breaker.minimum_calls > breaker.window_calls) {
+    return bad(key + ".minimum_calls",
+               fmt::format("{} calls are never in a window of {}, so a rate would never count",
+                           breaker.minimum_calls, breaker.window_calls),
+               fmt::format("leave it out, or use at most {}", breaker.window_calls));
+  }
+  return {};
+}
+
 Expected<void> check_breaker(const Breaker& breaker, const std::string& owner) {
   const std::string key = owner + ".breaker";
   if (breaker.failures == 0 && breaker.failure_rate == 0 && breaker.slow_rate == 0) {
@@ -155,22 +196,28 @@ Expected<void> check_breaker(const Breaker& breaker, const std::string& owner) {
   if (breaker.slow_rate > 0 && breaker.slow_call.count() <= 0) {
     return bad(key + ".slow_call", "slow_rate needs to know what is slow", "for example: slow_call = \"2s\"");
   }
+  if (breaker.slow_call > kMaxLength) return bad(key + ".slow_call", "too long", "use at most 366 days");
+  if (auto reachable = check_rates(breaker, key); !reachable) return reachable;
   if (breaker.window.count() != 0) {
     if (auto length = check_length(breaker.window, key + ".window"); !length) return length;
   }
-  if (breaker.window_calls > 65'535) return bad(key + ".window_calls", "out of range", "use 10 to 65535");
-  if (breaker.minimum_calls < 1 || breaker.minimum_calls > 65'535)
-    return bad(key + ".minimum_calls", "out of range", "use 1 to 65535");
+  if (breaker.window_calls > 65'535) return bad(key + ".window_calls", "out of range", "use 1 to 65535");
+  if (breaker.minimum_calls > 65'535) return bad(key + ".minimum_calls", "out of range", "use 1 to 65535");
   if (auto length = check_length(breaker.recovery, key + ".recovery"); !length) return length;
   constexpr auto kMaxBreaker = std::chrono::nanoseconds(detail::kMaxBreakerTicks >> detail::kTickShift);
-  for (const auto& [length, name] :
-       {std::pair{breaker.recovery, ".recovery"}, {breaker.probe_timeout, ".probe_timeout"}}) {
+  for (const auto& [length, name] : {std::pair{breaker.recovery, ".recovery"},
+                                     {breaker.max_recovery, ".max_recovery"},
+                                     {breaker.probe_timeout, ".probe_timeout"}}) {
     if (length > kMaxBreaker) return bad(key + name, "too long", "use at most 13 days");
   }
   if (breaker.max_recovery.count() != 0 && breaker.max_recovery < breaker.recovery)
     return bad(key + ".max_recovery", "shorter than the recovery", "leave it out, or make it longer");
   if (!(breaker.recovery_factor >= 1 && breaker.recovery_factor <= 100))
     return bad(key + ".recovery_factor", "out of range", "use 1 to 100");
+  if (auto kept = check_parts(breaker.recovery_factor, 1, detail::kFactorParts, key + ".recovery_factor");
+      !kept)
+    return kept;
+  if (auto kept = check_parts(breaker.jitter, 0, detail::kShareParts, key + ".jitter"); !kept) return kept;
   if (breaker.probes < 1 || breaker.probes > 16) return bad(key + ".probes", "out of range", "use 1 to 16");
   if (breaker.successes < 1 || breaker.successes > 255)
     return bad(key + ".successes", "out of range", "use 1 to 255");

@@ -146,5 +146,30 @@ TEST_F(LimiterBreaker, AShadowBreakerCountsAndNeverRefuses) {
   EXPECT_EQ(state(), BreakerState::metrics_only);
 }
 
+// The usual minimum of calls fits into the window, whatever that is.
+TEST_F(LimiterBreaker, OpensOverAWindowOfFewerCallsThanTheUsualMinimum) {
+  open(R"({ failure_rate = 0.5, window_calls = 5, recovery = "30s" })");
+  for (int i = 0; i < 4; ++i) call(Outcome::failure);
+  EXPECT_EQ(state(), BreakerState::closed);
+  call(Outcome::failure);
+  EXPECT_EQ(state(), BreakerState::open);
+}
+
+TEST_F(LimiterBreaker, WhatWasLeftToTheWindowIsLeftOutAgainWhenItIsShown) {
+  open(R"({ failure_rate = 0.5, window_calls = 5, recovery = "30s" })");
+  EXPECT_EQ(limiter->config().operations.at("work").breaker->minimum_calls, 0U);
+}
+
+// Two threads read the clock each for itself: one that reports may be behind the one that admitted.
+TEST_F(LimiterBreaker, ACallThatIsReportedByAClockBehindIsNotSlow) {
+  open(R"({ slow_rate = 1.0, slow_call = "10s", minimum_calls = 1, window = "1min", recovery = "30s" })");
+  for (int i = 0; i < 3; ++i) {
+    Admission admission = limiter->admit_at(HostClock::now() + 1s, work, {});
+    ASSERT_TRUE(admission) << "a call of no time was counted as slow";
+    admission.succeed();
+  }
+  EXPECT_EQ(take_snapshot(name.str())->breakers.at(0).slow, 0U);
+}
+
 }  // namespace
 }  // namespace weir

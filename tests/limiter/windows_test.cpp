@@ -2,6 +2,8 @@
 
 #include <chrono>
 #include <gtest/gtest.h>
+#include <initializer_list>
+#include <string>
 
 #include "weir/config.hpp"
 #include "weir/limiter.hpp"
@@ -216,6 +218,49 @@ exempt = true
   EXPECT_EQ(admitted(10, {.user = "alice"}), 2);
   EXPECT_EQ(admitted(10, {.user = "big"}), 7);
   EXPECT_EQ(admitted(10, {.user = "root"}), 10);
+}
+
+TEST_F(LimiterWindows, ARefundGivesBackOnlyWhatTimeHasNotRefilled) {
+  for (const char* const rate : {"rate = \"1000/s burst 10\"", "user.rate = \"1000/s burst 10\""}) {
+    open((std::string("[operations.work]\n") + rate + "\n").c_str());
+    const Request ten{.user = "alice", .cost = 10};
+    Admission first = admit(ten);
+    ASSERT_TRUE(first);
+    now += 11ms;  // full again
+    while (HostClock::now() < now) {
+    }
+    EXPECT_EQ(admitted(30, {.user = "alice"}), 10) << rate;
+    limiter->refund(work, ten, first);  // by the real clock
+    EXPECT_EQ(admitted(30, {.user = "alice"}), 0) << rate;
+  }
+}
+
+TEST_F(LimiterWindows, EqualTimesOfAWholeSecondClockAreEqual) {
+  open("[operations.work]\nwindow = \"5 per 10s\"\n");
+  for (int i = 0; i < 3; ++i) {
+    EXPECT_EQ(admitted(6), 5) << "at " << 10 * i << " s";
+    now += 10s;
+  }
+}
+
+// A process that is stopped between reading the clock and charging charges by a reading of long ago.
+TEST_F(LimiterWindows, AChargeByAnOldClockReadingNeverMakesAWindowForget) {
+  for (const char* const window :
+       {"user.window = \"10 per 100ms\"", "user.window = { limit = \"10 per 100ms\", kind = \"fixed\" }",
+        "window = { limit = \"10 per 100ms\", kind = \"fixed\" }",
+        "window = { limit = \"10 per 100ms\", kind = \"ring\" }", "window = \"10 per 100ms\""}) {
+    open((std::string("[operations.work]\n") + window + "\n").c_str());
+    const Request alice{.user = "alice"};
+    for (const auto late : std::initializer_list<std::chrono::nanoseconds>{7s, 2h, 100h}) {
+      now += 1000h;
+      const auto then = now;
+      EXPECT_EQ(admitted(30, alice), 10) << window;
+      now = then - late;
+      EXPECT_EQ(admitted(1, alice), 0) << window;
+      now = then;
+      EXPECT_EQ(admitted(30, alice), 0) << window << ", after one that was late by " << late.count() << " ns";
+    }
+  }
 }
 
 }  // namespace

@@ -60,9 +60,51 @@ TEST(Validate, NamesImpossibleSettings) {
                  [](Config& c) { c.operations["x"].breaker = Breaker{.recovery = 1s}; });
   expect_refused("operations.x.breaker.recovery",
                  [](Config& c) { c.operations["x"].breaker = Breaker{.failures = 3}; });
+  expect_refused("operations.x.user.window", [](Config& c) {  // more than its word can count
+    c.operations["x"].user.windows = {{10'000, 1ms}};
+  });
+  expect_refused("global.window", [](Config& c) { c.global.shared.windows = {{5, 2ms, WindowKind::ring}}; });
   expect_refused("overrides.users", [](Config& c) { c.users[std::string(65, 'x')]; });
   expect_refused("overrides.users", [](Config& c) { c.users["root"] = {true, {{{1, 1s, 1}}, {}, {}, {}}}; });
   expect_refused("global.user.rate", [](Config& c) { c.global.user.rates.assign(7, {1, 1s, 1}); });
+}
+
+// What is configured is what holds, or it is refused: nothing becomes another value without a word.
+TEST(Validate, RefusesABurstThatCannotBeKept) {
+  for (const std::uint32_t burst : {10'000'001U, 2'097'153U, 4'294'967'295U}) {
+    const auto valid = validate(with_rate({10'000'000, 1s, burst}));
+    ASSERT_FALSE(valid) << burst;
+    EXPECT_THAT(valid.error().what, HasSubstr(std::to_string(burst)));
+    EXPECT_THAT(valid.error().hint, HasSubstr("use a burst of "));
+  }
+  for (const std::uint32_t burst : {1U, 2'097'151U, 2'097'152U, 2'097'154U, 10'000'000U, 10'000'008U}) {
+    EXPECT_TRUE(validate(with_rate({10'000'000, 1s, burst}))) << burst;
+  }
+}
+
+TEST(Validate, RefusesABreakerThatContradictsItself) {
+  const auto verdict = [](const Breaker& breaker) {
+    Config config;
+    config.operations["x"].breaker = breaker;
+    const auto valid = validate(config);
+    return valid ? std::string() : valid.error().what;
+  };
+  const Breaker good{.failure_rate = 0.5, .window_calls = 5, .recovery = 30s};
+  EXPECT_EQ(verdict(good), "");
+  const auto with = [&](auto&& change) {
+    Breaker breaker = good;
+    change(breaker);
+    return verdict(breaker);
+  };
+  const std::string key = "operations.x.breaker.";
+  EXPECT_EQ(with([](Breaker& b) { b.minimum_calls = 5; }), "");
+  EXPECT_THAT(with([](Breaker& b) { b.minimum_calls = 6; }), HasSubstr(key + "minimum_calls"));
+  EXPECT_THAT(with([](Breaker& b) { b.failure_rate = 0.00004; }), HasSubstr(key + "failure_rate"));
+  EXPECT_EQ(with([](Breaker& b) { b.failure_rate = 0.0001; }), "");
+  EXPECT_THAT(with([](Breaker& b) { b.jitter = 0.00001; }), HasSubstr(key + "jitter"));
+  EXPECT_THAT(with([](Breaker& b) { b.recovery_factor = 1.001; }), HasSubstr(key + "recovery_factor"));
+  EXPECT_THAT(with([](Breaker& b) { b.max_recovery = 24h * 30; }), HasSubstr(key + "max_recovery"));
+  EXPECT_THAT(with([](Breaker& b) { b.slow_call = 24h * 400; }), HasSubstr(key + "slow_call"));
 }
 
 }  // namespace

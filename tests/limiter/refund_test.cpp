@@ -1,0 +1,99 @@
+// What an admission gives back when it is stopped on its way, by a clock that the test turns.
+
+#include <gtest/gtest.h>
+#include <memory>
+#include <string>
+
+#include "weir/config.hpp"
+
+#include "limiter/create.hpp"
+#include "limiter/impl.hpp"
+
+namespace weir::detail {
+namespace {
+
+using namespace std::chrono_literals;
+
+class LimiterRefund : public ::testing::Test {
+ protected:
+  void open(const char* toml) {
+    const auto config = parse_config(toml, "test");
+    ASSERT_TRUE(config) << config.error().message();
+    auto opened = LimiterImpl::over(publish_segment(*config, ""));
+    ASSERT_TRUE(opened) << opened.error().what;
+    impl = std::move(*opened);
+    work = Operation{*impl->find("work")};
+    now = HostClock::now();
+  }
+  Admission admit(const Request& request) {
+    return impl->admit(work, request, [&] { return now; });
+  }
+  int admitted(const Request& request) {
+    int count = 0;
+    while (count < 100 && admit(request)) ++count;
+    return count;
+  }
+
+  std::unique_ptr<LimiterImpl> impl;
+  Operation work{};
+  HostClock::time_point now;
+};
+
+// A new user is refused by a table that is full, after the rate over all users was charged. Before that is
+// undone the process is stopped; meanwhile time refills the rate, and others spend that.
+TEST_F(LimiterRefund, AnUndoThatIsLateGivesBackNothingThatTimeHasRefilled) {
+  open(R"(
+[segment]
+users = 1
+when_full = "refuse"
+[operations.work]
+rate = "10/s burst 10"
+user.rate = "1/day burst 10"
+)");
+  const auto fill = [&](int user) {
+    now += 10s;
+    return admit({.user = "filler" + std::to_string(user), .cost = 10});
+  };
+  int users = 0;
+  while (users < 1000 && fill(users)) ++users;
+  ASSERT_LT(users, 1000) << "the table is never full";
+  now += 10s;
+  const auto then = now;
+  int readings = 0;
+  int others = 0;
+  const auto stopped = [&] {
+    if (readings++ == 0) return then;
+    if (readings == 2) {
+      now = then + 1'500ms;
+      others = admitted({});
+    }
+    return now;
+  };
+  EXPECT_EQ(impl->admit(work, {.user = "late", .cost = 10}, stopped).verdict(), Verdict::throttled);
+  EXPECT_EQ(others, 10);
+  EXPECT_EQ(admitted({}), 0) << "what others have spent came back";
+}
+
+TEST_F(LimiterRefund, AnUndoAtOnceGivesBackEverything) {
+  open(R"(
+[segment]
+users = 1
+when_full = "refuse"
+[operations.work]
+rate = "10/s burst 10"
+window = "100000 per 1h"
+user.rate = "1/day burst 10"
+)");
+  int users = 0;
+  for (; users < 1000; ++users) {
+    now += 10s;
+    if (!admit({.user = "filler" + std::to_string(users), .cost = 10})) break;
+  }
+  ASSERT_LT(users, 1000) << "the table is never full";
+  now += 10s;
+  EXPECT_EQ(admit({.user = "late", .cost = 10}).verdict(), Verdict::throttled);
+  EXPECT_EQ(admitted({}), 10);
+}
+
+}  // namespace
+}  // namespace weir::detail
