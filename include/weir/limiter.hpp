@@ -128,7 +128,7 @@ class WEIR_EXPORT Limiter {
   /// only after the work. Whoever overdraws waits the longer for it.
   void charge(Operation operation, const Request& request) noexcept;
 
-  /// Gives back everything that an admission was charged, and releases it: the work was not done after all.
+  /// Gives back what an admission was charged and time has not refilled, and releases it: no work was done.
   /// @param operation, request  the same as with `admit`.
   void refund(Operation operation, const Request& request, Admission& admission) noexcept;
 

@@ -75,8 +75,7 @@ Expected<void> check_window(const Window& window, bool user, const std::string& 
   if (!user && window.kind == WindowKind::weighted) {
     return bad(key, "only windows of users are weighted", "use log, ring or fixed");
   }
-  // Its epochs are numbered in cells of 2.1 ms at least: below that one would count for more than a cell
-  // longer.
+  // A cell is at least 2.1 ms: in a shorter window an admission would count for more than a cell longer.
   if (window.kind == WindowKind::ring && window.length < kMinRing) {
     return bad(key, "too short for a ring", "use a log (up to 65535), a rate, or at least 3 ms");
   }

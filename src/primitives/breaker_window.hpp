@@ -28,8 +28,7 @@
 //          two who count at once, one sees both.
 // Crash    one exchange. Before it: not counted. After it: counted, and the next to report in this cell, or
 //          to begin one, judges by it. The hint is behind: the next one searches.
-// Late     an outcome whose cell has gone on to a later epoch of its generation is dropped, however late it
-// is.
+// Late     an outcome whose cell has gone on to a later epoch of its generation is dropped, however late.
 //          An epoch that lies further ahead than any policy reaches is damage: the cell is started afresh.
 
 #include <algorithm>
@@ -175,8 +174,7 @@ class BreakerWindow {
     return first - tag(generation, 0);
   }
 
-  /// Time window: whether a cell is of a later epoch of the same generation, and one that a clock can have
-  /// told.
+  /// Time window: whether a cell is of a later epoch of this generation, and of one that a clock can tell.
   [[nodiscard]] static bool passed(BreakerEpochs epochs, std::uint64_t seen, std::uint64_t ours) noexcept {
     const bool same_generation = seen >> kEpochBits == ours >> kEpochBits;
     return same_generation && seen > ours && seen - ours <= 2 * kMaxDepthTicks / epochs.ticks;

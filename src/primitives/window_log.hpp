@@ -11,8 +11,7 @@
 //
 //   admit    cell at the head: oldest -> {max(now, newest), the lap of this turn}; then hint -> past it
 //   refund   cell: given back
-//   reset    cell, oldest first: {the number of its turn, same lap, given back}: before every time that
-//   follows
+//   reset    cell, oldest first: {the number of its turn, same lap, given back}, before all times that follow
 //
 // The lap of a cell says in which turn round the ring it was written, modulo 64. Equal times are therefore
 // told apart, and the order needs no times at all: from cell 0 up to the head all cells have the lap of this
@@ -20,12 +19,10 @@
 // one is mended when the head passes it.
 //
 // Head     The head is the one cell whose lap differs from that of the cell before it; or cell 0, if its lap
-// is
-//          that of the last cell. A process that finds the hint behind walks on from it, so a hint that a
+//          is that of the last cell. A process that finds the hint behind walks on from it, so a hint that a
 //          killed process left behind costs a step.
 // Unique   No value comes back to a cell: the time never decreases but by a reset, and where it stays the
-// same
-//          the lap does not, for the 64 turns that nobody makes within one ns.
+//          same the lap does not, for the 64 turns that nobody makes within one ns.
 // Exact    All admissions exchange the same cell, the oldest. So its exchange proves that since that cell was
 //          read the ring stood still: what was read after it was the whole truth at one moment. A refusal
 //          reads the cell once more for the same proof.
@@ -238,8 +235,7 @@ class WindowLog {
       const std::uint64_t hint = hint_->load(std::memory_order_acquire);
       const auto index = static_cast<std::uint32_t>(hint);
       Head head{hint, static_cast<std::uint32_t>(hint >> 32), index < size() ? index : index % size()};
-      // If no cell differs from the one before it, cell 0 is the head: only others' writes make us start
-      // again.
+      // If no cell differs from the one before it, cell 0 is the head: only others' writes start it again.
       for (std::uint32_t step = 0; step < size(); ++step) {
         head.oldest = times_[head.index].load(std::memory_order_acquire);
         // Read second: beside a cell that is unchanged since, it proves that cell the oldest.
