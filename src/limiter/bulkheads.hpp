@@ -125,7 +125,11 @@ class UserBulkhead {
                                              owner_set::Place owner, std::uint32_t weight) noexcept;
 
 /// Gives permits back. @return how many of them had been taken back before.
-inline std::uint32_t give_back(const Sections& sections, UserTable& users, const Holding& holding) noexcept {
+/// @param still_ours  whether the owner is this process still. Permits of users have no word that tells one
+///                    holder from the next, and after the owner was taken for dead its bits may be those of
+///                    another.
+inline std::uint32_t give_back(const Sections& sections, UserTable& users, const Holding& holding,
+                               bool still_ours = true) noexcept {
   std::uint32_t late = 0;
   for (std::uint32_t i = 0; i < holding.permits; ++i) {
     const HeldPermit& held = holding.shared[i];
@@ -137,6 +141,10 @@ inline std::uint32_t give_back(const Sections& sections, UserTable& users, const
   const auto without_one = [=](std::uint64_t set) { return owner_set::remove(set, owner); };
   for (std::uint32_t i = 0; i < holding.user_permits; ++i) {
     const HeldUserPermits& held = holding.of_user[i];
+    if (!still_ours) [[unlikely]] {
+      late += holding.weight;  // swept, before the slot was given away
+      continue;
+    }
     if (holding.weight == 1 && users.modify(users.key(user), entry_of(held.limit),
                                             static_cast<PairWord*>(held.entry), without_one)) [[likely]]
       continue;

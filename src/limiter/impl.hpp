@@ -178,8 +178,10 @@ class LimiterImpl {
 
   void release(const Holding& holding) noexcept {
     // A copy of the parent's admission in a forked child: the parent's permits are not ours to give.
-    if (!registry_.was_self(Owner::from_bits(holding.owner))) return;
-    const std::uint32_t late = give_back(sections_, users_, holding);
+    const Owner owner = Owner::from_bits(holding.owner);
+    if (!registry_.was_self(owner)) return;
+    const bool still_ours = holding.user_permits == 0 || registry_.is_self(owner);
+    const std::uint32_t late = give_back(sections_, users_, holding, still_ours);
     if (late != 0) sections_.swept->late_releases.fetch_add(late, std::memory_order_relaxed);
   }
 

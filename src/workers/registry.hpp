@@ -79,6 +79,12 @@ class Registry {
            is(private_->lost.load(std::memory_order_relaxed), owner);
   }
 
+  /// Whether an owner is this process now, and nobody has taken it for dead.
+  [[nodiscard]] bool is_self(Owner owner) const noexcept {
+    const auto mine = self();
+    return mine && mine->owner() == owner;
+  }
+
   /// Claims a slot for this process, if it has none.
   /// Errors  Errc::no_space: all slots are published; Errc::permission, system.
   [[nodiscard]] Expected<Identity> join(std::uint64_t now);

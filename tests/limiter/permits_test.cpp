@@ -6,6 +6,7 @@
 #include <optional>
 #include <signal.h>
 #include <string>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
@@ -14,7 +15,12 @@
 #include "weir/config.hpp"
 #include "weir/limiter.hpp"
 
+#include "policy/schema.hpp"
+#include "primitives/owner_set.hpp"
+#include "segment/mapping.hpp"
 #include "support/namespace.hpp"
+#include "support/segment_name.hpp"
+#include "support/worker_process.hpp"
 
 namespace weir {
 namespace {
@@ -287,6 +293,65 @@ TEST_F(LimiterPermits, AsManyWorkersAsWereKilledStartAtOnce) {
     return 0;
   });
   EXPECT_EQ(status, 0);
+}
+
+// The owners in a user's permits tell sixteen tenants of a slot apart.
+TEST_F(LimiterPermits, OfAUserAreNotGivenBackForTheTenantAfterSixteen) {
+  const test::SegmentName name;
+  Config config = with_permits(0, 0, 1);
+  config.segment.name = name.str();
+  config.segment.workers = 2;
+  auto first = Limiter::open(config);
+  ASSERT_TRUE(first);
+  Admission late = first->admit("work", {.user = "alice"});
+  ASSERT_TRUE(late);
+  // It is taken for dead, as one that could not map a page, closed all and lives in another PID namespace.
+  const auto segment =
+      detail::Segment::attach(name.str(), detail::OpenMode::read_write, detail::kAbiFingerprint);
+  const auto sections = *detail::Sections::of(*segment);
+  sections.modify_user_entries(
+      *segment, [](detail::UserLimit, std::uint64_t) { return std::optional<std::uint64_t>(0); });
+  // Its lock is still on slot 0, so the sixteenth tenant is written by hand.
+  sections.workers[0].identity.store(detail::SlotIdentity{true, 16, 1}.word(), std::memory_order_release);
+  auto second = Limiter::attach(name.str());
+  ASSERT_TRUE(second);
+  const Admission held = second->admit("work", {.user = "alice"});
+  ASSERT_TRUE(held);
+  sections.modify_user_entries(*segment, [](detail::UserLimit, std::uint64_t set) {
+    return set == 0 ? std::nullopt
+                    : std::optional<std::uint64_t>(detail::owner_set::place_of(detail::Owner(0, 16)));
+  });
+  late.release();
+  EXPECT_FALSE(second->admit("work", {.user = "alice"}))
+      << "the permit of the sixteenth tenant was given back";
+}
+
+// A sweep on the way of a request asks for 512 workers; a zombie's pid does not tell that it has ended.
+TEST_F(LimiterPermits, OfAnyOfManyDeadWorkersComeBack) {
+  constexpr std::size_t kWorkers = 700;
+  const test::SegmentName name;
+  Config config = with_permits(0, 1, 0);
+  config.segment.name = name.str();
+  config.segment.workers = kWorkers + 1;
+  rlimit files{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &files), 0);
+  if (files.rlim_max < 4 * kWorkers) GTEST_SKIP() << "this user may not open " << 4 * kWorkers << " files";
+  auto mine = Limiter::open(config);
+  ASSERT_TRUE(mine);
+  test::WorkerProcess workers([&] {
+    rlimit all = files;
+    all.rlim_cur = all.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &all);
+    auto* const limiters = new std::vector<Limiter>;
+    for (std::size_t i = 0; i < kWorkers; ++i) limiters->push_back(std::move(*Limiter::attach(name.str())));
+    new Admission(limiters->back().admit("work"));
+  });
+  ASSERT_TRUE(workers.ready());
+  EXPECT_FALSE(mine->admit("work"));
+  workers.kill_lazily();
+  const auto end = std::chrono::steady_clock::now() + 60s;
+  while (!mine->admit("work") && std::chrono::steady_clock::now() < end) std::this_thread::sleep_for(1ms);
+  EXPECT_TRUE(mine->admit("work"));
 }
 
 TEST_F(LimiterPermits, AWorkerTableFullOfTheLivingIsAClearErrorAndTheDeadMakeRoom) {
