@@ -241,7 +241,7 @@ class Change {
     for (const ConfigChange& change : report.changes) {
       ++sequence;
       ChangeRecord& record = sections_.history[sequence % kHistoryRecords];
-      record.sequence.store(0, std::memory_order_release);  // sync(record)
+      record.sequence.store(0, std::memory_order_relaxed);  // the stores below publish it
       record.generation.store(report.generation, std::memory_order_release);
       record.wall_ns.store(
           static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(wall).count()),

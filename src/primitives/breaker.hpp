@@ -23,8 +23,14 @@
 //          deadline, and what it reports after that says nothing.
 // Good     half-open, the state word itself counts good probes: counting the last one closes.
 // Progress lock-free: a lost compare-exchange means another call counted or decided something.
-// Ordering acquire and release on every word: who meets a count of a later generation also meets that
-//          generation in the state, and leaves the count alone (sync(breaker)).
+// Ordering sync(breaker): an exchange of a count releases and a load of it acquires, so a call that meets a
+//          count of a later generation also meets that generation in the state, and leaves the count alone.
+//          sync(probe): giving a probe back releases and looking for a free cell acquires, so a call that
+//          finds the cell of a bad probe free also meets the state into which that probe tripped.
+//          sync(places): taking a probe, the look at the state after it, every transition and the look at the
+//          cells above in fits() are sequentially consistent. So of a probe that was taken under a higher
+//          number of probes, and one under the lower number of a later generation, one sees the other.
+//          The state word alone is a whole: where it is loaded only to be exchanged, that is relaxed.
 // Time     a late `now` refuses longer; a report that is late opens for less.
 // Change   a rate that is lowered live is judged by with the next bad call, or the next tenth of the window.
 // Crash    report, after counting: the count stands at its threshold, and the next report of a success or a
@@ -132,7 +138,7 @@ class Breaker {
   /// What an operator decides. Starts a generation: all counts are zero, what is in flight does not count.
   /// `open` and `half_open` both mean: the next call probes.
   BreakerTransition set(BreakerKind kind) noexcept {
-    std::uint64_t word = state_.load(std::memory_order_acquire);
+    std::uint64_t word = state_.load(std::memory_order_relaxed);
     for (;;) {
       const BreakerPhase phase = BreakerPhase::unpack(word);
       const BreakerPhase next = phase.then(kind, 0, 0);
@@ -148,23 +154,26 @@ class Breaker {
   std::uint32_t reclaim(Gone&& gone) noexcept {
     std::uint32_t freed = 0;
     for (Word& cell : probes_) {
+      // acquire; pairs with take_probe(): the slot that the prober published before it is met, too.
       std::uint64_t seen = cell.load(std::memory_order_acquire);
       if (!prober(seen) || !gone(prober(seen))) continue;
       // Exactly the word that was judged: a cell taken anew meanwhile stays with its new owner.
-      freed += cell.compare_exchange(seen, 0, std::memory_order_acq_rel) ? 1 : 0;
+      // sync(probe): release; this process met the prober's death, and hands on what the probe made of the
+      // state.
+      freed += cell.compare_exchange(seen, 0, std::memory_order_release) ? 1 : 0;
     }
     return freed;
   }
 
   /// Failures in a row, as far as they are of this generation.
   [[nodiscard]] std::uint64_t in_a_row(std::uint64_t generation) const noexcept {
-    return in_a_row(failures_.load(std::memory_order_acquire), generation);
+    return in_a_row(failures_.load(std::memory_order_relaxed), generation);
   }
 
   /// For people. Only loads; each number is right, but they may be of different moments.
   [[nodiscard]] BreakerStatus status(const BreakerParams& params, std::uint64_t now) const noexcept {
-    const BreakerPhase phase = BreakerPhase::unpack(state_.load(std::memory_order_acquire));
-    const std::uint64_t failures = failures_.load(std::memory_order_acquire);
+    const BreakerPhase phase = BreakerPhase::unpack(state_.load(std::memory_order_relaxed));
+    const std::uint64_t failures = failures_.load(std::memory_order_relaxed);
     BreakerStatus status;
     status.kind = phase.kind;
     status.generation = static_cast<std::uint16_t>(phase.generation);
@@ -208,7 +217,8 @@ class Breaker {
   }
 
   [[nodiscard]] bool move(std::uint64_t& seen, BreakerPhase next) noexcept {
-    return state_.compare_exchange(seen, next.pack(), std::memory_order_acq_rel, std::memory_order_acquire);
+    // sync(places): seq_cst; pairs with fits().
+    return state_.compare_exchange(seen, next.pack(), std::memory_order_seq_cst, std::memory_order_relaxed);
   }
   [[nodiscard]] static BreakerTransition transition(BreakerPhase from, BreakerPhase to) noexcept {
     return {true,
@@ -242,7 +252,7 @@ class Breaker {
     std::array<std::uint64_t, kMaxProbes> out{};  // when they lose their places
     std::uint32_t count = 0;
     for (const Word& cell : probes_) {
-      if (const std::uint64_t left = held(cell.load(std::memory_order_acquire), now); left != 0)
+      if (const std::uint64_t left = held(cell.load(std::memory_order_relaxed), now); left != 0)
         out[count++] = left;
     }
     if (count < places(params)) return 0;
@@ -257,7 +267,8 @@ class Breaker {
   [[nodiscard]] bool fits(const BreakerParams& params, std::uint32_t i, std::uint64_t now) const noexcept {
     std::uint32_t above = 0;
     for (std::uint32_t j = i + 1; j < kMaxProbes; ++j) {
-      above += held(probes_[j].load(std::memory_order_acquire), now) != 0 ? 1 : 0;
+      // sync(places): seq_cst; pairs with take_probe(), whose process looks at the state after its exchange.
+      above += held(probes_[j].load(std::memory_order_seq_cst), now) != 0 ? 1 : 0;
     }
     return i + above < places(params);
   }
@@ -266,6 +277,8 @@ class Breaker {
   BreakerAdmission admit_guarded(const BreakerParams& params, std::uint64_t now, Owner owner) noexcept {
     BreakerAdmission answer;
     for (;;) {
+      // sync(places): acquire; pairs with move(), so the looks of fits() come after the transition that is
+      // met.
       std::uint64_t word = state_.load(std::memory_order_acquire);
       const BreakerPhase phase = BreakerPhase::unpack(word);
       answer.ticket.generation = static_cast<std::uint16_t>(phase.generation);
@@ -301,8 +314,9 @@ class Breaker {
         owner.bits() << BreakerPhase::kRestBits |
         breaker_time::deadline(now, std::clamp(params.probe_timeout, std::uint64_t{1}, kMaxBreakerTicks));
     for (std::uint32_t i = 0; i < places(params); ++i) {
-      std::uint64_t seen = probes_[i].load(std::memory_order_acquire);
+      std::uint64_t seen = probes_[i].load(std::memory_order_acquire);  // sync(probe): pairs with give_back()
       while (held(seen, now) == 0 && fits(params, i, now)) {
+        // sync(places): seq_cst; pairs with fits(). A failure acquires as the load above does.
         if (!probes_[i].compare_exchange(seen, mine, std::memory_order_seq_cst, std::memory_order_acquire)) {
           continue;
         }
@@ -315,6 +329,7 @@ class Breaker {
   }
 
   [[nodiscard]] bool half_open(std::uint64_t generation) const noexcept {
+    // sync(places): seq_cst, after the cell was taken; pairs with move().
     const BreakerPhase phase = BreakerPhase::unpack(state_.load(std::memory_order_seq_cst));
     return phase.kind == BreakerKind::half_open && phase.generation == generation;
   }
@@ -322,7 +337,8 @@ class Breaker {
   /// A late prober meets another word in its cell, and changes nothing.
   void give_back(BreakerTicket ticket) noexcept {
     std::uint64_t seen = ticket.probe;
-    (void)probes_[ticket.cell % kMaxProbes].compare_exchange(seen, 0, std::memory_order_acq_rel);
+    // sync(probe): release; pairs with take_probe(), which then meets what this probe made of the state.
+    (void)probes_[ticket.cell % kMaxProbes].compare_exchange(seen, 0, std::memory_order_release);
   }
 
   /// A probe that reports after its deadline is given up, whether its place was taken again or not.
@@ -340,7 +356,7 @@ class Breaker {
   /// Counts a probe of `generation`, if that is still half-open.
   BreakerTransition judge(const BreakerParams& params, std::uint64_t generation, bool bad,
                           std::uint64_t now) noexcept {
-    std::uint64_t word = state_.load(std::memory_order_acquire);
+    std::uint64_t word = state_.load(std::memory_order_relaxed);
     for (;;) {
       const BreakerPhase phase = BreakerPhase::unpack(word);
       if (phase.kind != BreakerKind::half_open || phase.generation != generation) return {};
@@ -364,7 +380,9 @@ class Breaker {
     for (;;) {
       const std::uint64_t count = in_a_row(seen, generation);
       if (!failure && count == 0) return false;
-      const BreakerPhase phase = BreakerPhase::unpack(state_.load(std::memory_order_acquire));
+      // relaxed: whatever a later generation counted was met by the load of `failures` or by its failed
+      // exchange.
+      const BreakerPhase phase = BreakerPhase::unpack(state_.load(std::memory_order_relaxed));
       if (!phase.counts(generation)) return false;
       if (count >= params.consecutive && phase.kind == BreakerKind::closed) return true;
       const std::uint64_t next = generation << kCountBits | (failure ? (count + 1) & kCountMask : 0);
@@ -381,7 +399,7 @@ class Breaker {
                                          bool slow, std::uint64_t now) noexcept {
     const bool look = window_.count(
         epochs(params), generation, now, failure, slow, params.minimum_calls,
-        [&] { return BreakerPhase::unpack(state_.load(std::memory_order_acquire)).counts(generation); });
+        [&] { return BreakerPhase::unpack(state_.load(std::memory_order_relaxed)).counts(generation); });
     if (!look) return false;
     const BreakerCounts counts = window_.counts(epochs(params), generation, now);
     if (counts.calls < std::max(params.minimum_calls, 1U)) return false;
@@ -393,7 +411,7 @@ class Breaker {
 
   /// Trips `generation`, if that is still closed. However many find it due, one exchange does it.
   BreakerTransition trip(const BreakerParams& params, std::uint64_t generation, std::uint64_t now) noexcept {
-    std::uint64_t word = state_.load(std::memory_order_acquire);
+    std::uint64_t word = state_.load(std::memory_order_relaxed);
     for (;;) {
       const BreakerPhase phase = BreakerPhase::unpack(word);
       if (phase.kind != BreakerKind::closed || phase.generation != generation) return {};

@@ -65,12 +65,14 @@ class CooldownWord {
   /// Ticks until it is over; 0: it is not on.
   [[nodiscard]] std::uint64_t wait(std::uint64_t now) const noexcept { return cooldown::wait(state(), now); }
 
-  /// Counts one refusal; the last one that was wanted begins it.
-  void refuse(cooldown::Params params, std::uint64_t now) noexcept {
+  /// Counts one refusal; the last one that was wanted begins it. @return ticks until it is over; 0: it is not
+  /// on.
+  std::uint64_t refuse(cooldown::Params params, std::uint64_t now) noexcept {
     std::uint64_t seen = state();
     for (;;) {
       const std::uint64_t next = cooldown::refused(params, seen, now);
-      if (next == seen || state_.compare_exchange(seen, next, std::memory_order_relaxed)) return;
+      if (next == seen || state_.compare_exchange(seen, next, std::memory_order_relaxed))
+        return cooldown::wait(next, now);
     }
   }
 

@@ -15,7 +15,11 @@
 // Limits   only the first `limit` cells may be taken: a limit is a prefix, a priority class a shorter prefix.
 //          A limit lowered below cells in use is kept strictly: see prefix().
 // Progress lock-free; a scan that meets no free cell writes nothing.
-// Ordering acquire to take, release to give back: what the last holder wrote is seen by the next.
+// Ordering sync(permit): acquire to take, release to give back: what the last holder wrote is seen by the
+// next.
+//          sync(owner): release to take, acquire to reclaim: a sweeper that meets a permit also meets the
+//          slot that its owner published before it took the permit, and does not judge a living worker as
+//          gone.
 // Crash    before the exchange: nothing taken. After it: the cell names the dead, and reclaim() frees it. A
 //          permit of several cells is a chain; each cell is reclaimed for itself.
 // Late     giving back what was reclaimed meets another word and changes nothing.
@@ -114,7 +118,7 @@ class Permits {
     // A chain is no longer than the cells, whatever the words say; only cells of the same owner are followed.
     for (std::size_t step = 0; permit && permit.cell < cells_.size() && step < cells_.size(); ++step) {
       std::uint64_t seen = permit.word;
-      if (!cells_[permit.cell].compare_exchange(seen, 0, std::memory_order_release)) break;
+      if (!cells_[permit.cell].compare_exchange(seen, 0, std::memory_order_release)) break;  // sync(permit)
       // crash here: the rest of the chain names the dead, and is reclaimed.
       ++freed;
       permit = follow(permit, owner);
@@ -124,7 +128,7 @@ class Permits {
 
   /// The same of a permit of one cell. @return whether it was still there.
   static bool give_back(Word& cell, std::uint64_t word) noexcept {
-    return cell.compare_exchange(word, 0, std::memory_order_release);
+    return cell.compare_exchange(word, 0, std::memory_order_release);  // sync(permit)
   }
 
   /// Whether a permit of `weight` could be taken now. Only loads.
@@ -146,10 +150,12 @@ class Permits {
   std::uint32_t reclaim(Gone&& gone) noexcept {
     std::uint32_t freed = 0;
     for (Word& cell : cells_) {
-      std::uint64_t seen = cell.load(std::memory_order_acquire);
+      std::uint64_t seen = cell.load(std::memory_order_acquire);  // sync(owner): pairs with claim()
       if (seen == 0 || !gone(permit_word::owner(seen))) continue;
       // Exactly the word that was judged: a cell taken anew meanwhile stays with its new owner.
-      freed += cell.compare_exchange(seen, 0, std::memory_order_acq_rel) ? 1 : 0;
+      // sync(permit): release; this process met the owner's death, and hands on what the owner wrote before
+      // it.
+      freed += cell.compare_exchange(seen, 0, std::memory_order_release) ? 1 : 0;
     }
     return freed;
   }
@@ -211,7 +217,8 @@ class Permits {
 
   [[nodiscard]] Permit claim(std::uint32_t cell, std::uint64_t word) noexcept {
     std::uint64_t free = 0;
-    return cells_[cell].compare_exchange(free, word, std::memory_order_acquire) ? Permit{word, cell}
+    // sync(permit): acquire; pairs with give_back(). sync(owner): release; pairs with reclaim().
+    return cells_[cell].compare_exchange(free, word, std::memory_order_acq_rel) ? Permit{word, cell}
                                                                                 : Permit{};
   }
 

@@ -177,7 +177,8 @@ class WindowRing {
       std::uint64_t newest = sum.newest;
       sum.count = 0;
       for (const Word& word : cells_) {
-        const std::uint64_t cell = word.load(std::memory_order_seq_cst);  // sync(charge): after one's own
+        // sync(charge): seq_cst; pairs with the exchange in add(). Only the sum after a charge needs it.
+        const std::uint64_t cell = word.load(std::memory_order_seq_cst);
         const std::uint64_t epoch = ring_cell::epoch(cell);
         if (epoch > own && epoch - own > epochs.horizon) continue;
         newest = std::max(newest, epoch);
@@ -204,7 +205,7 @@ class WindowRing {
   /// Counts in an epoch, if its cell does not belong to a newer one by now.
   bool add(const Epochs& epochs, std::uint64_t now, std::uint64_t epoch, std::uint32_t cost) noexcept {
     Word& word = cell_of(epoch);
-    std::uint64_t cell = word.load(std::memory_order_seq_cst);
+    std::uint64_t cell = word.load(std::memory_order_relaxed);  // the exchange below says whether it was so
     for (;;) {
       const std::uint64_t in_cell = ring_cell::epoch(cell);
       if (in_cell > epoch && in_cell - std::min(in_cell, now / epochs.width) <= epochs.horizon) return false;
@@ -219,7 +220,8 @@ class WindowRing {
     std::uint64_t cell = word.load(std::memory_order_relaxed);
     // Less than was charged: a reset came between, and what is counted now is of others.
     while (ring_cell::epoch(cell) == epoch && ring_cell::count(cell) >= cost) {
-      if (word.compare_exchange(cell, cell - cost, std::memory_order_seq_cst)) return;
+      // relaxed: a sum that misses it refuses one more.
+      if (word.compare_exchange(cell, cell - cost, std::memory_order_relaxed)) return;
     }
   }
 

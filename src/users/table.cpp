@@ -54,8 +54,9 @@ UserTable::Attempt UserTable::withdraw(PairWord& own, Pair reservation) noexcept
 
 void UserTable::raise_forgotten(std::uint64_t now) noexcept {
   std::uint64_t forgotten = counters_->forgotten.load(std::memory_order_relaxed);
+  // relaxed: the caller's next exchange of an entry publishes it.
   while (forgotten < now &&
-         !counters_->forgotten.compare_exchange(forgotten, now, std::memory_order_release)) {
+         !counters_->forgotten.compare_exchange(forgotten, now, std::memory_order_relaxed)) {
   }
 }
 

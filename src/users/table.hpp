@@ -9,7 +9,7 @@
 // together: nobody is ever charged for the user who had the entry before.
 //
 // States of an entry                                    what a kill right after the change leaves
-//   empty     {0, 0}                                     nothing
+//   empty     {0, 0}; damaged: {0, anything}             nothing
 //   reserved  {tag | kReserved, ticket}                  a reservation; whoever wants the key completes it
 //   live      {tag, state}                               a charged user
 //
@@ -39,9 +39,13 @@
 // the evictor first raises `forgotten`, the latest time at which anybody was forgotten, and an absent user
 // counts as one who came to rest just then.
 //
-// Ordering  the compare-exchanges are sequentially consistent, so of two settlers at least one sees the
-//           other.
-//           Plain looks are loads of tag, state and tag again.
+// Ordering  sync(settle): each of two settlers first exchanges its own entry and then loads the other's tag
+// in
+//           is_of(). All four accesses are sequentially consistent, so at least one of the two sees the
+//           other. sync(entry): a plain look loads tag, state and tag again. Both loads acquire and every
+//           exchange releases, so a look that meets a later state also meets the later tag. `forgotten` is
+//           relaxed: the exchange that gives the entry away publishes it, and an inserter has met that
+//           exchange before it reads `forgotten`. Proved by tests/models.
 // Bounds    every index is computed from the key and the private geometry; a damaged entry can only be a
 //           wrong user's state, and one whose limit does not exist counts as at rest.
 
@@ -290,7 +294,7 @@ class UserTable {
     return confirmed(bucket.entries[at], tag);
   }
   static Found confirmed(PairWord& entry, std::uint64_t tag) noexcept {
-    if (entry.load_first(std::memory_order_acquire) != tag) return {};
+    if (entry.load_first(std::memory_order_acquire) != tag) return {};  // sync(entry)
     const std::uint64_t state = entry.load_second(std::memory_order_acquire);
     return entry.load_first(std::memory_order_relaxed) == tag ? Found{&entry, state} : Found{};
   }
@@ -298,14 +302,16 @@ class UserTable {
 
   /// Whether an entry is this key's, live or reserved.
   static bool is_of(const PairWord& entry, std::uint64_t tag) noexcept {
-    return (entry.load_first(std::memory_order_acquire) & ~kReserved) == tag;
+    // sync(settle): seq_cst; pairs with the exchange by which another process reserved its own entry.
+    return (entry.load_first(std::memory_order_seq_cst) & ~kReserved) == tag;
   }
 
   /// Both halves of one moment, as far as plain loads can tell: whoever acts on them compare-exchanges both.
   static Pair look(const PairWord& entry) noexcept {
     for (;;) {
-      const std::uint64_t tag = entry.load_first(std::memory_order_acquire);
-      if (tag == 0) return {};
+      const std::uint64_t tag = entry.load_first(std::memory_order_acquire);  // sync(entry)
+      // Also of an empty entry: were its state taken for 0, an insertion would never meet what it expects
+      // there.
       const std::uint64_t state = entry.load_second(std::memory_order_acquire);
       if (entry.load_first(std::memory_order_relaxed) == tag) return {tag, state};
     }
@@ -408,7 +414,7 @@ class UserTable {
         if (!yields_to(other, tag, &own < &other)) return withdraw(own, reservation);
       }
     }
-    // Only now: whoever forgot this user did so before the reservation, so `forgotten` has its time.
+    // Only now: a process that forgot this user did so before the reservation, so `forgotten` has its time.
     const std::optional<std::uint64_t> state = first_state(change);
     if (!state) {
       withdraw(own, reservation);
@@ -420,7 +426,9 @@ class UserTable {
 
   template <class Change>
   std::optional<std::uint64_t> first_state(const Change& change) const noexcept {
-    return change.next(change.never_seen(counters_->forgotten.load(std::memory_order_acquire)));
+    // relaxed: the tags of all entries were loaded before, and the exchange that evicted this user comes
+    // after the raise of `forgotten`.
+    return change.next(change.never_seen(counters_->forgotten.load(std::memory_order_relaxed)));
   }
 
   template <class Step>

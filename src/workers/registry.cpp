@@ -106,6 +106,7 @@ Expected<Identity> Registry::join(std::uint64_t now) {
     const bool stale = before != 0 && !self();  // an identity that somebody took for dead
     if (before == 0 || stale) {
       private_->lost.store(before, std::memory_order_relaxed);
+      // sync(lost): release; pairs with was_self().
       if (private_->joined.compare_exchange_strong(before, mine, std::memory_order_acq_rel)) {
         // What the number stood for before is the parent's, or a lock of the identity that was lost.
         const int old = lock_.exchange(description->get(), std::memory_order_relaxed);

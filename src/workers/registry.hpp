@@ -64,7 +64,8 @@ class Registry {
   /// The identity of this process; nullopt before it has claimed one, and after somebody took it for dead.
   /// Cost  two loads.
   [[nodiscard]] std::optional<Identity> self() const noexcept {
-    const std::uint64_t word = private_->joined.load(std::memory_order_relaxed);
+    const std::uint64_t word =
+        private_->joined.load(std::memory_order_relaxed);  // alone: it publishes nothing
     if (word == 0) return std::nullopt;
     const Identity mine = unpack(word);
     const SlotIdentity tenant = identity(mine.slot);
@@ -75,7 +76,8 @@ class Registry {
   /// Whether an owner is this process, now or before somebody took it for dead; never true for a parent's
   /// owner. Cost  one load, or two.
   [[nodiscard]] bool was_self(Owner owner) const noexcept {
-    return is(private_->joined.load(std::memory_order_relaxed), owner) ||
+    // sync(lost): acquire; pairs with join(): a thread that meets the new identity also meets the lost one.
+    return is(private_->joined.load(std::memory_order_acquire), owner) ||
            is(private_->lost.load(std::memory_order_relaxed), owner);
   }
 
@@ -93,6 +95,7 @@ class Registry {
   [[nodiscard]] bool is_dead(std::uint32_t slot, SlotIdentity tenant) const noexcept;
 
   [[nodiscard]] SlotIdentity identity(std::uint32_t slot) const noexcept {
+    // sync(slot): acquire; pairs with claim().
     return SlotIdentity::from_word(slots_[slot].identity.load(std::memory_order_acquire));
   }
 
