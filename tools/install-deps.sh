@@ -3,7 +3,7 @@
 set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config libboost-dev libboost-context-dev libfmt-dev libgtest-dev libgmock-dev
-          libbenchmark-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libxxhash-dev libexpected-dev "$@")
+          libbenchmark-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libxxhash-dev libexpected-dev relacy-dev "$@")
 
 is_installed() {
   [[ $(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null) == installed ]]
