@@ -49,7 +49,8 @@ class LimitSet {
     const std::uint64_t own = blocks[operation].present.load(std::memory_order_acquire);
     retired_ = (own & kRetired) != 0;
     enforced_ = low(global) | low(own) << kBlockLines;
-    counting_ = high(global) | high(own) << kBlockLines;
+    // The halves are disjoint, whatever the words say: a request has room for each limit once.
+    counting_ = (high(global) | high(own) << kBlockLines) & ~enforced_;
     if (has_user && user_block == 0) return;
     enforced_ &= ~places::kUsers;
     counting_ &= ~places::kUsers;
@@ -93,7 +94,7 @@ class LimitSet {
   void add_own(std::span<Block> blocks, std::uint32_t user_block) noexcept {
     const std::uint64_t own = blocks[user_block].present.load(std::memory_order_acquire);  // sync(present)
     enforced_ |= (low(own) & lines::kUser) << kBlockLines;
-    counting_ |= (high(own) & lines::kUser) << kBlockLines;
+    counting_ |= (high(own) & ~low(own) & lines::kUser) << kBlockLines;
     scopes_[3] = scope(blocks, user_block, kScopeLines);
   }
 

@@ -56,6 +56,17 @@ TEST_F(Table, RemembersWhatAUserOwesUnderEachLimit) {
   EXPECT_EQ(table.find(key(2), kRate).entry, nullptr);
 }
 
+TEST_F(Table, TakesAnEmptyEntryInWhichAStateWasLeft) {
+  for (std::size_t i = 0; i < kBuckets; ++i) {
+    for (PairWord& entry : buckets[i].entries) {
+      Pair empty;
+      ASSERT_TRUE(entry.compare_exchange(empty, {0, 1}));
+    }
+  }
+  EXPECT_EQ(owe(1, 10, 20), UserTable::Outcome::changed);
+  EXPECT_EQ(state(1), 20U);
+}
+
 TEST_F(Table, WritesNothingWhenTheChangeDeclines) {
   EXPECT_EQ(owe(1, 10, 0), UserTable::Outcome::declined);
   EXPECT_FALSE(knows(1));
