@@ -36,7 +36,8 @@ struct Decision {
   LimitId limit = LimitId::none;  ///< the limit that refused; of several, the one that takes longest
   /// Least wait before the same request can conform, zero if it was admitted or no wait helps.
   /// Exact for rates, windows, cooldowns and breakers, to the nanosecond: never early, as long as nobody else
-  /// spends the tokens first. For permits zero: the next holder may finish at any moment.
+  /// spends the tokens first. For permits zero: the next holder may finish at any moment. A refusal that
+  /// begins a cooldown says when that ends.
   std::chrono::nanoseconds retry_after{0};
   bool probe = false;  ///< admitted through a half-open breaker: the outcome decides whether it closes
 

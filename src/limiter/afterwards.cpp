@@ -88,21 +88,24 @@ std::uint64_t cooldown_state(const Context& context, std::uint32_t place) noexce
                                       : limits.line(place).state.load(std::memory_order_relaxed);
 }
 
-void note_refusal(const Context& context, LimitId refused_by) noexcept {
+std::uint64_t note_refusal(const Context& context, LimitId refused_by) noexcept {
   const LimitPlace refused = LimitPlace::of(refused_by);
   const bool user = scope_of(refused.line) == LimitScope::user;
   const std::uint32_t at = (user ? kScopeLines : 0) + kCooldown;
   Block& block = context.sections.blocks[refused.block];
   const std::uint64_t present = block.present.load(std::memory_order_acquire);
-  if (((present | present >> 32) >> at & 1) == 0) return;
+  if (((present | present >> 32) >> at & 1) == 0) return 0;
+  const bool enforced = (present >> at & 1) != 0;
   const auto packed = packed::to_cooldown(block.limits[at].params.load(std::memory_order_relaxed));
   const cooldown::Params params{packed.refusals, packed.length()};
   if (user) {
     const UserLimit entry = entry_of(LimitPlace{refused.block, at}.id());
-    context.users.update(context.ask.key, entry, NoteRefusal{UserChangeBase(context), params});
-    return;
+    const NoteRefusal change{UserChangeBase(context), params};
+    const bool noted = context.users.update(context.ask.key, entry, change) != UserTable::Outcome::full;
+    return enforced && noted ? change.wait : 0;
   }
-  CooldownWord(block.limits[at].state).refuse(params, context.now);
+  const std::uint64_t wait = CooldownWord(block.limits[at].state).refuse(params, context.now);
+  return enforced ? wait : 0;
 }
 
 void end_streaks(const Context& context, PlaceMask cooldowns) noexcept {

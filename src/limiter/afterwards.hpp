@@ -35,10 +35,11 @@ void refund(const Context& context, std::uint32_t place, std::uint64_t charged_a
 /// The word of a cooldown; 0 of a user who has none.
 [[nodiscard]] std::uint64_t cooldown_state(const Context& context, std::uint32_t place) noexcept;
 
-/// Notes a refusal where a cooldown waits for it.
-void note_refusal(const Context& context, LimitId refused_by) noexcept;
+/// Counts a refusal towards the cooldown beside the limit that refused.
+/// @return ticks for which that cooldown is on from now, if it is enforced; else 0.
+std::uint64_t note_refusal(const Context& context, LimitId refused_by) noexcept;
 
-/// After an admission refusals are in a row no more.
+/// An admission resets the count of consecutive refusals.
 void end_streaks(const Context& context, PlaceMask cooldowns) noexcept;
 
 }  // namespace weir::detail

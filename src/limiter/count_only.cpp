@@ -9,6 +9,13 @@
 namespace weir::detail {
 namespace {
 
+/// Admissions end a row of refusals here as they do where the cooldown is enforced.
+bool passes_cooldown(const Context& context, std::uint32_t place, bool admitted) noexcept {
+  const std::uint64_t state = cooldown_state(context, place);
+  if (admitted && (state & cooldown::kCount) != 0) end_streaks(context, PlaceMask{1} << place);
+  return cooldown::wait(state, context.now) == 0;
+}
+
 bool passes_shared(const Context& context, std::uint32_t place, bool admitted, Holding& holding) noexcept {
   LimitLine& line = context.ask.limits.line(place);
   switch (kind_of(place)) {
@@ -23,7 +30,7 @@ bool passes_shared(const Context& context, std::uint32_t place, bool admitted, H
       return admitted ? bulkhead.take(context, holding) : bulkhead.available(context.ask);
     }
     case LimitKind::cooldown:
-      return cooldown::wait(cooldown_state(context, place), context.now) == 0;
+      return passes_cooldown(context, place, admitted);
     case LimitKind::breaker:
       break;  // counts in the course of the decision
   }
@@ -33,7 +40,7 @@ bool passes_shared(const Context& context, std::uint32_t place, bool admitted, H
 bool passes_user(const Context& context, std::uint32_t place, bool admitted, Holding& holding) noexcept {
   switch (kind_of(place)) {
     case LimitKind::cooldown:
-      return cooldown::wait(cooldown_state(context, place), context.now) == 0;
+      return passes_cooldown(context, place, admitted);
     case LimitKind::permits: {
       UserBulkhead bulkhead(context, place);
       return admitted ? bulkhead.take(context, holding) : bulkhead.available(context.ask);

@@ -105,9 +105,11 @@ class LimiterImpl {
     identify(ask, context.now);
     Holding& holding = admission.holding_;
     decide(context, admission.decision_, holding);
-    if (!admission) [[unlikely]]
+    if (!admission) [[unlikely]] {
       after_refusal(context, admission.decision_, holding);
-    if (ask.limits.counting() != 0) count_only(context, static_cast<bool>(admission), holding);
+    } else if (ask.limits.counting() != 0) {
+      count_only(context, true, holding);
+    }
     if (admission && (holding.has_call || holding.permits + holding.user_permits != 0)) {
       holding.limiter = this;
       holding.block = static_cast<std::uint16_t>(ask.limits.operation());
@@ -289,12 +291,18 @@ class LimiterImpl {
     return true;
   }
 
-  // A permit may be had after a sweep; a rate's refusal may begin a cooldown.
+  // A sweep may free a permit. A refusal by a rate or a window may begin a cooldown, and the answer then says
+  // when that ends. Limits that only count are asked before, so the refusal that begins a cooldown is not one
+  // of its own.
   [[gnu::noinline]] void after_refusal(const Context& context, Decision& decision,
                                        Holding& holding) noexcept {
     if (decision.verdict == Verdict::shed && sweeper_.sweep_if_due(context.now))
       decide(context, decision, holding);
-    if (decision.verdict == Verdict::throttled) note_refusal(context, decision.limit);
+    if (context.ask.limits.counting() != 0)
+      count_only(context, decision.verdict == Verdict::admitted, holding);
+    if (decision.verdict != Verdict::throttled) return;
+    const std::chrono::nanoseconds cooldown(ns_from_ticks(note_refusal(context, decision.limit)));
+    decision.retry_after = std::max(decision.retry_after, cooldown);
   }
 
   [[gnu::always_inline]] void identify(Ask& ask, std::uint64_t now) noexcept {

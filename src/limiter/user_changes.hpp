@@ -80,9 +80,11 @@ static_assert(UserChange<Overdraw>);
 /// Counts one more refusal towards a cooldown. While that is on, nothing is written.
 struct NoteRefusal : UserChangeBase {
   cooldown::Params params;
+  mutable std::uint64_t wait = 0;  ///< until the cooldown ends, in the state that is there afterwards
 
   [[nodiscard]] std::optional<std::uint64_t> next(std::uint64_t state) const noexcept {
     const std::uint64_t after = cooldown::refused(params, state, now);
+    wait = cooldown::wait(after, now);
     return after == state ? std::nullopt : std::optional(after);
   }
   [[nodiscard]] std::uint64_t never_seen(std::uint64_t /*forgotten*/) const noexcept { return 0; }
