@@ -301,8 +301,10 @@ class LimiterImpl {
     if (context.ask.limits.counting() != 0)
       count_only(context, decision.verdict == Verdict::admitted, holding);
     if (decision.verdict != Verdict::throttled) return;
-    const std::chrono::nanoseconds cooldown(ns_from_ticks(note_refusal(context, decision.limit)));
-    decision.retry_after = std::max(decision.retry_after, cooldown);
+    if (const std::uint64_t cooldown = note_refusal(context, decision.limit); cooldown != 0) {
+      const std::chrono::nanoseconds wait(ns_from_ticks(cooldown));
+      decision.retry_after = std::max(decision.retry_after, wait);
+    }
   }
 
   [[gnu::always_inline]] void identify(Ask& ask, std::uint64_t now) noexcept {
