@@ -12,6 +12,7 @@
 #include <x86intrin.h>
 #endif
 
+#include "base/descriptor.hpp"
 #include "base/tsc_anchor.hpp"
 
 namespace weir::detail {
@@ -72,11 +73,10 @@ constexpr std::array<std::string_view, 0> kKernelClocks = {};
 // What the kernel keeps time by: it watches its counter, and takes another clock when the cores disagree.
 bool kernel_trusts_counter() noexcept {
   std::array<char, 64> text{};
-  const int fd =
-      ::open("/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return false;
-  const ssize_t length = ::read(fd, text.data(), text.size());
-  ::close(fd);
+  const FileHandle file =
+      open_file("/sys/devices/system/clocksource/clocksource0/current_clocksource", O_RDONLY);
+  if (!file) return false;
+  const ssize_t length = ::read(file.get(), text.data(), text.size());
   if (length <= 0) return false;
   std::string_view name(text.data(), static_cast<std::size_t>(length));
   name = name.substr(0, name.find('\n'));

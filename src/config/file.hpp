@@ -10,6 +10,8 @@
 
 #include "weir/error.hpp"
 
+#include "base/descriptor.hpp"
+
 namespace weir::detail {
 
 /// A failed system call on the file itself.
@@ -29,29 +31,15 @@ inline Error file_error(const std::string& path, int error) {
   }
 }
 
-class File {
- public:
-  explicit File(const std::string& path) : fd_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {}
-  File(const File&) = delete;
-  File& operator=(const File&) = delete;
-  ~File() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  [[nodiscard]] int fd() const noexcept { return fd_; }
-
- private:
-  int fd_;
-};
-
 /// The whole of a text file.
 inline Result<std::string> read_file(const std::string& path) {
   constexpr std::size_t kLargest = 16U << 20U;  // far beyond any configuration; /dev/zero ends here too
-  const File file(path);
-  if (file.fd() < 0) return file_error(path, errno);
+  const FileHandle file = open_file(path.c_str(), O_RDONLY);
+  if (!file) return file_error(path, errno);
   std::string text;
   std::array<char, 16'384> block;
   for (;;) {
-    const ssize_t got = ::read(file.fd(), block.data(), block.size());
+    const ssize_t got = ::read(file.get(), block.data(), block.size());
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return file_error(path, errno);
     if (got == 0) return text;

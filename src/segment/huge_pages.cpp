@@ -1,8 +1,13 @@
 #include "segment/huge_pages.hpp"
 
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <fcntl.h>
 #include <fmt/format.h>
-#include <fstream>
-#include <iterator>
+#include <unistd.h>
+
+#include "base/descriptor.hpp"
 
 namespace weir::detail {
 namespace {
@@ -10,8 +15,13 @@ namespace {
 constexpr const char* kShmemEnabled = "/sys/kernel/mm/transparent_hugepage/shmem_enabled";
 
 std::string text_of(const char* path) {
-  std::ifstream file(path);
-  return {std::istreambuf_iterator<char>(file), {}};
+  std::string text;
+  std::array<char, 4096> block{};
+  const FileHandle file = open_file(path, O_RDONLY);
+  if (!file) return text;
+  for (ssize_t got = 0; (got = ::read(file.get(), block.data(), block.size())) > 0;)
+    text.append(block.data(), static_cast<std::size_t>(got));
+  return text;
 }
 
 // The huge= option of the file system mounted last on `directory`: lines hold "... root mount-point options -

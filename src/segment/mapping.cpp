@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 #include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <system_error>
 #include <unistd.h>
@@ -119,27 +120,41 @@ struct NewFile {
 
 Expected<NewFile> create_file(const PublishSpec& spec) {
   if (spec.name.empty()) {  // private: works where there is no /dev/shm, or a full one
-    FileHandle memory(::memfd_create("weir", MFD_CLOEXEC));
+    FileHandle memory = create_memory_file("weir");
     if (!memory) return system_error(spec.name, "create", errno);
     return NewFile{std::move(memory), {}};
   }
-  FileHandle unnamed(::open(kDirectory, O_TMPFILE | O_RDWR | O_CLOEXEC, spec.mode));
+  FileHandle unnamed = open_file(kDirectory, O_TMPFILE | O_RDWR, spec.mode);
   if (unnamed) return NewFile{std::move(unnamed), {}};
   if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
     return system_error(spec.name, "create", errno);
   std::uint64_t nonce = 0;
   fill_random(&nonce, sizeof(nonce));
   std::string path = fmt::format("{}/.weir.{:016x}", kDirectory, nonce);
-  FileHandle named(::open(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, spec.mode));
+  FileHandle named = open_file(path.c_str(), O_CREAT | O_EXCL | O_RDWR | O_NOFOLLOW, spec.mode);
   if (!named) return system_error(spec.name, "create", errno);
   return NewFile{std::move(named), std::move(path)};
 }
 
+/// Whether RLIMIT_FSIZE forbids a file of that size. The kernel would not only refuse it: it kills with
+/// SIGXFSZ.
+std::optional<rlim_t> too_low_file_limit(std::uint64_t bytes) {
+  rlimit largest{};
+  if (::getrlimit(RLIMIT_FSIZE, &largest) == 0 && bytes > largest.rlim_cur) return largest.rlim_cur;
+  return std::nullopt;
+}
+
 Expected<void> size_file(const PublishSpec& spec, int fd, std::uint64_t bytes) {
-  if (::fchmod(fd, spec.mode) != 0)
+  if (!spec.name.empty() && ::fchmod(fd, spec.mode) != 0)
     return system_error(spec.name, "set the mode", errno);  // the umask had a say
-  if (spec.group && ::fchown(fd, static_cast<uid_t>(-1), *spec.group) != 0) {
+  if (!spec.name.empty() && spec.group && ::fchown(fd, static_cast<uid_t>(-1), *spec.group) != 0) {
     return system_error(spec.name, "set the group", errno);
+  }
+  if (const auto largest = too_low_file_limit(bytes)) {
+    return fail(Errc::no_space,
+                fmt::format("{}: {} bytes are more than RLIMIT_FSIZE lets this process write to a file ({})",
+                            who(spec.name), bytes, *largest),
+                "raise that limit (ulimit -f, or LimitFSIZE= of the service), or lower segment.users");
   }
   if (::ftruncate(fd, static_cast<off_t>(bytes)) != 0) {
     return errno == EFBIG || errno == EINVAL ? Expected<void>(out_of_space(spec.name, bytes))
@@ -214,8 +229,8 @@ std::uint32_t other_layout_of(std::string_view name) {
 
 Expected<FileHandle> open_existing(std::string_view name, OpenMode mode) {
   // No O_CREAT: with fs.protected_regular the kernel would refuse even root another user's file.
-  const int flags = (mode == OpenMode::read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK;
-  FileHandle file(::open(path_of(name).c_str(), flags));
+  const int flags = (mode == OpenMode::read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK;
+  FileHandle file = open_file(path_of(name).c_str(), flags);
   if (file) return file;
   if (errno == ENOENT) {
     if (const std::uint32_t other = other_layout_of(name); other != 0) {
@@ -253,10 +268,6 @@ Expected<void> check_name(std::string_view name) {
 }
 
 }  // namespace
-
-FileHandle::~FileHandle() {
-  if (fd_ >= 0) ::close(fd_);
-}
 
 bool valid_segment_name(std::string_view name) noexcept {
   const auto allowed = [](char c) {
@@ -328,12 +339,7 @@ Expected<void> Segment::remove(std::string_view name) {
 }
 
 Segment::Segment(FileHandle file, ipc::mapped_region region, const Header& header) noexcept
-    : file_(std::move(file)), region_(std::move(region)), header_(header) {
-  struct stat info {};
-  if (::fstat(file_.get(), &info) != 0) return;  // then no descriptor is ever taken for ours
-  device_ = info.st_dev;
-  inode_ = info.st_ino;
-}
+    : file_(std::move(file)), region_(std::move(region)), header_(header) {}
 
 Expected<void> Segment::advise_huge() const {
   const HugePagesRefused refused = huge_pages_refused(kDirectory);
@@ -344,33 +350,55 @@ Expected<void> Segment::advise_huge() const {
   return system_error(name(), "ask for huge pages", errno);
 }
 
-Segment::Taken Segment::first_taken(std::span<std::byte> bytes) const noexcept {
+// A private segment that lies in no file.
+bool Segment::lies_outside(int file) const noexcept {
+  struct stat info {};
+  return ::fstat(file, &info) != 0 || static_cast<std::uint64_t>(info.st_size) < header_.total_bytes;
+}
+
+Segment::Taken Segment::first_taken(int scan, std::span<std::byte> bytes) const noexcept {
   const Taken all{0, bytes.size()};
-  if (!is_open_on(file_.get())) return all;  // somebody closed it: better too much than too little
   const auto offset = static_cast<off_t>(bytes.data() - this->bytes().data());
   const off_t end = offset + static_cast<off_t>(bytes.size());
-  const off_t begin = ::lseek(file_.get(), offset, SEEK_DATA);
-  if (begin < 0 && errno == ENXIO) return {bytes.size(), 0};
+  const off_t begin = ::lseek(scan, offset, SEEK_DATA);
+  if (begin < 0 && errno == ENXIO && !lies_outside(scan)) return {bytes.size(), 0};
   if (begin < 0) return all;
   if (begin >= end) return {bytes.size(), 0};
-  const off_t hole = ::lseek(file_.get(), begin, SEEK_HOLE);
+  const off_t hole = ::lseek(scan, begin, SEEK_HOLE);
   const off_t stop = hole < 0 ? end : std::min(hole, end);
   return {static_cast<std::size_t>(begin - offset), static_cast<std::size_t>(stop - begin)};
 }
 
-bool Segment::is_open_on(int fd) const noexcept {
+Segment::Taken Segment::first_read(std::span<std::byte> bytes) const noexcept {
+  constexpr std::array<std::byte, kSectionAlignment> kZeros{};
+  std::array<std::byte, kSectionAlignment> block;
+  const Taken all{0, bytes.size()};
+  if (!is_open()) return all;  // somebody closed it: better too much than too little
+  const auto offset = static_cast<off_t>(bytes.data() - this->bytes().data());
+  for (std::size_t at = 0; at < bytes.size(); at += block.size()) {
+    const std::size_t length = std::min(block.size(), bytes.size() - at);
+    const ssize_t got = ::pread(file_.get(), block.data(), length, offset + static_cast<off_t>(at));
+    if (got != static_cast<ssize_t>(length)) return all;
+    if (std::memcmp(block.data(), kZeros.data(), length) != 0) return {at, length};
+  }
+  return {bytes.size(), 0};
+}
+
+bool Segment::is_replaced() const noexcept {
+  std::array<char, 128> path{};
+  *fmt::format_to_n(path.data(), path.size() - 1, "{}/weir.v{}.{}", kDirectory, kLayoutVersion, name()).out =
+      '\0';
   struct stat info {};
-  return fd >= 0 && ::fstat(fd, &info) == 0 && info.st_ino == inode_ && info.st_dev == device_;
+  return ::lstat(path.data(), &info) == 0 && !file_.mark().is_file(info.st_dev, info.st_ino);
 }
 
 Expected<FileHandle> Segment::reopen(OpenMode mode) const {
-  const int flags = (mode == OpenMode::read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC;
+  const int flags = mode == OpenMode::read_only ? O_RDONLY : O_RDWR;
   FileHandle file;
-  if (is_open_on(file_.get()))
-    file = FileHandle(::open(fmt::format("/proc/self/fd/{}", file_.get()).c_str(), flags));
-  if (!file && !name().empty()) file = FileHandle(::open(path_of(name()).c_str(), flags | O_NOFOLLOW));
+  if (is_open()) file = open_file(fmt::format("/proc/self/fd/{}", file_.get()).c_str(), flags);
+  if (!file && !name().empty()) file = open_file(path_of(name()).c_str(), flags | O_NOFOLLOW);
   if (!file) return system_error(name(), "open it once more", errno);
-  if (is_open_on(file.get())) return file;
+  if (file_.mark().is_of_this_file(file.get())) return file;
   return fail(Errc::system, fmt::format("{}: its descriptor was closed and its name removed", who(name())),
               "keep the limiter's descriptor open when daemonising");
 }

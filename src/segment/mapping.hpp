@@ -19,6 +19,7 @@
 #include <string_view>
 #include <sys/types.h>
 
+#include "base/descriptor.hpp"
 #include "base/expected.hpp"
 #include "segment/layout.hpp"
 
@@ -26,25 +27,14 @@ namespace weir::detail {
 
 enum class OpenMode { read_only, read_write };
 
-/// A file descriptor that closes itself.
-class FileHandle {
- public:
-  FileHandle() = default;
-  explicit FileHandle(int fd) noexcept : fd_(fd) {}
-  FileHandle(FileHandle&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  FileHandle& operator=(FileHandle&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~FileHandle();
-
-  [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }
-  [[nodiscard]] int get() const noexcept { return fd_; }
-  /// Leaves the descriptor to the caller.
-  [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
-
- private:
-  int fd_ = -1;
+/// Whose segments a caller works with, beside its own user's and root's: whoever may write one sets its
+/// limits, and can truncate it.
+struct Trust {
+  /// For the tools of an operator, who names a segment in order to look at it or to change it.
+  bool root_trusts_all = true;
+  /// Of a configuration: the file may not be more open than this, nor belong to another group.
+  std::optional<mode_t> mode = {};
+  std::optional<gid_t> group = {};  ///< whose members may make the segment, too
 };
 
 struct SectionSpec {
@@ -98,8 +88,10 @@ class Segment {
   /// segment was reserved.
   template <class Visit>
   void for_each_taken(std::span<std::byte> bytes, Visit&& visit) const {
+    // Looking for what was written moves the offset of a description: not of the one that is marked by it.
+    const auto scan = reopen(OpenMode::read_only);
     while (!bytes.empty()) {
-      const Taken taken = first_taken(bytes);
+      const Taken taken = scan ? first_taken(scan->get(), bytes) : first_read(bytes);
       if (taken.length != 0) visit(bytes.subspan(taken.begin, taken.length));
       bytes = bytes.subspan(taken.begin + taken.length);
     }
@@ -109,10 +101,12 @@ class Segment {
   /// where somebody has closed that (daemonising code closes all it finds). Errors  Errc::permission, system.
   [[nodiscard]] Expected<FileHandle> reopen(OpenMode mode) const;
 
-  /// Whether a descriptor is open on this segment's inode, and not reused for something else.
-  [[nodiscard]] bool is_open_on(int fd) const noexcept;
+  /// Whether our descriptor is still open, and not reused for something else.
+  [[nodiscard]] bool is_open() const noexcept { return file_.mark().is_there(); }
+  /// Whether the segment that its name leads to now is another one: it was removed, and made once more.
+  [[nodiscard]] bool is_replaced() const noexcept;
 
-  [[nodiscard]] const FileHandle& file() const noexcept { return file_; }
+  [[nodiscard]] const MarkedFile& file() const noexcept { return file_; }
 
  private:
   Segment(FileHandle file, boost::interprocess::mapped_region region, const Header& header) noexcept;
@@ -121,17 +115,18 @@ class Segment {
     std::size_t begin;
     std::size_t length;  ///< 0: nothing from `begin`, the end
   };
-  [[nodiscard]] Taken first_taken(std::span<std::byte> bytes) const noexcept;
+  [[nodiscard]] Taken first_taken(int scan, std::span<std::byte> bytes) const noexcept;
+  [[nodiscard]] bool lies_outside(int file) const noexcept;
+  /// The same for a process that may not open the segment once more: by reading, which takes no memory.
+  [[nodiscard]] Taken first_read(std::span<std::byte> bytes) const noexcept;
 
   [[nodiscard]] std::span<std::byte> bytes() const noexcept {
     return {static_cast<std::byte*>(region_.get_address()), region_.get_size()};
   }
 
-  FileHandle file_;
+  MarkedFile file_;
   boost::interprocess::mapped_region region_;
   Header header_;
-  dev_t device_ = 0;
-  ino_t inode_ = 0;
 };
 
 /// Whether a name may name a segment: letters, digits, '.', '_', '-', 1 to 64 of them.

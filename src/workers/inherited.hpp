@@ -1,17 +1,62 @@
 #pragma once
 
-// File descriptions that a forked child must not keep: as long as it does, its parent's lock outlives the
-// parent.
+// Open files that a forked child must not keep: as long as it does, its parent's lock outlives the parent.
+//
+// A child closes its copies once: in a fork handler, or, where a raw clone made it, at its first call. The
+// list says for each file whose it is (process_tag) and which description it is (FileMark), so a child closes
+// what it inherited and nothing that it opened itself, and a number that was closed and used again stays
+// open.
+//
+// A fork between the opening and the listing of a file gives the child a copy that nobody closes, and one
+// between the mapping of a page and its MADV_DONTFORK a mapping. keep_here() notices a fork that began
+// meanwhile, and opens the file once more.
 
-#include <sys/types.h>
+#include <atomic>
+#include <cstdint>
+#include <sched.h>
+
+#include "base/descriptor.hpp"
 
 namespace weir::detail {
 
-/// Has `fd` closed in every child forked from now on, as long as it is open on that inode (its number may be
-/// reused by then). Remembers up to 64; more are left to the child's first call.
-void close_in_children(int fd, dev_t device, ino_t inode) noexcept;
+/// An entry of the list. Entries are reused and never freed, so a child may walk the list at any time.
+struct KeptFile {
+  std::atomic<std::uint64_t> owner{0};  ///< the tag of the process that opened it; 0: free
+  FileMark mark;
+  void* page = nullptr;  ///< of it, mapped for this process alone; nullptr: none
+  KeptFile* next = nullptr;
+};
 
-/// Forgets it, before it is closed here.
-void keep_in_children(int fd) noexcept;
+/// Keeps a file for this process alone, and maps a page of it, without access, if that can be had.
+/// @return nullptr if there is no file, or no memory.
+[[nodiscard]] KeptFile* list_file(FileHandle file) noexcept;
+
+/// Unmaps it, closes it, if its number is still ours, and takes it off the list.
+void close_kept(KeptFile& file) noexcept;
+
+/// Closes what this process has inherited.
+void close_inherited() noexcept;
+
+/// How many forks of this process have begun and ended.
+struct ForkCount {
+  std::uint64_t begun;
+  std::uint64_t ended;
+};
+[[nodiscard]] ForkCount fork_count() noexcept;
+
+/// list_file(open()), so that no child keeps a copy.
+template <class Open>
+[[nodiscard]] KeptFile* keep_here(Open&& open) noexcept {
+  constexpr int kAttempts =
+      1000;  // a fork takes a moment; a process that forks without end gets its lock, too
+  for (int attempt = 0;; ++attempt) {
+    const ForkCount before = fork_count();
+    KeptFile* const kept = list_file(open());
+    const bool forked = before.begun != before.ended || fork_count().begun != before.begun;
+    if (kept == nullptr || !forked || attempt == kAttempts) return kept;
+    close_kept(*kept);
+    ::sched_yield();
+  }
+}
 
 }  // namespace weir::detail

@@ -11,14 +11,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/descriptor.hpp"
+
 namespace weir::detail {
 namespace {
 
 std::string_view read_small_file(const char* path, std::array<char, 1024>& buffer) noexcept {
-  const int fd = ::open(path, O_RDONLY | O_CLOEXEC);
-  if (fd < 0) return {};
-  const ssize_t length = ::read(fd, buffer.data(), buffer.size());
-  ::close(fd);
+  const FileHandle file = open_file(path, O_RDONLY);
+  if (!file) return {};
+  const ssize_t length = ::read(file.get(), buffer.data(), buffer.size());
   return length > 0 ? std::string_view(buffer.data(), static_cast<std::size_t>(length)) : std::string_view();
 }
 

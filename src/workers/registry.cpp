@@ -9,7 +9,6 @@
 #include <fmt/format.h>
 #include <new>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "primitives/owner_set.hpp"
@@ -20,18 +19,8 @@
 namespace weir::detail {
 namespace {
 
-constexpr off_t kLockBase = off_t{1} << 62;  // beyond any file, so that nobody's ordinary lock meets ours
 constexpr std::uint32_t kSweepersByte = kMaxWorkers;  // held, shared, by sweepers that have no slot
 constexpr std::size_t kPage = 4096;
-
-struct flock byte_of(std::uint32_t slot, short type) noexcept {
-  struct flock lock {};
-  lock.l_type = type;
-  lock.l_whence = SEEK_SET;
-  lock.l_start = kLockBase + static_cast<off_t>(slot);
-  lock.l_len = 1;
-  return lock;
-}
 
 void write_details(WorkerSlot& slot, bool lasting, std::uint64_t now) {
   const ProcessTrace trace = own_trace();
@@ -45,19 +34,6 @@ void write_details(WorkerSlot& slot, bool lasting, std::uint64_t now) {
   slot.lasting.store(lasting ? 1 : 0, std::memory_order_relaxed);
   slot.attached_at.store(now, std::memory_order_relaxed);
   for (std::size_t i = 0; i < words.size(); ++i) slot.name[i].store(words[i], std::memory_order_relaxed);
-}
-
-// Maps a page of a description, without access and not for children. @return nullptr if that cannot be had.
-void* map_lasting(int description) noexcept {
-  void* const page = ::mmap(nullptr, kPage, PROT_NONE, MAP_SHARED, description, 0);
-  if (page == MAP_FAILED) return nullptr;
-  if (::madvise(page, kPage, MADV_DONTFORK) == 0) return page;
-  ::munmap(page, kPage);
-  return nullptr;
-}
-
-void unmap(void* page) noexcept {
-  if (page != nullptr) ::munmap(page, kPage);
 }
 
 }  // namespace
@@ -78,13 +54,10 @@ Registry::Registry(std::span<WorkerSlot> slots, const Segment& segment) noexcept
     : slots_(slots), segment_(segment), private_(map_private_page()) {}
 
 Registry::~Registry() {
-  if (const auto mine = self()) release(mine->slot, identity(mine->slot));
-  // In a child this is the parent's description, if the fork handler has not closed it: close, never unlock.
-  if (const int lock = lock_.load(std::memory_order_relaxed); segment_.is_open_on(lock)) {
-    keep_in_children(lock);
-    ::close(lock);
-  }
-  unmap(private_->lasting.load(std::memory_order_relaxed));
+  close_inherited();
+  const SlotLock lock = SlotLock::from_word(private_->lock.load(std::memory_order_relaxed));
+  if (const auto mine = self()) leave(mine->slot, lock);
+  lock.close();
   if (private_ != &never_joined_) ::munmap(private_, kPage);
 }
 
@@ -93,13 +66,10 @@ Expected<Identity> Registry::join(std::uint64_t now) {
   if (private_ == &never_joined_) {
     return fail(Errc::system, "this kernel has no MADV_WIPEONFORK", "run Linux 4.14 or newer");
   }
-  auto description = segment_.reopen(OpenMode::read_write);
-  if (!description) return tl::make_unexpected(description.error());
-  struct stat info {};
-  ::fstat(description->get(), &info);
-  close_in_children(description->get(), info.st_dev, info.st_ino);
-  void* const lasting = map_lasting(description->get());
-  auto claimed = claim_any({description->get(), lasting != nullptr}, now);
+  close_inherited();  // what the fork handlers would have closed in a child that a raw clone made
+  auto lock = SlotLock::open(segment_);
+  if (!lock) return tl::make_unexpected(lock.error());
+  auto claimed = claim_any(*lock, now);
   std::uint64_t before = private_->joined.load(std::memory_order_relaxed);
   if (claimed) {
     const std::uint64_t mine = kJoined | std::uint64_t{claimed->generation} << 32 | claimed->slot;
@@ -108,26 +78,19 @@ Expected<Identity> Registry::join(std::uint64_t now) {
       private_->lost.store(before, std::memory_order_relaxed);
       // sync(lost): release; pairs with was_self().
       if (private_->joined.compare_exchange_strong(before, mine, std::memory_order_acq_rel)) {
-        // What the number stood for before is the parent's, or a lock of the identity that was lost.
-        const int old = lock_.exchange(description->get(), std::memory_order_relaxed);
-        if (old != description->get() && segment_.is_open_on(old)) {
-          keep_in_children(old);
-          ::close(old);
-        }
-        unmap(private_->lasting.exchange(lasting, std::memory_order_relaxed));
-        (void)description->release();
+        // What was there before is a lock of the identity that was lost.
+        SlotLock::from_word(private_->lock.exchange(lock->word(), std::memory_order_relaxed)).close();
         return *claimed;
       }
     }
-    release(claimed->slot, identity(claimed->slot));  // another thread of ours was faster
+    leave(claimed->slot, *lock);  // another thread of ours was faster
   }
-  unmap(lasting);
-  keep_in_children(description->get());
+  lock->close();
   if (const auto mine = self()) return *mine;
   return claimed ? fail(Errc::system, "another thread gave this worker's slot away", "try again") : claimed;
 }
 
-Expected<Identity> Registry::claim_any(Lock lock, std::uint64_t now) {
+Expected<Identity> Registry::claim_any(SlotLock lock, std::uint64_t now) {
   for (std::uint32_t slot = 0; slot < size(); ++slot) {
     if (const auto mine = claim(slot, lock, now)) return *mine;
   }
@@ -146,15 +109,13 @@ Expected<Identity> Registry::claim_any(Lock lock, std::uint64_t now) {
               "raise segment.workers");
 }
 
-std::optional<Identity> Registry::claim(std::uint32_t slot, Lock lock, std::uint64_t now) {
+std::optional<Identity> Registry::claim(std::uint32_t slot, SlotLock lock, std::uint64_t now) {
   if (identity(slot).published) return std::nullopt;
-  struct flock byte = byte_of(slot, F_WRLCK);
-  if (::fcntl(lock.description, F_OFD_SETLK, &byte) != 0)
-    return std::nullopt;  // somebody else is claiming it
+  if (!lock.take(segment_, slot)) return std::nullopt;  // somebody else is claiming it
   const SlotIdentity free = identity(slot);
   const SlotIdentity mine{true, free.generation, static_cast<std::uint32_t>(::getpid())};
   if (!free.published && may_publish(slot, free.generation, lock)) {
-    write_details(slots_[slot], lock.lasting,
+    write_details(slots_[slot], lock.lasts(),
                   now);  // ours alone: we hold the lock of a slot without a tenant
     std::uint64_t seen = free.word();
     // sync(slot): release; pairs with identity(): a process that sees the tenant sees its details.
@@ -162,9 +123,19 @@ std::optional<Identity> Registry::claim(std::uint32_t slot, Lock lock, std::uint
       return Identity{slot, mine.generation};
     }
   }
-  byte = byte_of(slot, F_UNLCK);
-  ::fcntl(lock.description, F_OFD_SETLK, &byte);
+  lock.drop(segment_, slot, is_of_this_process(slot));
   return std::nullopt;
+}
+
+void Registry::leave(std::uint32_t slot, SlotLock lock) noexcept {
+  lock.leave(segment_, slot);
+  release(slot, identity(slot));
+}
+
+bool Registry::is_of_this_process(std::uint32_t slot) const noexcept {
+  const SlotIdentity tenant = identity(slot);
+  return tenant.published && tenant.pid == static_cast<std::uint32_t>(::getpid()) &&
+         slots_[slot].pid_namespace.load(std::memory_order_relaxed) == own_pid_namespace();
 }
 
 std::uint32_t Registry::find_sweeper() const noexcept {
@@ -172,13 +143,13 @@ std::uint32_t Registry::find_sweeper() const noexcept {
       slots_, [this](std::uint32_t slot, SlotIdentity tenant) { return is_dead(slot, tenant); });
 }
 
-bool Registry::may_publish(std::uint32_t slot, std::uint32_t generation, Lock lock) const noexcept {
+bool Registry::may_publish(std::uint32_t slot, std::uint32_t generation, SlotLock lock) const noexcept {
   // Half of them are kept for the time of a sweeper that is stopped. The moment without one serves all slots.
   if (tenancy::may_publish(slots_[slot], generation, owner_set::kGenerations / 2)) return true;
   std::array<std::uint32_t, kMaxWorkers> generations;
   for (std::uint32_t i = 0; i < size(); ++i) generations[i] = identity(i).generation;
   struct flock byte = byte_of(kSweepersByte, F_WRLCK);
-  const bool quiet = ::fcntl(lock.description, F_OFD_GETLK, &byte) == 0 && byte.l_type == F_UNLCK &&
+  const bool quiet = ::fcntl(lock.fd(segment_), F_OFD_GETLK, &byte) == 0 && byte.l_type == F_UNLCK &&
                      find_sweeper() == size();
   if (!quiet) return tenancy::may_publish(slots_[slot], generation);
   for (std::uint32_t i = 0; i < size(); ++i) tenancy::set_quiet(slots_[i], generations[i]);
@@ -191,25 +162,26 @@ Registry::Sweeping::Sweeping(Registry& registry) noexcept {
     tenancy::begin_sweep(*slot_);
     return;
   }
-  try {
-    auto file = registry.segment_.reopen(OpenMode::read_write);
-    if (!file) return;
-    struct flock byte = byte_of(kSweepersByte, F_RDLCK);
-    struct stat info {};
-    ::fstat(file->get(), &info);
-    close_in_children(file->get(), info.st_dev, info.st_ino);
-    if (::fcntl(file->get(), F_OFD_SETLK, &byte) == 0) {
-      file_ = std::move(*file);
-    } else {
-      keep_in_children(file->get());
+  KeptFile* const file = keep_here([&]() -> FileHandle {
+    try {
+      auto reopened = registry.segment_.reopen(OpenMode::read_write);
+      return reopened ? std::move(*reopened) : FileHandle();
+    } catch (const std::exception&) {  // out of memory
+      return {};
     }
-  } catch (const std::exception&) {  // out of memory
+  });
+  if (file == nullptr) return;
+  struct flock byte = byte_of(kSweepersByte, F_RDLCK);
+  if (::fcntl(file->mark.fd(), F_OFD_SETLK, &byte) == 0) {
+    file_ = file;
+  } else {
+    close_kept(*file);
   }
 }
 
 Registry::Sweeping::~Sweeping() {
   if (slot_ != nullptr) tenancy::end_sweep(*slot_);
-  if (file_) keep_in_children(file_.get());
+  if (file_ != nullptr) close_kept(*file_);
 }
 
 bool Registry::pid_is_free(std::uint32_t slot, SlotIdentity tenant,
@@ -221,17 +193,16 @@ bool Registry::pid_is_free(std::uint32_t slot, SlotIdentity tenant,
 
 bool Registry::is_unlocked(std::uint32_t slot) const noexcept {
   struct flock byte = byte_of(slot, F_WRLCK);
-  const auto ask = [&](int file) {
+  const auto ask = [&](const FileMark& file) {
     // A number that was closed and used again while we asked would speak of another file.
-    return segment_.is_open_on(file) && ::fcntl(file, F_OFD_GETLK, &byte) == 0 && segment_.is_open_on(file);
+    return file.is_there() && ::fcntl(file.fd(), F_OFD_GETLK, &byte) == 0 && file.is_there();
   };
-  if (ask(segment_.file().get())) return byte.l_type == F_UNLCK;
-  // In a child that has not joined the number may stand for its parent's description, which sees no lock of
-  // its own.
-  if (self() && ask(lock_.load(std::memory_order_relaxed))) return byte.l_type == F_UNLCK;
+  if (ask(segment_.file().mark())) return byte.l_type == F_UNLCK;
+  const SlotLock own = SlotLock::from_word(private_->lock.load(std::memory_order_relaxed));
+  if (own.file() != nullptr && ask(*own.file())) return byte.l_type == F_UNLCK;
   try {  // code that makes a daemon has closed them
     const auto reopened = segment_.reopen(OpenMode::read_only);
-    return reopened && ask(reopened->get()) && byte.l_type == F_UNLCK;
+    return reopened && ::fcntl(reopened->get(), F_OFD_GETLK, &byte) == 0 && byte.l_type == F_UNLCK;
   } catch (const std::exception&) {  // out of memory
     return false;
   }

@@ -2,15 +2,14 @@
 
 // Who is attached, and who is alive.
 //
-// A worker claims a slot and holds, until it dies, an OFD lock on one byte of the segment's inode, far beyond
-// its end, by a file description of its own. The kernel drops it at death, whatever the death; pid
-// reuse, zombies and other PID namespaces do not matter. Looking asks the kernel (F_OFD_GETLK) and takes
-// nothing, so a stopped sweeper is in nobody's way.
+// A worker claims a slot and holds, until it dies, a lock on one byte of the segment's inode (slot_lock.hpp).
+// The kernel drops it at death, whatever the death; pid reuse, zombies and other PID namespaces do not
+// matter. Looking asks the kernel (F_OFD_GETLK) and takes nothing, so a stopped sweeper is in nobody's way.
 //
-// Such a lock belongs to the description and lasts as long as anything refers to it. The worker therefore
-// also maps a page of the segment through that description: closing all descriptors leaves the mapping, and
-// with it the lock. The mapping goes with the program, at death and at exec, and is not given to children. So
-// the lock alone tells who is alive, and nothing else needs to be looked at (WorkerSlot::lasting).
+// A lock of a description lasts as long as anything refers to that. The worker therefore also maps a page of
+// the segment through it: closing all descriptors leaves the mapping, and with it the lock. The mapping goes
+// with the program, at death and at exec, and is not given to children. So the lock alone tells who is alive,
+// and nothing else needs to be looked at (WorkerSlot::lasting).
 //
 // States of a slot: transition, by whom, and what a kill right after it leaves
 //   free {0, gen, 0} -> published: the claimant, who holds the byte's lock. Killed between lock and publish:
@@ -21,14 +20,14 @@
 // Traps, each a test:
 //   fork        a child inherits the description: it must close it (an unlock would take the parent's lock),
 //               never uses the parent's identity, and claims a slot of its own at its first call. The
-//               identity lies in a page that the kernel wipes in the child, so that a raw clone is noticed.
+//               identity and the lock lie in a page that the kernel wipes in the child, so that a raw clone
+//               is noticed, and the child has no number left that it could take for its own.
 //   closefrom   closing all descriptors drops the lock of a worker that could not map the page. For such a
-//   worker
-//               pid, start time and stack are asked as second evidence where the PID namespace is the same,
-//               and in doubt it lives: see has_ended().
+//               worker pid, start time and stack are asked as second evidence where the PID namespace is the
+//               same, and in doubt it lives: see has_ended().
 //   exec        keeps pid and start time, and without address randomisation the stack, too; but not the
-//   mapping. a zombie    holds nothing. two threads get the same lock twice through one description: a
-//   description serves one claim and nothing
+//               mapping. A zombie holds nothing.
+//   two threads get the same lock twice through one description: a description serves one claim and nothing
 //               else.
 
 #include <atomic>
@@ -40,6 +39,7 @@
 #include "base/owner.hpp"
 #include "segment/mapping.hpp"
 #include "workers/slot.hpp"
+#include "workers/slot_lock.hpp"
 
 namespace weir::detail {
 
@@ -107,11 +107,11 @@ class Registry {
     Sweeping& operator=(const Sweeping&) = delete;
     ~Sweeping();
     /// false: it could not be said, so nothing may be swept.
-    [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr || file_; }
+    [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr || file_ != nullptr; }
 
    private:
     WorkerSlot* slot_ = nullptr;
-    FileHandle file_;  // of a process without a slot
+    KeptFile* file_ = nullptr;  // of a process without a slot
   };
 
   /// Whether the tenant's pid belongs to nobody any more: a hint whose death is worth asking for. Cost  one
@@ -131,7 +131,7 @@ class Registry {
   struct PrivatePage {
     std::atomic<std::uint64_t> joined;  ///< our identity; 0: none
     std::atomic<std::uint64_t> lost;    ///< the one before, if somebody took us for dead
-    std::atomic<void*> lasting;         ///< the page that keeps the lock; nullptr: none
+    std::atomic<std::uintptr_t> lock;   ///< what we live by, as SlotLock::word()
   };
 
   [[nodiscard]] static bool is(std::uint64_t word, Owner owner) noexcept {
@@ -141,17 +141,15 @@ class Registry {
     return {static_cast<std::uint32_t>(word), static_cast<std::uint32_t>(word >> 32) & 0x7fff'ffffU};
   }
 
-  /// What a claim locks by.
-  struct Lock {
-    int description;
-    bool lasting;  ///< mapped
-  };
-  [[nodiscard]] std::optional<Identity> claim(std::uint32_t slot, Lock lock, std::uint64_t now);
-  [[nodiscard]] Expected<Identity> claim_any(Lock lock, std::uint64_t now);
+  [[nodiscard]] std::optional<Identity> claim(std::uint32_t slot, SlotLock lock, std::uint64_t now);
+  [[nodiscard]] Expected<Identity> claim_any(SlotLock lock, std::uint64_t now);
+  /// Gives up a slot that this process has claimed.
+  void leave(std::uint32_t slot, SlotLock lock) noexcept;
+  [[nodiscard]] bool is_of_this_process(std::uint32_t slot) const noexcept;
   /// Whether it is certain that nobody holds the slot's byte.
   [[nodiscard]] bool is_unlocked(std::uint32_t slot) const noexcept;
   /// Whether a claimant may publish this generation of a slot whose byte it has locked.
-  [[nodiscard]] bool may_publish(std::uint32_t slot, std::uint32_t generation, Lock lock) const noexcept;
+  [[nodiscard]] bool may_publish(std::uint32_t slot, std::uint32_t generation, SlotLock lock) const noexcept;
   [[nodiscard]] std::uint32_t find_sweeper() const noexcept;
 
   std::span<WorkerSlot> slots_;
@@ -160,7 +158,6 @@ class Registry {
   static PrivatePage never_joined_;
 
   PrivatePage* private_;
-  std::atomic<int> lock_{-1};  // the description that holds our byte; a child inherits its number
 };
 
 }  // namespace weir::detail

@@ -1,6 +1,10 @@
 #include "workers/registry.hpp"
 
+#include <atomic>
+#include <chrono>
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <memory>
 #include <sched.h>
 #include <set>
 #include <sys/mman.h>
@@ -49,6 +53,10 @@ class Workers : public ::testing::Test {
     for (int fd = 3; fd < 256; ++fd) {
       if (fd != kept) ::close(fd);
     }
+  }
+  bool is_locked(std::uint32_t slot) const {
+    struct flock byte = byte_of(slot, F_WRLCK);
+    return ::fcntl(segment.file().get(), F_OFD_GETLK, &byte) == 0 && byte.l_type != F_UNLCK;
   }
   void join() { ASSERT_TRUE(registry.join(1)); }
 
@@ -334,6 +342,156 @@ TEST_F(Workers, GiveTheirSlotBackWhenTheyLeave) {
     EXPECT_EQ(published(), 1U);
   }
   EXPECT_EQ(published(), 0U);
+}
+
+// The usual server: the master opens as root, its workers become another user, who may not open the segment.
+bool become_nobody() {
+  return ::setgid(65534) == 0 && ::setuid(65534) == 0;
+}
+
+TEST_F(Workers, ThatChangedTheirUserJoinLiveAndDie) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
+  join();
+  WorkerProcess worker([&] { EXPECT_TRUE(become_nobody() && registry.join(1)); });
+  const std::uint32_t slot = slot_of(worker.pid());
+  ASSERT_LT(slot, 8U);
+  EXPECT_FALSE(dead(slot));
+  WorkerProcess child_of_nobody([&](int ready) {
+    if (become_nobody() && registry.join(1) && ::fork() == 0) {
+      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+      if (registry.join(1)) WorkerProcess::say_ready(ready);
+    }
+    for (;;) ::pause();
+  });
+  ASSERT_TRUE(child_of_nobody.ready());
+  EXPECT_EQ(published(), 4U) << "a child gets a slot of its own";
+  worker.signal(SIGSTOP);
+  EXPECT_FALSE(dead(slot));
+  worker.kill();
+  EXPECT_TRUE(dead(slot));
+  child_of_nobody.kill();
+  for (const std::uint32_t other : {2U, 3U}) {
+    while (!dead(other)) ::sched_yield();  // the child dies with its parent
+  }
+}
+
+TEST_F(Workers, ThatChangedTheirUserShareOneSlotAndKeepTheirLock) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
+  auto second_segment = std::make_unique<Segment>(*Segment::attach(name.str(), OpenMode::read_write, 0));
+  auto second = std::make_unique<Registry>(slots_of(*second_segment), *second_segment);
+  WorkerProcess worker([&] {
+    EXPECT_TRUE(become_nobody());
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 4; ++i) threads.emplace_back([&] { EXPECT_TRUE(registry.join(1)); });
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_TRUE(second->join(1));  // another limiter of the same process has a slot of its own
+    second.reset();                // and closes its descriptors when it goes
+    second_segment.reset();
+  });
+  const std::uint32_t slot = slot_of(worker.pid());
+  ASSERT_LT(slot, 8U);
+  EXPECT_EQ(published(), 1U);
+  EXPECT_TRUE(is_locked(slot));
+  worker.kill();
+  EXPECT_TRUE(dead(slot));
+}
+
+TEST_F(Workers, ThatCanNeitherOpenTheSegmentNorLockItAreToldWhatToDo) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
+  EXPECT_EQ(in_child([&] {
+              for (int fd = 3; fd < 256; ++fd) ::close(fd);
+              if (!become_nobody()) return 1;
+              const auto refused = registry.join(1);
+              if (refused || refused.error().code != Errc::permission) return 2;
+              return refused.error().hint.find("before it changes its user") != std::string::npos ? 0 : 3;
+            }),
+            0);
+}
+
+TEST_F(Workers, WithoutAFreeDescriptorJoin) {
+  WorkerProcess worker([&] {
+    const rlimit none{3, 3};
+    EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
+    EXPECT_TRUE(registry.join(1));
+  });
+  const std::uint32_t slot = slot_of(worker.pid());
+  ASSERT_LT(slot, 8U);
+  EXPECT_FALSE(dead(slot));
+  worker.kill();
+  EXPECT_TRUE(dead(slot));
+}
+
+// A number that the child's fork handler closed is soon another file's, here even one of the same inode.
+TEST_F(Workers, InAChildCloseNothingButWhatTheyInherited) {
+  auto parents = std::make_unique<Registry>(slots_of(segment), segment);
+  ASSERT_TRUE(parents->join(1));
+  EXPECT_EQ(in_child([&] {
+              std::vector<FileHandle> own;
+              for (int i = 0; i < 8; ++i) own.push_back(std::move(*segment.reopen(OpenMode::read_write)));
+              parents.reset();
+              for (const FileHandle& file : own) {
+                if (::fcntl(file.get(), F_GETFD) < 0) return 1;
+              }
+              return 0;
+            }),
+            0);
+}
+
+int open_descriptors() {
+  int count = 0;
+  for (int fd = 0; fd < 256; ++fd) count += ::fcntl(fd, F_GETFD) >= 0 ? 1 : 0;
+  return count;
+}
+
+TEST_F(Workers, MadeByARawCloneCloseWhatTheyInheritedAtTheirFirstCall) {
+  const int before = open_descriptors();
+  join();
+  const long child = ::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+  if (child == 0) {
+    const bool inherited = open_descriptors() == before + 1;
+    const bool joined = registry.join(1).has_value();
+    ::_exit(inherited && joined && open_descriptors() == before + 1 ? 0 : 1);
+  }
+  int status = 0;
+  ::waitpid(static_cast<pid_t>(child), &status, 0);
+  EXPECT_EQ(status, 0);
+}
+
+// A child must not keep its parent's lock, at whatever moment it was forked.
+TEST_F(Workers, ForkedWhileAThreadJoinsKeepNoLockOfTheirParent) {
+  for (int round = 0; round < 30; ++round) {
+    int hold[2];
+    ASSERT_EQ(::pipe(hold), 0);
+    WorkerProcess parent([&](int ready) {
+      std::atomic<bool> started{false};
+      std::thread joiner([&] {
+        started = true;
+        (void)registry.join(1);
+      });
+      while (!started) {
+      }
+      if (::fork() == 0) {  // outlives its parent, and never calls us
+        ::close(hold[1]);
+        ::close(ready);
+        char byte = 0;
+        (void)!::read(hold[0], &byte, 1);
+        ::_exit(0);
+      }
+      joiner.join();
+      WorkerProcess::say_ready(ready);
+      for (;;) ::pause();
+    });
+    const std::uint32_t slot = slot_of(parent.pid());
+    ASSERT_LT(slot, 8U);
+    parent.kill();
+    // The child may not have run yet; once it does, it lets go.
+    const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (is_locked(slot) && std::chrono::steady_clock::now() < end) ::sched_yield();
+    EXPECT_FALSE(is_locked(slot)) << "round " << round;
+    EXPECT_TRUE(registry.release(slot, registry.identity(slot)));
+    ::close(hold[0]);
+    ::close(hold[1]);  // ends the child
+  }
 }
 
 TEST_F(Workers, FillTheTableAndThenGetAClearError) {

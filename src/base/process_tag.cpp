@@ -1,0 +1,48 @@
+#include "base/process_tag.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <new>
+#include <sys/mman.h>
+
+#include "weir/clock.hpp"
+
+namespace weir::detail {
+namespace {
+
+using Tag = std::atomic<std::uint64_t>;
+
+constexpr std::size_t kPage = 4096;
+constinit Tag g_never_wiped{0};
+constinit std::atomic<Tag*> g_tag{nullptr};
+
+Tag* map_wiped_word() noexcept {
+  void* page = ::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page == MAP_FAILED) return &g_never_wiped;
+  if (::madvise(page, kPage, MADV_WIPEONFORK) == 0) return new (page) Tag{0};
+  ::munmap(page, kPage);
+  return &g_never_wiped;
+}
+
+// The word that the kernel sets to zero in a child. The first of several threads that map one wins.
+Tag& tag_word() noexcept {
+  Tag* word = g_tag.load(std::memory_order_acquire);
+  if (word != nullptr) return *word;
+  Tag* const mapped = map_wiped_word();
+  if (g_tag.compare_exchange_strong(word, mapped, std::memory_order_acq_rel)) return *mapped;
+  if (mapped != &g_never_wiped) ::munmap(mapped, kPage);
+  return *word;
+}
+
+}  // namespace
+
+std::uint64_t process_tag() noexcept {
+  Tag& word = tag_word();
+  std::uint64_t tag = word.load(std::memory_order_relaxed);
+  if (tag != 0) return tag;
+  // A child takes its tag later than any of its ancestors did, so the time tells them apart.
+  const auto mine = static_cast<std::uint64_t>(HostClock::now().time_since_epoch().count()) | 1;
+  return word.compare_exchange_strong(tag, mine, std::memory_order_relaxed) ? mine : tag;
+}
+
+}  // namespace weir::detail

@@ -1,0 +1,73 @@
+#pragma once
+
+// What a worker shows the others that it lives by: a lock on one byte of the segment for each slot, far
+// beyond its end. The kernel drops it at the worker's death, whatever the death.
+//
+// Best is a lock of an open file description of our own (F_OFD_SETLK): closing other descriptors leaves it
+// alone. A process that may not open the segment once more takes a lock of the whole process (F_SETLK)
+// through the descriptor that it has: a worker whose master opened the segment as root and that has become
+// another user since; one that has no descriptor left, or no /proc. Looking (F_OFD_GETLK) sees both alike.
+//
+// Traps of the second kind, beside those in registry.hpp:
+//   close       of any descriptor of the inode drops it; base/descriptor.hpp takes it again.
+//   two claims  of one process both get it, whatever limiters they are for. So one that finds the slot
+//               taken by its own process must not unlock; and a slot is first unlocked, then freed.
+//   fork        a child does not inherit it, and has nothing to close.
+
+#include <cstdint>
+#include <sys/types.h>
+
+#include "base/expected.hpp"
+#include "segment/mapping.hpp"
+#include "workers/inherited.hpp"
+
+namespace weir::detail {
+
+class SlotLock {
+ public:
+  SlotLock() = default;
+
+  /// Errors  those of Segment::reopen(), where there is no other way either.
+  [[nodiscard]] static Expected<SlotLock> open(const Segment& segment);
+
+  /// @return false: another process holds that slot's byte.
+  [[nodiscard]] bool take(const Segment& segment, std::uint32_t slot) const noexcept;
+  /// @param ours  whether another claim of this process may hold the slot.
+  void drop(const Segment& segment, std::uint32_t slot, bool ours) const noexcept;
+  /// Before the slot is freed: what has to be given up while nobody else can have the slot.
+  void leave(const Segment& segment, std::uint32_t slot) const noexcept {
+    if (is_of_process()) drop(segment, slot, false);
+  }
+  /// Closes the description and unmaps its page, and with that drops its lock.
+  void close() const noexcept {
+    if (!is_of_process() && word_ != 0) close_kept(*kept());
+  }
+
+  [[nodiscard]] bool is_of_process() const noexcept { return word_ == kOfProcess; }
+  /// A descriptor to ask for other locks by.
+  [[nodiscard]] int fd(const Segment& segment) const noexcept {
+    return file() != nullptr ? file()->fd() : segment.file().get();
+  }
+  /// Whether closing all descriptors leaves the lock: a mapping holds it, too.
+  [[nodiscard]] bool lasts() const noexcept { return file() != nullptr && kept()->page != nullptr; }
+  /// The description of our own; nullptr: none.
+  [[nodiscard]] const FileMark* file() const noexcept {
+    return is_of_process() || word_ == 0 ? nullptr : &kept()->mark;
+  }
+
+  /// To lie in an atomic word; 0: none.
+  [[nodiscard]] std::uintptr_t word() const noexcept { return word_; }
+  [[nodiscard]] static SlotLock from_word(std::uintptr_t word) noexcept { return SlotLock(word); }
+
+ private:
+  static constexpr std::uintptr_t kOfProcess = 1;
+  explicit SlotLock(std::uintptr_t word) noexcept : word_(word) {}
+  [[nodiscard]] KeptFile* kept() const noexcept { return reinterpret_cast<KeptFile*>(word_); }
+
+  std::uintptr_t word_ = 0;
+};
+
+/// The byte of a slot; `type` as in fcntl(2).
+[[nodiscard]] struct flock byte_of(std::uint32_t slot, short type) noexcept;
+
+}  // namespace weir::detail
