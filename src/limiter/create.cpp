@@ -50,11 +50,18 @@ Expected<Segment> publish_segment(const Config& config, std::string_view name) {
   return Segment::publish(spec, [&](const Segment& segment) { write_new(segment, config); });
 }
 
+Expected<Segment> attach_existing(const Config& config) {
+  auto group = find_group(config.segment.group);
+  if (!group) return tl::make_unexpected(group.error());
+  const Trust trust{.root_trusts_all = false, .mode = config.segment.mode, .group = *group};
+  return Segment::attach(config.segment.name, OpenMode::read_write, kAbiFingerprint, trust);
+}
+
 Expected<Segment> attach_or_publish(const Config& config) {
   constexpr int kAttempts = 100;
   const std::string& name = config.segment.name;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    auto attached = Segment::attach(name, OpenMode::read_write, kAbiFingerprint);
+    auto attached = attach_existing(config);
     if (attached || attached.error().code != Errc::not_found) return attached;
     auto published = publish_segment(config, name);
     if (published || published.error().code != Errc::conflict) return published;

@@ -13,6 +13,10 @@ namespace weir::detail {
 /// Errors  Errc::conflict if the name is taken, and as Segment::publish.
 [[nodiscard]] Expected<Segment> publish_segment(const Config& config, std::string_view name);
 
+/// The segment that `config` names, if its owner, group and mode are those that `config` expects.
+/// Errors  as Segment::attach.
+[[nodiscard]] Expected<Segment> attach_existing(const Config& config);
+
 /// Attaches first: of many starting processes all but one find the segment there. Whoever loses the race to
 /// publish attaches to the winner's; the loop ends unless somebody removes the segment again and again.
 [[nodiscard]] Expected<Segment> attach_or_publish(const Config& config);

@@ -54,7 +54,8 @@ Result<Limiter> Limiter::open_private(const Config& config) noexcept {
 
 Result<Limiter> Limiter::attach(std::string_view segment) noexcept {
   return guarded([&]() -> Result<Limiter> {
-    auto home = Home::over(Segment::attach(segment, OpenMode::read_write, kAbiFingerprint));
+    auto home = Home::over(
+        Segment::attach(segment, OpenMode::read_write, kAbiFingerprint, {.root_trusts_all = false}));
     if (!home) return home.error();
     return Limiter(std::move(*home));
   });

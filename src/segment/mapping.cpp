@@ -197,22 +197,53 @@ Expected<void> link_file(const PublishSpec& spec, int fd, const std::string& pri
   return system_error(spec.name, "publish", errno);
 }
 
-// Who may write the segment can change every limit: its owner and mode must be as private as we would make
-// them.
-Expected<void> check_owner(const struct stat& info, std::string_view name) {
+bool is_trusted_owner(const struct stat& info, const Trust& trust) {
+  if (info.st_uid == ::geteuid() || info.st_uid == 0) return true;
+  if (::geteuid() == 0 && trust.root_trusts_all) return true;
+  if ((info.st_mode & S_IWGRP) == 0) return false;
+  // Only a member of the group can have given it the file. Without a configuration to ask, the kernel has let
+  // us in as one of its members; root it lets in everywhere.
+  return trust.mode ? trust.group == info.st_gid : ::geteuid() != 0;
+}
+
+// Whoever may write the segment can change every limit: its owner, group and mode must be as private as we
+// would make them.
+Expected<void> check_owner(const struct stat& info, std::string_view name, const Trust& trust) {
   if (!S_ISREG(info.st_mode)) {
     return fail(Errc::foreign, fmt::format("{}: is no regular file", who(name)), "use another segment name");
   }
-  const bool ours = info.st_uid == ::geteuid() || info.st_uid == 0;
-  const bool by_group = (info.st_mode & S_IWGRP) != 0;  // the kernel has let us in through it
-  if (!ours && !by_group && ::geteuid() != 0) {
-    return fail(Errc::permission, fmt::format("{}: belongs to user {}", who(name), info.st_uid),
-                "run as its owner, or use another segment name");
+  const std::string removed = fmt::format("shm-inspect --segment {} remove", name);
+  if (!is_trusted_owner(info, trust)) {
+    return fail(
+        Errc::permission,
+        fmt::format("{}: belongs to user {}, and neither to user {} nor to root", who(name), info.st_uid,
+                    ::geteuid()),
+        fmt::format("if that user should share it, set segment.group and segment.mode; else find out who "
+                    "made it, remove it (as that user, or root) with: {}, or use another segment name",
+                    removed));
   }
   if ((info.st_mode & S_IWOTH) != 0) {
     return fail(Errc::permission,
                 fmt::format("{}: anybody may write to it (mode {:04o})", who(name), info.st_mode & 07777),
-                fmt::format("somebody changed it: remove it with: shm-inspect --segment {} remove", name));
+                fmt::format("somebody changed it: remove it with: {}", removed));
+  }
+  return {};
+}
+
+// What a configuration says of its segment, of a file that is one.
+Expected<void> check_openness(const struct stat& info, std::string_view name, const Trust& trust) {
+  const std::string removed = fmt::format("shm-inspect --segment {} remove", name);
+  if (trust.group && info.st_gid != *trust.group) {
+    return fail(Errc::permission,
+                fmt::format("{}: belongs to group {}, and segment.group is group {}", who(name), info.st_gid,
+                            *trust.group),
+                fmt::format("stop its workers and remove it with: {}", removed));
+  }
+  if (trust.mode && (info.st_mode & 0777 & ~*trust.mode) != 0) {
+    return fail(Errc::permission,
+                fmt::format("{}: its mode is {:04o}, more open than segment.mode, {:04o}", who(name),
+                            info.st_mode & 07777, *trust.mode),
+                fmt::format("chmod {:04o} {}, or remove it with: {}", *trust.mode, path_of(name), removed));
   }
   return {};
 }
@@ -309,19 +340,21 @@ Expected<Segment> Segment::publish(const PublishSpec& spec, const Fill& fill) {
   return segment;
 }
 
-Expected<Segment> Segment::attach(std::string_view name, OpenMode mode, std::uint64_t abi_fingerprint) {
+Expected<Segment> Segment::attach(std::string_view name, OpenMode mode, std::uint64_t abi_fingerprint,
+                                  const Trust& trust) {
   if (auto named = check_name(name); !named) return tl::make_unexpected(named.error());
   auto file = open_existing(name, mode);
   if (!file) return tl::make_unexpected(file.error());
   struct stat info {};
   if (::fstat(file->get(), &info) != 0) return system_error(name, "stat", errno);
-  if (auto owner = check_owner(info, name); !owner) return tl::make_unexpected(owner.error());
+  if (auto owner = check_owner(info, name, trust); !owner) return tl::make_unexpected(owner.error());
   auto header = read_header(file->get(), name);
   if (!header) return tl::make_unexpected(header.error());
   const auto size = static_cast<std::uint64_t>(info.st_size);
   if (auto sound = verify_header(*header, size, abi_fingerprint, HostIdentity::current(), name); !sound) {
     return tl::make_unexpected(sound.error());
   }
+  if (auto open = check_openness(info, name, trust); !open) return tl::make_unexpected(open.error());
   auto region = map_file(file->get(), mode, size, name);
   if (!region) return tl::make_unexpected(region.error());
   Segment segment(std::move(*file), std::move(*region), *header);

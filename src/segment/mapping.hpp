@@ -65,7 +65,7 @@ class Segment {
 
   /// Errors  Errc::not_found, permission, foreign, incompatible, damaged, system.
   [[nodiscard]] static Expected<Segment> attach(std::string_view name, OpenMode mode,
-                                                std::uint64_t abi_fingerprint);
+                                                std::uint64_t abi_fingerprint, const Trust& trust = {});
 
   /// Errors  Errc::not_found, permission, system.
   [[nodiscard]] static Expected<void> remove(std::string_view name);
