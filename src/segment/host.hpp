@@ -1,18 +1,28 @@
 #pragma once
 
-// What ties a segment to a host: its clock. After a reboot, or in another time namespace, the times in the
-// segment mean nothing.
+// What ties a segment to a host: its clock. After a reboot the times in the segment mean nothing; nor do they
+// in a time namespace whose clock is set otherwise. Most time namespaces are not: every container gets one of
+// its own. So the offsets of their clocks are compared, and not the namespaces.
 
 #include <array>
 #include <cstdint>
+#include <limits>
+#include <string_view>
 
 namespace weir::detail {
 
 struct HostIdentity {
   std::array<std::uint8_t, 16> boot_id{};  ///< zero where /proc does not tell
-  std::uint64_t time_namespace = 0;        ///< zero where /proc does not tell
+  std::uint64_t time_namespace = 0;        ///< inode; zero where /proc does not tell
+  /// Nanoseconds by which the monotonic clock and the boot clock are ahead of the host's.
+  std::array<std::int64_t, 2> clock_offsets{kUnknownOffset, kUnknownOffset};
+
+  static constexpr std::int64_t kUnknownOffset = std::numeric_limits<std::int64_t>::min();
 
   [[nodiscard]] static HostIdentity current() noexcept;
 };
+
+/// The offsets in the text of /proc/self/timens_offsets; unknown where it is not such a text.
+[[nodiscard]] std::array<std::int64_t, 2> parse_clock_offsets(std::string_view text) noexcept;
 
 }  // namespace weir::detail

@@ -40,16 +40,17 @@ struct Header {
   std::uint64_t total_bytes = 0;
   std::uint64_t abi_fingerprint = 0;  ///< sizes and offsets of everything shared
   std::array<std::uint8_t, 16> uuid{};
-  std::array<std::uint8_t, 16> boot_id{};  ///< monotonic time starts at boot; zero: unknown
-  std::uint64_t time_namespace = 0;       ///< inode; a namespace has a monotonic clock of its own; 0: unknown
-  std::int64_t created_monotonic_ns = 0;  ///< the epoch of all ticks in the segment
+  std::array<std::uint8_t, 16> boot_id{};       ///< monotonic time starts at boot; zero: unknown
+  std::uint64_t time_namespace = 0;             ///< inode, for where the offsets are unknown; 0: unknown
+  std::array<std::int64_t, 2> clock_offsets{};  ///< of monotonic and boot time, as HostIdentity has them
+  std::int64_t created_monotonic_ns = 0;        ///< the epoch of all ticks in the segment
   std::int64_t created_wall_ns = 0;
   std::array<std::uint64_t, 2> secret{};  ///< keys the hash of users' names
   std::array<Section, kMaxSections> sections{};
   std::uint64_t frozen_checksum = 0;
   std::uint64_t header_checksum = 0;  ///< of all bytes before it
 };
-static_assert(sizeof(Header) == 720 && sizeof(Header) <= kSectionAlignment);
+static_assert(sizeof(Header) == 736 && sizeof(Header) <= kSectionAlignment);
 static_assert(std::is_trivially_copyable_v<Header> && std::has_unique_object_representations_v<Header>);
 
 }  // namespace weir::detail

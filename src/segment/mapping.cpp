@@ -97,6 +97,7 @@ Header make_header(const PublishSpec& spec) {
   const HostIdentity host = HostIdentity::current();
   header.boot_id = host.boot_id;
   header.time_namespace = host.time_namespace;
+  header.clock_offsets = host.clock_offsets;
   header.created_monotonic_ns = HostClock::now().time_since_epoch().count();
   header.created_wall_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
                                std::chrono::system_clock::now().time_since_epoch())

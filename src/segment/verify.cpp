@@ -5,11 +5,15 @@
 #include <fmt/format.h>
 
 #include "base/hash.hpp"
+#include "base/text.hpp"
 
 namespace weir::detail {
 namespace {
 
 constexpr std::string_view kRemoveHint = "remove it with: shm-inspect --segment {} remove";
+
+constexpr const char* kOtherClock =
+    "start the process in the time namespace of the other workers, or use another segment name";
 
 std::string remove_hint(std::string_view name) {
   return fmt::format(fmt::runtime(kRemoveHint), name);
@@ -65,12 +69,26 @@ Expected<void> verify_host(const Header& header, const HostIdentity& host, std::
                 fmt::format("segment \"{}\": made before the last boot; its times mean nothing now", name),
                 remove_hint(name));
   }
-  if (header.time_namespace != 0 && host.time_namespace != 0 &&
-      header.time_namespace != host.time_namespace) {
+  const auto known = [](const std::array<std::int64_t, 2>& offsets) {
+    return std::find(offsets.begin(), offsets.end(), HostIdentity::kUnknownOffset) == offsets.end();
+  };
+  const bool both_known = known(header.clock_offsets) && known(host.clock_offsets);
+  if (both_known && header.clock_offsets != host.clock_offsets) {
     return fail(
         Errc::incompatible,
-        fmt::format("segment \"{}\": made in another time namespace, whose clock differs from ours", name),
-        "start the process in the time namespace of the other workers, or use another segment name");
+        fmt::format("segment \"{}\": made in a time namespace whose clock is set {} ns off ours", name,
+                    static_cast<std::int64_t>(static_cast<std::uint64_t>(header.clock_offsets[0]) -
+                                              static_cast<std::uint64_t>(host.clock_offsets[0]))),
+        kOtherClock);
+  }
+  const bool both_named = header.time_namespace != 0 && host.time_namespace != 0;
+  if (!both_known && both_named && header.time_namespace != host.time_namespace) {
+    return fail(
+        Errc::incompatible,
+        fmt::format("segment \"{}\": made in another time namespace, and /proc does not tell whether its "
+                    "clock is ours",
+                    name),
+        kOtherClock);
   }
   return {};
 }
@@ -112,6 +130,12 @@ Expected<void> verify_header(const Header& header, std::uint64_t file_bytes, std
                 "build all workers with the same weir, compiler and architecture");
   }
   if (auto geometry = verify_geometry(header, file_bytes, name); !geometry) return geometry;
+  if (name != header.name.data()) {
+    return fail(Errc::foreign,
+                fmt::format("segment \"{}\": its file is that of segment \"{}\", renamed or linked", name,
+                            escaped(header.name.data())),
+                "use another segment name, or remove the file");
+  }
   return verify_host(header, host, name);
 }
 
