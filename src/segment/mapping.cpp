@@ -1,6 +1,7 @@
 #include "segment/mapping.hpp"
 
 #include <algorithm>
+#include <boost/interprocess/anonymous_shared_memory.hpp>
 #include <boost/interprocess/exceptions.hpp>
 #include <cerrno>
 #include <cstring>
@@ -180,6 +181,25 @@ void take_huge_pages(const ipc::mapped_region& region) {
   (void)::madvise(region.get_address(), region.get_size(), MADV_POPULATE_WRITE);
 }
 
+// The memory of a new segment. A private one whose file may not be that large lies in no file: that then
+// stays empty, and serves for locks alone.
+Expected<ipc::mapped_region> make_region(const PublishSpec& spec, int fd, std::uint64_t bytes) {
+  if (spec.name.empty() && too_low_file_limit(bytes)) {
+    try {
+      return ipc::anonymous_shared_memory(bytes);
+    } catch (const ipc::interprocess_exception& e) {
+      return system_error(spec.name, "mmap", e.get_native_error());
+    }
+  }
+  if (auto sized = size_file(spec, fd, bytes); !sized) return tl::make_unexpected(sized.error());
+  auto region = map_file(fd, OpenMode::read_write, bytes, spec.name);
+  if (!region) return region;
+  if (spec.huge_pages && spec.reserve) take_huge_pages(*region);
+  if (auto reserved = reserve_memory(spec, fd, bytes); !reserved)
+    return tl::make_unexpected(reserved.error());
+  return region;
+}
+
 Expected<void> link_file(const PublishSpec& spec, int fd, const std::string& private_path) {
   if (spec.name.empty()) return {};
   const std::string path = path_of(spec.name);
@@ -321,12 +341,8 @@ Expected<Segment> Segment::publish(const PublishSpec& spec, const Fill& fill) {
     if (!created->private_path.empty()) ::unlink(created->private_path.c_str());
     return tl::make_unexpected(error);
   };
-  if (auto sized = size_file(spec, fd, header.total_bytes); !sized) return give_up(sized.error());
-  auto region = map_file(fd, OpenMode::read_write, header.total_bytes, spec.name);
+  auto region = make_region(spec, fd, header.total_bytes);
   if (!region) return give_up(region.error());
-  if (spec.huge_pages && spec.reserve) take_huge_pages(*region);
-  if (auto reserved = reserve_memory(spec, fd, header.total_bytes); !reserved)
-    return give_up(reserved.error());
   // The file keeps its number and the region its address when they move into the segment.
   const std::string path = created->private_path;
   Segment segment(std::move(created->file), std::move(*region), header);

@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <vector>
 
+#include "segment/host.hpp"
 #include "segment/huge_pages.hpp"
 #include "segment/verify.hpp"
 #include "support/namespace.hpp"
@@ -286,7 +287,8 @@ TEST(Segment, RefusesImpossibleGeometryWithAValidChecksum) {
   expect_refused([](Header& h) { h.abi_fingerprint = 1; }, Errc::incompatible);
   expect_refused([](Header& h) { h.layout_version = 99; }, Errc::incompatible);
   expect_refused([](Header& h) { h.boot_id[0] ^= 1; }, Errc::incompatible);
-  expect_refused([](Header& h) { h.time_namespace += 1; }, Errc::incompatible);
+  expect_refused([](Header& h) { h.clock_offsets[0] += 1; }, Errc::incompatible);
+  expect_refused([](Header& h) { h.name[0] = 'x'; }, Errc::foreign);
   expect_refused([](Header& h) { h.magic[0] = 'W'; }, Errc::foreign);
 }
 
@@ -341,6 +343,107 @@ TEST(Segment, RefusesOneThatAnybodyMayWrite) {
   ASSERT_FALSE(attached);
   EXPECT_EQ(attached.error().code, Errc::permission);
   EXPECT_THAT(attached.error().what, HasSubstr("0666"));
+}
+
+TEST(Segment, OfAnotherUserIsRefusedByNameWhereNobodyExpectsIt) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
+  const SegmentName name;
+  ASSERT_EQ(in_child([&] {
+              if (::setgid(65534) != 0 || ::setuid(65534) != 0) return 1;
+              PublishSpec spec = spec_of(name.str());
+              spec.mode = 0660;
+              return Segment::publish(spec, fill_with_sevens) ? 0 : 2;
+            }),
+            0);
+  const auto attach_as = [&](const Trust& trust) {
+    return Segment::attach(name.str(), OpenMode::read_write, kAbi, trust);
+  };
+  for (const Trust& trust : {Trust{.root_trusts_all = false}, Trust{.root_trusts_all = false, .mode = 0600},
+                             Trust{.root_trusts_all = false, .mode = 0660, .group = 0}}) {
+    const auto refused = attach_as(trust);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::permission);
+    EXPECT_THAT(refused.error().message(), HasSubstr(name.str()));
+    EXPECT_THAT(refused.error().message(), HasSubstr("belongs to user 65534"));
+    EXPECT_THAT(refused.error().message(), HasSubstr("remove"));
+  }
+  EXPECT_TRUE(attach_as({.root_trusts_all = false, .mode = 0660, .group = 65534}))
+      << "the group it is shared with";
+  EXPECT_TRUE(attach_as({})) << "an operator looks at what there is";
+}
+
+TEST(Segment, OfAnotherGroupOrMoreOpenThanItsConfigurationIsRefused) {
+  const SegmentName name;
+  PublishSpec spec = spec_of(name.str());
+  spec.mode = 0640;
+  ASSERT_TRUE(Segment::publish(spec, fill_with_sevens));
+  const auto message_under = [&](const Trust& trust) {
+    const auto attached = Segment::attach(name.str(), OpenMode::read_write, kAbi, trust);
+    return attached ? std::string() : attached.error().message();
+  };
+  EXPECT_EQ(message_under({.root_trusts_all = false, .mode = 0640}), "");
+  EXPECT_EQ(message_under({.root_trusts_all = false, .mode = 0660, .group = ::getegid()}), "");
+  EXPECT_THAT(message_under({.root_trusts_all = false, .mode = 0600}),
+              HasSubstr("its mode is 0640, more open than segment.mode, 0600; chmod 0600 /dev/shm/weir."));
+  EXPECT_THAT(message_under({.root_trusts_all = false, .mode = 0640, .group = ::getegid() + 1}),
+              HasSubstr("belongs to group " + std::to_string(::getegid()) + ", and segment.group is group"));
+}
+
+TEST(Segment, UnderAnotherNameThanItsOwnIsRefused) {
+  const SegmentName name;
+  const SegmentName alias;
+  ASSERT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens));
+  ASSERT_EQ(::link(name.path().c_str(), alias.path().c_str()), 0);
+  const auto attached = attach(alias.str());
+  ASSERT_FALSE(attached);
+  EXPECT_EQ(attached.error().code, Errc::foreign);
+  EXPECT_THAT(attached.error().what, HasSubstr(name.str()));
+}
+
+TEST(Segment, IsReplacedWhenItsNameLeadsToAnother) {
+  const SegmentName name;
+  const SegmentName alias;  // a second link, so that no count of links tells of the removal
+  const auto segment = Segment::publish(spec_of(name.str()), fill_with_sevens);
+  ASSERT_EQ(::link(name.path().c_str(), alias.path().c_str()), 0);
+  EXPECT_FALSE(segment->is_replaced());
+  ASSERT_TRUE(Segment::remove(name.str()));
+  EXPECT_FALSE(segment->is_replaced()) << "there is no other yet";
+  ASSERT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens));
+  EXPECT_TRUE(segment->is_replaced());
+}
+
+TEST(Segment, LargerThanItsProcessMayWriteIsAnErrorAndNoSignal) {
+  const SegmentName name;
+  EXPECT_EQ(in_child([&] {
+              const rlimit limit{4096, 4096};
+              if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return 1;
+              const auto published = Segment::publish(spec_of(name.str()), fill_with_sevens);
+              if (published || published.error().code != Errc::no_space) return 2;
+              if (published.error().what.find("RLIMIT_FSIZE") == std::string::npos) return 3;
+              const auto stand_in = Segment::publish(spec_of(""), fill_with_sevens);
+              if (!stand_in) return 4;
+              return taken_parts(*stand_in).size() == 1 ? 0 : 5;
+            }),
+            0);
+}
+
+TEST(Segment, IsLookedThroughByReadingWhereItMayNotBeOpenedOnceMore) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
+  constexpr SectionSpec kLarge[] = {{1, 8, (1 << 20) / 8, false}, {2, 64, 10, false}};
+  const SegmentName name;
+  PublishSpec spec = spec_of(name.str());
+  spec.sections = kLarge;
+  spec.reserve = false;
+  const auto segment = Segment::publish(spec, [](const Segment&) {});
+  ASSERT_TRUE(segment) << segment.error().message();
+  segment->section(1, 8)[200'000] = std::byte{1};
+  EXPECT_EQ(in_child([&] {
+              if (::setgid(65534) != 0 || ::setuid(65534) != 0) return 1;
+              const auto parts = taken_parts(*segment);
+              if (parts.size() != 1) return 2;
+              return parts[0] == std::pair<std::size_t, std::size_t>{200'000 / 4096 * 4096, 4096} ? 0 : 3;
+            }),
+            0);
 }
 
 TEST(Segment, SaysWhoMayNotAttach) {
@@ -445,18 +548,44 @@ TEST(Segment, OfHugePagesServesWhetherTheKernelGivesThemOrNot) {
   }
 }
 
-TEST(Segment, OfAnotherTimeNamespaceIsRefused) {
-  const SegmentName name;
-  { ASSERT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens)); }
-  const int result = in_child([&] {
+// In a time namespace whose monotonic clock is ahead by `seconds`: 0 if the segment is attached, 1 if it is
+// refused for its clock.
+int attached_in_time_namespace(const std::string& name, int seconds) {
+  return in_child([&] {
     if (::unshare(CLONE_NEWTIME) != 0) return 77;
-    return in_child([&] {  // the first child of the unsharer lives in the new namespace
-      const auto attached = attach(name.str());
-      return !attached && attached.error().code == Errc::incompatible ? 0 : 1;
+    if (seconds != 0 &&
+        !(std::ofstream("/proc/self/timens_offsets") << "monotonic " << seconds << " 0\n").flush())
+      return 77;
+    // The unsharer itself stays in the old namespace, and sees the offsets of the new one.
+    if (!attach(name)) return 2;
+    return in_child([&] {  // its first child lives in the new one
+      const auto attached = attach(name);
+      if (attached) return 0;
+      return attached.error().code == Errc::incompatible ? 1 : 3;
     });
   });
-  if (result == 77) GTEST_SKIP() << "this host allows no time namespace";
-  EXPECT_EQ(result, 0);
+}
+
+TEST(Segment, OfAnotherTimeNamespaceIsRefusedIfItsClockDiffersAndOnlyThen) {
+  const SegmentName name;
+  { ASSERT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens)); }
+  const int same_clock = attached_in_time_namespace(name.str(), 0);
+  if (same_clock == 77) GTEST_SKIP() << "this host allows no time namespace";
+  EXPECT_EQ(same_clock, 0);
+  EXPECT_EQ(attached_in_time_namespace(name.str(), 1000), 1);
+  EXPECT_EQ(attached_in_time_namespace(name.str(), -1), 1);
+}
+
+TEST(ClockOffsets, AreReadAsTheKernelWritesThem) {
+  using Offsets = std::array<std::int64_t, 2>;
+  constexpr std::int64_t kUnknown = HostIdentity::kUnknownOffset;
+  EXPECT_EQ(parse_clock_offsets("monotonic           0         0\nboottime            0         0\n"),
+            (Offsets{0, 0}));
+  EXPECT_EQ(parse_clock_offsets("monotonic          -1 500000000\nboottime         3600         7\n"),
+            (Offsets{-500'000'000, 3'600'000'000'007}));
+  EXPECT_EQ(parse_clock_offsets(""), (Offsets{kUnknown, kUnknown}));
+  EXPECT_EQ(parse_clock_offsets("monotonic x\nboottime 1\n"), (Offsets{kUnknown, kUnknown}));
+  EXPECT_EQ(parse_clock_offsets("monotonic 99999999999 0\nboottime 1 0"), (Offsets{kUnknown, 1'000'000'000}));
 }
 
 }  // namespace
