@@ -171,7 +171,8 @@ class Attempt {
     if (unguarded_) [[likely]]
       return;
     const BreakerAnswer answer = record.breaker.check(record.params.load(), context_.now);
-    longest_.wait(answer.wait, kBreakerPlace, Verdict::circuit_open);
+    const bool ownerless = answer.probe && !context_.ask.owner;
+    longest_.wait(ownerless ? kWaitWithoutOwner : answer.wait, kBreakerPlace, Verdict::circuit_open);
   }
 
   [[gnu::noinline]] void look_at_rest() noexcept {

@@ -47,12 +47,17 @@
 #include <optional>
 
 #include "base/owner.hpp"
+#include "base/ticks.hpp"
 #include "base/word.hpp"
 #include "primitives/breaker_phase.hpp"
 #include "primitives/breaker_window.hpp"
 #include "primitives/token_bucket.hpp"
 
 namespace weir::detail {
+
+/// What a caller without an owner waits for where only a probe would pass: nobody could tell whose the probe
+/// is when its process dies, nor count it. By then the caller may have found a worker slot.
+inline constexpr std::uint64_t kWaitWithoutOwner = ticks_from_ns(10'000'000);
 
 /// What this very call changed; false: nothing.
 struct BreakerTransition {
@@ -285,6 +290,10 @@ class Breaker {
       // Half-open, taking a place is the look.
       answer.wait = phase.kind != BreakerKind::half_open ? look(params, phase, now).wait : 0;
       if (answer.wait != 0 || phase.passes()) return answer;
+      if (!owner) {
+        answer.wait = kWaitWithoutOwner;
+        return answer;
+      }
       if (phase.kind == BreakerKind::open) {
         const BreakerPhase next = phase.then(BreakerKind::half_open, phase.trips, 0);
         // Once a call: there is one transition to tell. It was overtaken by a whole trip; the next call
