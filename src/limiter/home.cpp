@@ -2,10 +2,11 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <sys/stat.h>
+#include <unistd.h>
 
 #include "weir/log.hpp"
 
+#include "base/process_tag.hpp"
 #include "limiter/create.hpp"
 #include "limiter/impl.hpp"
 
@@ -45,38 +46,62 @@ Config stand_in(const Config& config) {
   return alone;
 }
 
-bool is_unlinked(const Segment& segment) {
-  struct stat info {};
-  return ::fstat(segment.file().get(), &info) == 0 && info.st_nlink == 0;
-}
+constexpr std::string_view kAlone = "limits hold for this process alone";
 
-/// Holds the flag, if nobody else does.
-class TryBusy {
+/// Looks, if no other thread of this process does. A tag that a child inherited is of a thread that it has
+/// not.
+class TryToLook {
  public:
-  explicit TryBusy(std::atomic_flag& flag) noexcept
-      : flag_(flag), mine_(!flag.test_and_set(std::memory_order_acquire)) {}
-  TryBusy(const TryBusy&) = delete;
-  TryBusy& operator=(const TryBusy&) = delete;
-  ~TryBusy() {
-    if (mine_) flag_.clear(std::memory_order_release);
+  explicit TryToLook(std::atomic<std::uint64_t>& looking) noexcept : looking_(looking) {
+    std::uint64_t seen = looking_.load(std::memory_order_relaxed);
+    const std::uint64_t tag = process_tag();
+    mine_ = seen != tag && looking_.compare_exchange_strong(seen, tag, std::memory_order_acquire);
+  }
+  TryToLook(const TryToLook&) = delete;
+  TryToLook& operator=(const TryToLook&) = delete;
+  ~TryToLook() {
+    if (mine_) looking_.store(0, std::memory_order_release);
   }
   [[nodiscard]] explicit operator bool() const noexcept { return mine_; }
 
  private:
-  std::atomic_flag& flag_;
-  bool mine_;
+  std::atomic<std::uint64_t>& looking_;
+  bool mine_ = false;
 };
+
+bool is_stand_in(const LimiterImpl& impl) noexcept {
+  return impl.segment().name().empty();
+}
 
 }  // namespace
 
+template <class T>
+const Home::Node<T>* Home::push(std::atomic<Node<T>*>& list, T value) {
+  auto* const node = new Node<T>{std::move(value), list.load(std::memory_order_acquire)};
+  while (!list.compare_exchange_weak(node->before, node, std::memory_order_acq_rel)) {
+  }
+  return node;
+}
+
+template <class T>
+void Home::free_all(std::atomic<Node<T>*>& list) noexcept {
+  for (Node<T>* node = list.load(std::memory_order_acquire); node != nullptr;) {
+    const std::unique_ptr<Node<T>> last(node);
+    node = node->before;
+  }
+}
+
 Home::Home(std::unique_ptr<LimiterImpl> first) : current_(first.get()) {
-  all_.push_back(std::move(first));
+  first->live_in(*this);
+  push(all_, std::move(first));
 }
 
 Home::~Home() {
-  for (std::unique_ptr<LimiterImpl>& impl : all_) {
-    if (!impl->may_end()) impl.release()->stay();
+  for (auto* node = all_.load(std::memory_order_acquire); node != nullptr; node = node->before) {
+    if (!node->value->may_end()) node->value.release()->stay();
   }
+  free_all(all_);
+  free_all(errors_);
 }
 
 Expected<std::unique_ptr<Home>> Home::over(Expected<Segment> segment) {
@@ -90,59 +115,84 @@ Expected<std::unique_ptr<Home>> Home::open(const Config& config) {
   const bool fatal =
       !home && (config.segment.on_fault == OnFault::refuse || home.error().code == Errc::config);
   if (fatal) return home;
+  std::optional<Error> fault;
   if (!home) {
-    const Error fault = home.error();
+    fault = home.error();
     home = over(publish_segment(stand_in(config), ""));
     if (!home) return home;
-    (*home)->private_ = true;
-    (*home)->stay_without(fault);
   }
   (*home)->config_ = config;
+  (*home)->opened_by_ = ::geteuid();
+  if (fault) (*home)->stay_without(*fault, kAlone);
   LimiterImpl& first = (*home)->impl();
-  first.watch(**home, first.now() + kSecond);
+  first.look_from(first.now() + kSecond);
   return home;
 }
 
-std::optional<Error> Home::fault() const {
-  const TryBusy mine(busy_);
-  if (!mine || fault_ == nullptr) return std::nullopt;
-  return *fault_;
+LimiterImpl& Home::settled() noexcept {
+  LimiterImpl& seen = impl();
+  LimiterImpl* const next = seen.next_home();
+  return next != nullptr ? *next : seen;
 }
 
-void Home::stay_without(const Error& error) {
-  const std::string_view what = config_ && config_->segment.on_fault == OnFault::admit
-                                    ? "everything is admitted"
-                                    : "limits hold for this process alone";
-  if (fault_ == nullptr || fault_->what != error.what)
-    log(fmt::format("{}; until it is back {}", error.message(), what));
-  fault_ = std::make_unique<Error>(error);
+std::optional<Error> Home::fault() const {
+  for (const auto* fault : {&fault_, &no_slot_}) {
+    if (const Error* const error = fault->load(std::memory_order_acquire)) return *error;
+  }
+  return std::nullopt;
+}
+
+const Error* Home::remember(const Error& error) {
+  for (const Node<Error>* known = errors_.load(std::memory_order_acquire); known != nullptr;
+       known = known->before) {
+    if (known->value.code == error.code && known->value.message() == error.message()) return &known->value;
+  }
+  return &push(errors_, error)->value;
+}
+
+void Home::stay_without(const Error& error, std::string_view what_holds) {
+  const Error* const fault = remember(error);
+  if (fault_.exchange(fault, std::memory_order_acq_rel) == fault) return;
+  const bool admits = what_holds == kAlone && config_->segment.on_fault == OnFault::admit;
+  log(fmt::format("{}; until it is back {}", error.message(),
+                  admits ? "everything is admitted" : what_holds));
+}
+
+void Home::cannot_join(const Error& error) {
+  const Error* const fault = remember(error);
+  if (no_slot_.exchange(fault, std::memory_order_acq_rel) == fault) return;
+  log(fmt::format("{}; until then this process gets no permits and probes no breaker", error.message()));
 }
 
 void Home::look_again(LimiterImpl& seen) noexcept {
-  const TryBusy mine(busy_);
-  if (!mine || &seen != &impl() || (!private_ && !is_unlinked(seen.segment()))) return;
+  const TryToLook mine(looking_);
+  if (!mine || &seen != &impl()) return;
+  const bool alone = is_stand_in(seen);
+  if (!alone && !seen.segment().is_replaced()) {
+    fault_.store(nullptr, std::memory_order_release);
+    return;
+  }
+  const std::string_view what_holds = alone ? kAlone : "the limits of the removed segment hold";
   try {
     // A segment that was removed serves us until there is another; a stand-in tries to make one.
-    auto segment = private_ ? attach_or_publish(*config_)
-                            : Segment::attach(config_->segment.name, OpenMode::read_write, kAbiFingerprint);
-    if (!segment) {
-      if (private_) stay_without(segment.error());
-      return;
-    }
+    const bool makes = alone && ::geteuid() == opened_by_;
+    auto segment = makes ? attach_or_publish(*config_) : attach_existing(*config_);
+    if (!segment) return stay_without(segment.error(), what_holds);
     auto next = LimiterImpl::over(std::move(segment));
-    if (!next) return private_ ? stay_without(next.error()) : void();
+    if (!next) return stay_without(next.error(), what_holds);
     move_to(std::move(*next));
   } catch (const std::exception&) {  // out of memory: next time
   }
 }
 
 void Home::move_to(std::unique_ptr<LimiterImpl> next) {
+  next->live_in(*this);
   next->take_handles_of(impl());
-  next->watch(*this, next->now() + kSecond);
-  LimiterImpl* moved = next.get();
-  all_.push_back(std::move(next));
-  private_ = false;
-  fault_ = nullptr;
+  next->look_from(next->now() + kSecond);
+  LimiterImpl* const moved = next.get();
+  push(all_, std::move(next));
+  // A fork here: the child has the new one, unused, and moves to one of its own.
+  fault_.store(nullptr, std::memory_order_relaxed);
   current_.store(moved, std::memory_order_release);
   log(fmt::format("segment \"{}\": attached to a new one", config_->segment.name));
 }

@@ -5,12 +5,20 @@
 // Without a usable segment, and with a policy that does not fail closed, it decides over a private one: with
 // no limits at all (`admit`), or with this process's share of them (`local`). Once a second the next call
 // looks whether the segment is back, or was replaced under its name, and moves there. Whatever was admitted
-// by the old one is given back to the old one: that stays until the limiter goes.
+// by the old one is given back to the old one: that stays until the limiter goes. A call finds out before it
+// decides, so the first call after a pause already goes to the new segment.
+//
+// Fork    at any moment, also while another thread looks: a child reads atomic words, and lists that only
+//         grow at their heads. The word that says which process looks names the parent, so the child may.
+// User    a process that became another user than the one that opened attaches to a new segment, and makes
+//         none: the others would refuse it.
 
 #include <atomic>
+#include <cstdint>
 #include <memory>
 #include <optional>
-#include <vector>
+#include <string_view>
+#include <sys/types.h>
 
 #include "weir/error.hpp"
 #include "weir/policy.hpp"
@@ -36,24 +44,46 @@ class Home {
 
   [[nodiscard]] LimiterImpl& impl() const noexcept { return *current_.load(std::memory_order_acquire); }
 
-  /// Why there is no segment to use; nothing while there is one.
+  /// What decides now, after looking for another segment if that is due.
+  [[nodiscard]] LimiterImpl& settled() noexcept;
+
+  /// Why there is no segment to use, or why this process cannot hold permits in it; else nothing.
   [[nodiscard]] std::optional<Error> fault() const;
 
   /// Moves to the segment of our name if that is another one than `seen` decides over.
   /// Cost  one system call, or some more where there is something to move to.
   void look_again(LimiterImpl& seen) noexcept;
 
+  /// That this process finds no worker slot, and why; once more, that it has one.
+  void cannot_join(const Error& error);
+  void has_joined() noexcept { no_slot_.store(nullptr, std::memory_order_relaxed); }
+
  private:
   explicit Home(std::unique_ptr<LimiterImpl> first);
+  /// A member of a list that grows at its head and lives as long as the limiter.
+  template <class T>
+  struct Node {
+    T value;
+    Node* before;
+  };
+  template <class T>
+  static const Node<T>* push(std::atomic<Node<T>*>& list, T value);
+  template <class T>
+  static void free_all(std::atomic<Node<T>*>& list) noexcept;
+
   void move_to(std::unique_ptr<LimiterImpl> next);
-  void stay_without(const Error& error);
+  void stay_without(const Error& error, std::string_view what_holds);
+  /// @return the same pointer for the same error: there are few, and they come back again and again.
+  const Error* remember(const Error& error);
 
   std::optional<Config> config_;  // of open(); nothing: never moves
+  uid_t opened_by_ = 0;
   std::atomic<LimiterImpl*> current_{nullptr};
-  std::vector<std::unique_ptr<LimiterImpl>> all_;  // under busy_
-  std::unique_ptr<Error> fault_;                   // under busy_
-  mutable std::atomic_flag busy_;                  // process-local, on no hot path; try only
-  bool private_ = false;                           // the current one is a stand-in
+  std::atomic<Node<std::unique_ptr<LimiterImpl>>*> all_{nullptr};
+  std::atomic<Node<Error>*> errors_{nullptr};
+  std::atomic<const Error*> fault_{nullptr};    // of errors_
+  std::atomic<const Error*> no_slot_{nullptr};  // of errors_
+  std::atomic<std::uint64_t> looking_{0};       // the tag of the process one of whose threads looks; try only
 };
 
 }  // namespace weir::detail

@@ -86,11 +86,14 @@ class LimiterImpl {
     handles_ = std::move(handles);
   }
 
-  /// From now on asks `home`, once a second, whether the segment is still the one to use.
-  void watch(Home& home, std::uint64_t first_look) noexcept {
-    home_ = &home;
+  /// Says to `home` what becomes of this process here.
+  void live_in(Home& home) noexcept { home_ = &home; }
+  /// From then on asks its home, once a second, whether the segment is still the one to use.
+  void look_from(std::uint64_t first_look) noexcept {
     next_look_.store(first_look, std::memory_order_relaxed);
   }
+  /// What to use instead, after looking for it if that is due; nullptr: this one.
+  [[nodiscard]] LimiterImpl* next_home() noexcept { return is_look_due(fast_now()) ? look_again() : nullptr; }
   [[nodiscard]] std::uint64_t now() const noexcept { return ticks_at(segment_.header(), HostClock::now()); }
   [[nodiscard]] const Segment& segment() const noexcept { return segment_; }
 
@@ -101,7 +104,9 @@ class LimiterImpl {
     if (!prepare(ask, operation, request)) return admission;
     const auto read = [&] { return ticks_at(segment_.header(), clock()); };
     const Context context(sections_, users_, ask, read);
-    look_again_if_due(context.now);
+    if (is_look_due(context.now)) [[unlikely]] {
+      if (LimiterImpl* const next = look_again()) return next->admit(operation, request, clock);
+    }
     identify(ask, context.now);
     Holding& holding = admission.holding_;
     decide(context, admission.decision_, holding);
@@ -196,6 +201,7 @@ class LimiterImpl {
       sweeper_.sweep();
       joined = registry_.join(now);
     }
+    if (joined && home_ != nullptr) home_->has_joined();
     return joined;
   }
 
@@ -257,12 +263,17 @@ class LimiterImpl {
     return handle < handles_.size() && handles_[handle] != kGone ? handles_[handle] : 0;
   }
 
-  void look_again_if_due(std::uint64_t now) noexcept {
+  [[nodiscard]] bool is_look_due(std::uint64_t now) noexcept {
     std::uint64_t due = next_look_.load(std::memory_order_relaxed);
-    if (now < due) return;
+    if (now < due) [[likely]]
+      return false;
     constexpr std::uint64_t kSecond = ticks_from_ns(1'000'000'000);
-    if (next_look_.compare_exchange_strong(due, now + kSecond, std::memory_order_relaxed))
-      home_->look_again(*this);
+    return next_look_.compare_exchange_strong(due, now + kSecond, std::memory_order_relaxed);
+  }
+  [[gnu::noinline]] LimiterImpl* look_again() noexcept {
+    home_->look_again(*this);
+    LimiterImpl& current = home_->impl();
+    return &current != this ? &current : nullptr;
   }
 
   [[nodiscard]] std::uint64_t fast_now() const noexcept {
@@ -326,10 +337,12 @@ class LimiterImpl {
       return std::nullopt;
     }
     try {
-      if (const auto joined = join()) {
+      const auto joined = join();
+      if (joined) {
         next_join_.store(0, std::memory_order_relaxed);
         return *joined;
       }
+      home_->cannot_join(joined.error());
     } catch (const std::exception&) {  // out of memory: as without a slot
     }
     return std::nullopt;

@@ -66,12 +66,12 @@ std::optional<Error> Limiter::fault() const {
 }
 
 std::optional<WindowCount> Limiter::count(Operation operation, const Request& request) noexcept {
-  return home_->impl().count(operation, request);
+  return home_->settled().count(operation, request);
 }
 
 std::vector<Quota> Limiter::quotas(Operation operation, const Request& request) noexcept {
   try {
-    return home_->impl().quotas(operation, request);
+    return home_->settled().quotas(operation, request);
   } catch (const std::exception&) {  // out of memory
     return {};
   }
@@ -79,7 +79,7 @@ std::vector<Quota> Limiter::quotas(Operation operation, const Request& request) 
 
 Result<Operation> Limiter::operation(std::string_view name) const noexcept {
   return guarded([&]() -> Result<Operation> {
-    if (const auto found = home_->impl().find(name)) return Operation{*found};
+    if (const auto found = home_->settled().find(name)) return Operation{*found};
     const Config config = home_->impl().config();
     std::vector<std::string_view> names;
     for (const auto& entry : config.operations) names.push_back(entry.first);
@@ -95,21 +95,22 @@ Admission Limiter::admit(Operation operation, const Request& request) noexcept {
 }
 
 Admission Limiter::admit(std::string_view operation, const Request& request) noexcept {
-  const auto found = home_->impl().find(operation);
+  auto found = home_->impl().find(operation);
+  if (!found) found = home_->settled().find(operation);
   if (!found) return Admission({Verdict::invalid, LimitId::none, {}});
   return admit(Operation{*found}, request);
 }
 
 Decision Limiter::peek(Operation operation, const Request& request) noexcept {
-  return home_->impl().peek(operation, request);
+  return home_->settled().peek(operation, request);
 }
 
 void Limiter::charge(Operation operation, const Request& request) noexcept {
-  home_->impl().charge(operation, request);
+  home_->settled().charge(operation, request);
 }
 
 void Limiter::refund(Operation operation, const Request& request, Admission& admission) noexcept {
-  home_->impl().refund(operation, request, admission);
+  home_->settled().refund(operation, request, admission);
 }
 
 Admission Limiter::admit_at(HostClock::time_point now, Operation operation, const Request& request) noexcept {
@@ -129,13 +130,13 @@ std::string Limiter::limit_name(LimitId limit) const noexcept {
 
 Result<void> Limiter::join() noexcept {
   return guarded([&]() -> Result<void> {
-    if (auto joined = home_->impl().join(); !joined) return joined.error();
+    if (auto joined = home_->settled().join(); !joined) return joined.error();
     return {};
   });
 }
 
 ReapReport Limiter::reap() noexcept {
-  return home_->impl().reap();
+  return home_->settled().reap();
 }
 
 void Admission::give_back(Outcome outcome) noexcept {
@@ -143,17 +144,17 @@ void Admission::give_back(Outcome outcome) noexcept {
 }
 
 Config Limiter::config() const {
-  return home_->impl().config();
+  return home_->settled().config();
 }
 
 ResetReport Limiter::reset() noexcept {
-  return home_->impl().reset();
+  return home_->settled().reset();
 }
 ResetReport Limiter::reset(Operation operation) noexcept {
-  return home_->impl().reset(operation);
+  return home_->settled().reset(operation);
 }
 ResetReport Limiter::reset_user(std::string_view user) noexcept {
-  return home_->impl().reset_user(user);
+  return home_->settled().reset_user(user);
 }
 
 Result<void> remove_segment(std::string_view segment) noexcept {

@@ -1,0 +1,302 @@
+// What a host program may do around its limiter: close descriptors, fork at any moment, change its user.
+
+#include <atomic>
+#include <fcntl.h>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <gtest/gtest.h>
+#include <memory>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <sys/resource.h>
+#include <unistd.h>
+#include <utility>
+#include <vector>
+
+#include "weir/config.hpp"
+#include "weir/inspect.hpp"
+#include "weir/limiter.hpp"
+#include "weir/log.hpp"
+
+#include "support/namespace.hpp"
+#include "support/segment_name.hpp"
+#include "support/worker_process.hpp"
+
+namespace weir {
+namespace {
+
+using namespace std::chrono_literals;
+using test::in_child;
+using test::SegmentName;
+using test::WorkerProcess;
+
+std::vector<std::string> logged;
+std::function<void()> while_logging;
+
+class HostProgram : public ::testing::Test {
+ protected:
+  HostProgram() {
+    logged.clear();
+    while_logging = nullptr;
+    set_log([](std::string_view message) {
+      logged.emplace_back(message);
+      if (const auto once = std::exchange(while_logging, nullptr)) once();
+    });
+  }
+  ~HostProgram() override { set_log(nullptr); }
+
+  Config config(const std::string& text, OnFault on_fault = OnFault::refuse) const {
+    Config config = *parse_config(text, "test");
+    config.segment.name = name.str();
+    config.segment.users = 16;
+    config.segment.workers = 8;
+    config.segment.on_fault = on_fault;
+    return config;
+  }
+  Limiter open(const Config& wanted) const {
+    auto limiter = Limiter::open(wanted);
+    if (!limiter) throw std::runtime_error(limiter.error().message());
+    return std::move(*limiter);
+  }
+
+  SegmentName name;
+  const std::string two_at_once = "[operations.work]\nconcurrent = 2\n";
+};
+
+int admitted(Limiter& limiter, int asked) {
+  std::vector<Admission> held;
+  for (int i = 0; i < asked; ++i) {
+    Admission admission = limiter.admit("work");
+    if (admission) held.push_back(std::move(admission));
+  }
+  return static_cast<int>(held.size());
+}
+
+bool become_nobody() {
+  return ::setgid(65534) == 0 && ::setuid(65534) == 0;
+}
+
+// The descriptors of this process that lie on a file of that name.
+std::vector<int> descriptors_on(const std::string& path) {
+  std::vector<int> found;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    std::error_code gone;
+    if (std::filesystem::read_symlink(entry.path(), gone).string().starts_with(path))
+      found.push_back(std::stoi(entry.path().filename()));
+  }
+  return found;
+}
+
+TEST_F(HostProgram, WithoutStandardStreamsGetsNoneOfThemForTheSegment) {
+  const Config wanted = config(two_at_once);
+  EXPECT_EQ(in_child([&] {
+              for (int fd = 0; fd < 3; ++fd) ::close(fd);
+              std::optional<Limiter> limiter = open(wanted);
+              if (admitted(*limiter, 3) != 2) return 1;
+              const int in_forked = in_child([&] { return admitted(*limiter, 3) == 2 ? 0 : 1; });
+              if (in_forked != 0) return 2;
+              const std::vector<int> ours = descriptors_on("/dev/shm/");
+              if (ours.size() != 2) return 3;
+              for (const int fd : ours) {
+                if (fd < 3) return 4;
+              }
+              return ::fcntl(2, F_GETFD) < 0 ? 0 : 5;
+            }),
+            0);
+}
+
+TEST_F(HostProgram, ThatReplacesItsLimiterInAChildKeepsTheNewOne) {
+  const Config wanted = config(two_at_once);
+  std::optional<Limiter> limiter = open(wanted);
+  ASSERT_EQ(admitted(*limiter, 3), 2);
+  EXPECT_EQ(in_child([&] {
+              Limiter fresh = open(wanted);
+              *limiter = std::move(fresh);  // the inherited one goes while the new one lives
+              if (admitted(*limiter, 3) != 2) return 1;
+              // Two workers hold both permits and are killed: the new one finds out.
+              for (int i = 0; i < 2; ++i) {
+                WorkerProcess holder([&] {
+                  static std::optional<Limiter> own;
+                  static std::optional<Admission> held;
+                  own = open(wanted);
+                  held = own->admit("work");
+                });
+                holder.kill();
+              }
+              return limiter->reap().permits == 2 && admitted(*limiter, 3) == 2 ? 0 : 2;
+            }),
+            0);
+  EXPECT_EQ(admitted(*limiter, 3), 2) << "and the parent's is as it was";
+}
+
+TEST_F(HostProgram, KeepsItsOwnFilesWhenALimiterGoes) {
+  const Config wanted = config(two_at_once);
+  std::optional<Limiter> limiter = open(wanted);
+  EXPECT_EQ(in_child([&] {
+              limiter = open(wanted);
+              const int one = ::open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+              const int two = ::open("/proc/self/stat", O_RDONLY | O_CLOEXEC);
+              limiter.reset();
+              if (::fcntl(one, F_GETFD) < 0 || ::fcntl(two, F_GETFD) < 0) return 1;
+              return descriptors_on("/dev/shm/").empty() ? 0 : 2;
+            }),
+            0);
+  // The same with a program that closes all it finds and opens its own files then.
+  EXPECT_EQ(in_child([&] {
+              for (int fd = 3; fd < 64; ++fd) ::close(fd);
+              std::vector<int> own;
+              for (int i = 0; i < 8; ++i) own.push_back(::open(name.path().c_str(), O_RDWR | O_CLOEXEC));
+              limiter.reset();
+              for (const int fd : own) {
+                if (::fcntl(fd, F_GETFD) < 0) return 1;
+              }
+              return 0;
+            }),
+            0);
+}
+
+TEST_F(HostProgram, WhoseWorkersChangeTheirUserKeepsItsLimits) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
+  Limiter limiter = open(config(two_at_once + "[operations.work.user]\nconcurrent = 1\n"));
+  {
+    WorkerProcess holder([&] {
+      static std::optional<Admission> held;
+      EXPECT_TRUE(become_nobody());
+      held = limiter.admit("work", {.user = "alice"});
+      EXPECT_TRUE(*held);
+    });
+    EXPECT_EQ(admitted(limiter, 3), 1) << "the worker holds the other permit";
+    EXPECT_FALSE(limiter.admit("work", {.user = "alice"}));
+    EXPECT_EQ(limiter.reap().permits, 0U);
+    EXPECT_EQ(in_child([&] { return become_nobody() && admitted(limiter, 3) == 1 ? 0 : 1; }), 0);
+  }
+  EXPECT_EQ(in_child([&] {
+              if (!become_nobody() || !limiter.join()) return 1;
+              (void)limiter.reap();
+              if (admitted(limiter, 3) != 2) return 2;
+              return limiter.admit("work", {.user = "alice"}) && !limiter.fault() ? 0 : 3;
+            }),
+            0);
+}
+
+constexpr const char* kBreaker =
+    "[operations.work]\nbreaker = { failures = 1, recovery = \"50ms\" }\n[operations.other]\nconcurrent = "
+    "2\n";
+
+// Calls that pass the half-open breaker of "work" and stay in flight.
+int passed_half_open(Limiter& limiter, int calls) {
+  const Operation work = *limiter.operation("work");
+  const auto later = HostClock::now() + 100ms;
+  std::vector<Admission> in_flight;
+  for (int i = 0; i < calls; ++i) {
+    Admission admission = limiter.admit_at(later, work);
+    if (admission) in_flight.push_back(std::move(admission));
+  }
+  return static_cast<int>(in_flight.size());
+}
+
+TEST_F(HostProgram, WhoseWorkersChangeTheirUserProbesOnceForAll) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
+  Limiter limiter = open(config(kBreaker));
+  limiter.admit("work").fail();
+  EXPECT_EQ(in_child([&] { return become_nobody() ? passed_half_open(limiter, 100) : 99; }), 1);
+}
+
+TEST_F(HostProgram, WithoutASlotPassesNoHalfOpenBreakerAndIsToldOnce) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
+  Limiter limiter = open(config(kBreaker));
+  limiter.admit("work").fail();
+  EXPECT_EQ(in_child([&] {
+              for (int fd = 3; fd < 64; ++fd) ::close(fd);
+              if (!become_nobody()) return 1;
+              if (passed_half_open(limiter, 100) != 0) return 2;
+              if (!limiter.fault() || limiter.fault()->code != Errc::permission) return 3;
+              if (limiter.admit("other").decision().verdict != Verdict::shed) return 4;
+              return logged.size() == 1 && logged[0].find("Permission denied") != std::string::npos ? 0 : 5;
+            }),
+            0);
+  EXPECT_EQ(passed_half_open(limiter, 100), 1) << "who has a slot probes";
+}
+
+TEST_F(HostProgram, InAFullTablePassesNoHalfOpenBreakerUntilASlotIsFree) {
+  Limiter limiter = open(config(kBreaker));
+  limiter.admit("work").fail();
+  std::vector<std::unique_ptr<WorkerProcess>> workers;
+  for (int i = 0; i < 7; ++i) {
+    workers.push_back(std::make_unique<WorkerProcess>([&] { (void)limiter.join(); }));
+  }
+  EXPECT_EQ(in_child([&] {
+              if (passed_half_open(limiter, 100) != 0) return 1;
+              if (!limiter.fault() || limiter.fault()->code != Errc::no_space) return 2;
+              workers.front()->signal(SIGKILL);
+              const auto end = std::chrono::steady_clock::now() + 30s;
+              int passed = 0;
+              while (passed == 0 && std::chrono::steady_clock::now() < end)
+                passed = passed_half_open(limiter, 1);
+              return passed == 1 && !limiter.fault() ? 0 : 3;
+            }),
+            0);
+}
+
+TEST_F(HostProgram, ThatMayWriteNoLargeFileGetsAStandInAndNoSignal) {
+  Config wanted = config(two_at_once, OnFault::local);
+  wanted.segment.local_workers = 2;
+  EXPECT_EQ(in_child([&] {
+              const rlimit limit{100'000, 100'000};
+              if (::setrlimit(RLIMIT_FSIZE, &limit) != 0) return 1;
+              Limiter limiter = open(wanted);
+              if (!limiter.fault() || limiter.fault()->what.find("RLIMIT_FSIZE") == std::string::npos)
+                return 2;
+              return admitted(limiter, 3) == 1 ? 0 : 3;
+            }),
+            0);
+}
+
+TEST_F(HostProgram, OpensNoSegmentThatAnotherUserMade) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
+  const Config wanted = config(two_at_once);
+  ASSERT_EQ(in_child([&] { return become_nobody() && Limiter::open(wanted) ? 0 : 1; }), 0);
+  for (const auto& refused : {Limiter::open(wanted), Limiter::attach(name.str())}) {
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, Errc::permission);
+    EXPECT_NE(refused.error().message().find(name.str() + "\": belongs to user 65534"), std::string::npos);
+  }
+  EXPECT_TRUE(take_snapshot(name.str())) << "an operator may look at it";
+}
+
+// The first call after a pause: every way to ask goes to the segment that replaced the removed one.
+TEST_F(HostProgram, ThatWasIdleAsksTheNewSegmentAtOnce) {
+  const std::string text = "[operations.work]\nrate = \"1/h burst 2\"\n";
+  Limiter limiter = open(config(text));
+  const Operation work = *limiter.operation("work");
+  ASSERT_TRUE(remove_segment(name.str()));
+  Limiter fresh = open(config(text));
+  ASSERT_EQ(admitted(fresh, 3), 2);
+  EXPECT_EQ(limiter.admit_at(HostClock::now() + 2s, work).decision().verdict, Verdict::throttled);
+}
+
+// A fork while another thread looks for the segment: here the very thread that looks, in its log function.
+TEST_F(HostProgram, ForkedWhileItLooksForTheSegmentLooksInTheChild) {
+  const auto occupy = [&](const char* text) { std::ofstream(name.path()) << text; };
+  occupy("not a segment");
+  Config wanted = config("[operations.work]\nrate = \"1/h burst 8\"\n", OnFault::local);
+  Limiter limiter = open(wanted);
+  const Operation work = *limiter.operation("work");
+  ASSERT_TRUE(limiter.fault());
+  int result = -1;
+  while_logging = [&] {
+    result = in_child([&] {
+      ::unlink(name.path().c_str());
+      (void)limiter.admit_at(HostClock::now() + 10s, work);
+      return limiter.fault() ? 1 : 0;
+    });
+  };
+  occupy("not a segment, and longer");
+  (void)limiter.admit_at(HostClock::now() + 5s, work);
+  EXPECT_EQ(result, 0);
+}
+
+}  // namespace
+}  // namespace weir
