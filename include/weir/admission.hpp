@@ -44,6 +44,7 @@ struct Holding {
   std::uint16_t block;             ///< of the operation
   std::uint32_t owner;             ///< the worker that took it
   std::uint32_t weight;
+  std::uint32_t segment;      ///< in which it was charged: a part of when that was made
   std::uint64_t admitted_at;  ///< ticks
   HeldCall call;
   std::array<HeldPermit, 4> shared;

@@ -132,6 +132,7 @@ class Attempt {
     const Ask& ask = context_.ask;
     holding.owner = static_cast<std::uint32_t>(ask.owner.bits());
     holding.weight = ask.weight;
+    holding.segment = context_.sections.mark();
     holding.user = {ask.user.low, ask.user.high};
     holding.admitted_at = context_.now;
     holding.permits = holding.user_permits = 0;

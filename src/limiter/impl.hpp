@@ -139,7 +139,7 @@ class LimiterImpl {
 
   void refund(Operation operation, const Request& request, Admission& admission) noexcept {
     Ask ask;
-    if (!admission || !prepare(ask, operation, request)) return;
+    if (!admission || !charged_here(admission.holding_) || !prepare(ask, operation, request)) return;
     const auto read = [this] { return fast_now(); };
     detail::refund(Context(sections_, users_, ask, read), admission.holding_.admitted_at);
     admission.release();
@@ -181,6 +181,13 @@ class LimiterImpl {
     const std::uint64_t now = std::max(fast_now(), holding.admitted_at);
     record.breaker.report(record.params.load(), ticket, static_cast<BreakerOutcome>(outcome),
                           now - holding.admitted_at, now);
+  }
+
+  /// Whether this process was charged, and in this segment: not a parent of it, whose admission a fork has
+  /// copied, nor in a segment that was replaced since, or by the stand-in for one.
+  [[nodiscard]] bool charged_here(const Holding& holding) const noexcept {
+    const Owner owner = Owner::from_bits(holding.owner);
+    return holding.segment == sections_.mark() && (!owner || registry_.was_self(owner));
   }
 
   void release(const Holding& holding) noexcept {

@@ -108,6 +108,9 @@ struct Sections {
   std::uint64_t created_wall_ns = 0;  ///< what the wall clock said at tick 0
   std::uint64_t seed = 0;             ///< of random numbers that need not be the same everywhere
 
+  /// Tells this segment from those before it.
+  [[nodiscard]] std::uint32_t mark() const noexcept { return static_cast<std::uint32_t>(created_wall_ns); }
+
   /// The breaker of an operation's block.
   [[nodiscard]] BreakerRecord& breaker(std::uint32_t block) const noexcept {
     return breakers[(block - kFirstOperation) % kMaxOperations];

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 #include <memory>
 #include <string>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "weir/config.hpp"
 
@@ -92,6 +94,38 @@ user.rate = "1/day burst 10"
   ASSERT_LT(users, 1000) << "the table is never full";
   now += 10s;
   EXPECT_EQ(admit({.user = "late", .cost = 10}).verdict(), Verdict::throttled);
+  EXPECT_EQ(admitted({}), 10);
+}
+
+// Charged before the segment was replaced: there is nothing to give back in the new one.
+TEST_F(LimiterRefund, AnAdmissionOfAnotherSegmentGivesNothingBackInThisOne) {
+  open("[operations.work]\nrate = \"1/day burst 10\"\n");
+  const Request ten{.cost = 10};
+  Admission first = admit(ten);
+  ASSERT_TRUE(first);
+  const auto before = std::move(impl);
+  open("[operations.work]\nrate = \"1/day burst 10\"\n");
+  EXPECT_EQ(admitted({}), 10);
+  impl->refund(work, ten, first);
+  EXPECT_EQ(admitted({}), 0);
+}
+
+// A fork copies an admission; only the process that was charged gives it back.
+TEST_F(LimiterRefund, ACopyInAChildGivesNothingBack) {
+  open("[operations.work]\nrate = \"1/day burst 10\"\n");
+  const Request ten{.cost = 10};
+  Admission first = admit(ten);
+  ASSERT_TRUE(first);
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    impl->refund(work, ten, first);
+    ::_exit(0);
+  }
+  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  EXPECT_EQ(admitted({}), 0);
+  impl->refund(work, ten, first);
+  now = HostClock::now();
   EXPECT_EQ(admitted({}), 10);
 }
 
