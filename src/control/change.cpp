@@ -373,9 +373,7 @@ Result<void> switch_breaker(std::string_view segment, std::string_view operation
     if (!sections) return sections.error();
     const std::uint32_t block =
         find_block(sections->operation_index, KeyHasher(attached->header().secret)(operation));
-    const std::uint64_t present =
-        block == 0 ? 0 : sections->blocks[block].present.load(std::memory_order_acquire);
-    if (((present | present >> 32) & lines::kBreakers) == 0) {
+    if (block == 0 || !sections->blocks[block].presence(std::memory_order_acquire).has(kBreaker)) {
       return Error{
           Errc::not_found, fmt::format("operation {}: has no breaker", quoted(operation)),
           "give it one with: shm-inspect set operations.X.breaker '{ failures = 5, recovery = \"60s\" }'"};

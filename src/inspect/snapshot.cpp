@@ -62,9 +62,8 @@ class Reader {
   void read_limits(Snapshot& snapshot) const {
     const std::vector<Holders> holders = read_users(snapshot.table);
     const auto read_block = [&](std::uint32_t index) {
-      const Block& block = sections_.blocks[index];
-      const std::uint64_t present = block.present.load(std::memory_order_acquire);
-      for (const std::uint32_t line : LineRange(static_cast<LineMask>(present | present >> 32))) {
+      const Presence presence = sections_.blocks[index].presence(std::memory_order_acquire);
+      for (const std::uint32_t line : LineRange(presence.any())) {
         const LimitPlace place{index, line};
         read_limit(snapshot, place, holders[static_cast<std::size_t>(place.id())]);
       }

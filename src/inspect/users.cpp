@@ -73,10 +73,8 @@ class Reader {
     const std::uint32_t own = find_block(sections_.override_index, hash);
     std::vector<UserEntry> entries;
     const auto add = [&](std::uint32_t index) {
-      const std::uint64_t present =
-          sections_.blocks[index].present.load(std::memory_order_acquire) & ~kRetired;
-      for (const std::uint32_t line :
-           LineRange(static_cast<LineMask>(present | present >> 32) & lines::kUser)) {
+      const Presence presence = sections_.blocks[index].presence(std::memory_order_acquire);
+      for (const std::uint32_t line : LineRange(presence.any() & lines::kUser)) {
         entries.push_back(look_up(hash, {index, line}, user));
       }
     };

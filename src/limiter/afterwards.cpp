@@ -93,9 +93,9 @@ std::uint64_t note_refusal(const Context& context, LimitId refused_by) noexcept 
   const bool user = scope_of(refused.line) == LimitScope::user;
   const std::uint32_t at = (user ? kScopeLines : 0) + kCooldown;
   Block& block = context.sections.blocks[refused.block];
-  const std::uint64_t present = block.present.load(std::memory_order_acquire);
-  if (((present | present >> 32) >> at & 1) == 0) return 0;
-  const bool enforced = (present >> at & 1) != 0;
+  const Presence presence = block.presence(std::memory_order_acquire);
+  if (!presence.has(at)) return 0;
+  const bool enforced = !presence.counts_only(at);
   const auto packed = packed::to_cooldown(block.limits[at].params.load(std::memory_order_relaxed));
   const cooldown::Params params{packed.refusals, packed.length()};
   if (user) {

@@ -55,7 +55,7 @@ class LimiterImpl {
   /// The index of an operation; nothing if there is none of that name.
   [[nodiscard]] std::optional<std::uint16_t> find(std::string_view operation) const noexcept {
     const std::uint32_t block = find_block(sections_.operation_index, hasher_(operation));
-    if (block == 0 || (sections_.blocks[block].present.load(std::memory_order_relaxed) & kRetired) != 0)
+    if (block == 0 || sections_.blocks[block].presence(std::memory_order_relaxed).retired())
       return std::nullopt;
     if (handles_.empty()) return static_cast<std::uint16_t>(block - kFirstOperation);
     const auto found = std::find(handles_.begin(), handles_.end(), block);
@@ -236,9 +236,8 @@ class LimiterImpl {
     const UserKey key = users_.key(hasher_(user));
     ResetReport report;
     for (std::uint32_t index = 0; index < kMaxBlocks; ++index) {
-      const std::uint64_t present = sections_.blocks[index].present.load(std::memory_order_acquire);
-      for (const std::uint32_t line :
-           LineRange(static_cast<LineMask>(present | present >> 32) & lines::kUser)) {
+      const Presence presence = sections_.blocks[index].presence(std::memory_order_acquire);
+      for (const std::uint32_t line : LineRange(presence.any() & lines::kUser)) {
         if (kind_of(line) == LimitKind::permits) continue;
         const UserLimit entry{static_cast<std::uint16_t>(LimitPlace{index, line}.id()), 0};
         report.users += users_.modify(key, entry, nullptr, to_never_seen) ? 1 : 0;
@@ -382,11 +381,9 @@ class LimiterImpl {
   ResetReport reset_if(Wanted&& wanted) noexcept {
     ResetReport report;
     for (std::uint32_t index = 0; index < kMaxBlocks; ++index) {
-      Block& block = sections_.blocks[index];
-      const std::uint64_t present = block.present.load(std::memory_order_acquire);
       if (!wanted(index)) continue;
-      for (const std::uint32_t line :
-           LineRange(static_cast<LineMask>(present | present >> 32) & lines::kShared)) {
+      const Presence presence = sections_.blocks[index].presence(std::memory_order_acquire);
+      for (const std::uint32_t line : LineRange(presence.any() & lines::kShared)) {
         if (reset_line(index, line)) ++report.limits;
       }
     }

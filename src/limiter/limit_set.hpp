@@ -45,12 +45,11 @@ class LimitSet {
     scopes_[2] = scope(blocks, operation, 0);
     scopes_[3] = scope(blocks, operation, kScopeLines);
     // sync(present): acquire; pairs with write_block(): who sees the bit sees the line.
-    const std::uint64_t global = blocks[kGlobalBlock].present.load(std::memory_order_acquire);
-    const std::uint64_t own = blocks[operation].present.load(std::memory_order_acquire);
-    retired_ = (own & kRetired) != 0;
-    enforced_ = low(global) | low(own) << kBlockLines;
-    // The halves are disjoint, whatever the words say: a request has room for each limit once.
-    counting_ = (high(global) | high(own) << kBlockLines) & ~enforced_;
+    const Presence global = blocks[kGlobalBlock].presence(std::memory_order_acquire);
+    const Presence own = blocks[operation].presence(std::memory_order_acquire);
+    retired_ = own.retired();
+    enforced_ = global.enforced() | PlaceMask{own.enforced()} << kBlockLines;
+    counting_ = global.counting() | PlaceMask{own.counting()} << kBlockLines;
     if (has_user && user_block == 0) return;
     enforced_ &= ~places::kUsers;
     counting_ &= ~places::kUsers;
@@ -81,20 +80,15 @@ class LimitSet {
     std::uint32_t first;  // id of the first line
   };
 
-  static constexpr PlaceMask low(std::uint64_t present) noexcept { return static_cast<LineMask>(present); }
-  static constexpr PlaceMask high(std::uint64_t present) noexcept {
-    return (present & ~kRetired) >> kBlockLines;
-  }
-
   static Scope scope(std::span<Block> blocks, std::uint32_t block, std::uint32_t first_line) noexcept {
     return {&blocks[block].limits[first_line],
             static_cast<std::uint32_t>(LimitPlace{block, first_line}.id())};
   }
 
   void add_own(std::span<Block> blocks, std::uint32_t user_block) noexcept {
-    const std::uint64_t own = blocks[user_block].present.load(std::memory_order_acquire);  // sync(present)
-    enforced_ |= (low(own) & lines::kUser) << kBlockLines;
-    counting_ |= (high(own) & ~low(own) & lines::kUser) << kBlockLines;
+    const Presence own = blocks[user_block].presence(std::memory_order_acquire);  // sync(present)
+    enforced_ |= PlaceMask{own.enforced() & lines::kUser} << kBlockLines;
+    counting_ |= PlaceMask{own.counting() & lines::kUser} << kBlockLines;
     scopes_[3] = scope(blocks, user_block, kScopeLines);
   }
 

@@ -7,8 +7,7 @@
 namespace weir::detail {
 
 Mode mode_of(const Block& block, std::uint32_t line) noexcept {
-  const bool counts_only = (block.present.load(std::memory_order_relaxed) >> (32 + line) & 1) != 0;
-  if (!counts_only) return Mode::enforced;
+  if (!block.presence(std::memory_order_relaxed).counts_only(line)) return Mode::enforced;
   const std::uint64_t mode = block.limits[line].mode.load(std::memory_order_relaxed);
   return mode == static_cast<std::uint64_t>(Mode::candidate) ? Mode::candidate : Mode::shadow;
 }
@@ -74,7 +73,7 @@ std::string limit_name(std::span<const Block> blocks, LimitPlace place) {
   }
   const bool user = scope_of(place.line) == LimitScope::user;
   if (user && place.block < kFirstOverride) owner += ".user";
-  const std::uint64_t present = block.present.load(std::memory_order_relaxed);
+  const Presence presence = block.presence(std::memory_order_relaxed);
   const auto is_candidate = [&](std::uint32_t line) { return mode_of(block, line) == Mode::candidate; };
   const auto listed = [&](std::string_view key, std::uint32_t first, std::uint32_t count) {
     // A candidate is no element of the list, but belongs to the one before it.
@@ -82,7 +81,7 @@ std::string limit_name(std::span<const Block> blocks, LimitPlace place) {
     std::uint32_t siblings = 0;
     std::uint32_t before = 0;
     for (std::uint32_t line = start; line < start + count; ++line) {
-      if (((present >> 32 | present) >> line & 1) == 0 || is_candidate(line)) continue;
+      if (!presence.has(line) || is_candidate(line)) continue;
       if (line <= place.line) before = siblings;
       ++siblings;
     }

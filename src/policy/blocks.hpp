@@ -133,18 +133,58 @@ static_assert(sizeof(LimitLine) == kCacheLine);
 /// The words of a name of up to 71 bytes, zero-terminated.
 using NameWords = std::array<Word, 9>;
 
+/// Which lines of a block are limits: its word `present`, {only counting 32 | enforced 32}.
+///
+/// The last line of each scope is not used, so its bits are free, and the highest one says that the block
+/// stands for nothing any more. Any word is a Presence: a damaged one that says both of a line says
+/// "enforced".
+class Presence {
+ public:
+  constexpr Presence() = default;
+  constexpr explicit Presence(std::uint64_t word) noexcept : word_(word) {}
+  /// Of a block that was taken out.
+  [[nodiscard]] static constexpr Presence of_retired() noexcept { return Presence(kRetired); }
+
+  [[nodiscard]] constexpr LineMask enforced() const noexcept {
+    return static_cast<LineMask>(word_) & kUsedLines;
+  }
+  /// Those that only count what they would refuse.
+  [[nodiscard]] constexpr LineMask counting() const noexcept {
+    return static_cast<LineMask>(word_ >> kBlockLines) & kUsedLines & ~enforced();
+  }
+  [[nodiscard]] constexpr LineMask any() const noexcept { return enforced() | counting(); }
+  [[nodiscard]] constexpr bool has(std::uint32_t line) const noexcept { return (any() >> line & 1) != 0; }
+  [[nodiscard]] constexpr bool counts_only(std::uint32_t line) const noexcept {
+    return (counting() >> line & 1) != 0;
+  }
+  [[nodiscard]] constexpr bool retired() const noexcept { return (word_ & kRetired) != 0; }
+
+  constexpr void add(std::uint32_t line, Mode mode) noexcept {
+    word_ |= std::uint64_t{1} << (mode == Mode::enforced ? line : line + kBlockLines);
+  }
+  [[nodiscard]] constexpr std::uint64_t word() const noexcept { return word_; }
+
+ private:
+  static constexpr std::uint64_t kRetired = std::uint64_t{1} << 63;
+  static constexpr LineMask kUsedScope = lines::range(0, kBreaker + 1);
+  static constexpr LineMask kUsedLines = kUsedScope | kUsedScope << kScopeLines;
+  static_assert(kBreaker + 1 < kScopeLines, "the highest bit belongs to no line");
+
+  std::uint64_t word_ = 0;
+};
+
 struct alignas(kCacheLine) Block {
-  Word present;  ///< {only counting 32 | enforced 32}
+  Word present;  ///< a Presence
   Word exempt;   ///< 1: of a user to whom no limits per user apply
   NameWords name;
   std::array<Word, 5> unused;
   std::array<LimitLine, kBlockLines> limits;
+
+  [[nodiscard]] Presence presence(std::memory_order order) const noexcept {
+    return Presence(present.load(order));
+  }
 };
 static_assert(sizeof(Block) == (2 + kBlockLines) * kCacheLine);
-
-/// In `present`, of a block that stands for nothing any more.
-inline constexpr std::uint64_t kRetired = std::uint64_t{1} << 63;
-static_assert(kBreaker + 1 < kScopeLines, "the last line of each scope is not used, nor are its bits");
 
 inline constexpr std::uint32_t kGlobalBlock = 0;
 inline constexpr std::uint32_t kFirstOperation = 1;

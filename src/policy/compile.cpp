@@ -177,12 +177,11 @@ Expected<LineMask> write_block(const Sections& sections, std::uint32_t index, co
       return tl::make_unexpected(cells.error());
   }
   LineMask changed = 0;
-  std::uint64_t present = 0;
-  const std::uint64_t before = block.present.load(std::memory_order_relaxed);
+  Presence presence;
+  const Presence before = block.presence(std::memory_order_relaxed);
   for (std::uint32_t i = 0; i < kBlockLines; ++i) {
     LimitLine& line = block.limits[i];
-    const std::uint64_t bit = std::uint64_t{1} << (value[i].mode == Mode::enforced ? i : i + 32);
-    if (value[i].params != 0) present |= bit;
+    if (value[i].params != 0) presence.add(i, value[i].mode);
     // What goes does so by its bit alone, and may come back as it was.
     if (value[i].params != 0 && !is_written(line, value[i])) {
       line.count.store(value[i].count, std::memory_order_relaxed);
@@ -198,9 +197,8 @@ Expected<LineMask> write_block(const Sections& sections, std::uint32_t index, co
     line.mode.store(static_cast<std::uint64_t>(value[i].mode), std::memory_order_relaxed);
   }
   // sync(present): release; pairs with the acquire of a decision. crash before: new lines are nobody's.
-  block.present.store(present, std::memory_order_release);
-  const std::uint64_t moved = (before ^ present) & ~kRetired;
-  return changed | static_cast<LineMask>(moved | moved >> 32);
+  block.present.store(presence.word(), std::memory_order_release);
+  return changed | (before.enforced() ^ presence.enforced()) | (before.counting() ^ presence.counting());
 }
 
 namespace {
@@ -239,7 +237,7 @@ Expected<std::uint32_t> block_for(const Sections& sections, Family family, std::
 }
 
 void retire_block(const Sections& sections, std::uint32_t block) noexcept {
-  sections.blocks[block].present.store(kRetired, std::memory_order_release);
+  sections.blocks[block].present.store(Presence::of_retired().word(), std::memory_order_release);
 }
 
 void publish_block(const Sections& sections, Family family, Hash128 hash, std::uint32_t block) noexcept {
@@ -302,34 +300,32 @@ namespace {
 
 Limits read_limits(const Block& block, LimitScope scope) {
   const std::uint32_t first = scope == LimitScope::user ? kScopeLines : 0;
-  const std::uint64_t present = block.present.load(std::memory_order_acquire);
-  const auto has = [&](std::uint32_t line) { return (((present >> 32) | present) >> line & 1) != 0; };
-  const auto counts_only = [&](std::uint32_t line) { return (present >> (32 + line) & 1) != 0; };
+  const Presence presence = block.presence(std::memory_order_acquire);
   const auto params = [&](std::uint32_t line) {
     return block.limits[line].params.load(std::memory_order_relaxed);
   };
   Limits limits;
   for (std::uint32_t line = first + kFirstRate; line < first + kFirstWindow; ++line) {
-    if (!has(line)) continue;
+    if (!presence.has(line)) continue;
     limits.rates.push_back(rate_of(block, line));
   }
   for (std::uint32_t line = first + kFirstWindow; line < first + kPermits; ++line) {
-    if (!has(line)) continue;
+    if (!presence.has(line)) continue;
     const packed::WindowParams window = packed::to_window(params(line));
     limits.windows.push_back(
         {window.limit, std::chrono::milliseconds(window.length_ms), window.kind, mode_of(block, line)});
   }
-  if (has(first + kPermits)) {
+  if (presence.has(first + kPermits)) {
     limits.concurrent.limit = static_cast<std::uint32_t>(params(first + kPermits));
-    limits.concurrent.shadow = counts_only(first + kPermits);
+    limits.concurrent.shadow = presence.counts_only(first + kPermits);
   }
-  if (has(first + kPermitsCandidate)) {
+  if (presence.has(first + kPermitsCandidate)) {
     limits.concurrent.candidate = static_cast<std::uint32_t>(params(first + kPermitsCandidate));
   }
-  if (has(first + kCooldown)) {
+  if (presence.has(first + kCooldown)) {
     const packed::CooldownParams cooldown = packed::to_cooldown(params(first + kCooldown));
     limits.cooldown = {std::chrono::milliseconds(cooldown.length_ms), cooldown.refusals,
-                       counts_only(first + kCooldown)};
+                       presence.counts_only(first + kCooldown)};
   }
   return limits;
 }
@@ -342,8 +338,7 @@ Config read_config(const Sections& sections, std::string_view segment_name) {
   const auto read = [&](std::uint32_t index) {
     const Block& block = sections.blocks[index];
     OperationPolicy policy{read_limits(block, LimitScope::shared), read_limits(block, LimitScope::user), {}};
-    const std::uint64_t present = block.present.load(std::memory_order_relaxed);
-    if (((present | present >> 32) & lines::kBreakers) != 0 && index != kGlobalBlock) {
+    if (block.presence(std::memory_order_relaxed).has(kBreaker) && index != kGlobalBlock) {
       const bool shadow = mode_of(block, kBreaker) != Mode::enforced;
       policy.breaker = to_policy(sections.breaker(index).params.load(), shadow);
     }
@@ -351,14 +346,12 @@ Config read_config(const Sections& sections, std::string_view segment_name) {
   };
   config.global = read(kGlobalBlock);
   for (std::uint32_t i = 0; i < sections.operations(); ++i) {
-    const std::uint64_t present =
-        sections.blocks[kFirstOperation + i].present.load(std::memory_order_acquire);
-    if ((present & kRetired) != 0) continue;
+    if (sections.blocks[kFirstOperation + i].presence(std::memory_order_acquire).retired()) continue;
     config.operations[read_name(sections.blocks[kFirstOperation + i].name)] = read(kFirstOperation + i);
   }
   for (std::uint32_t i = 0; i < sections.overrides(); ++i) {
     const Block& block = sections.blocks[kFirstOverride + i];
-    if ((block.present.load(std::memory_order_acquire) & kRetired) != 0) continue;
+    if (block.presence(std::memory_order_acquire).retired()) continue;
     config.users[read_name(block.name)] = {block.exempt.load(std::memory_order_relaxed) != 0,
                                            read_limits(block, LimitScope::user)};
   }

@@ -111,6 +111,16 @@ TEST_F(LiveChange, LimitsComeAndGoAndSoDoOperations) {
   EXPECT_TRUE(limiter->admit(other));
 }
 
+TEST_F(LiveChange, ARemovedOperationShowsNothingThatItNeverHad) {
+  Config without = config;
+  without.operations.erase("other");
+  ASSERT_TRUE(apply_config(name.str(), without));
+  const auto snapshot = take_snapshot(name.str());
+  ASSERT_TRUE(snapshot) << snapshot.error().message();
+  EXPECT_TRUE(snapshot->breakers.empty());
+  EXPECT_EQ(snapshot->shared.size(), 1U);
+}
+
 TEST_F(LiveChange, ApplyingTheSameFileTwiceChangesNothing) {
   Config wanted = config;
   wanted.operations.at("work").shared.windows = {{100, 1min}};

@@ -50,6 +50,25 @@ TEST(Policy, SaysTheConfigurationThatItWasCompiledFrom) {
   EXPECT_EQ(back.users, config.users);
 }
 
+TEST(Presence, KnowsNoLineInTheBitsOfARetiredBlock) {
+  EXPECT_TRUE(Presence::of_retired().retired());
+  EXPECT_EQ(Presence::of_retired().any(), 0U);
+  for (std::uint32_t line = 0; line < kBlockLines; ++line) EXPECT_FALSE(Presence::of_retired().has(line));
+}
+
+TEST(Presence, OfAnyWordEachLineIsEnforcedOrOnlyCounts) {
+  const Presence damaged(~std::uint64_t{0});
+  EXPECT_EQ(damaged.enforced() & damaged.counting(), 0U);
+  EXPECT_EQ(damaged.any(), damaged.enforced());
+  EXPECT_FALSE(damaged.has(kBlockLines - 1)) << "the last line of a scope is not a limit";
+  Presence both;
+  both.add(3, Mode::enforced);
+  both.add(kScopeLines + 2, Mode::candidate);
+  EXPECT_EQ(both.enforced(), LineMask{1} << 3);
+  EXPECT_EQ(both.counting(), LineMask{1} << (kScopeLines + 2));
+  EXPECT_TRUE(both.has(3) && both.has(kScopeLines + 2) && !both.has(4));
+}
+
 TEST(Policy, NamesEveryLimitByItsPlaceInTheConfiguration) {
   const auto limiter = Limiter::open_private(everything());
   ASSERT_TRUE(limiter) << limiter.error().message();
