@@ -187,6 +187,15 @@ class WindowLog {
     }
   }
 
+  /// Shows every time that is counted. Of times that change meanwhile some are shown, and perhaps twice.
+  template <class Visit>
+  void for_each_time(WindowParams params, std::uint64_t now, Visit&& visit) const {
+    for (const Word& cell : times_) {
+      const std::uint64_t time = cell.load(std::memory_order_acquire);
+      if (!log_time::given_back(time) && log_time::leaves_in(time, now, params.length) != 0) visit(time);
+    }
+  }
+
   /// Forgets all admissions that it meets. One that comes meanwhile may stay.
   void reset() noexcept {
     const Head head = find_head(~std::uint64_t{0});

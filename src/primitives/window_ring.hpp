@@ -6,7 +6,7 @@
 // are cells, and covers all but one of those whole. A request conforms while the counts of the last so many
 // epochs, its own included, stay within the limit.
 //
-//   cell   epoch 36 | count 28      that of epoch e is cell e % K; 0: never
+//   cell   epoch 36 | count 27 | 1      that of epoch e is cell e % K; even: never (0, or no count at all)
 //
 //   admit   cell of the newest epoch: {e, n} -> {e, n + cost}, or {older, n} -> {e, cost}: no rotation step.
 //           Then all are summed once more; above the limit, or if there is a newer epoch now: {e, n} ->
@@ -46,18 +46,20 @@ inline constexpr std::uint32_t kRingCells = 60;
 
 namespace ring_cell {
 
-inline constexpr unsigned kCountBits = 28;
-inline constexpr std::uint64_t kMaxCount = (std::uint64_t{1} << kCountBits) - 1;
-inline constexpr std::uint64_t kMinWidth = std::uint64_t{1} << kCountBits;  // 2^64 ticks are 2^36 such epochs
+inline constexpr unsigned kEpochShift = 28;
+inline constexpr std::uint64_t kIsCount = 1;  // a time of a log is even
+inline constexpr std::uint64_t kMaxCount = (std::uint64_t{1} << (kEpochShift - 1)) - 1;
+inline constexpr std::uint64_t kMinWidth = std::uint64_t{1}
+                                           << kEpochShift;  // 2^64 ticks are 2^36 such epochs
 
 [[nodiscard]] constexpr std::uint64_t make(std::uint64_t epoch, std::uint64_t count) noexcept {
-  return epoch << kCountBits | count;
+  return epoch << kEpochShift | count << 1 | kIsCount;
 }
 [[nodiscard]] constexpr std::uint64_t epoch(std::uint64_t cell) noexcept {
-  return cell >> kCountBits;
+  return (cell & kIsCount) != 0 ? cell >> kEpochShift : 0;
 }
 [[nodiscard]] constexpr std::uint64_t count(std::uint64_t cell) noexcept {
-  return cell & kMaxCount;
+  return (cell & kIsCount) != 0 ? cell >> 1 & kMaxCount : 0;
 }
 
 }  // namespace ring_cell
@@ -126,6 +128,17 @@ class WindowRing {
       if (count_of(sum.newest - back) != 0) return epochs.start(sum.newest - back + epochs.in_window) - now;
     }
     return 0;
+  }
+
+  /// Shows every epoch that counts in the window to visit(key, end, count).
+  template <class Visit>
+  void for_each_count(WindowParams params, std::uint64_t now, Visit&& visit) const {
+    const Epochs epochs = epochs_of(params);
+    const Sum sum = sum_at(epochs, now);
+    for (std::uint64_t back = 0; back < epochs.in_window && back <= sum.newest; ++back) {
+      const std::uint64_t epoch = sum.newest - back;
+      visit(epoch, epochs.start(epoch + 1) - 1, static_cast<std::uint32_t>(count_of(epoch)));
+    }
   }
 
   /// Forgets everything that it meets. A request that is just being refused may then take back what another
@@ -221,7 +234,9 @@ class WindowRing {
     // Less than was charged: a reset came between, and what is counted now is of others.
     while (ring_cell::epoch(cell) == epoch && ring_cell::count(cell) >= cost) {
       // relaxed: a sum that misses it refuses one more.
-      if (word.compare_exchange(cell, cell - cost, std::memory_order_relaxed)) return;
+      if (word.compare_exchange(cell, ring_cell::make(epoch, ring_cell::count(cell) - cost),
+                                std::memory_order_relaxed))
+        return;
     }
   }
 
