@@ -3,6 +3,7 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -126,6 +127,17 @@ struct UserTableStatus {
   std::uint64_t unlimited = 0;  ///< requests admitted uncharged because the table was full
 };
 
+/// The last configuration that a process opened the segment with and that it does not enforce.
+struct DifferenceStatus {
+  std::uint64_t values = 0;  ///< how many values differ
+  std::string key;           ///< the first of them
+  std::string here;          ///< its value in the segment
+  std::string there;         ///< and in the configuration
+  std::string program;       ///< who; any bytes
+  std::uint32_t pid = 0;
+  std::chrono::system_clock::time_point when;
+};
+
 /// A plain copy of a segment at one moment. Word by word exact; the whole is not one instant.
 struct Snapshot {
   std::string segment;
@@ -144,6 +156,7 @@ struct Snapshot {
   std::vector<CooldownStatus> cooldowns;
   std::vector<BreakerStatus> breakers;
   std::uint64_t generation = 0;  ///< live changes so far
+  std::optional<DifferenceStatus> difference;
   std::vector<WorkerStatus> workers;
   std::uint32_t worker_slots = 0;
   SweepStatus swept;

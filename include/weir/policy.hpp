@@ -151,12 +151,23 @@ enum class OnFault : std::uint8_t {
   local = 2,   ///< limits of this process alone, each 1 / `local_workers` of the host's
 };
 
+/// What opening does when the segment is there already and enforces other limits than the configuration asks
+/// for.
+enum class OnDifference : std::uint8_t {
+  keep = 0,    ///< go on with the limits of the segment, and say what differs (log, shm-inspect status)
+  apply = 1,   ///< change them live to those of the configuration
+  refuse = 2,  ///< opening is an error
+};
+
 /// Where the shared memory lives and how large it is.
 struct SegmentPolicy {
   /// Letters, digits, '.', '_' and '-'; at most 64. One name, one set of limits on this host.
   std::string name = "weir";
   /// How many users may owe something at once. Each costs 22 bytes per limit that applies to it.
   std::uint64_t users = 100'000;
+  /// For how many limits of each user there is room; 0: for those of the configuration, and for four at least.
+  /// More can be set live only as far as there is room.
+  std::uint32_t limits_per_user = 0;
   TableFull when_full = TableFull::evict;
   /// Permission bits of the segment: 0600, or 0660 with a group.
   std::uint32_t mode = 0600;
@@ -171,6 +182,7 @@ struct SegmentPolicy {
   /// How many names of users the inspector can show; 0: keys never lie in the segment. Each costs 64 bytes.
   std::uint32_t key_names = 0;
   OnFault on_fault = OnFault::refuse;
+  OnDifference on_difference = OnDifference::keep;
   /// Over how many workers OnFault::local divides the limits.
   std::uint32_t local_workers = 4;
 

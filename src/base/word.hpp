@@ -70,6 +70,16 @@ class Word {
 };
 static_assert(sizeof(Word) == 8 && std::atomic<std::uint64_t>::is_always_lock_free);
 
+/// Between an exchange of one word and a load of another: the load does not pass the exchange. On x86-64
+/// every exchange is that barrier already.
+inline void exchange_before_load() noexcept {
+#if defined(__x86_64__)
+  std::atomic_signal_fence(std::memory_order_seq_cst);
+#else
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+#endif
+}
+
 /// The value of a PairWord.
 struct Pair {
   std::uint64_t first = 0;

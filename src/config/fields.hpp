@@ -21,6 +21,7 @@ using Names = std::span<const std::string_view>;
 
 inline constexpr auto kTableFullNames = std::to_array<std::string_view>({"evict", "refuse", "admit"});
 inline constexpr auto kOnFaultNames = std::to_array<std::string_view>({"refuse", "admit", "local"});
+inline constexpr auto kOnDifferenceNames = std::to_array<std::string_view>({"keep", "apply", "refuse"});
 inline constexpr auto kWindowKindNames =
     std::to_array<std::string_view>({"automatic", "log", "ring", "fixed", "weighted"});
 
@@ -30,6 +31,9 @@ constexpr Names names_of(TableFull /*type*/) {
 }
 constexpr Names names_of(OnFault /*type*/) {
   return kOnFaultNames;
+}
+constexpr Names names_of(OnDifference /*type*/) {
+  return kOnDifferenceNames;
 }
 constexpr Names names_of(WindowKind /*type*/) {
   return kWindowKindNames;
@@ -42,9 +46,9 @@ struct Octal {
 };
 
 template <class T>
-using Setting =
-    std::variant<std::string T::*, std::uint64_t T::*, std::uint32_t T::*, double T::*, bool T::*,
-                 std::chrono::nanoseconds T::*, TableFull T::*, OnFault T::*, WindowKind T::*, Octal<T>>;
+using Setting = std::variant<std::string T::*, std::uint64_t T::*, std::uint32_t T::*, double T::*, bool T::*,
+                             std::chrono::nanoseconds T::*, TableFull T::*, OnFault T::*, OnDifference T::*,
+                             WindowKind T::*, Octal<T>>;
 
 template <class T>
 struct Field {
@@ -57,6 +61,7 @@ struct Field {
 inline constexpr auto kSegmentFields = std::to_array<Field<SegmentPolicy>>({
     {"name", &SegmentPolicy::name},
     {"users", &SegmentPolicy::users, 1, 1'000'000'000},
+    {"limits_per_user", &SegmentPolicy::limits_per_user, 0, 255},
     {"workers", &SegmentPolicy::workers, 1},
     {"when_full", &SegmentPolicy::when_full},
     {"mode", Octal<SegmentPolicy>{&SegmentPolicy::mode}},
@@ -65,6 +70,7 @@ inline constexpr auto kSegmentFields = std::to_array<Field<SegmentPolicy>>({
     {"huge_pages", &SegmentPolicy::huge_pages},
     {"key_names", &SegmentPolicy::key_names},
     {"on_fault", &SegmentPolicy::on_fault},
+    {"on_difference", &SegmentPolicy::on_difference},
     {"local_workers", &SegmentPolicy::local_workers, 1},
 });
 

@@ -8,7 +8,11 @@
 #include <chrono>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <functional>
+#include <limits>
+#include <map>
 #include <optional>
+#include <thread>
 #include <unistd.h>
 
 #include "weir/clock.hpp"
@@ -16,10 +20,13 @@
 
 #include "base/hash.hpp"
 #include "base/text.hpp"
+#include "control/difference.hpp"
 #include "policy/compile.hpp"
 #include "policy/schema.hpp"
 #include "policy/shared_window.hpp"
 #include "policy/user_rule.hpp"
+#include "primitives/cooldown.hpp"
+#include "primitives/permits.hpp"
 #include "segment/mapping.hpp"
 #include "users/table.hpp"
 #include "workers/process.hpp"
@@ -38,7 +45,47 @@ struct Planned {
   Family family;
   Hash128 hash;
   bool exempt = false;
+  std::string given_to = {};  ///< the name that takes the block over from another; empty: it has it already
 };
+
+/// Switches of breakers, by operation.
+using Switches = std::map<std::string, BreakerSwitch, std::less<>>;
+
+constexpr std::string_view kOperations = "operations.";
+constexpr std::string_view kState = ".breaker.state";
+constexpr std::array kSwitches{BreakerSwitch::automatic, BreakerSwitch::forced_open,
+                               BreakerSwitch::forced_closed, BreakerSwitch::disabled,
+                               BreakerSwitch::metrics_only};
+
+std::string switch_key(std::string_view operation) {
+  return fmt::format("{}{}{}", kOperations, operation, kState);
+}
+/// The operation whose switch a key names; nothing if it is not a switch.
+std::optional<std::string_view> switched_operation(std::string_view key) {
+  if (key.size() <= kOperations.size() + kState.size() || !key.starts_with(kOperations) ||
+      !key.ends_with(kState))
+    return std::nullopt;
+  return key.substr(kOperations.size(), key.size() - kOperations.size() - kState.size());
+}
+BreakerSwitch switch_named(std::string_view name) {
+  const auto found = std::find_if(kSwitches.begin(), kSwitches.end(),
+                                  [&](BreakerSwitch position) { return to_string(position) == name; });
+  return found == kSwitches.end() ? BreakerSwitch::automatic : *found;
+}
+
+/// What differs of two configurations, but for settings of a segment that no limit depends on.
+std::vector<ConfigChange> difference_between(const Config& now, const Config& wanted) {
+  Config target = canonical(wanted);
+  target.segment.name = now.segment.name;
+  target.segment.mode = now.segment.mode;
+  target.segment.group = now.segment.group;
+  target.segment.reserve = now.segment.reserve;
+  target.segment.huge_pages = now.segment.huge_pages;
+  target.segment.on_fault = now.segment.on_fault;
+  target.segment.on_difference = now.segment.on_difference;
+  target.segment.local_workers = now.segment.local_workers;
+  return config_difference(now, target);
+}
 
 class Change {
  public:
@@ -59,13 +106,17 @@ class Change {
                   fmt::format("segment \"{}\": somebody else is just changing its limits", name),
                   "try again; if it does not end, look for a stopped shm-inspect");
     }
-    return Change(std::move(*segment), *sections, std::move(*lock));
+    Change change(std::move(*segment), *sections, std::move(*lock));
+    change.finish_last();
+    return change;
   }
 
   [[nodiscard]] Config current() const { return read_config(sections_, segment_.name()); }
   [[nodiscard]] const Sections& sections() const { return sections_; }
 
-  Expected<ChangeReport> apply(const Config& wanted, bool dry_run) {
+  /// @param undoes  of a rollback, see ChangeRecord; 0: it is none.
+  Expected<ChangeReport> apply(const Config& wanted, bool dry_run, const Switches& switches = {},
+                               std::uint64_t undoes = 0) {
     const Config now = current();
     if (auto same = same_settings(now.segment, wanted.segment); !same)
       return tl::make_unexpected(same.error());
@@ -73,19 +124,31 @@ class Change {
     target.segment = now.segment;
     ChangeReport report{sections_.control->generation.load(std::memory_order_relaxed),
                         config_difference(now, target)};
+    const Switches turned = add_switches(report, target, switches);
     if (report.changes.empty()) return report;
+    if (auto room = enough_entries(now, target); !room) return tl::make_unexpected(room.error());
     auto planned = plan(now, target);
     if (!planned) return tl::make_unexpected(planned.error());
     if (dry_run) return report;
     ++report.generation;
-    record(report);
+    record(report, undoes);
     for (const Planned& change : *planned) {
-      if (auto written = write(change, report.generation); !written)
-        return tl::make_unexpected(written.error());
+      if (auto written = write(change); !written) return tl::make_unexpected(written.error());
     }
     retire_missing(now, target);
+    for (const auto& [operation, position] : turned) turn_switch(operation, position);
     sections_.control->generation.store(report.generation, std::memory_order_release);
     return report;
+  }
+
+  /// Leaves word of a configuration that was opened and is not enforced; of none that differs, nothing is
+  /// left.
+  void note(const std::vector<ConfigChange>& differs) {
+    ChangeRecord& record = *sections_.difference;
+    record.sequence.store(0, std::memory_order_release);  // sync(record)
+    if (differs.empty()) return;
+    fill(record, differs.front(), sections_.control->generation.load(std::memory_order_relaxed));
+    record.sequence.store(differs.size(), std::memory_order_release);  // sync(record)
   }
 
  private:
@@ -104,6 +167,7 @@ class Change {
     wanted.group = segment.group;
     wanted.reserve = segment.reserve;
     wanted.huge_pages = segment.huge_pages;
+    wanted.on_difference = segment.on_difference;
     if (wanted == segment) return {};
     Config before;
     Config after;
@@ -128,23 +192,84 @@ class Change {
     for (const auto& [name, policy] : target.operations) {
       const auto known = now.operations.find(name);
       if (known != now.operations.end() && known->second == policy) continue;
-      auto block = place(Family::operations, name, added);
+      auto block = place(Family::operations, name, added, planned);
       if (!block) return tl::make_unexpected(block.error());
-      planned.push_back({*block, compile(policy), policy.breaker, Family::operations, hasher_(name)});
+      planned.push_back({block->block, compile(policy), policy.breaker, Family::operations, hasher_(name),
+                         false, block->given ? name : ""});
     }
     added = 0;
     for (const auto& [key, user] : target.users) {
       const auto known = now.users.find(key);
       if (known != now.users.end() && known->second == user) continue;
-      auto block = place(Family::overrides, key, added);
+      auto block = place(Family::overrides, key, added, planned);
       if (!block) return tl::make_unexpected(block.error());
-      planned.push_back({*block, compile(user), {}, Family::overrides, hasher_(key), user.exempt});
+      planned.push_back({block->block,
+                         compile(user),
+                         {},
+                         Family::overrides,
+                         hasher_(key),
+                         user.exempt,
+                         block->given ? key : ""});
     }
     return enough_room(std::move(planned));
   }
 
-  Expected<std::uint32_t> place(Family family, std::string_view name, std::uint32_t& added) const {
-    return block_for(sections_, family, name, hasher_(name), added);
+  struct Found {
+    std::uint32_t block;
+    bool given;  ///< from another name
+  };
+
+  /// The block of a name, a new one, or where there is none left that of a name that was taken out.
+  Expected<Found> place(Family family, std::string_view name, std::uint32_t& added,
+                        const std::vector<Planned>& planned) const {
+    auto block = block_for(sections_, family, name, hasher_(name), added);
+    if (block) return Found{*block, false};
+    const std::uint32_t first = family == Family::operations ? kFirstOperation : kFirstOverride;
+    const std::uint32_t most = family == Family::operations ? kMaxOperations : kMaxOverrides;
+    const std::vector<bool> held = blocks_held();
+    for (std::uint32_t index = first; index < first + most; ++index) {
+      const bool free = sections_.blocks[index].presence(std::memory_order_acquire).retired() && !held[index];
+      const auto same = [index](const Planned& other) { return other.block == index; };
+      if (free && std::none_of(planned.begin(), planned.end(), same)) return Found{index, true};
+    }
+    return tl::make_unexpected(block.error());
+  }
+
+  /// Blocks in which somebody holds or owes something.
+  [[nodiscard]] std::vector<bool> blocks_held() const {
+    std::vector<bool> held(kMaxBlocks, false);
+    sections_.for_each_user_entry(segment_, [&](UserLimit entry, std::uint64_t state) {
+      const LimitPlace place = LimitPlace::of(LimitId{entry.id});
+      if (entry.id == 0 || place.block >= kMaxBlocks || state == 0) return;
+      const bool permits = kind_of(place.line) == LimitKind::permits;
+      if (permits || UserRule::of(sections_, place).debt(state, now_) != 0) held[place.block] = true;
+    });
+    for (std::uint32_t index = kFirstOperation; index < kMaxBlocks; ++index) {
+      for (const std::uint32_t line : LineRange(lines::kShared)) {
+        if (is_held(sections_.blocks[index].limits[line], line)) held[index] = true;
+      }
+    }
+    return held;
+  }
+
+  [[nodiscard]] bool is_held(LimitLine& line, std::uint32_t index) const {
+    if (line.params.load(std::memory_order_relaxed) == 0) return false;
+    const std::uint64_t state = line.state.load(std::memory_order_relaxed);
+    switch (kind_of(index)) {
+      case LimitKind::rate:
+        return gcra::debt(state, now_) != 0;
+      case LimitKind::window:
+        return SharedWindow(line, sections_.window_cells, sections_.created_wall_ns).full_in(now_) != 0;
+      case LimitKind::permits: {
+        const CellRange cells = CellRange::from_word(line.cells.load(std::memory_order_relaxed));
+        return Permits(cells.in(sections_.permit_cells)).in_use() != 0;
+      }
+      case LimitKind::cooldown:
+        return cooldown::debt(state, now_) != 0;
+      case LimitKind::breaker:
+        break;
+    }
+    return false;
   }
 
   Expected<std::vector<Planned>> enough_room(std::vector<Planned> planned) const {
@@ -155,28 +280,64 @@ class Change {
       needed.permit_cells += room->permit_cells;
       needed.window_cells += room->window_cells;
     }
-    const auto left = [](const Word& used, std::span<Word> section) {
-      return section.size() - std::min<std::uint64_t>(used.load(std::memory_order_relaxed), section.size());
+    const auto enough = [](std::string_view what, std::uint64_t wanted, const Word& used,
+                           std::span<Word> section) -> Expected<void> {
+      const std::uint64_t left =
+          section.size() - std::min<std::uint64_t>(used.load(std::memory_order_relaxed), section.size());
+      if (wanted <= left) return {};
+      return fail(Errc::no_space,
+                  fmt::format("{}: {} more cells are asked for, this segment has {} left of {}", what, wanted,
+                              left, section.size()),
+                  "remove the segment and let it be created again with the new limits");
     };
-    if (needed.permit_cells <= left(sections_.control->permit_cells, sections_.permit_cells) &&
-        needed.window_cells <= left(sections_.control->window_cells, sections_.window_cells))
-      return planned;
-    return fail(Errc::no_space, "this segment has no room for so many more permits and windows",
-                "remove it and let it be created anew with the new limits");
+    if (auto room =
+            enough("permits", needed.permit_cells, sections_.control->permit_cells, sections_.permit_cells);
+        !room)
+      return tl::make_unexpected(room.error());
+    if (auto room =
+            enough("windows", needed.window_cells, sections_.control->window_cells, sections_.window_cells);
+        !room)
+      return tl::make_unexpected(room.error());
+    return planned;
   }
 
-  Expected<void> write(const Planned& change, std::uint64_t generation) {
+  // A table that is too small for what limits per user need forgets users, or refuses them.
+  Expected<void> enough_entries(const Config& now, const Config& target) const {
+    const std::uint64_t each = entries_per_user(target);
+    const std::uint64_t wanted = target.segment.users * each * 4 / 3 + 1;
+    const std::uint64_t has = sections_.users.size() * UserBucket::kEntries;
+    if (wanted <= has || each <= entries_per_user(now)) return {};
+    return fail(
+        Errc::no_space,
+        fmt::format("limits of each user: {} entries for each of {} users are {} with their room, this "
+                    "segment has {}",
+                    each, target.segment.users, wanted, has),
+        fmt::format("remove the segment and let it be created again with the new limits, or with "
+                    "segment.limits_per_user = {}",
+                    each));
+  }
+
+  Expected<void> write(const Planned& change) {
     Block& block = sections_.blocks[change.block];
     std::array<std::uint64_t, kBlockLines> before{};
     for (std::uint32_t i = 0; i < kBlockLines; ++i)
       before[i] = block.limits[i].params.load(std::memory_order_relaxed);
+    if (!change.given_to.empty()) {
+      forget_users_of(change.block);
+      give_block(sections_, change.family, change.block, change.given_to);
+    }
+    settle_users(change.block);
     write_breaker(sections_, change.block, change.breaker);
-    auto changed = write_block(sections_, change.block, change.value);
+    auto changed = write_block(sections_, change.block, change.value, now_);
     if (!changed) return tl::make_unexpected(changed.error());
     for (const std::uint32_t line : LineRange(*changed)) {
-      block.limits[line].changed.store(generation, std::memory_order_relaxed);
+      LimitLine& where = block.limits[line];
+      // Once more: a request may have been charged under the old params until just now.
+      if (before[line] != 0 && before[line] != where.params.load(std::memory_order_relaxed))
+        where.changed.store(ticks_at(segment_.header(), HostClock::now()), std::memory_order_release);
       carry_over({change.block, line}, before[line]);
     }
+    settle_users(change.block);
     if (change.family == Family::overrides) {
       block.exempt.store(change.exempt ? 1 : 0, std::memory_order_relaxed);
     }
@@ -184,22 +345,55 @@ class Change {
     return {};
   }
 
-  // What has been spent under the old value, under the new one.
+  // What has been spent under the old value, under the new one. Windows see to that themselves: those over
+  // all callers in write_block(), those of users in UserRule.
   void carry_over(LimitPlace place, std::uint64_t before) {
     LimitLine& line = sections_.blocks[place.block].limits[place.line];
     const std::uint64_t after = line.params.load(std::memory_order_relaxed);
-    if (before == 0 || before == after) return;
-    if (kind_of(place.line) == LimitKind::rate) return clamp(place, line, packed::to_token_bucket(after));
-    if (kind_of(place.line) != LimitKind::window) return;
-    const packed::WindowParams old = packed::to_window(before);
-    const packed::WindowParams now = packed::to_window(after);
-    const bool same_count =
-        old.kind == now.kind && (old.length_ms == now.length_ms || now.kind == WindowKind::log);
-    if (same_count) return;
-    if (scope_of(place.line) == LimitScope::shared) {
-      return SharedWindow(line, sections_.window_cells, sections_.created_wall_ns).reset();
+    if (before == 0 || before == after || kind_of(place.line) != LimitKind::rate) return;
+    clamp(place, line, packed::to_token_bucket(after));
+  }
+
+  [[nodiscard]] bool has_changed_windows(std::uint32_t block) const {
+    bool any = false;
+    for (const std::uint32_t line : LineRange(lines::kWindows << kScopeLines)) {
+      any = any || sections_.blocks[block].limits[line].before.load(std::memory_order_relaxed) != 0;
     }
-    change_users(place, [](std::uint64_t) { return std::uint64_t{0}; });
+    return any;
+  }
+
+  // States of users are told from those that were written before the last change, and not from any older
+  // ones: so all of them are put into the units of the params in force.
+  void settle_users(std::uint32_t block) {
+    if (!has_changed_windows(block)) return;
+    sections_.modify_user_entries(
+        segment_, [&](UserLimit entry, std::uint64_t state) -> std::optional<std::uint64_t> {
+          const LimitPlace place = LimitPlace::of(LimitId{entry.id});
+          const bool of_a_window = entry.id != 0 && place.block == block &&
+                                   kind_of(place.line) == LimitKind::window &&
+                                   scope_of(place.line) == LimitScope::user;
+          if (!of_a_window) return std::nullopt;
+          // The clock after the state: nothing that was written is ahead of it.
+          const std::uint64_t now = ticks_at(segment_.header(), HostClock::now());
+          const std::uint64_t next = UserRule::of(sections_, place).settled_for_good(state, now);
+          return next == state ? std::nullopt : std::optional(next);
+        });
+    for (const std::uint32_t line : LineRange(lines::kWindows << kScopeLines)) {
+      sections_.blocks[block].limits[line].period.store(0, std::memory_order_relaxed);
+    }
+  }
+
+  // What a change that was killed left in the middle.
+  void finish_last() {
+    for (std::uint32_t block = 0; block < kMaxBlocks; ++block) {
+      finish_block(sections_, block, now_);
+      bool unsettled = false;
+      for (const std::uint32_t line : LineRange(lines::kWindows << kScopeLines)) {
+        const LimitLine& window = sections_.blocks[block].limits[line];
+        unsettled = unsettled || window.period.load(std::memory_order_relaxed) != 0;
+      }
+      if (unsettled) settle_users(block);
+    }
   }
 
   // Nobody owes more than an empty bucket of the new size.
@@ -208,6 +402,15 @@ class Change {
     change_users(place, [&](std::uint64_t tat) {
       return gcra::debt(tat, now_) > params.depth() ? now_ + params.depth() : tat;
     });
+  }
+
+  // What users who owe nothing left behind means nothing to other limits.
+  void forget_users_of(std::uint32_t block) {
+    sections_.modify_user_entries(
+        segment_, [&](UserLimit entry, std::uint64_t state) -> std::optional<std::uint64_t> {
+          const bool here = entry.id != 0 && LimitPlace::of(LimitId{entry.id}).block == block && state != 0;
+          return here ? std::optional<std::uint64_t>(0) : std::nullopt;
+        });
   }
 
   template <class Next>
@@ -235,23 +438,60 @@ class Change {
       retire_block(sections_, block);
   }
 
-  void record(const ChangeReport& report) {
-    std::uint64_t sequence = newest_sequence();
+  [[nodiscard]] bool counts_only(std::uint32_t block) const {
+    return mode_of(sections_.blocks[block], kBreaker) != Mode::enforced;
+  }
+
+  /// Adds to a report what switches change. @return those, of operations that have a breaker afterwards.
+  Switches add_switches(ChangeReport& report, const Config& target, const Switches& wanted) {
+    Switches turned;
+    for (const auto& [operation, position] : wanted) {
+      const auto known = target.operations.find(operation);
+      if (known == target.operations.end() || !known->second.breaker) continue;
+      std::string from = "none";
+      if (const std::uint32_t block = find_block(sections_.operation_index, hasher_(operation)); block != 0) {
+        const BreakerRecord& record = sections_.breaker(block);
+        const BreakerKind kind = record.breaker.status(record.params.load(), now_).kind;
+        from = to_string(switch_of(kind, counts_only(block)));
+        if (kind == BreakerKind::open) from = "open";
+        if (kind == BreakerKind::half_open) from = "half_open";
+      }
+      if (from == to_string(position)) continue;
+      report.changes.push_back({switch_key(operation), from, std::string(to_string(position))});
+      turned.emplace(operation, position);
+    }
+    return turned;
+  }
+
+  void turn_switch(std::string_view operation, BreakerSwitch position) {
+    const std::uint32_t block = find_block(sections_.operation_index, hasher_(operation));
+    if (block != 0) sections_.breaker(block).breaker.set(kind_of(position, counts_only(block)));
+  }
+
+  static void fill(ChangeRecord& record, const ConfigChange& change, std::uint64_t generation) {
     const auto wall = std::chrono::system_clock::now().time_since_epoch();
+    record.generation.store(generation, std::memory_order_release);
+    record.wall_ns.store(
+        static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(wall).count()),
+        std::memory_order_release);
+    record.who.store(std::uint64_t{::getuid()} << 32 | static_cast<std::uint32_t>(::getpid()),
+                     std::memory_order_release);
+    record.program.store(own_name());
+    record.key.store(change.key);
+    record.from.store(change.from);
+    record.to.store(change.to);
+  }
+
+  void record(const ChangeReport& report, std::uint64_t undoes) {
+    std::uint64_t sequence = newest_sequence();
+    std::uint64_t index = 0;
     for (const ConfigChange& change : report.changes) {
       ++sequence;
       ChangeRecord& record = sections_.history[sequence % kHistoryRecords];
       record.sequence.store(0, std::memory_order_relaxed);  // the stores below publish it
-      record.generation.store(report.generation, std::memory_order_release);
-      record.wall_ns.store(
-          static_cast<std::uint64_t>(std::chrono::duration_cast<std::chrono::nanoseconds>(wall).count()),
-          std::memory_order_release);
-      record.who.store(std::uint64_t{::getuid()} << 32 | static_cast<std::uint32_t>(::getpid()),
-                       std::memory_order_release);
-      record.program.store(own_name());
-      record.key.store(change.key);
-      record.from.store(change.from);
-      record.to.store(change.to);
+      fill(record, change, report.generation);
+      record.undoes.store(undoes, std::memory_order_release);
+      record.place.store(std::uint64_t{report.changes.size()} << 32 | index++, std::memory_order_release);
       record.sequence.store(sequence, std::memory_order_release);  // sync(record)
     }
   }
@@ -271,12 +511,36 @@ class Change {
   std::uint64_t now_;
 };
 
-std::vector<ChangeEntry> read_history(const Sections& sections) {
-  std::vector<std::pair<std::uint64_t, ChangeEntry>> found;
+Expected<void> no_new_operation(const Config& now, const Config& wanted) {
+  std::vector<std::string_view> names;
+  for (const auto& entry : now.operations) names.push_back(entry.first);
+  for (const auto& entry : wanted.operations) {
+    if (now.operations.contains(entry.first)) continue;
+    const std::string_view near = nearest(entry.first, names);
+    return fail(Errc::not_found,
+                fmt::format("operation {}: not in segment \"{}\"", quoted(entry.first), now.segment.name),
+                near.empty()
+                    ? "to make it, say so: --new"
+                    : fmt::format("did you mean \"{}\"? to make a new operation, say so: --new", near));
+  }
+  return {};
+}
+
+/// A change, as it lies in the history.
+struct Recorded {
+  std::uint64_t sequence;
+  std::uint32_t together;  ///< changes that were made together
+  ChangeEntry entry;
+};
+
+/// Newest first.
+std::vector<Recorded> read_records(const Sections& sections) {
+  std::vector<Recorded> found;
   for (const ChangeRecord& record : sections.history) {
     const std::uint64_t sequence = record.sequence.load(std::memory_order_acquire);  // sync(record)
     if (sequence == 0) continue;
     const std::uint64_t who = record.who.load(std::memory_order_acquire);
+    const auto together = static_cast<std::uint32_t>(record.place.load(std::memory_order_acquire) >> 32);
     ChangeEntry entry{
         record.generation.load(std::memory_order_acquire),
         std::chrono::system_clock::time_point(
@@ -285,16 +549,85 @@ std::vector<ChangeEntry> read_history(const Sections& sections) {
         static_cast<std::uint32_t>(who >> 32),
         static_cast<std::uint32_t>(who),
         record.program.load(),
-        {record.key.load(), record.from.load(), record.to.load()}};
+        {record.key.load(), record.from.load(), record.to.load()},
+        record.undoes.load(std::memory_order_acquire)};
     // relaxed: every load of the record before it was an acquire.
     if (record.sequence.load(std::memory_order_relaxed) == sequence)
-      found.emplace_back(sequence, std::move(entry));
+      found.push_back({sequence, together, std::move(entry)});
   }
-  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.first > b.first; });
-  std::vector<ChangeEntry> entries;
-  entries.reserve(found.size());
-  for (auto& entry : found) entries.push_back(std::move(entry.second));
-  return entries;
+  std::sort(found.begin(), found.end(), [](const auto& a, const auto& b) { return a.sequence > b.sequence; });
+  return found;
+}
+
+/// Takes changes back, from the newest to those of a generation.
+class Rollback {
+ public:
+  Rollback(Config config, std::vector<Recorded> history)
+      : config_(std::move(config)), history_(std::move(history)) {}
+
+  /// The newest generation that neither took others back nor was taken back; 0: none.
+  [[nodiscard]] std::uint64_t last() const {
+    std::uint64_t undone_from = std::numeric_limits<std::uint64_t>::max();
+    for (const Recorded& one : history_) {  // newest first
+      if (one.entry.generation >= undone_from) continue;
+      if (one.entry.undoes == 0) return one.entry.generation;
+      undone_from = one.entry.undoes;
+    }
+    return 0;
+  }
+
+  Expected<void> take_back(std::uint64_t generation) {
+    std::vector<ConfigChange> back;
+    std::uint32_t together = 0;
+    for (const Recorded& one : history_) {
+      if (one.entry.generation != generation) continue;
+      together = one.together;
+      const ConfigChange& change = one.entry.change;
+      if (change.from.size() >= decltype(ChangeRecord::from)::kBytes ||
+          change.key.size() >= decltype(ChangeRecord::key)::kBytes)
+        return gone(fmt::format("generation {}: {}: what it was is too long for the history", generation,
+                                change.key));
+      back.push_back({change.key, change.to, change.from});
+    }
+    if (back.empty() || back.size() != together) {
+      return gone(fmt::format("generation {}: the history holds {} of its changes", generation, back.size()));
+    }
+    std::erase_if(back, [this](const ConfigChange& change) {
+      const auto operation = switched_operation(change.key);
+      if (operation) switches_[std::string(*operation)] = switch_named(change.to);
+      return operation.has_value();
+    });
+    if (auto set = apply_changes(config_, back); !set) return tl::make_unexpected(set.error());
+    return {};
+  }
+
+  [[nodiscard]] const Config& config() const { return config_; }
+  [[nodiscard]] const Switches& switches() const { return switches_; }
+
+ private:
+  static tl::unexpected<Error> gone(std::string fact) {
+    return fail(Errc::not_found, std::move(fact), "apply the file that you want instead: shm-inspect apply");
+  }
+
+  Config config_;
+  Switches switches_;
+  std::vector<Recorded> history_;
+};
+
+Expected<ChangeReport> take_back(Change& change, std::string_view segment, std::optional<std::uint64_t> to,
+                                 bool dry_run) {
+  Rollback rollback(change.current(), read_records(change.sections()));
+  const std::uint64_t now = change.sections().control->generation.load(std::memory_order_acquire);
+  const std::uint64_t first = to ? *to + 1 : rollback.last();
+  if (first == 0 || first > now) {
+    return fail(Errc::not_found, fmt::format("segment \"{}\": no change to take back", segment),
+                "see what was changed with: shm-inspect history");
+  }
+  // What lies between was taken back already, unless a generation was named: then step by step through all.
+  for (std::uint64_t generation = to ? now : first; generation >= first; --generation) {
+    if (auto back = rollback.take_back(generation); !back) return tl::make_unexpected(back.error());
+  }
+  return change.apply(rollback.config(), dry_run, rollback.switches(), first);
 }
 
 // Nothing thrown leaves the library: out of memory on a cold path is an error like any other.
@@ -315,13 +648,51 @@ Result<T> to_result(Expected<T> expected) {
 
 }  // namespace
 
+namespace detail {
+
+std::vector<ConfigChange> note_difference(std::string_view segment, const Config& config) {
+  auto attached = Segment::attach(segment, OpenMode::read_only, kAbiFingerprint);
+  if (!attached) return {};
+  auto sections = Sections::of(*attached);
+  if (!sections) return {};
+  std::vector<ConfigChange> differs = difference_between(read_config(*sections, attached->name()), config);
+  const bool noted = sections->difference->sequence.load(std::memory_order_relaxed) != 0;
+  if (differs.empty() && !noted) return differs;
+  // Where another process is changing limits just now, what it leaves will be noted by the next one that
+  // opens.
+  if (auto change = Change::begin(segment)) change->note(differs);
+  return differs;
+}
+
+Expected<void> apply_limits(std::string_view segment, const Config& config) {
+  constexpr int kAttempts = 500;
+  for (int attempt = 0;; ++attempt) {
+    auto change = Change::begin(segment);
+    if (!change) {
+      if (change.error().code != Errc::conflict || attempt == kAttempts)
+        return tl::make_unexpected(change.error());
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));  // it applies the same, as a rule
+      continue;
+    }
+    Config wanted = config;
+    wanted.segment = change->current().segment;
+    if (auto applied = change->apply(wanted, false); !applied) return tl::make_unexpected(applied.error());
+    return {};
+  }
+}
+
+}  // namespace detail
+
 Result<ChangeReport> set_limit(std::string_view segment, std::string_view key, std::string_view value,
-                               bool dry_run) noexcept {
+                               bool dry_run, bool may_add) noexcept {
   return guarded([&]() -> Result<ChangeReport> {
     auto change = Change::begin(segment);
     if (!change) return change.error();
     Config wanted = change->current();
     if (auto set = set_value(wanted, key, value); !set) return set.error();
+    if (!may_add) {
+      if (auto known = no_new_operation(change->current(), wanted); !known) return known.error();
+    }
     return to_result(change->apply(wanted, dry_run));
   });
 }
@@ -339,18 +710,25 @@ Result<ChangeReport> roll_back(std::string_view segment, bool dry_run) noexcept 
   return guarded([&]() -> Result<ChangeReport> {
     auto change = Change::begin(segment);
     if (!change) return change.error();
-    const std::uint64_t last = change->sections().control->generation.load(std::memory_order_acquire);
-    std::vector<ConfigChange> back;
-    for (const ChangeEntry& entry : read_history(change->sections())) {
-      if (entry.generation == last) back.push_back({entry.change.key, entry.change.to, entry.change.from});
-    }
-    if (last == 0 || back.empty()) {
-      return Error{Errc::not_found, fmt::format("segment \"{}\": no change to take back", segment),
-                   "see what was changed with: shm-inspect history"};
-    }
-    Config wanted = change->current();
-    if (auto set = apply_changes(wanted, back); !set) return set.error();
-    return to_result(change->apply(wanted, dry_run));
+    return to_result(take_back(*change, segment, std::nullopt, dry_run));
+  });
+}
+
+Result<ChangeReport> roll_back_to(std::string_view segment, std::uint64_t generation, bool dry_run) noexcept {
+  return guarded([&]() -> Result<ChangeReport> {
+    auto change = Change::begin(segment);
+    if (!change) return change.error();
+    return to_result(take_back(*change, segment, generation, dry_run));
+  });
+}
+
+Result<std::vector<ConfigChange>> difference_to(std::string_view segment, const Config& config) noexcept {
+  return guarded([&]() -> Result<std::vector<ConfigChange>> {
+    auto attached = Segment::attach(segment, OpenMode::read_only, kAbiFingerprint);
+    if (!attached) return attached.error();
+    auto sections = Sections::of(*attached);
+    if (!sections) return sections.error();
+    return difference_between(read_config(*sections, attached->name()), config);
   });
 }
 
@@ -360,29 +738,42 @@ Result<std::vector<ChangeEntry>> change_history(std::string_view segment) noexce
     if (!attached) return attached.error();
     auto sections = Sections::of(*attached);
     if (!sections) return sections.error();
-    return read_history(*sections);
+    std::vector<ChangeEntry> entries;
+    for (Recorded& one : read_records(*sections)) entries.push_back(std::move(one.entry));
+    return entries;
   });
 }
 
-Result<void> switch_breaker(std::string_view segment, std::string_view operation,
-                            BreakerSwitch position) noexcept {
-  return guarded([&]() -> Result<void> {
-    auto attached = Segment::attach(segment, OpenMode::read_write, kAbiFingerprint);
-    if (!attached) return attached.error();
-    auto sections = Sections::of(*attached);
-    if (!sections) return sections.error();
-    const std::uint32_t block =
-        find_block(sections->operation_index, KeyHasher(attached->header().secret)(operation));
-    if (block == 0 || !sections->blocks[block].presence(std::memory_order_acquire).has(kBreaker)) {
+Result<ChangeReport> switch_breaker(std::string_view segment, std::string_view operation,
+                                    BreakerSwitch position, bool dry_run) noexcept {
+  return guarded([&]() -> Result<ChangeReport> {
+    auto change = Change::begin(segment);
+    if (!change) return change.error();
+    const Config now = change->current();
+    const auto known = now.operations.find(operation);
+    if (known == now.operations.end() || !known->second.breaker) {
       return Error{
           Errc::not_found, fmt::format("operation {}: has no breaker", quoted(operation)),
           "give it one with: shm-inspect set operations.X.breaker '{ failures = 5, recovery = \"60s\" }'"};
     }
-    constexpr std::array kKinds{BreakerKind::closed, BreakerKind::forced_open, BreakerKind::forced_closed,
-                                BreakerKind::disabled, BreakerKind::metrics_only};
-    sections->breaker(block).breaker.set(kKinds[static_cast<std::size_t>(position)]);
-    return {};
+    return to_result(change->apply(now, dry_run, {{std::string(operation), position}}));
   });
+}
+
+std::string_view to_string(BreakerSwitch position) noexcept {
+  switch (position) {
+    case BreakerSwitch::forced_open:
+      return "forced_open";
+    case BreakerSwitch::forced_closed:
+      return "forced_closed";
+    case BreakerSwitch::disabled:
+      return "disabled";
+    case BreakerSwitch::metrics_only:
+      return "metrics_only";
+    case BreakerSwitch::automatic:
+      break;
+  }
+  return "automatic";
 }
 
 }  // namespace weir

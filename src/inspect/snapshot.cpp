@@ -45,6 +45,7 @@ class Reader {
             std::chrono::nanoseconds(header.created_wall_ns)));
     snapshot.config = read_config(sections_, segment_.name());
     snapshot.generation = sections_.control->generation.load(std::memory_order_relaxed);
+    read_difference(snapshot);
     read_limits(snapshot);
     read_workers(snapshot);
     read_counters(snapshot);
@@ -52,6 +53,24 @@ class Reader {
   }
 
  private:
+  void read_difference(Snapshot& snapshot) const {
+    const ChangeRecord& record = *sections_.difference;
+    const std::uint64_t values = record.sequence.load(std::memory_order_acquire);  // sync(record)
+    const std::uint64_t generation = record.generation.load(std::memory_order_acquire);
+    if (values == 0 || generation != snapshot.generation) return;  // limits were changed since
+    const auto wall =
+        std::chrono::nanoseconds(static_cast<std::int64_t>(record.wall_ns.load(std::memory_order_acquire)));
+    DifferenceStatus seen{values,
+                          record.key.load(),
+                          record.from.load(),
+                          record.to.load(),
+                          record.program.load(),
+                          static_cast<std::uint32_t>(record.who.load(std::memory_order_acquire)),
+                          std::chrono::system_clock::time_point(
+                              std::chrono::duration_cast<std::chrono::system_clock::duration>(wall))};
+    if (record.sequence.load(std::memory_order_relaxed) == values) snapshot.difference = std::move(seen);
+  }
+
   /// What the user table holds of one limit.
   struct Holders {
     std::uint64_t users = 0;
@@ -63,7 +82,7 @@ class Reader {
     const std::vector<Holders> holders = read_users(snapshot.table);
     const auto read_block = [&](std::uint32_t index) {
       const Presence presence = sections_.blocks[index].presence(std::memory_order_acquire);
-      for (const std::uint32_t line : LineRange(presence.any())) {
+      for (const std::uint32_t line : in_order(sections_.blocks[index], presence)) {
         const LimitPlace place{index, line};
         read_limit(snapshot, place, holders[static_cast<std::size_t>(place.id())]);
       }

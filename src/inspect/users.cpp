@@ -74,11 +74,11 @@ class Reader {
     std::vector<UserEntry> entries;
     const auto add = [&](std::uint32_t index) {
       const Presence presence = sections_.blocks[index].presence(std::memory_order_acquire);
-      for (const std::uint32_t line : LineRange(presence.any() & lines::kUser)) {
+      for (const std::uint32_t line : in_order(sections_.blocks[index], presence, lines::kUser)) {
         entries.push_back(look_up(hash, {index, line}, user));
       }
     };
-    if (own != 0) {
+    if (own != 0 && !sections_.blocks[own].presence(std::memory_order_acquire).retired()) {
       add(own);
       return entries;
     }

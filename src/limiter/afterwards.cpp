@@ -48,16 +48,27 @@ void refund(const Context& context, std::uint64_t charged_at) noexcept {
   for (const std::uint32_t place : quotas(context)) refund(context, place, charged_at);
 }
 
+// What was spent under another rate cannot be told in tokens of this one: it stays spent, but nobody owes
+// more than an empty bucket for it.
 void refund(const Context& context, std::uint32_t place, std::uint64_t charged_at) noexcept {
   const Ask& ask = context.ask;
   LimitLine& line = ask.limits.line(place);
   if (LimitSet::is_of_users(place)) {
     const UserRule rule = user_rule(context, place);
+    if (kind_of(place) == LimitKind::rate && line.changed_since(charged_at)) {
+      const std::uint64_t deepest = rate(line).depth();
+      const std::uint64_t now = context.clock();
+      context.users.modify(ask.key, entry_of(ask.limits.id(place)), nullptr, [&](std::uint64_t tat) {
+        return gcra::debt(tat, now) > deepest ? std::optional(now + deepest) : std::nullopt;
+      });
+      return;
+    }
     context.users.modify(ask.key, entry_of(ask.limits.id(place)), nullptr, [&](std::uint64_t state) {
       // The clock after the state, as TokenBucket::refund() does.
       return std::optional(rule.refunded(state, context.clock(), ask.cost, charged_at));
     });
   } else if (kind_of(place) == LimitKind::rate) {
+    if (line.changed_since(charged_at)) return TokenBucket(line.state).clamp(rate(line), context.clock());
     TokenBucket(line.state).refund(rate(line), context.clock, ask.cost, charged_at);
   } else {
     shared_window(context, place).refund(context.clock(), ask.cost, charged_at);

@@ -14,7 +14,8 @@ namespace weir::detail {
 /// What one request asks for.
 struct Ask {
   LimitSet limits;
-  std::string_view name;  ///< of the user; empty: none, and no limits per user
+  std::uint64_t turn = 0;  ///< of the limits, before they were looked up
+  std::string_view name;   ///< of the user; empty: none, and no limits per user
   Hash128 user{};
   UserKey key{};  ///< of `user`
   std::uint32_t cost = 1;

@@ -90,6 +90,20 @@ class SharedRate {
   std::uint32_t place_;
 };
 
+/// Takes back what was spent in some places, and what is held.
+void undo_all(const Context& context, PlaceMask spent, Holding& holding) noexcept {
+  for (const std::uint32_t place : PlaceRange(spent)) refund(context, place, context.now);
+  if (holding.has_call && holding.call.probe != 0) {
+    BreakerRecord& record = context.sections.breaker(context.ask.limits.operation());
+    record.breaker.report(record.params.load(),
+                          {holding.call.probe, holding.call.generation, holding.call.cell},
+                          BreakerOutcome::ignored, 0, context.now);
+  }
+  holding.has_call = false;
+  give_back(context.sections, context.users, holding);
+  holding.permits = holding.user_permits = 0;
+}
+
 /// One request on its way through its limits: what looking has met saves the charge a search.
 class Attempt {
  public:
@@ -237,18 +251,7 @@ class Attempt {
     return 0;
   }
 
-  [[gnu::noinline]] void undo(Holding& holding) noexcept {
-    for (const std::uint32_t place : PlaceRange(spent_)) refund(context_, place, context_.now);
-    if (holding.has_call && holding.call.probe != 0) {
-      BreakerRecord& record = breaker();
-      record.breaker.report(record.params.load(),
-                            {holding.call.probe, holding.call.generation, holding.call.cell},
-                            BreakerOutcome::ignored, 0, context_.now);
-    }
-    holding.has_call = false;
-    give_back(context_.sections, context_.users, holding);
-    holding.permits = holding.user_permits = 0;
-  }
+  [[gnu::noinline]] void undo(Holding& holding) noexcept { undo_all(context_, spent_, holding); }
 
   static constexpr std::uint32_t kBreakerPlace = kBlockLines + kBreaker;
 
@@ -262,7 +265,7 @@ class Attempt {
   StepList<SharedBulkhead, 4> shared_bulkheads_;
   StepList<UserBulkhead, 4> user_bulkheads_;
   StepList<SharedRate, 2UL * kMaxRates> shared_rates_;
-  StepList<UserQuota, 2UL * (kMaxRates + kMaxWindows)> user_quotas_;
+  StepList<UserQuota, 2UL * (kMaxRates + kWindowLines)> user_quotas_;
 };
 
 }  // namespace
@@ -270,6 +273,10 @@ class Attempt {
 void decide(const Context& context, Decision& decision, Holding& holding) noexcept {
   Attempt attempt(context);
   if (attempt.look(decision)) attempt.charge(decision, holding);
+}
+
+void take_back(const Context& context, Holding& holding) noexcept {
+  undo_all(context, context.ask.limits.enforced() & places::kQuotas, holding);
 }
 
 Decision peek(const Context& context) noexcept {

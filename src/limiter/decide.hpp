@@ -24,6 +24,9 @@ namespace weir::detail {
 /// @param holding   receives what an admission has to give back.
 void decide(const Context& context, Decision& decision, Holding& holding) noexcept;
 
+/// Takes an admission back: it was decided by limits that have changed since. `context` as it was decided.
+void take_back(const Context& context, Holding& holding) noexcept;
+
 /// What `decide` would answer. Only loads.
 [[nodiscard]] Decision peek(const Context& context) noexcept;
 

@@ -7,6 +7,7 @@
 #include "weir/log.hpp"
 
 #include "base/process_tag.hpp"
+#include "control/difference.hpp"
 #include "limiter/create.hpp"
 #include "limiter/impl.hpp"
 
@@ -47,6 +48,28 @@ Config stand_in(const Config& config) {
 }
 
 constexpr std::string_view kAlone = "limits hold for this process alone";
+
+/// Sees to a segment that was there already and enforces other limits than `config` asks for.
+Expected<void> reconcile(const Config& config) {
+  const std::string& name = config.segment.name;
+  if (config.segment.on_difference == OnDifference::apply) {
+    if (auto applied = apply_limits(name, config); !applied) return applied;
+  }
+  const std::vector<ConfigChange> differs = note_difference(name, config);
+  if (differs.empty()) return {};
+  const std::string fact = fmt::format(
+      "segment \"{}\": enforces other limits than the configuration: {} values differ, the first is {}: "
+      "segment {}, "
+      "configuration {}",
+      name, differs.size(), differs[0].key, differs[0].from, differs[0].to);
+  if (config.segment.on_difference == OnDifference::refuse)
+    return fail(Errc::conflict, fact, "apply it with: shm-inspect apply, or remove the segment");
+  log(fmt::format(
+      "{}; it goes on with those of the segment; to apply the configuration: shm-inspect apply, or "
+      "segment.on_difference = \"apply\"",
+      fact));
+  return {};
+}
 
 /// Looks, if no other thread of this process does. A tag that a child inherited is of a thread that it has
 /// not.
@@ -115,6 +138,9 @@ Expected<std::unique_ptr<Home>> Home::open(const Config& config) {
   const bool fatal =
       !home && (config.segment.on_fault == OnFault::refuse || home.error().code == Errc::config);
   if (fatal) return home;
+  if (home) {
+    if (auto reconciled = reconcile(config); !reconciled) return tl::make_unexpected(reconciled.error());
+  }
   std::optional<Error> fault;
   if (!home) {
     fault = home.error();

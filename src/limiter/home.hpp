@@ -44,6 +44,11 @@ class Home {
 
   [[nodiscard]] LimiterImpl& impl() const noexcept { return *current_.load(std::memory_order_acquire); }
 
+  /// Whether the configuration that it was opened with has an operation, whatever the segment has.
+  [[nodiscard]] bool configured(std::string_view operation) const {
+    return config_ && config_->operations.contains(operation);
+  }
+
   /// What decides now, after looking for another segment if that is due.
   [[nodiscard]] LimiterImpl& settled() noexcept;
 

@@ -57,31 +57,31 @@ class LimiterImpl {
     const std::uint32_t block = find_block(sections_.operation_index, hasher_(operation));
     if (block == 0 || sections_.blocks[block].presence(std::memory_order_relaxed).retired())
       return std::nullopt;
-    if (handles_.empty()) return static_cast<std::uint16_t>(block - kFirstOperation);
-    const auto found = std::find(handles_.begin(), handles_.end(), block);
+    if (handles_.empty()) return handle_of(block);
+    const auto found = std::find(handles_.begin(), handles_.end(), Handle{tenancy(block), block});
     if (found == handles_.end()) return std::nullopt;
     return static_cast<std::uint16_t>(found - handles_.begin());
   }
 
   /// Takes over the handles that callers got from `before`: an operation may lie in another block here.
   void take_handles_of(const LimiterImpl& before) {
-    std::vector<std::uint16_t> handles(kMaxOperations, 0);
+    std::vector<Handle> handles(std::size_t{std::numeric_limits<std::uint16_t>::max()} + 1);
     std::vector<bool> taken(kMaxBlocks, false);
-    for (std::uint32_t handle = 0; handle < kMaxOperations; ++handle) {
+    for (std::uint32_t handle = 0; handle < handles.size(); ++handle) {
       const std::uint32_t old = before.block_of(Operation{static_cast<std::uint16_t>(handle)});
       if (old == 0) continue;
       const std::string name = read_name(before.sections_.blocks[old].name);
       const std::uint32_t block = find_block(sections_.operation_index, hasher_(name));
-      handles[handle] = block != 0 ? static_cast<std::uint16_t>(block) : kGone;
+      handles[handle] = block != 0 ? Handle{tenancy(block), block} : Handle{0, kGone};
       taken[block] = true;
     }
     // What is new here gets handles that nobody has yet.
     auto unused = handles.begin();
     for (std::uint32_t i = 0; i < sections_.operations(); ++i) {
       if (taken[kFirstOperation + i]) continue;
-      unused = std::find(unused, handles.end(), 0);
+      unused = std::find(unused, handles.end(), Handle{});
       if (unused == handles.end()) break;
-      *unused = static_cast<std::uint16_t>(kFirstOperation + i);
+      *unused = {tenancy(kFirstOperation + i), kFirstOperation + i};
     }
     handles_ = std::move(handles);
   }
@@ -110,6 +110,8 @@ class LimiterImpl {
     identify(ask, context.now);
     Holding& holding = admission.holding_;
     decide(context, admission.decision_, holding);
+    if (admission && turned(ask)) [[unlikely]]
+      decide_again(context, ask, request, admission);
     if (!admission) [[unlikely]] {
       after_refusal(context, admission.decision_, holding);
     } else if (ask.limits.counting() != 0) {
@@ -265,8 +267,23 @@ class LimiterImpl {
   /// The block of an operation; 0: none.
   [[nodiscard]] std::uint32_t block_of(Operation operation) const noexcept {
     const auto handle = static_cast<std::uint32_t>(operation);
-    if (handles_.empty()) return handle < sections_.operations() ? kFirstOperation + handle : 0;
-    return handle < handles_.size() && handles_[handle] != kGone ? handles_[handle] : 0;
+    if (!handles_.empty()) {
+      const Handle& known = handles_[handle];
+      return known.block != 0 && known.block != kGone && known.tenancy == tenancy(known.block) ? known.block
+                                                                                               : 0;
+    }
+    const std::uint32_t block = kFirstOperation + handle % kMaxOperations;
+    return handle % kMaxOperations < sections_.operations() && tenancy(block) == handle / kMaxOperations
+               ? block
+               : 0;
+  }
+
+  /// A block may have had other names before: a handle means one of them.
+  [[nodiscard]] std::uint32_t tenancy(std::uint32_t block) const noexcept {
+    return static_cast<std::uint32_t>(sections_.blocks[block].tenancy.load(std::memory_order_acquire) & 0xff);
+  }
+  [[nodiscard]] std::uint16_t handle_of(std::uint32_t block) const noexcept {
+    return static_cast<std::uint16_t>(tenancy(block) * kMaxOperations + block - kFirstOperation);
   }
 
   [[nodiscard]] bool is_look_due(std::uint64_t now) noexcept {
@@ -304,8 +321,34 @@ class LimiterImpl {
         user_block = find_block(sections_.override_index, ask.user);
       }
     }
+    ask.turn = sections_.control->turn.load(std::memory_order_acquire);  // sync(turn): before the limits
     ask.limits.gather(sections_.blocks, block, has_user, user_block);
     return true;
+  }
+
+  /// Whether limits were changed live since they were looked up. Asked after a request was charged: either
+  /// this sees the turn, or whoever changes limits, and then reads what is owed, sees the charge.
+  [[nodiscard]] bool turned(const Ask& ask) const noexcept {
+    exchange_before_load();  // sync(turn): pairs with the one of the change
+    return sections_.control->turn.load(std::memory_order_seq_cst) != ask.turn;
+  }
+
+  // What was charged under limits that are not those any more counts for nobody else: it is taken back, and
+  // the request is decided again. As often as limits change meanwhile, but not without end.
+  [[gnu::noinline]] void decide_again(const Context& context, Ask& ask, const Request& request,
+                                      Admission& admission) noexcept {
+    constexpr int kMostTurns = 16;
+    for (int i = 0; i < kMostTurns && admission && turned(ask); ++i) {
+      take_back(context, admission.holding_);
+      ask.turn = sections_.control->turn.load(std::memory_order_acquire);
+      const bool has_user = !request.user.empty();
+      const std::uint32_t user_block =
+          has_user && sections_.control->overrides.load(std::memory_order_relaxed) != 0
+              ? find_block(sections_.override_index, ask.user)
+              : 0;
+      ask.limits.gather(sections_.blocks, ask.limits.operation(), has_user, user_block);
+      decide(context, admission.decision_, admission.holding_);
+    }
   }
 
   // A sweep may free a permit. A refusal by a rate or a window may begin a cooldown, and the answer then says
@@ -402,8 +445,17 @@ class LimiterImpl {
   UserTable users_;
   Registry registry_;
   Sweeper sweeper_;
-  static constexpr std::uint16_t kGone = 0xffff;  // a handle of an operation that is not here
-  std::vector<std::uint16_t> handles_;            // blocks; empty: the handle is the block's number
+  /// An operation of this segment, as a caller of another one knew it.
+  struct Handle {
+    std::uint32_t tenancy = 0;
+    std::uint32_t block = 0;  ///< 0: nobody has this handle
+
+    friend bool operator==(const Handle&, const Handle&) = default;
+  };
+  static constexpr std::uint32_t kGone = kMaxBlocks;  // of an operation that is not here
+  static_assert(kMaxOperations == 256, "a handle is {tenancy 8 | operation 8}");
+
+  std::vector<Handle> handles_;  // by handle; empty: the handle says which block
   Home* home_ = nullptr;
   LimiterImpl* next_staying_ = nullptr;
   std::atomic<std::uint64_t> next_look_{std::numeric_limits<std::uint64_t>::max()};  // ticks

@@ -50,7 +50,10 @@ class LimitSet {
     retired_ = own.retired();
     enforced_ = global.enforced() | PlaceMask{own.enforced()} << kBlockLines;
     counting_ = global.counting() | PlaceMask{own.counting()} << kBlockLines;
-    if (has_user && user_block == 0) return;
+    // The block of a user whose own limits were taken out stands for nothing: a user as any other.
+    const bool own_limits =
+        user_block != 0 && !blocks[user_block].presence(std::memory_order_acquire).retired();
+    if (has_user && !own_limits) return;
     enforced_ &= ~places::kUsers;
     counting_ &= ~places::kUsers;
     if (has_user) add_own(blocks, user_block);

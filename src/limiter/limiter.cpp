@@ -81,10 +81,21 @@ Result<Operation> Limiter::operation(std::string_view name) const noexcept {
   return guarded([&]() -> Result<Operation> {
     if (const auto found = home_->settled().find(name)) return Operation{*found};
     const Config config = home_->impl().config();
+    if (home_->configured(name)) {
+      return Error{
+          Errc::conflict,
+          fmt::format("operation {}: in the configuration, but not in segment \"{}\", which goes on with "
+                      "the limits that it had",
+                      quoted(name), config.segment.name),
+          "apply the configuration with: shm-inspect apply, or segment.on_difference = \"apply\""};
+    }
+    const std::string where = config.segment.name.empty()
+                                  ? std::string("the configuration")
+                                  : fmt::format("segment \"{}\"", config.segment.name);
     std::vector<std::string_view> names;
     for (const auto& entry : config.operations) names.push_back(entry.first);
     const std::string_view near = nearest(name, names);
-    return Error{Errc::not_found, fmt::format("operation {}: not in the configuration", quoted(name)),
+    return Error{Errc::not_found, fmt::format("operation {}: not in {}", quoted(name), where),
                  near.empty() ? fmt::format("there are: {}", fmt::join(names, ", "))
                               : fmt::format("did you mean \"{}\"?", near)};
   });

@@ -3,19 +3,40 @@
 #include <algorithm>
 #include <cstring>
 #include <fmt/format.h>
+#include <tuple>
 
 namespace weir::detail {
 
 Mode mode_of(const Block& block, std::uint32_t line) noexcept {
   if (!block.presence(std::memory_order_relaxed).counts_only(line)) return Mode::enforced;
-  const std::uint64_t mode = block.limits[line].mode.load(std::memory_order_relaxed);
-  return mode == static_cast<std::uint64_t>(Mode::candidate) ? Mode::candidate : Mode::shadow;
+  return listing_of(block.limits[line]).mode == Mode::candidate ? Mode::candidate : Mode::shadow;
+}
+
+LineMask listed_lines(const Block& block, Presence presence) noexcept {
+  LineMask listed = presence.any();
+  for (const std::uint32_t line : LineRange(presence.any())) {
+    const std::uint32_t heir_of = listing_of(block.limits[line]).heir_of;
+    if (heir_of != 0 && heir_of <= kBlockLines) listed &= ~(LineMask{1} << (heir_of - 1));
+  }
+  return listed;
+}
+
+std::vector<std::uint32_t> in_order(const Block& block, Presence presence, LineMask among) {
+  std::vector<std::uint32_t> lines;
+  for (const std::uint32_t line : LineRange(listed_lines(block, presence) & among)) lines.push_back(line);
+  const auto rank = [&](std::uint32_t line) {
+    const bool list = kind_of(line) == LimitKind::rate || kind_of(line) == LimitKind::window;
+    return std::tuple(scope_of(line), kind_of(line), list ? listing_of(block.limits[line]).order : line);
+  };
+  std::stable_sort(lines.begin(), lines.end(),
+                   [&](std::uint32_t a, std::uint32_t b) { return rank(a) < rank(b); });
+  return lines;
 }
 
 Rate rate_of(const Block& block, std::uint32_t index) noexcept {
   const LimitLine& line = block.limits[index];
   const std::uint64_t params = line.params.load(std::memory_order_relaxed);
-  Rate rate{line.count.load(std::memory_order_relaxed),
+  Rate rate{line.before.load(std::memory_order_relaxed),
             std::chrono::nanoseconds(static_cast<std::int64_t>(line.period.load(std::memory_order_relaxed))),
             packed::to_token_bucket(params).burst, mode_of(block, index)};
   const bool as_written = rate.count != 0 && rate.period.count() > 0 &&
@@ -73,27 +94,28 @@ std::string limit_name(std::span<const Block> blocks, LimitPlace place) {
   }
   const bool user = scope_of(place.line) == LimitScope::user;
   if (user && place.block < kFirstOverride) owner += ".user";
-  const Presence presence = block.presence(std::memory_order_relaxed);
   const auto is_candidate = [&](std::uint32_t line) { return mode_of(block, line) == Mode::candidate; };
-  const auto listed = [&](std::string_view key, std::uint32_t first, std::uint32_t count) {
-    // A candidate is no element of the list, but belongs to the one before it.
-    const std::uint32_t start = (user ? kScopeLines : 0) + first;
+  const auto order = [&](std::uint32_t line) { return listing_of(block.limits[line]).order; };
+  const LineMask present = listed_lines(block, block.presence(std::memory_order_relaxed));
+  const auto listed = [&](std::string_view key, LineMask kind) {
+    // A candidate is not an element of the list, but belongs to the one before it.
     std::uint32_t siblings = 0;
     std::uint32_t before = 0;
-    for (std::uint32_t line = start; line < start + count; ++line) {
-      if (!presence.has(line) || is_candidate(line)) continue;
-      if (line <= place.line) before = siblings;
+    for (const std::uint32_t line : LineRange(present & (user ? kind << kScopeLines : kind))) {
+      if (is_candidate(line)) continue;
       ++siblings;
+      if (order(line) < order(place.line)) ++before;
     }
+    if (is_candidate(place.line) && before > 0) --before;
     std::string name =
         siblings <= 1 ? fmt::format("{}.{}", owner, key) : fmt::format("{}.{}[{}]", owner, key, before);
     return is_candidate(place.line) ? name + ".candidate" : name;
   };
   switch (kind_of(place.line)) {
     case LimitKind::rate:
-      return listed("rate", kFirstRate, kMaxRates);
+      return listed("rate", lines::kRates);
     case LimitKind::window:
-      return listed("window", kFirstWindow, kMaxWindows);
+      return listed("window", lines::kWindows);
     case LimitKind::permits:
       return place.line % kScopeLines == kPermits ? owner + ".concurrent" : owner + ".concurrent.candidate";
     case LimitKind::cooldown:

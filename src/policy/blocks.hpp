@@ -5,7 +5,11 @@
 // in the segment points anywhere, and a live change is a store.
 //
 //   block   present | exempt | name | 16 lines for the limits over all users, 16 for those of each user
-//   line    params | state | cells | count, period | would_refuse | changed
+//   line    params | state | cells | before | period | would_refuse | changed | listing
+//
+// A limit keeps its line while it lasts, wherever it stands in the list (policy/line_up.hpp): what is owed
+// under it lies in the line, and in the entries of users, whose id names the line. Where it stands is one of
+// its words.
 //
 // `present` says which lines are limits: the low half those that are enforced, the high half those that only
 // count. A line is filled before its bit is set, so whoever sees the bit sees the limit; params are one word,
@@ -17,11 +21,13 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "weir/decision.hpp"
 #include "weir/policy.hpp"
@@ -38,7 +44,10 @@ enum class LimitKind : std::uint8_t { rate, window, permits, cooldown, breaker }
 // Positions of the lines of one scope.
 inline constexpr std::uint32_t kFirstRate = 0;
 inline constexpr std::uint32_t kFirstWindow = kFirstRate + kMaxRates;
-inline constexpr std::uint32_t kPermits = kFirstWindow + kMaxWindows;
+/// One more than a list may have: a window over all callers whose length or kind changes goes on in another
+/// line.
+inline constexpr std::uint32_t kWindowLines = kMaxWindows + 1;
+inline constexpr std::uint32_t kPermits = kFirstWindow + kWindowLines;
 inline constexpr std::uint32_t kPermitsCandidate = kPermits + 1;
 inline constexpr std::uint32_t kCooldown = kPermits + 2;
 inline constexpr std::uint32_t kBreaker = kPermits + 3;
@@ -54,7 +63,7 @@ namespace lines {
   return ((LineMask{1} << count) - 1) << first;
 }
 inline constexpr LineMask kRates = range(kFirstRate, kMaxRates);
-inline constexpr LineMask kWindows = range(kFirstWindow, kMaxWindows);
+inline constexpr LineMask kWindows = range(kFirstWindow, kWindowLines);
 inline constexpr LineMask kBulkheads = range(kPermits, 2);
 inline constexpr LineMask kCooldowns = range(kCooldown, 1);
 inline constexpr LineMask kBreakers = range(kBreaker, 1);
@@ -118,17 +127,43 @@ struct LimitPlace {
 };
 
 struct alignas(kCacheLine) LimitLine {
-  Word params;        ///< packed; 0: no limit
-  Word state;         ///< what callers owe together; of permits the highest limit ever, see permit_cells()
-                      ///< and permit_parts(); of other limits per user unused (the user table has it)
-  Word cells;         ///< {offset 32 | count 32} of its own words in a cells section, if it has some
-  Word count;         ///< of a rate, for people: as it was written, checked against params when shown
-  Word period;        ///< ns; the same
+  Word params;  ///< packed; 0: no limit
+  Word state;   ///< what callers owe together; of permits the highest limit ever, see permit_cells()
+                ///< and permit_parts(); of other limits per user unused (the user table has it)
+  Word cells;   ///< {offset 32 | count 32} of its own words in a cells section, if it has some
+  Word before;  ///< of a rate, for people: its count as it was written, checked against params when shown;
+                ///< of a window of each user the params before its length or kind changed, see UserRule
+  Word period;  ///< of a rate: ns, the same; of a window of each user 1 while states may be of `before`
   Word would_refuse;  ///< refusals of a limit that only counts
-  Word changed;       ///< generation of the last live change; 0: as created
-  Word mode;          ///< Mode, for people: `present` decides
+  Word changed;       ///< ticks of the last live change of params; 0: as created. Stored before params
+  Word listing;       ///< a Listing
+
+  /// Whether params changed after `then` (ticks). Ask after params were read: new ones come with their time.
+  [[nodiscard]] bool changed_since(std::uint64_t then) const noexcept {
+    std::atomic_thread_fence(std::memory_order_acquire);  // sync(changed): pairs with write_block()
+    return changed.load(std::memory_order_relaxed) >= std::max<std::uint64_t>(then, 1);
+  }
 };
 static_assert(sizeof(LimitLine) == kCacheLine);
+
+/// How a line stands in the configuration: for people, but for `heir_of`.
+///
+///   word   superseded 1 | heir of 8 | order 8 | mode 8
+struct Listing {
+  Mode mode = Mode::enforced;  ///< `present` decides
+  std::uint32_t order = 0;     ///< position in the list, candidates included
+  std::uint32_t heir_of = 0;   ///< 1 + the line that this one takes over from, until that is done; 0: none
+  bool superseded = false;     ///< another line has taken over: the books are worth nothing
+
+  [[nodiscard]] static constexpr Listing from_word(std::uint64_t word) noexcept {
+    return {static_cast<Mode>(word & 0xff), static_cast<std::uint32_t>(word >> 8 & 0xff),
+            static_cast<std::uint32_t>(word >> 16 & 0xff), (word >> 24 & 1) != 0};
+  }
+  [[nodiscard]] constexpr std::uint64_t word() const noexcept {
+    return static_cast<std::uint64_t>(mode) | std::uint64_t{order} << 8 | std::uint64_t{heir_of} << 16 |
+           std::uint64_t{superseded} << 24;
+  }
+};
 
 /// The words of a name of up to 71 bytes, zero-terminated.
 using NameWords = std::array<Word, 9>;
@@ -177,7 +212,8 @@ struct alignas(kCacheLine) Block {
   Word present;  ///< a Presence
   Word exempt;   ///< 1: of a user to whom no limits per user apply
   NameWords name;
-  std::array<Word, 5> unused;
+  Word tenancy;  ///< how many names it had before; handles of operations say which of them they mean
+  std::array<Word, 4> unused;
   std::array<LimitLine, kBlockLines> limits;
 
   [[nodiscard]] Presence presence(std::memory_order order) const noexcept {
@@ -199,9 +235,11 @@ struct alignas(kCacheLine) Control {
   Word generation;    ///< live changes so far
   Word permit_cells;  ///< words of the permit cells section that are given out
   Word window_cells;  ///< the same of the window cells section
+  Word turn;          ///< moves after limits changed and before what is owed is carried over; sync(turn)
 };
 
-/// Finds the block of a name by its hash: open addressing, filled once, never emptied.
+/// Finds the block of a name by its hash: open addressing. A slot whose block was given to another name is a
+/// gap, which a search passes and a new name may take.
 struct alignas(32) IndexSlot {
   Word hash_low;
   Word hash_high;
@@ -209,6 +247,7 @@ struct alignas(32) IndexSlot {
   Word unused;
 };
 inline constexpr std::uint32_t kIndexSlots = 1024;
+inline constexpr std::uint64_t kGap = kMaxBlocks;
 using BlockIndex = std::span<IndexSlot>;
 
 /// A part of a cells section: {offset 32 | count 32}.
@@ -247,6 +286,18 @@ struct CellRange {
   const std::uint64_t reach = std::max<std::uint64_t>(line.state.load(std::memory_order_relaxed), limit);
   return owner_set::parts_for(std::min<std::uint64_t>(reach, kMaxUserPermits));
 }
+
+[[nodiscard]] inline Listing listing_of(const LimitLine& line) noexcept {
+  return Listing::from_word(line.listing.load(std::memory_order_relaxed));
+}
+
+/// Those lines of a block that are limits of the configuration. While one line takes over from another, both
+/// are enforced, and only the new one is the configuration's.
+[[nodiscard]] LineMask listed_lines(const Block& block, Presence presence) noexcept;
+
+/// The same, kind by kind, those of a list as they stand in it.
+[[nodiscard]] std::vector<std::uint32_t> in_order(const Block& block, Presence presence,
+                                                  LineMask among = ~LineMask{0});
 
 /// Whether a limit is enforced, or what it only counts for.
 [[nodiscard]] Mode mode_of(const Block& block, std::uint32_t line) noexcept;

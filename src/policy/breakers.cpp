@@ -26,6 +26,37 @@ std::uint32_t in_parts(double value, std::uint32_t of) noexcept {
   return static_cast<std::uint32_t>(std::lround(value * of));
 }
 
+BreakerSwitch switch_of(BreakerKind kind, bool shadow) noexcept {
+  switch (kind) {
+    case BreakerKind::forced_open:
+      return BreakerSwitch::forced_open;
+    case BreakerKind::forced_closed:
+      return BreakerSwitch::forced_closed;
+    case BreakerKind::disabled:
+      return BreakerSwitch::disabled;
+    case BreakerKind::metrics_only:
+      return shadow ? BreakerSwitch::automatic : BreakerSwitch::metrics_only;
+    default:
+      return BreakerSwitch::automatic;
+  }
+}
+
+BreakerKind kind_of(BreakerSwitch position, bool shadow) noexcept {
+  switch (position) {
+    case BreakerSwitch::forced_open:
+      return BreakerKind::forced_open;
+    case BreakerSwitch::forced_closed:
+      return BreakerKind::forced_closed;
+    case BreakerSwitch::disabled:
+      return BreakerKind::disabled;
+    case BreakerSwitch::metrics_only:
+      return BreakerKind::metrics_only;
+    case BreakerSwitch::automatic:
+      break;
+  }
+  return shadow ? BreakerKind::metrics_only : BreakerKind::closed;
+}
+
 BreakerParams to_params(const weir::Breaker& breaker, std::uint64_t seed) noexcept {
   BreakerParams params;
   params.consecutive = breaker.failures;

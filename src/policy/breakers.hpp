@@ -35,6 +35,15 @@ inline constexpr std::uint32_t kFactorParts = 100;
   return window_calls == 0 ? kUsual : std::min(kUsual, window_calls);
 }
 
+/// Where an operator's switch of a breaker stands; of one that only counts `metrics_only` goes without
+/// saying.
+[[nodiscard]] BreakerSwitch switch_of(BreakerKind kind, bool shadow) noexcept;
+/// What a switch makes of a breaker.
+[[nodiscard]] BreakerKind kind_of(BreakerSwitch position, bool shadow) noexcept;
+[[nodiscard]] inline bool is_switched(BreakerKind kind, bool shadow) noexcept {
+  return switch_of(kind, shadow) != BreakerSwitch::automatic;
+}
+
 [[nodiscard]] BreakerParams to_params(const weir::Breaker& breaker, std::uint64_t seed) noexcept;
 [[nodiscard]] weir::Breaker to_policy(const BreakerParams& params, bool shadow) noexcept;
 

@@ -3,12 +3,12 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "policy/line_up.hpp"
+#include "policy/window_books.hpp"
 #include "primitives/permits.hpp"
 
 namespace weir::detail {
 namespace {
-
-constexpr std::uint32_t kRingCells = 60;
 
 Mode shadow_if(bool shadow) {
   return shadow ? Mode::shadow : Mode::enforced;
@@ -38,9 +38,11 @@ void compile_into(BlockValue& block, const Limits& limits, LimitScope scope) {
   const std::uint32_t first = scope == LimitScope::user ? kScopeLines : 0;
   for (std::uint32_t i = 0; i < limits.rates.size(); ++i) {
     block[first + kFirstRate + i] = value_of(limits.rates[i]);
+    block[first + kFirstRate + i].order = i;
   }
   for (std::uint32_t i = 0; i < limits.windows.size(); ++i) {
     block[first + kFirstWindow + i] = value_of(limits.windows[i], scope);
+    block[first + kFirstWindow + i].order = i;
   }
   block[first + kPermits] = {limits.concurrent.limit, 0, 0, shadow_if(limits.concurrent.shadow)};
   block[first + kPermitsCandidate] = {limits.concurrent.candidate, 0, 0, Mode::candidate};
@@ -51,17 +53,13 @@ bool is_ring(std::uint32_t line, std::uint64_t params) {
   return kind_of(line) == LimitKind::window && packed::to_window(params).kind == WindowKind::ring;
 }
 
-// A ring that was filled as a log means nothing as counted cells, and the other way round.
-bool keeps_its_cells(std::uint32_t line, std::uint64_t before, std::uint64_t after) {
-  return kind_of(line) != LimitKind::window || before == 0 ||
-         packed::to_window(before).kind == packed::to_window(after).kind;
-}
-
 /// Gives out a part of a cells section: the next words that nobody ever had.
 Expected<CellRange> take_cells(Word& used, std::span<Word> section, std::uint32_t count) {
   const std::uint64_t offset = used.load(std::memory_order_relaxed);
   if (offset + count > section.size()) {
-    return fail(Errc::no_space, fmt::format("no room for {} more cells in this segment", count),
+    return fail(Errc::no_space,
+                fmt::format("{} more cells: this segment has {} left of {}", count,
+                            section.size() - std::min<std::uint64_t>(offset, section.size()), section.size()),
                 "remove the segment and let it be created anew with the new limits");
   }
   used.store(offset + count, std::memory_order_relaxed);
@@ -76,10 +74,11 @@ Expected<std::uint32_t> cells_to_take(std::uint32_t line, const LimitLine& where
   const CellRange has = CellRange::from_word(where.cells.load(std::memory_order_relaxed));
   const std::uint32_t least = permits                       ? static_cast<std::uint32_t>(value.params)
                               : is_ring(line, value.params) ? kRingCells
-                                                            : packed::to_window(value.params).limit;
-  if (has.count >= least && keeps_its_cells(line, where.params.load(std::memory_order_relaxed), value.params))
-    return 0U;
-  if (permits && has.count != 0) {  // permits are held in the old cells: two places would be two limits
+                                                            : packed::to_window(value.params).limit + 1;
+  if (has.count >= least) return 0U;
+  const bool in_use = where.params.load(std::memory_order_relaxed) != 0;
+  if (permits && has.count != 0 &&
+      in_use) {  // permits are held in the old cells: two places would be two limits
     return fail(
         Errc::no_space,
         fmt::format("concurrent: at most {} in this segment, whose cells were given out at first", has.count),
@@ -102,10 +101,62 @@ Expected<void> provide_cells(const Sections& sections, std::uint32_t line, Limit
 }
 
 /// Whether a line says this already, in these words.
-bool is_written(const LimitLine& line, const LineValue& value) noexcept {
-  return line.params.load(std::memory_order_relaxed) == value.params &&
-         line.count.load(std::memory_order_relaxed) == value.count &&
-         line.period.load(std::memory_order_relaxed) == value.period;
+bool is_written(const LimitLine& line, std::uint32_t index, const LineValue& value) noexcept {
+  if (line.params.load(std::memory_order_relaxed) != value.params) return false;
+  return kind_of(index) != LimitKind::rate || (line.before.load(std::memory_order_relaxed) == value.count &&
+                                               line.period.load(std::memory_order_relaxed) == value.period);
+}
+
+bool is_shared_window(std::uint32_t line) {
+  return kind_of(line) == LimitKind::window && scope_of(line) == LimitScope::shared;
+}
+
+/// Writes the params of a line, and what goes with them.
+void write_line(LimitLine& line, std::uint32_t index, const LineValue& value, std::uint64_t now) {
+  const std::uint64_t before = line.params.load(std::memory_order_relaxed);
+  if (kind_of(index) == LimitKind::rate) {
+    line.before.store(value.count, std::memory_order_relaxed);
+    line.period.store(value.period, std::memory_order_relaxed);
+    // crash here: shown as 1 in its interval until it is set again; enforced as before.
+  } else if (kind_of(index) == LimitKind::window && scope_of(index) == LimitScope::user) {
+    const packed::WindowParams old = packed::to_window(before);
+    const packed::WindowParams next = packed::to_window(value.params);
+    // crash here: the params say the same as `before` then, and mean what they meant.
+    if (before != 0 && (old.kind != next.kind || old.length_ms != next.length_ms)) {
+      line.before.store(before, std::memory_order_relaxed);
+      line.period.store(1, std::memory_order_relaxed);
+    }
+  }
+  if (kind_of(index) == LimitKind::permits && line.state.load(std::memory_order_relaxed) < value.params) {
+    line.state.store(value.params, std::memory_order_relaxed);
+  }
+  if (before != 0) line.changed.store(std::max<std::uint64_t>(now, 1), std::memory_order_relaxed);
+  // sync(reach), sync(changed): release; pairs with the acquire of whoever goes on to permit_cells(), and of
+  // whoever asks how old the params are.
+  line.params.store(value.params, std::memory_order_release);
+}
+
+/// Lets the next request, and the charge of any that is on its way, see that limits have changed.
+void turn(const Sections& sections) {
+  sections.control->turn.fetch_add(1, std::memory_order_seq_cst);  // sync(turn)
+}
+
+SharedWindow window_of(const Sections& sections, LimitLine& line) {
+  return {line, sections.window_cells, sections.created_wall_ns};
+}
+
+/// Of a line that nobody decides over.
+void clear_books(const Sections& sections, LimitLine& line) {
+  line.state.store(0, std::memory_order_relaxed);
+  const CellRange cells = CellRange::from_word(line.cells.load(std::memory_order_relaxed));
+  for (Word& cell : cells.in(sections.window_cells)) cell.store(0, std::memory_order_relaxed);
+}
+
+/// Adds what an old line counts, and is not in `known` yet, to its heir.
+void take_over(const Sections& sections, LimitLine& heir, LimitLine& old, const WindowBooks& known,
+               std::uint64_t now) {
+  const WindowBooks books = WindowBooks::of(window_of(sections, old), now);
+  books.without(known).charge_to(window_of(sections, heir));
 }
 
 }  // namespace
@@ -156,49 +207,103 @@ std::uint32_t window_cells_for(std::uint32_t line, const LineValue& value) noexc
   const packed::WindowParams window = packed::to_window(value.params);
   if (window.kind == WindowKind::ring) return kRingCells;
   if (window.kind != WindowKind::log) return 0;
-  return static_cast<std::uint32_t>(
-      std::clamp<std::uint64_t>(2 * std::uint64_t{window.limit}, 8, kMaxPermits));
+  return 1 + static_cast<std::uint32_t>(
+                 std::clamp<std::uint64_t>(2 * std::uint64_t{window.limit}, 8, kMaxPermits));
 }
 
 Expected<Room> room_for(const Sections& sections, std::uint32_t block, const BlockValue& value) {
+  const auto lined_up = line_up(sections.blocks[block], value);
+  if (!lined_up) return tl::make_unexpected(lined_up.error());
   Room room;
   for (std::uint32_t i = 0; i < kBlockLines; ++i) {
-    const auto cells = cells_to_take(i, sections.blocks[block].limits[i], value[i]);
+    const auto cells = cells_to_take(i, sections.blocks[block].limits[i], (*lined_up)[i]);
     if (!cells) return tl::make_unexpected(cells.error());
     (kind_of(i) == LimitKind::permits ? room.permit_cells : room.window_cells) += *cells;
   }
   return room;
 }
 
-Expected<LineMask> write_block(const Sections& sections, std::uint32_t index, const BlockValue& value) {
+Expected<LineMask> write_block(const Sections& sections, std::uint32_t index, const BlockValue& value,
+                               std::uint64_t now) {
   Block& block = sections.blocks[index];
+  const auto lined_up = line_up(block, value);
+  if (!lined_up) return tl::make_unexpected(lined_up.error());
   for (std::uint32_t i = 0; i < kBlockLines; ++i) {
-    if (auto cells = provide_cells(sections, i, block.limits[i], value[i]); !cells)
+    if (auto cells = provide_cells(sections, i, block.limits[i], (*lined_up)[i]); !cells)
       return tl::make_unexpected(cells.error());
   }
-  LineMask changed = 0;
-  Presence presence;
   const Presence before = block.presence(std::memory_order_relaxed);
+  LineMask changed = 0;
+  LineMask heirs = 0;
+  Presence presence;
+  Presence with_old;  // lines that have an heir are enforced until that has taken over
+  std::array<WindowBooks, kBlockLines> known;
   for (std::uint32_t i = 0; i < kBlockLines; ++i) {
     LimitLine& line = block.limits[i];
-    if (value[i].params != 0) presence.add(i, value[i].mode);
+    const LineValue& next = (*lined_up)[i];
     // What goes does so by its bit alone, and may come back as it was.
-    if (value[i].params != 0 && !is_written(line, value[i])) {
-      line.count.store(value[i].count, std::memory_order_relaxed);
-      line.period.store(value[i].period, std::memory_order_relaxed);
-      // crash here: shown in the words of nobody until it is set again; enforced as before.
-      if (kind_of(i) == LimitKind::permits && line.state.load(std::memory_order_relaxed) < value[i].params) {
-        line.state.store(value[i].params, std::memory_order_relaxed);
-      }
-      // sync(reach): release; pairs with the acquire of whoever goes on to permit_cells().
-      line.params.store(value[i].params, std::memory_order_release);
+    if (next.params == 0) continue;
+    presence.add(i, next.mode);
+    with_old.add(i, next.mode);
+    const bool with_new_books =
+        is_shared_window(i) && !before.has(i) &&
+        (next.heir_of != 0 || listing_of(line).superseded || !goes_on(line, next.params));
+    if (!is_written(line, i, next)) {
+      write_line(line, i, next, now);
       changed |= LineMask{1} << i;
     }
-    line.mode.store(static_cast<std::uint64_t>(value[i].mode), std::memory_order_relaxed);
+    if (with_new_books) clear_books(sections, line);
+    line.listing.store(Listing{next.mode, next.order, next.heir_of, false}.word(), std::memory_order_relaxed);
+    if (next.heir_of == 0) continue;
+    LimitLine& old = block.limits[next.heir_of - 1];
+    heirs |= LineMask{1} << i;
+    with_old.add(next.heir_of - 1, mode_of(block, next.heir_of - 1));
+    known[i] = WindowBooks::of(window_of(sections, old), now);
+    known[i].charge_to(window_of(sections, line));
   }
   // sync(present): release; pairs with the acquire of a decision. crash before: new lines are nobody's.
-  block.present.store(presence.word(), std::memory_order_release);
+  block.present.store(with_old.word(), std::memory_order_release);
+  turn(sections);
+  // crash here: heirs are enforced beside what they take over from, and finish_block() adds what is missing.
+  for (const std::uint32_t i : LineRange(heirs)) {
+    LimitLine& old = block.limits[(*lined_up)[i].heir_of - 1];
+    take_over(sections, block.limits[i], old, known[i], now);
+    Listing left = listing_of(old);
+    left.superseded = true;
+    old.listing.store(left.word(), std::memory_order_relaxed);
+  }
+  if (heirs != 0) block.present.store(presence.word(), std::memory_order_release);
+  for (const std::uint32_t i : LineRange(heirs)) {
+    block.limits[i].listing.store(Listing{(*lined_up)[i].mode, (*lined_up)[i].order}.word(),
+                                  std::memory_order_relaxed);
+  }
   return changed | (before.enforced() ^ presence.enforced()) | (before.counting() ^ presence.counting());
+}
+
+void finish_block(const Sections& sections, std::uint32_t index, std::uint64_t now) {
+  Block& block = sections.blocks[index];
+  const Presence before = block.presence(std::memory_order_relaxed);
+  if (listed_lines(block, before) == before.any()) return;
+  turn(sections);
+  Presence presence;
+  for (const std::uint32_t i : LineRange(listed_lines(block, before))) {
+    presence.add(i, mode_of(block, i));
+    LimitLine& line = block.limits[i];
+    Listing listing = listing_of(line);
+    if (listing.heir_of == 0 || listing.heir_of > kBlockLines) continue;
+    LimitLine& old = block.limits[listing.heir_of - 1];
+    // How much the killed change had taken over is not known: all of it, perhaps twice.
+    if (is_shared_window(i) && before.has(listing.heir_of - 1)) take_over(sections, line, old, {}, now);
+    Listing left = listing_of(old);
+    left.superseded = true;
+    old.listing.store(left.word(), std::memory_order_relaxed);
+  }
+  block.present.store(presence.word(), std::memory_order_release);
+  for (const std::uint32_t i : LineRange(presence.any())) {
+    Listing listing = listing_of(block.limits[i]);
+    listing.heir_of = 0;
+    block.limits[i].listing.store(listing.word(), std::memory_order_relaxed);
+  }
 }
 
 namespace {
@@ -240,12 +345,34 @@ void retire_block(const Sections& sections, std::uint32_t block) noexcept {
   sections.blocks[block].present.store(Presence::of_retired().word(), std::memory_order_release);
 }
 
+void give_block(const Sections& sections, Family family, std::uint32_t block,
+                std::string_view name) noexcept {
+  for (IndexSlot& slot : place_of(sections, family).index) {
+    if (slot.block.load(std::memory_order_relaxed) == block)
+      slot.block.store(kGap, std::memory_order_release);
+  }
+  // crash here: the old name is gone for good, and the block is still nobody's.
+  Block& given = sections.blocks[block];
+  given.tenancy.fetch_add(1, std::memory_order_release);
+  given.exempt.store(0, std::memory_order_relaxed);
+  for (LimitLine& line : given.limits) {
+    for (Word* word : {&line.params, &line.state, &line.before, &line.period, &line.would_refuse,
+                       &line.changed, &line.listing}) {
+      word->store(0, std::memory_order_relaxed);
+    }
+    const std::uint32_t index = static_cast<std::uint32_t>(&line - given.limits.data());
+    if (is_shared_window(index)) clear_books(sections, line);
+  }
+  write_name(given.name, name);
+}
+
 void publish_block(const Sections& sections, Family family, Hash128 hash, std::uint32_t block) noexcept {
   const FamilyPlace place = place_of(sections, family);
   const bool indexed = find_block(place.index, hash) != 0;
   for (std::uint32_t i = 0; i < kIndexSlots && !indexed; ++i) {
     IndexSlot& slot = place.index[(hash.low + i) % kIndexSlots];
-    if (slot.block.load(std::memory_order_relaxed) != 0) continue;
+    const std::uint64_t taken = slot.block.load(std::memory_order_relaxed);
+    if (taken != 0 && taken != kGap) continue;
     slot.hash_low.store(hash.low, std::memory_order_relaxed);
     slot.hash_high.store(hash.high, std::memory_order_relaxed);
     // sync(index): release; pairs with find_block(). crash before: nobody sees the block, the next change
@@ -265,32 +392,34 @@ void write_breaker(const Sections& sections, std::uint32_t block,
   BreakerRecord& record = sections.breaker(block);
   const BreakerParams params = to_params(*breaker, sections.seed + block);
   const BreakerKind kind = breaker->shadow ? BreakerKind::metrics_only : BreakerKind::closed;
+  const Block& home = sections.blocks[block];
+  const bool was_there = home.presence(std::memory_order_relaxed).has(kBreaker);
+  const bool same_mode = (mode_of(home, kBreaker) != Mode::enforced) == breaker->shadow;
   const BreakerParams before = record.params.load();
   const bool same = to_policy(before, breaker->shadow) == *breaker && before.recovery != 0;
-  const bool same_kind =
-      (record.breaker.status(before, 0).kind == BreakerKind::metrics_only) == breaker->shadow;
-  if (same && same_kind) return;
-  record.params.store(params);
+  if (was_there && same && same_mode) return;
+  if (!same) record.params.store(params);
   // crash here: the new thresholds over the old counts; the next change sees to it.
-  record.breaker.set(kind);
+  if (!was_there || !same_mode || !is_switched(record.breaker.status(params, 0).kind, breaker->shadow))
+    record.breaker.set(kind);
 }
 
 void write_config(const Sections& sections, const Config& config, const KeyHasher& hasher) {
   // Sized for it: none of these can fail.
-  (void)write_block(sections, kGlobalBlock, compile(config.global));
+  (void)write_block(sections, kGlobalBlock, compile(config.global), 0);
   for (const auto& [name, policy] : config.operations) {
     std::uint32_t taken = 0;
     const auto block = block_for(sections, Family::operations, name, hasher(name), taken);
     if (!block) continue;
     write_breaker(sections, *block, policy.breaker);
-    (void)write_block(sections, *block, compile(policy));
+    (void)write_block(sections, *block, compile(policy), 0);
     publish_block(sections, Family::operations, hasher(name), *block);
   }
   for (const auto& [key, user] : config.users) {
     std::uint32_t taken = 0;
     const auto block = block_for(sections, Family::overrides, key, hasher(key), taken);
     if (!block) continue;
-    (void)write_block(sections, *block, compile(user));
+    (void)write_block(sections, *block, compile(user), 0);
     sections.blocks[*block].exempt.store(user.exempt ? 1 : 0, std::memory_order_relaxed);
     publish_block(sections, Family::overrides, hasher(key), *block);
   }
@@ -305,12 +434,10 @@ Limits read_limits(const Block& block, LimitScope scope) {
     return block.limits[line].params.load(std::memory_order_relaxed);
   };
   Limits limits;
-  for (std::uint32_t line = first + kFirstRate; line < first + kFirstWindow; ++line) {
-    if (!presence.has(line)) continue;
+  for (const std::uint32_t line : in_order(block, presence, lines::kRates << first)) {
     limits.rates.push_back(rate_of(block, line));
   }
-  for (std::uint32_t line = first + kFirstWindow; line < first + kPermits; ++line) {
-    if (!presence.has(line)) continue;
+  for (const std::uint32_t line : in_order(block, presence, lines::kWindows << first)) {
     const packed::WindowParams window = packed::to_window(params(line));
     limits.windows.push_back(
         {window.limit, std::chrono::milliseconds(window.length_ms), window.kind, mode_of(block, line)});

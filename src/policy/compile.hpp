@@ -19,9 +19,11 @@ namespace weir::detail {
 /// What a configuration says about one line.
 struct LineValue {
   std::uint64_t params = 0;  ///< 0: no such limit
-  std::uint64_t count = 0;
+  std::uint64_t count = 0;   ///< of a rate, as it was written
   std::uint64_t period = 0;
   Mode mode = Mode::enforced;
+  std::uint32_t order = 0;    ///< in its list
+  std::uint32_t heir_of = 0;  ///< see Listing
 
   friend bool operator==(const LineValue&, const LineValue&) = default;
 };
@@ -50,10 +52,19 @@ struct Room {
 };
 [[nodiscard]] Expected<Room> room_for(const Sections& sections, std::uint32_t block, const BlockValue& value);
 
-/// Writes what differs. @return the lines whose value changed.
+/// Writes what differs, into the lines that line_up() finds for it. @return the lines whose value changed.
+///
+/// A window that goes on in another line does so in three steps: the heir is filled with what the window
+/// counts and both are enforced; what was counted meanwhile is added; the old line goes.
+///
+/// @param now  ticks.
 /// Errors  Errc::no_space: a limit does not fit into the cells that it was given; nothing was written.
+/// Crash   each limit is the old or the new one, or both hold until the next change: finish_block().
 [[nodiscard]] Expected<LineMask> write_block(const Sections& sections, std::uint32_t index,
-                                             const BlockValue& value);
+                                             const BlockValue& value, std::uint64_t now);
+
+/// Ends what a write_block() that was killed left in the middle.
+void finish_block(const Sections& sections, std::uint32_t index, std::uint64_t now);
 
 /// What has blocks of its own.
 enum class Family : std::uint8_t { operations, overrides };
@@ -66,6 +77,9 @@ enum class Family : std::uint8_t { operations, overrides };
 /// Takes a block out: an operation that is none any more, a user without limits of its own. Writing it again
 /// brings it back.
 void retire_block(const Sections& sections, std::uint32_t block) noexcept;
+/// Empties a block that was taken out, and gives it to another name, which nobody sees before
+/// publish_block(). Nobody may hold or owe anything there.
+void give_block(const Sections& sections, Family family, std::uint32_t block, std::string_view name) noexcept;
 void publish_block(const Sections& sections, Family family, Hash128 hash, std::uint32_t block) noexcept;
 
 /// Writes a whole configuration into sections that nobody sees yet.

@@ -22,6 +22,9 @@ template <std::size_t kWords>
 struct TextWords {
   std::array<Word, kWords> words;
 
+  static constexpr std::size_t kBytes = kWords * sizeof(std::uint64_t);
+
+  /// What is longer is cut.
   void store(std::string_view text) noexcept;
   [[nodiscard]] std::string load() const;
 };
@@ -31,6 +34,8 @@ struct alignas(kCacheLine) ChangeRecord {
   Word generation;  ///< changes made together have the same
   Word wall_ns;     ///< when
   Word who;         ///< {uid 32 | pid 32}
+  Word undoes;      ///< of a rollback the first generation that it took back, with all up to its own; 0: none
+  Word place;       ///< {how many changes were made together 32 | which of them this is 32}
   TextWords<4> program;
   TextWords<32> key;  ///< "operations.x.rate"
   TextWords<64> from;

@@ -47,14 +47,6 @@ std::uint64_t entries_of(const BlockValue& block) {
   return entries;
 }
 
-/// Entries of the user table: for every user as many as limits can apply to one request, at a load of 3/4.
-std::uint64_t user_entries(const Config& config) {
-  std::uint64_t most = 0;
-  for (const auto& entry : config.operations) most = std::max(most, entries_of(compile(entry.second)));
-  const std::uint64_t per_user = entries_of(compile(config.global)) + most;
-  return config.segment.users * per_user * 4 / 3 + 1;
-}
-
 // Twice what is asked for now, and enough for a few more limits: operations may be added live.
 std::uint64_t with_room(std::uint64_t cells) {
   constexpr std::uint64_t kRoom = 8192;
@@ -62,6 +54,23 @@ std::uint64_t with_room(std::uint64_t cells) {
 }
 
 }  // namespace
+
+std::uint64_t entries_per_user(const Config& config) {
+  std::uint64_t most = 0;
+  for (const auto& entry : config.operations) most = std::max(most, entries_of(compile(entry.second)));
+  most += entries_of(compile(config.global));
+  for (const auto& entry : config.users) most = std::max(most, entries_of(compile(entry.second)));
+  return most;
+}
+
+std::uint64_t entries_made_for(const Config& config) {
+  const std::uint64_t asked = config.segment.limits_per_user;
+  return std::max(entries_per_user(config), asked != 0 ? asked : kLeastLimitsPerUser);
+}
+
+std::uint64_t user_entries(const Config& config) {
+  return config.segment.users * entries_made_for(config) * 4 / 3 + 1;
+}
 
 Expected<Sections> Sections::of(const Segment& segment) {
   const auto damaged = [&](std::string_view fact) {
@@ -88,8 +97,10 @@ Expected<Sections> Sections::of(const Segment& segment) {
   all.created_wall_ns = static_cast<std::uint64_t>(segment.header().created_wall_ns);
   all.seed = segment.header().secret[0];
   all.swept = single<SweepCounters>(segment, kSweepCountersSection);
-  const bool complete = all.control != nullptr && all.user_counters != nullptr && all.swept != nullptr &&
-                        all.blocks.size() == kMaxBlocks && all.operation_index.size() == kIndexSlots &&
+  all.difference = single<ChangeRecord>(segment, kDifferenceSection);
+  const bool complete = all.difference != nullptr && all.control != nullptr && all.user_counters != nullptr &&
+                        all.swept != nullptr && all.blocks.size() == kMaxBlocks &&
+                        all.operation_index.size() == kIndexSlots &&
                         all.override_index.size() == kIndexSlots && all.breakers.size() == kMaxOperations &&
                         all.history.size() == kHistoryRecords && all.names.size() == all.settings.key_names &&
                         all.users.size() >= 2 && all.workers.size() == all.settings.workers;
@@ -118,6 +129,7 @@ std::vector<SectionSpec> sections_for(const Config& config) {
       {kBreakersSection, sizeof(BreakerRecord), kMaxOperations, false},
       {kNamesSection, sizeof(NameSlot), config.segment.key_names, false},
       {kHistorySection, sizeof(ChangeRecord), kHistoryRecords, false},
+      {kDifferenceSection, sizeof(ChangeRecord), 1, false},
       {kSweepCountersSection, sizeof(SweepCounters), 1, false},
   };
 }
@@ -130,6 +142,7 @@ SettingsRecord settings_of(const Config& config) {
   record.workers = segment.workers;
   record.key_names = segment.key_names;
   record.local_workers = segment.local_workers;
+  record.limits_per_user = segment.limits_per_user;
   record.when_full = static_cast<std::uint8_t>(segment.when_full);
   record.reserve = segment.reserve ? 1 : 0;
   record.huge_pages = segment.huge_pages ? 1 : 0;
@@ -152,6 +165,7 @@ SegmentPolicy segment_policy(const SettingsRecord& settings, std::string_view na
   segment.key_names = settings.key_names;
   segment.on_fault = static_cast<OnFault>(settings.on_fault);
   segment.local_workers = settings.local_workers;
+  segment.limits_per_user = settings.limits_per_user;
   return segment;
 }
 

@@ -36,6 +36,7 @@ enum SectionKind : std::uint32_t {
   kBreakersSection = 12,       ///< BreakerRecord: one an operation
   kNamesSection = 13,          ///< NameSlot: what users are called, if the policy says so
   kHistorySection = 14,        ///< ChangeRecord: the last live changes
+  kDifferenceSection = 15,  ///< one ChangeRecord: a configuration that was opened and differs, see Difference
 };
 
 /// The settings of the segment as a whole, as they were at its creation.
@@ -48,8 +49,8 @@ struct SettingsRecord {
   std::uint8_t when_full = 0;
   std::uint8_t reserve = 0;
   std::uint8_t huge_pages = 0;
-  std::uint8_t on_fault = 0;
-  std::array<std::uint8_t, 4> unused{};
+  std::uint8_t on_fault = 0;  // on_difference is of whoever opens the segment, not of the segment
+  std::uint32_t limits_per_user = 0;
   std::array<char, 64> group{};  ///< zero-terminated
 };
 
@@ -104,6 +105,7 @@ struct Sections {
   std::span<BreakerRecord> breakers;
   std::span<NameSlot> names;
   std::span<ChangeRecord> history;
+  ChangeRecord* difference = nullptr;
   SweepCounters* swept = nullptr;
   std::uint64_t created_wall_ns = 0;  ///< what the wall clock said at tick 0
   std::uint64_t seed = 0;             ///< of random numbers that need not be the same everywhere
@@ -154,6 +156,14 @@ struct Sections {
     });
   }
 };
+
+/// Entries of the user table that one user may take: one for each limit that can apply to one request.
+[[nodiscard]] std::uint64_t entries_per_user(const Config& config);
+/// Those that there is room for: that many, or as the configuration says; at least kLeastLimitsPerUser.
+[[nodiscard]] std::uint64_t entries_made_for(const Config& config);
+inline constexpr std::uint64_t kLeastLimitsPerUser = 4;
+/// Those of all users that the segment is made for, at a load of 3/4.
+[[nodiscard]] std::uint64_t user_entries(const Config& config);
 
 /// The sections that a configuration needs.
 [[nodiscard]] std::vector<SectionSpec> sections_for(const Config& config);

@@ -1,6 +1,12 @@
 #pragma once
 
 // A window over all callers, whichever kind it is of.
+//
+// Its params are loaded once, and its kind is a part of them. Each kind keeps its words apart from those of
+// the others, so that a worker that was stopped between looking a window up and using it, while the window
+// became another one, writes nothing that the new one would believe: a log its hint and times (even, or given
+// back) in its cells, a ring its counts (odd) in its cells, a fixed window its count in the line's state. A
+// live change goes further: it leaves the line alone and lets another one take over (write_block()).
 
 #include <cstdint>
 #include <span>
@@ -19,9 +25,10 @@ class SharedWindow {
   SharedWindow(LimitLine& line, std::span<Word> cells, std::uint64_t created_wall_ns) noexcept
       : line_(&line),
         cells_(CellRange::from_word(line.cells.load(std::memory_order_relaxed)).in(cells)),
-        kind_(packed::to_window(line.params.load(std::memory_order_relaxed)).kind),
-        params_(params_of(line)),
         created_wall_ns_(created_wall_ns) {
+    const packed::WindowParams window = packed::to_window(line.params.load(std::memory_order_relaxed));
+    kind_ = window.kind;
+    params_ = {window.length(), window.limit};
     // Damage: without cells there is nothing to count in. Counting in aligned windows needs none.
     if (cells_.size() < 2) kind_ = WindowKind::fixed;
   }
@@ -92,6 +99,22 @@ class SharedWindow {
     }
   }
 
+  /// Shows what is counted to visit(key, time, count): `key` is that of the same admissions at every look,
+  /// `time` the latest that they can have come.
+  template <class Visit>
+  void for_each_count(std::uint64_t now, Visit&& visit) const {
+    switch (kind_) {
+      case WindowKind::log:
+        return log().for_each_time(params_, now, [&](std::uint64_t time) { visit(time, time, 1U); });
+      case WindowKind::ring:
+        return WindowRing(cells_).for_each_count(params_, now, visit);
+      default: {
+        const fixed_window::Count seen = fixed().read(fixed_params(), now);
+        return visit(now + seen.expires_in, now, seen.count);
+      }
+    }
+  }
+
   void reset() noexcept {
     switch (kind_) {
       case WindowKind::log:
@@ -125,11 +148,7 @@ class SharedWindow {
   }
 
  private:
-  [[nodiscard]] static WindowParams params_of(const LimitLine& line) noexcept {
-    const packed::WindowParams window = packed::to_window(line.params.load(std::memory_order_relaxed));
-    return {window.length(), window.limit};
-  }
-  [[nodiscard]] WindowLog log() const noexcept { return {cells_, line_->state}; }
+  [[nodiscard]] WindowLog log() const noexcept { return {cells_.subspan(1), cells_.front()}; }
   [[nodiscard]] FixedWindow fixed() const noexcept { return FixedWindow(line_->state); }
   [[nodiscard]] FixedWindowParams fixed_params() const noexcept {
     const std::uint64_t length_ms = params_.length / kTicksPerMs;
@@ -138,7 +157,7 @@ class SharedWindow {
 
   LimitLine* line_;
   std::span<Word> cells_;
-  WindowKind kind_;
+  WindowKind kind_ = WindowKind::log;
   WindowParams params_;
   std::uint64_t created_wall_ns_;
 };

@@ -1,6 +1,12 @@
 #pragma once
 
 // What the state of a user's entry means under a rate, a window or a cooldown of each user. Pure.
+//
+// The state of a window is numbered in units of its length, and means nothing under another one. So after a
+// live change of length or kind the line says what it was before, and when it changed; a state that was
+// written under the old params, by whichever late worker, is told by its number, and counts as if it had come
+// when the limit changed. The next charge writes it in the new units, and the change itself goes through all
+// states once.
 
 #include <cstdint>
 
@@ -28,13 +34,15 @@ class UserRule {
       rule.kind_ = Kind::cooldown;
       return rule;
     }
-    const packed::WindowParams window = packed::to_window(params);
-    rule.kind_ = window.kind == WindowKind::fixed ? Kind::fixed : Kind::weighted;
-    rule.length_ = window.length();
-    rule.limit_ = window.limit;
-    if (rule.kind_ == Kind::fixed) {
-      rule.origin_ = SharedWindow::fixed_origin(window.length_ms, sections.created_wall_ns);
-    }
+    const LimitLine& line = sections.blocks[place.block].limits[place.line];
+    rule.set_window(packed::to_window(params), sections.created_wall_ns);
+    // sync(changed): acquire; pairs with write_block(): with new params come those before them.
+    std::atomic_thread_fence(std::memory_order_acquire);
+    rule.before_ = line.before.load(std::memory_order_relaxed);
+    if (rule.before_ == 0) [[likely]]
+      return rule;
+    rule.changed_at_ = line.changed.load(std::memory_order_relaxed);
+    rule.created_wall_ns_ = sections.created_wall_ns;
     return rule;
   }
   [[nodiscard]] static UserRule rate(TokenBucketParams params) noexcept {
@@ -58,7 +66,7 @@ class UserRule {
   [[nodiscard]] std::uint64_t overdrawn(std::uint64_t state, std::uint64_t now,
                                         std::uint32_t cost) const noexcept {
     return kind_ == Kind::rate ? gcra::overdrawn(bucket(), state, now, cost)
-                               : window_charged(state, now, cost);
+                               : window_charged(settled(state, now), now, cost);
   }
   [[nodiscard]] std::uint64_t refunded(std::uint64_t state, std::uint64_t now, std::uint32_t cost,
                                        std::uint64_t charged_at) const noexcept {
@@ -66,9 +74,9 @@ class UserRule {
       case Kind::rate:
         return gcra::refunded(bucket(), state, now, cost, charged_at);
       case Kind::weighted:
-        return user_window::refunded(window(), state, now, cost, charged_at);
+        return user_window::refunded(window(), settled(state, now), now, cost, charged_at);
       case Kind::fixed:
-        return fixed_window::refunded(fixed(), state, now, cost, charged_at);
+        return fixed_window::refunded(fixed(), settled(state, now), now, cost, charged_at);
       case Kind::cooldown:
         break;
     }
@@ -80,9 +88,9 @@ class UserRule {
       case Kind::rate:
         return gcra::available(bucket(), state, now);
       case Kind::weighted:
-        return user_window::available(window(), state, now);
+        return user_window::available(window(), settled(state, now), now);
       case Kind::fixed:
-        return fixed_window::available(fixed(), state, now);
+        return fixed_window::available(fixed(), settled(state, now), now);
       case Kind::cooldown:
         break;
     }
@@ -94,9 +102,9 @@ class UserRule {
       case Kind::rate:
         return gcra::debt(state, now);
       case Kind::weighted:
-        return user_window::debt(window(), state, now);
+        return user_window::debt(window(), settled(state, now), now);
       case Kind::fixed:
-        return fixed_window::debt(fixed(), state, now);
+        return fixed_window::debt(fixed(), settled(state, now), now);
       case Kind::cooldown:
         break;
     }
@@ -107,10 +115,35 @@ class UserRule {
     return kind_ == Kind::rate ? time : window_at_rest(time);
   }
 
+  /// The state in units of the params in force.
+  [[nodiscard]] std::uint64_t settled(std::uint64_t state, std::uint64_t now) const noexcept {
+    return before_ == 0 || state == 0 ? state : settled_anew(state, now);
+  }
+
+  /// The same by who read the clock after the state, so that whatever lies ahead is not of this window: also
+  /// what came to rest before the change is told then.
+  [[nodiscard]] std::uint64_t settled_for_good(std::uint64_t state, std::uint64_t now) const noexcept;
+
   [[nodiscard]] Kind kind() const noexcept { return kind_; }
   [[nodiscard]] std::uint32_t limit() const noexcept { return limit_; }
 
  private:
+  void set_window(packed::WindowParams window, std::uint64_t created_wall_ns) noexcept {
+    kind_ = window.kind == WindowKind::fixed ? Kind::fixed : Kind::weighted;
+    length_ = window.length();
+    limit_ = window.limit;
+    if (kind_ == Kind::fixed) origin_ = SharedWindow::fixed_origin(window.length_ms, created_wall_ns);
+  }
+  /// How many windows lie between that of `time` and that of the state, which may be either.
+  [[nodiscard]] std::int64_t windows_from(std::uint64_t time, std::uint64_t state) const noexcept;
+  /// What a state counts at a moment, whatever the limit is.
+  [[nodiscard]] std::uint32_t counted(std::uint64_t state, std::uint64_t at) const noexcept;
+  [[nodiscard]] std::uint64_t settled_anew(std::uint64_t state, std::uint64_t now) const noexcept;
+  /// Whether a state was written since the change, by its number.
+  [[nodiscard]] bool is_own(std::uint64_t state, std::uint64_t now) const noexcept;
+  /// What a state of the old window makes here.
+  [[nodiscard]] std::uint64_t from(const UserRule& old, std::uint64_t state) const noexcept;
+
   // Apart from rates, so that those stay small enough to be inlined.
   [[nodiscard]] gcra::Judgement judge_window(std::uint64_t state, std::uint64_t now,
                                              std::uint32_t cost) const noexcept;
@@ -128,6 +161,9 @@ class UserRule {
   std::uint32_t limit_ = 0;   // or burst
   std::uint64_t length_ = 0;  // or emission interval; ticks
   std::uint64_t origin_ = 0;
+  std::uint64_t before_ = 0;  // params of a window before its length or kind changed; 0: never
+  std::uint64_t changed_at_ = 0;
+  std::uint64_t created_wall_ns_ = 0;
 };
 
 }  // namespace weir::detail

@@ -23,6 +23,7 @@ using detail::fail;
 
 constexpr std::uint32_t kMaxKeyNames = 16'777'216;
 constexpr std::uint64_t kMaxUsers = 1'000'000'000;
+constexpr std::uint32_t kMaxLimitsPerUser = 255;
 constexpr auto kMaxDepth = std::chrono::nanoseconds(detail::kMaxDepthTicks >> detail::kTickShift);
 constexpr std::uint64_t kMaxPerSecond = 10'000'000;
 constexpr auto kMinRing = std::chrono::milliseconds(3);
@@ -239,6 +240,10 @@ Expected<void> check_segment(const SegmentPolicy& segment) {
   if (segment.users == 0 || segment.users > kMaxUsers) {
     return bad("segment.users", fmt::format("{} is out of range", segment.users),
                fmt::format("use 1 to {}", kMaxUsers));
+  }
+  if (segment.limits_per_user > kMaxLimitsPerUser) {
+    return bad("segment.limits_per_user", fmt::format("{} is out of range", segment.limits_per_user),
+               fmt::format("use 0 to {}", kMaxLimitsPerUser));
   }
   if (segment.workers == 0 || segment.workers > detail::kMaxWorkers) {
     return bad("segment.workers", fmt::format("{} is out of range", segment.workers),

@@ -191,8 +191,9 @@ class WindowLog {
   template <class Visit>
   void for_each_time(WindowParams params, std::uint64_t now, Visit&& visit) const {
     for (const Word& cell : times_) {
-      const std::uint64_t time = cell.load(std::memory_order_acquire);
-      if (!log_time::given_back(time) && log_time::leaves_in(time, now, params.length) != 0) visit(time);
+      const std::uint64_t seen = cell.load(std::memory_order_acquire);
+      if (!log_cell::given_back(seen) && log_cell::leaves_in(seen, now, params.length) != 0)
+        visit(log_cell::time(seen));
     }
   }
 

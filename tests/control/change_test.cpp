@@ -7,6 +7,7 @@
 #include "weir/control.hpp"
 #include "weir/inspect.hpp"
 #include "weir/limiter.hpp"
+#include "weir/log.hpp"
 
 #include "support/segment_name.hpp"
 
@@ -177,6 +178,160 @@ TEST_F(LiveChange, RollbackBringsTheLastGenerationBack) {
   EXPECT_EQ(back->changes.size(), 2U);
   EXPECT_EQ(limiter->config().operations.at("work").shared.concurrent.limit, 4U);
   EXPECT_EQ(limiter->config().operations.at("work").shared.rates[0].count, 7U);
+}
+
+TEST_F(LiveChange, RollbackGoesBackStepByStepAndNotToAndFro) {
+  set("operations.work.rate", "1/min");
+  set("operations.work.rate", "2/min");
+  set("operations.work.rate", "3/min");
+  const auto rate = [&] { return limiter->config().operations.at("work").shared.rates[0].count; };
+  ASSERT_TRUE(roll_back(name.str()));
+  EXPECT_EQ(rate(), 2U);
+  ASSERT_TRUE(roll_back(name.str()));
+  EXPECT_EQ(rate(), 1U);
+  set("operations.work.rate", "4/min");
+  ASSERT_TRUE(roll_back(name.str()));
+  EXPECT_EQ(rate(), 1U);
+  ASSERT_TRUE(roll_back(name.str()));
+  EXPECT_EQ(limiter->config().operations, config.operations);
+  EXPECT_EQ(roll_back(name.str()).error().code, Errc::not_found);
+  ASSERT_TRUE(roll_back_to(name.str(), 2)) << "also what was rolled back comes back by its generation";
+  EXPECT_EQ(rate(), 2U);
+  ASSERT_TRUE(roll_back_to(name.str(), 0));
+  EXPECT_EQ(limiter->config().operations, config.operations);
+  EXPECT_EQ(roll_back_to(name.str(), 99).error().code, Errc::not_found);
+}
+
+TEST_F(LiveChange, ASwitchOfABreakerIsAChangeAsAnyOther) {
+  set("operations.work.breaker", R"({ failures = 3, recovery = "30s" })");
+  const auto state = [&] { return take_snapshot(name.str())->breakers.at(0).state; };
+  const auto tried = switch_breaker(name.str(), "work", BreakerSwitch::forced_open, true);
+  ASSERT_TRUE(tried) << tried.error().message();
+  ASSERT_EQ(tried->changes.size(), 1U);
+  EXPECT_EQ(tried->changes[0].key, "operations.work.breaker.state");
+  EXPECT_EQ(state(), BreakerState::closed) << "a dry run switched it";
+  ASSERT_TRUE(switch_breaker(name.str(), "work", BreakerSwitch::forced_open));
+  EXPECT_EQ(state(), BreakerState::forced_open);
+  EXPECT_EQ(change_history(name.str())->at(0).change.to, "forced_open");
+  set("operations.work.breaker.failures", "9");
+  EXPECT_EQ(state(), BreakerState::forced_open) << "new thresholds do not undo an operator's switch";
+  set("operations.work.rate", "77/min");
+  EXPECT_EQ(state(), BreakerState::forced_open);
+  for (int i = 0; i < 3; ++i) ASSERT_TRUE(roll_back(name.str()));
+  EXPECT_EQ(state(), BreakerState::closed);
+  EXPECT_TRUE(limiter->config().operations.at("work").breaker) << "rollback took another change back";
+}
+
+TEST_F(LiveChange, AMisspeltOperationIsNotMadeUnlessItIsToBeNew) {
+  const auto misspelt = set_limit(name.str(), "operations.wrok.rate", "60/min", false, false);
+  ASSERT_FALSE(misspelt);
+  EXPECT_EQ(misspelt.error().code, Errc::not_found);
+  EXPECT_THAT(misspelt.error().message(), HasSubstr("did you mean \"work\""));
+  EXPECT_FALSE(limiter->config().operations.contains("wrok"));
+  EXPECT_TRUE(set_limit(name.str(), "operations.work.rate", "60/min", false, false));
+}
+
+// The hint is fulfilled: they were left out, and nobody holds anything there.
+TEST_F(LiveChange, NamesThatCameAndWentDoNotFillASegment) {
+  const Operation other = *limiter->operation("other");
+  for (int i = 0; i < 300; ++i) {
+    const std::string key = fmt::format("operations.gone{}", i);
+    const auto made = set_limit(name.str(), key + ".user.rate", "1000/s");
+    ASSERT_TRUE(made) << i << ": " << made.error().message();
+    ASSERT_TRUE(set_limit(name.str(), key, "none"));
+  }
+  const auto before = limiter->operation("gone299");
+  EXPECT_FALSE(before);
+  EXPECT_TRUE(limiter->admit(other));
+  EXPECT_EQ(limiter->config().operations, config.operations);
+  for (int i = 0; i < 300; ++i) {
+    const std::string key = fmt::format("overrides.users.gone{}", i);
+    ASSERT_TRUE(set_limit(name.str(), key + ".rate", "1000/s")) << i;
+    ASSERT_TRUE(set_limit(name.str(), key, "none"));
+  }
+}
+
+TEST_F(LiveChange, AHandleOfATakenOutOperationIsNotThatOfTheNextOne) {
+  set("operations.gone.rate", "1000/s");
+  const Operation gone = *limiter->operation("gone");
+  ASSERT_TRUE(limiter->admit(gone));
+  set("operations.gone", "none");
+  Config full = config;
+  for (int i = 0; full.operations.size() < 253; ++i) full.operations[fmt::format("a{}", i)];
+  ASSERT_TRUE(apply_config(name.str(), full));
+  for (int i = 0; i < 3; ++i) {
+    const auto made = set_limit(name.str(), fmt::format("operations.b{}.rate", i), "1/day burst 1");
+    ASSERT_TRUE(made) << made.error().message();
+  }
+  EXPECT_EQ(limiter->admit(gone).verdict(), Verdict::invalid);
+  EXPECT_FALSE(limiter->operation("gone"));
+  for (int i = 0; i < 3; ++i) EXPECT_TRUE(limiter->admit(*limiter->operation(fmt::format("b{}", i)))) << i;
+  EXPECT_FALSE(set_limit(name.str(), "operations.b3.rate", "1/day"));
+}
+
+TEST_F(LiveChange, AUserWhoseOwnLimitsAreTakenOutIsAUserAsAnyOther) {
+  set("overrides.users.vip.rate", "1/day burst 8");
+  EXPECT_EQ(admitted(20, {.user = "vip"}), 8);
+  set("overrides.users.vip", "none");
+  set("operations.work.rate", "none");
+  EXPECT_EQ(admitted(20, {.user = "vip"}), 5) << "the limit of each user of the operation";
+  EXPECT_EQ(look_up_user(name.str(), "vip")->at(0).limit, "operations.work.user.rate");
+  set("overrides.users.vip.rate", "1/day burst 8");
+  EXPECT_EQ(admitted(20, {.user = "vip"}), 0) << "spent before it was taken out";
+}
+
+class OpenedWithAnotherFile : public LiveChange {
+ protected:
+  static void remember(std::string_view message) { said.emplace_back(message); }
+  void SetUp() override {
+    LiveChange::SetUp();
+    edited = config;
+    edited.operations["work"].shared.rates = {{7, 1min, 7}};
+    edited.operations["fresh"].shared.rates = {{3, 1min, 3}};
+    said.clear();
+    set_log(remember);
+  }
+  void TearDown() override { set_log(nullptr); }
+
+  Config edited;
+  inline static std::vector<std::string> said;
+};
+
+TEST_F(OpenedWithAnotherFile, KeepsItsLimitsAndSaysWhatDiffersAndHowToApplyIt) {
+  const auto opened = Limiter::open(edited);
+  ASSERT_TRUE(opened) << opened.error().message();
+  EXPECT_EQ(opened->config().operations, config.operations);
+  ASSERT_EQ(said.size(), 1U);
+  EXPECT_THAT(said[0], HasSubstr("2 values differ"));
+  EXPECT_THAT(said[0], HasSubstr("operations.work.rate"));
+  EXPECT_THAT(said[0], HasSubstr("shm-inspect apply"));
+  const auto fresh = opened->operation("fresh");
+  ASSERT_FALSE(fresh);
+  EXPECT_THAT(fresh.error().message(), HasSubstr("in the configuration, but not in segment"));
+  const auto snapshot = take_snapshot(name.str());
+  ASSERT_TRUE(snapshot && snapshot->difference);
+  EXPECT_EQ(snapshot->difference->values, 2U);
+  EXPECT_EQ(snapshot->difference->key, "operations.work.rate");
+  ASSERT_TRUE(apply_config(name.str(), edited));
+  EXPECT_FALSE(take_snapshot(name.str())->difference) << "it was applied";
+  ASSERT_TRUE(Limiter::open(edited));
+  EXPECT_EQ(said.size(), 1U);
+}
+
+TEST_F(OpenedWithAnotherFile, AppliesItOrRefusesWhereTheConfigurationSaysSo) {
+  edited.segment.on_difference = OnDifference::refuse;
+  const auto refused = Limiter::open(edited);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, Errc::conflict);
+  EXPECT_EQ(limiter->config().operations, config.operations);
+  edited.segment.on_difference = OnDifference::apply;
+  const auto opened = Limiter::open(edited);
+  ASSERT_TRUE(opened) << opened.error().message();
+  EXPECT_EQ(limiter->config().operations, edited.operations);
+  EXPECT_TRUE(opened->operation("fresh"));
+  EXPECT_TRUE(said.empty());
+  EXPECT_FALSE(take_snapshot(name.str())->difference);
+  EXPECT_EQ(change_history(name.str())->at(0).generation, 1U);
 }
 
 TEST_F(LiveChange, ALimitThatWentAndCameBackIsShownAsItWasWritten) {
