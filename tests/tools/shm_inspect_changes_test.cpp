@@ -115,6 +115,56 @@ TEST_F(ShmInspectChanges, ABreakerIsForcedOpenAndShownSo) {
   EXPECT_NE(inspect({"set", "operations.search.breaker.state", "automatic"}).status, 0);
 }
 
+TEST_F(ShmInspectChanges, EverythingThatChangesObeysADryRunIsInTheHistoryAndSpeaksJson) {
+  const auto state = [&] {
+    return json::parse(inspect({"status", "--json"}).out).at("breakers").at(0).at("state").get<std::string>();
+  };
+  const Ran tried = inspect({"set", "operations.upload.breaker.state", "forced_open", "--dry-run", "--json"});
+  EXPECT_EQ(tried.status, 0) << tried.err;
+  EXPECT_EQ(json::parse(tried.out).at("changes").at(0).at("to"), "forced_open");
+  EXPECT_EQ(json::parse(tried.out).at("dry_run"), true);
+  EXPECT_EQ(state(), "closed");
+  EXPECT_EQ(inspect({"set", "operations.upload.rate", "9/hour", "--json"}).status, 0);
+  EXPECT_EQ(inspect({"set", "operations.upload.breaker.state", "forced_open"}).status, 0);
+  EXPECT_EQ(state(), "forced_open");
+  const json changes = json::parse(inspect({"history", "--json"}).out).at("changes");
+  EXPECT_EQ(changes.at(0).at("key"), "operations.upload.breaker.state");
+  EXPECT_TRUE(changes.at(0).at("undoes").is_null());
+  EXPECT_EQ(inspect({"rollback", "--dry-run"}).status, 0);
+  EXPECT_EQ(state(), "forced_open");
+  const json back = json::parse(inspect({"rollback", "--json"}).out);
+  EXPECT_EQ(back.at("generation"), 3);
+  EXPECT_EQ(back.at("changes").size(), 1U);
+  EXPECT_EQ(state(), "closed");
+  EXPECT_EQ(limiter->config().operations.at("upload").shared.rates[0].count, 9U);
+  EXPECT_EQ(inspect({"rollback", "0"}).status, 0);
+  EXPECT_EQ(limiter->config().operations.at("upload").shared.rates[0].count, 6U);
+  EXPECT_THAT(inspect({"history"}).out, HasSubstr("4 (takes back to 0)"));
+  const json reset = json::parse(inspect({"reset", "--json"}).out);
+  EXPECT_GE(reset.at("limits"), 1);
+}
+
+TEST_F(ShmInspectChanges, AMisspeltOperationIsNotANewOne) {
+  const Ran misspelt = inspect({"set", "operations.uplaod.rate", "60/min"});
+  EXPECT_EQ(misspelt.status, 2);
+  EXPECT_THAT(misspelt.err, AllOf(HasSubstr("did you mean \"upload\""), HasSubstr("--new")));
+  EXPECT_FALSE(limiter->operation("uplaod"));
+  EXPECT_EQ(inspect({"set", "operations.download.rate", "60/min", "--new"}).status, 0);
+  EXPECT_TRUE(limiter->operation("download"));
+}
+
+TEST_F(ShmInspectChanges, StatusSaysThatAnotherConfigurationWasOpened) {
+  EXPECT_TRUE(json::parse(inspect({"status", "--json"}).out).at("difference").is_null());
+  Config edited = limiter->config();
+  edited.operations.at("upload").shared.rates = {{60, std::chrono::minutes(1), 9}};
+  ASSERT_TRUE(Limiter::open(edited));
+  EXPECT_THAT(inspect({"status"}).out, AllOf(HasSubstr("opened this segment with another configuration"),
+                                             HasSubstr("shm-inspect apply")));
+  const json difference = json::parse(inspect({"status", "--json"}).out).at("difference");
+  EXPECT_EQ(difference.at("values"), 1);
+  EXPECT_EQ(difference.at("key"), "operations.upload.rate");
+}
+
 TEST_F(ShmInspectChanges, UsersShowsWhoIsNearestToALimitByName) {
   for (int i = 0; i < 2; ++i) (void)limiter->admit("upload", {.user = "alice\x1b[31m"});
   (void)limiter->admit("search", {.user = "bob"});

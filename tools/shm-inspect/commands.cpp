@@ -94,6 +94,10 @@ void reset(const Options& options) {
   const ResetReport report = options.operation ? limiter.reset(find_operation(limiter, *options.operation))
                              : options.user    ? limiter.reset_user(*options.user)
                                                : limiter.reset();
+  if (options.json) {
+    fmt::print("{}", render_json(report));
+    return;
+  }
   fmt::print("segment \"{}\": reset {} shared limits and {} entries of users\n", name, report.limits,
              report.users);
 }
@@ -113,6 +117,11 @@ void user(const Options& options) {
   fmt::print("{}", options.json ? render_json(entries) : render_users(entries, ::isatty(STDOUT_FILENO) == 1));
 }
 
+void show(const Options& options, const ChangeReport& report) {
+  fmt::print("{}",
+             options.json ? render_json(report, options.dry_run) : render_changes(report, options.dry_run));
+}
+
 void switch_breaker(const Options& options, const std::string& operation) {
   constexpr std::array<std::string_view, 5> kPositions{"automatic", "forced_open", "forced_closed",
                                                        "disabled", "metrics_only"};
@@ -124,9 +133,8 @@ void switch_breaker(const Options& options, const std::string& operation) {
                             printable(options.key), printable(options.value)));
   }
   const auto position = static_cast<BreakerSwitch>(found - kPositions.begin());
-  const Result<void> switched = weir::switch_breaker(options.segment_or_default(), operation, position);
-  if (!switched) throw Failure(switched.error());
-  fmt::print("operation \"{}\": breaker {}\n", printable(operation), options.value);
+  show(options,
+       taken(weir::switch_breaker(options.segment_or_default(), operation, position, options.dry_run)));
 }
 
 void set(const Options& options) {
@@ -137,22 +145,27 @@ void set(const Options& options) {
     return switch_breaker(options, std::string(key.substr(kOperations.size(),
                                                           key.size() - kOperations.size() - kState.size())));
   }
-  fmt::print("{}", render_changes(taken(set_limit(options.segment_or_default(), options.key, options.value,
-                                                  options.dry_run)),
-                                  options.dry_run));
+  const std::string segment = options.segment_or_default();
+  Result<ChangeReport> report =
+      set_limit(segment, options.key, options.value, options.dry_run, options.may_add);
+  if (!report && report.error().code == Errc::not_found && take_snapshot(segment))
+    throw Failure(kUsage, report.error().message());  // not such an operation, but a segment
+  show(options, taken(std::move(report)));
 }
 
 void apply(const Options& options) {
   const Config config = loaded(options).config;
-  fmt::print("{}", render_changes(taken(apply_config(config.segment.name, config, options.dry_run)),
-                                  options.dry_run));
+  show(options, taken(apply_config(config.segment.name, config, options.dry_run)));
 }
 
 void rollback(const Options& options) {
-  Result<ChangeReport> report = roll_back(options.segment_or_default(), options.dry_run);
-  if (!report && report.error().code == Errc::not_found && take_snapshot(options.segment_or_default()))
+  const std::string segment = options.segment_or_default();
+  Result<ChangeReport> report = options.generation
+                                    ? roll_back_to(segment, *options.generation, options.dry_run)
+                                    : roll_back(segment, options.dry_run);
+  if (!report && report.error().code == Errc::not_found && take_snapshot(segment))
     throw Failure(kUsage, report.error().message());  // no change to take back, but a segment
-  fmt::print("{}", render_changes(taken(std::move(report)), options.dry_run));
+  show(options, taken(std::move(report)));
 }
 
 void history(const Options& options) {

@@ -47,6 +47,10 @@ constexpr const char* kJsonKeys =
     "have "
     "refused\n"
     "  generation           live changes so far\n"
+    "  difference           null, or of the last configuration that was opened and is not enforced: values "
+    "(how\n"
+    "                       many differ), the first key, its value in the segment and in the configuration,\n"
+    "                       program, pid, when\n"
     "  worker_slots         how many processes may be attached at once\n"
     "  workers              a list, for each attached process: slot, pid, name, and\n"
     "    dead               true until a sweep returns what it held\n"
@@ -73,6 +77,13 @@ constexpr const char* kEnvironment =
 CLI::Option* add_config(CLI::App& sub, Options& options) {
   sub.footer(kEnvironment);
   return sub.add_option("CONFIG", options.config, "a TOML file, or the word builtin");
+}
+
+/// What all commands have that change limits.
+void add_change_flags(CLI::App& sub, Options& options) {
+  sub.add_flag("--dry-run", options.dry_run, "only say what would change");
+  sub.add_flag("--json", options.json,
+               "as one JSON object: generation, dry_run, changes (a list of key, from, to)");
 }
 
 void add_commands(CLI::App& app, Options& options) {
@@ -117,17 +128,22 @@ void add_commands(CLI::App& app, Options& options) {
       ->required();
   set.add_option("VALUE", options.value, "60/min, 20, '[\"30/min\", \"500/hour\"]', none to remove it")
       ->required();
-  set.add_flag("--dry-run", options.dry_run, "only say what would change");
+  set.add_flag("--new", options.may_add, "make the operation that KEY names, if it is not there");
+  add_change_flags(set, options);
   set.footer(
       "operations.X.breaker.state takes automatic, forced_open, forced_closed, disabled or metrics_only.");
 
   CLI::App& apply =
       add(app, options, Command::apply, "apply", "make a running segment enforce a configuration");
   add_config(apply, options)->required();
-  apply.add_flag("--dry-run", options.dry_run, "only say what would change");
+  add_change_flags(apply, options);
 
-  CLI::App& rollback = add(app, options, Command::rollback, "rollback", "take the last change back");
-  rollback.add_flag("--dry-run", options.dry_run, "only say what would change");
+  CLI::App& rollback =
+      add(app, options, Command::rollback, "rollback",
+          "take the last change back that was not taken back yet, or all since a generation");
+  rollback.add_option("GENERATION", options.generation,
+                      "of history: go back to how it was after this one; 0: as made");
+  add_change_flags(rollback, options);
 
   CLI::App& history =
       add(app, options, Command::history, "history", "show who changed which limit, and when");
@@ -136,6 +152,7 @@ void add_commands(CLI::App& app, Options& options) {
   CLI::App& reset = add(app, options, Command::reset, "reset", "give everybody all tokens back");
   reset.add_option("--operation", options.operation, "only this operation and its users");
   reset.add_option("--user", options.user, "only this user, under all limits");
+  reset.add_flag("--json", options.json, "as one JSON object: limits, users");
 
   add(app, options, Command::reap, "reap", "return what dead workers held, without waiting for who needs it");
   add(app, options, Command::remove, "remove", "remove a segment; processes that have it open go on with it");

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
@@ -35,6 +36,8 @@ struct Options {
   std::string key;    ///< of set
   std::string value;  ///< of set
   bool dry_run = false;
+  bool may_add = false;                     ///< set may make an operation
+  std::optional<std::uint64_t> generation;  ///< of rollback
   std::size_t top = 20;
   UserOrder by = UserOrder::nearest_limit;
 

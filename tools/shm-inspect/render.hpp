@@ -6,6 +6,7 @@
 #include "weir/config.hpp"
 #include "weir/control.hpp"
 #include "weir/inspect.hpp"
+#include "weir/limiter.hpp"
 #include "weir/policy.hpp"
 
 namespace weir::shm_inspect {
@@ -22,6 +23,10 @@ namespace weir::shm_inspect {
 
 /// What `set`, `apply` and `rollback` did, or would do.
 [[nodiscard]] std::string render_changes(const ChangeReport& report, bool dry_run);
+[[nodiscard]] std::string render_json(const ChangeReport& report, bool dry_run);
+
+/// What `reset` did.
+[[nodiscard]] std::string render_json(const ResetReport& report);
 
 /// The screen of `history`.
 [[nodiscard]] std::string render_history(const std::vector<ChangeEntry>& entries);

@@ -154,6 +154,19 @@ Json swept(const SweepStatus& status) {
   return {{"workers", status.workers}, {"permits", status.permits}, {"late_releases", status.late_releases}};
 }
 
+Json difference(const Snapshot& snapshot) {
+  if (!snapshot.difference) return nullptr;
+  const DifferenceStatus& differs = *snapshot.difference;
+  const auto when = fmt::gmtime(std::chrono::system_clock::to_time_t(differs.when));
+  return {{"values", differs.values},
+          {"key", differs.key},
+          {"segment", differs.here},
+          {"configuration", differs.there},
+          {"program", differs.program},
+          {"pid", differs.pid},
+          {"when", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", when)}};
+}
+
 Json operations(const Config& config) {
   Json names = Json::array();
   for (const auto& [name, policy] : config.operations) names.push_back(name);
@@ -180,6 +193,7 @@ std::string render_json(const Snapshot& snapshot) {
                      {"cooldowns", cooldowns(snapshot)},
                      {"breakers", breakers(snapshot)},
                      {"generation", snapshot.generation},
+                     {"difference", difference(snapshot)},
                      {"worker_slots", snapshot.worker_slots},
                      {"workers", workers(snapshot)},
                      {"swept", swept(snapshot.swept)}};
@@ -219,9 +233,24 @@ std::string render_json(const std::vector<ChangeEntry>& entries) {
                        {"uid", entry.uid},
                        {"key", entry.change.key},
                        {"from", entry.change.from},
-                       {"to", entry.change.to}});
+                       {"to", entry.change.to},
+                       {"undoes", entry.undoes == 0 ? Json() : Json(entry.undoes)}});
   }
   return Json{{"changes", std::move(changes)}}.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
+}
+
+std::string render_json(const ChangeReport& report, bool dry_run) {
+  Json changes = Json::array();
+  for (const ConfigChange& change : report.changes) {
+    changes.push_back({{"key", change.key}, {"from", change.from}, {"to", change.to}});
+  }
+  const Json json = {
+      {"generation", report.generation}, {"dry_run", dry_run}, {"changes", std::move(changes)}};
+  return json.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
+}
+
+std::string render_json(const ResetReport& report) {
+  return Json{{"limits", report.limits}, {"users", report.users}}.dump(2) + "\n";
 }
 
 }  // namespace weir::shm_inspect

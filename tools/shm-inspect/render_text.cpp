@@ -49,6 +49,18 @@ std::string header(const Snapshot& snapshot) {
       printable(snapshot.library_version), printable(snapshot.uuid));
 }
 
+std::string difference(const Snapshot& snapshot, bool colours) {
+  if (!snapshot.difference) return {};
+  const DifferenceStatus& differs = *snapshot.difference;
+  const std::string line = fmt::format(
+      "!! {} (pid {}) opened this segment with another configuration: {} values differ, the first is {}: "
+      "here {}, "
+      "there {}; to change it: shm-inspect apply",
+      printable(differs.program), differs.pid, grouped(differs.values), printable(differs.key),
+      printable(differs.here), printable(differs.there));
+  return (colours ? "\x1b[1;31m" + line + "\x1b[0m" : line) + "\n";
+}
+
 std::string shared_limits(const Snapshot& snapshot, bool colours) {
   if (snapshot.shared.empty()) return "no rates over all callers\n";
   TextTable table({"LIMITS OVER ALL CALLERS", "RATE", "AVAILABLE", "", "FULL IN"});
@@ -141,9 +153,9 @@ std::string_view to_string(TableFull policy) noexcept {
 }
 
 std::string render_text(const Snapshot& snapshot, bool colours) {
-  return header(snapshot) + "\n" + shared_limits(snapshot, colours) + "\n" + user_limits(snapshot, colours) +
-         permits(snapshot, colours) + render_guards(snapshot, colours) + user_table(snapshot, colours) +
-         worker_line(snapshot);
+  return header(snapshot) + difference(snapshot, colours) + "\n" + shared_limits(snapshot, colours) + "\n" +
+         user_limits(snapshot, colours) + permits(snapshot, colours) + render_guards(snapshot, colours) +
+         user_table(snapshot, colours) + worker_line(snapshot);
 }
 
 std::string render_history(const std::vector<ChangeEntry>& entries) {
@@ -151,9 +163,12 @@ std::string render_history(const std::vector<ChangeEntry>& entries) {
   TextTable table({"GENERATION", "WHEN (UTC)", "WHO", "LIMIT", "FROM", "TO"});
   for (const ChangeEntry& entry : entries) {
     const auto when = fmt::gmtime(std::chrono::system_clock::to_time_t(entry.when));
-    table.add({std::to_string(entry.generation), fmt::format("{:%Y-%m-%d %H:%M:%S}", when),
-               fmt::format("{} pid {} uid {}", printable(entry.program), entry.pid, entry.uid),
-               printable(entry.change.key), printable(entry.change.from), printable(entry.change.to)});
+    const std::string generation = std::to_string(entry.generation);
+    table.add(
+        {entry.undoes == 0 ? generation : fmt::format("{} (takes back to {})", generation, entry.undoes - 1),
+         fmt::format("{:%Y-%m-%d %H:%M:%S}", when),
+         fmt::format("{} pid {} uid {}", printable(entry.program), entry.pid, entry.uid),
+         printable(entry.change.key), printable(entry.change.from), printable(entry.change.to)});
   }
   return table.text(false);
 }

@@ -36,6 +36,7 @@ Limiter open_limiter(const Options& options) {
 Operation find_operation(const Limiter& limiter, const Options& options) {
   const Result<Operation> operation = limiter.operation(options.operation);
   // Not a missing segment, and so not the status of one.
+  if (!operation && operation.error().code != Errc::not_found) throw Failure(operation.error());
   if (!operation) throw Failure(kUsage, operation.error().message());
   return *operation;
 }
