@@ -164,15 +164,12 @@ void take_over(const Sections& sections, LimitLine& heir, LimitLine& old, const 
 Config canonical(Config config) {
   const auto limits = [](Limits& of, LimitScope scope) {
     for (Window& window : of.windows) window.kind = chosen(window, scope);
+    for (Rate& rate : of.rates) rate.burst = packed::to_token_bucket(value_of(rate).params).burst;
   };
   const auto operation = [&](OperationPolicy& policy) {
     limits(policy.shared, LimitScope::shared);
     limits(policy.user, LimitScope::user);
-    if (policy.breaker && policy.breaker->probe_timeout == policy.breaker->recovery) {
-      policy.breaker->probe_timeout = std::chrono::nanoseconds(0);
-    }
-    if (policy.breaker && policy.breaker->minimum_calls == usual_minimum(policy.breaker->window_calls))
-      policy.breaker->minimum_calls = 0;
+    if (policy.breaker) policy.breaker = to_policy(to_params(*policy.breaker, 0), policy.breaker->shadow);
   };
   operation(config.global);
   for (auto& entry : config.operations) operation(entry.second);

@@ -37,7 +37,9 @@ class List {
     });
     keep(placed, [this](std::uint32_t line, const LineValue&) { return listed(line); });
     keep(placed, [this](std::uint32_t line, const LineValue&) {
-      return !presence_.has(line) && !listing_of(block_.limits[line]).superseded;
+      // An heir that was never enforced, its change having been killed, lacks what was counted since.
+      const Listing listing = listing_of(block_.limits[line]);
+      return !presence_.has(line) && !listing.superseded && listing.heir_of == 0;
     });
     return change(placed);
   }

@@ -318,6 +318,17 @@ TEST_F(OpenedWithAnotherFile, KeepsItsLimitsAndSaysWhatDiffersAndHowToApplyIt) {
   EXPECT_EQ(said.size(), 1U);
 }
 
+TEST_F(OpenedWithAnotherFile, SaysNothingOfWhatTheSegmentKeepsInRoundNumbers) {
+  edited.operations.at("work").breaker = Breaker{.failure_rate = 0.123456,
+                                                 .window = 10s,
+                                                 .recovery = 30s,
+                                                 .recovery_factor = 1.2345,
+                                                 .probe_timeout = 30s};
+  ASSERT_TRUE(apply_config(name.str(), edited));
+  ASSERT_TRUE(Limiter::open(edited));
+  EXPECT_TRUE(said.empty()) << said[0];
+}
+
 TEST_F(OpenedWithAnotherFile, AppliesItOrRefusesWhereTheConfigurationSaysSo) {
   edited.segment.on_difference = OnDifference::refuse;
   const auto refused = Limiter::open(edited);
