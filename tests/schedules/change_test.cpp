@@ -16,7 +16,7 @@ using detail::FixedWindowParams;
 using detail::Word;
 
 constexpr std::uint64_t kNow = 1'000;
-constexpr FixedWindowParams kHour{1'000'000, 0, 2};
+constexpr FixedWindowParams kHour{std::uint64_t{1} << 40U, 0, 2};
 constexpr std::uint64_t kOld = 1;
 constexpr std::uint64_t kNew = 2;
 constexpr auto kOrder = std::memory_order_seq_cst;
