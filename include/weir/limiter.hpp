@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -37,6 +38,20 @@ struct Request {
 /// Belongs to the limiter that gave it, and to its copies in forked children.
 enum class Operation : std::uint16_t {};
 
+/// When a private segment begins, and with what: for simulations and replays that give the same answer at
+/// every run.
+struct Beginning {
+  /// The earliest time that admit_at() tells apart: earlier ones count as this one. The segment serves
+  /// for 3.4 years from here.
+  HostClock::time_point at;
+  /// What the wall clock shows then, in 1970 or later: fixed windows lie as on that calendar. Other windows
+  /// whose cells lie at multiples of something count them from `at`.
+  std::chrono::system_clock::time_point wall;
+  /// Segments of one seed hash users in the same way, so that they forget the same ones when their tables are
+  /// full.
+  std::uint64_t seed = 0;
+};
+
 /// What a reset did: how many words it returned to "never seen".
 struct ResetReport {
   std::uint64_t limits = 0;  ///< shared limits set back
@@ -72,6 +87,11 @@ class WEIR_EXPORT Limiter {
   /// A segment without a name, shared with forked children only and gone with the last of them:
   /// for tests, simulations and servers that need no inspector.
   [[nodiscard]] static Result<Limiter> open_private(const Config& config) noexcept;
+
+  /// The same with a clock of the caller's: decide with admit_at() only, which then depends on nothing but
+  /// its arguments.
+  [[nodiscard]] static Result<Limiter> open_private(const Config& config,
+                                                    const Beginning& beginning) noexcept;
 
   /// Attaches to an existing segment and its limits.
   /// Errors  Errc::not_found, and as `open`.

@@ -36,7 +36,8 @@ void write_new(const Segment& segment, const Config& config) {
 
 }  // namespace
 
-Expected<Segment> publish_segment(const Config& config, std::string_view name) {
+Expected<Segment> publish_segment(const Config& config, std::string_view name,
+                                  const std::optional<SegmentBeginning>& beginning) {
   auto group = find_group(config.segment.group);
   if (!group) return tl::make_unexpected(group.error());
   const std::vector<SectionSpec> sections = sections_for(config);
@@ -46,7 +47,8 @@ Expected<Segment> publish_segment(const Config& config, std::string_view name) {
                          .reserve = config.segment.reserve,
                          .huge_pages = config.segment.huge_pages && !name.empty(),
                          .abi_fingerprint = kAbiFingerprint,
-                         .sections = sections};
+                         .sections = sections,
+                         .beginning = beginning};
   return Segment::publish(spec, [&](const Segment& segment) { write_new(segment, config); });
 }
 

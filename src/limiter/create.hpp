@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string_view>
 
 #include "weir/policy.hpp"
@@ -11,7 +12,9 @@ namespace weir::detail {
 
 /// A new segment that enforces `config`; without a name it is shared with forked children only.
 /// Errors  Errc::conflict if the name is taken, and as Segment::publish.
-[[nodiscard]] Expected<Segment> publish_segment(const Config& config, std::string_view name);
+[[nodiscard]] Expected<Segment> publish_segment(
+    const Config& config, std::string_view name,
+    const std::optional<SegmentBeginning>& beginning = std::nullopt);
 
 /// The segment that `config` names, if its owner, group and mode are those that `config` expects.
 /// Errors  as Segment::attach.

@@ -52,6 +52,20 @@ Result<Limiter> Limiter::open_private(const Config& config) noexcept {
   });
 }
 
+Result<Limiter> Limiter::open_private(const Config& config, const Beginning& beginning) noexcept {
+  return guarded([&]() -> Result<Limiter> {
+    if (auto valid = validate(config); !valid) return valid.error();
+    const std::int64_t wall_ns =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(beginning.wall.time_since_epoch()).count();
+    if (wall_ns < 0) return Error{Errc::invalid_argument, "private segment: it begins before 1970", ""};
+    const SegmentBeginning its{
+        beginning.at.time_since_epoch().count(), wall_ns, {beginning.seed, ~beginning.seed}};
+    auto home = Home::over(publish_segment(config, "", its));
+    if (!home) return home.error();
+    return Limiter(std::move(*home));
+  });
+}
+
 Result<Limiter> Limiter::attach(std::string_view segment) noexcept {
   return guarded([&]() -> Result<Limiter> {
     auto home = Home::over(

@@ -103,6 +103,11 @@ Header make_header(const PublishSpec& spec) {
   header.created_wall_ns = std::chrono::duration_cast<std::chrono::nanoseconds>(
                                std::chrono::system_clock::now().time_since_epoch())
                                .count();
+  if (spec.beginning) {
+    header.created_monotonic_ns = spec.beginning->monotonic_ns;
+    header.created_wall_ns = spec.beginning->wall_ns;
+    header.secret = spec.beginning->secret;
+  }
   std::uint64_t end = kSectionAlignment;
   for (const SectionSpec& section : spec.sections) {
     header.sections[header.section_count++] = {section.kind, section.frozen ? 1U : 0U, end, section.stride,

@@ -9,6 +9,7 @@
 //   crash after it:        the segment is complete.
 //   the name is taken:     somebody else published; attach to theirs.
 
+#include <array>
 #include <boost/interprocess/mapped_region.hpp>
 #include <cstddef>
 #include <cstdint>
@@ -44,6 +45,13 @@ struct SectionSpec {
   bool frozen = false;
 };
 
+/// What a segment begins with, where it shall not be the host's clock and chance.
+struct SegmentBeginning {
+  std::int64_t monotonic_ns = 0;
+  std::int64_t wall_ns = 0;
+  std::array<std::uint64_t, 2> secret{};
+};
+
 /// What to publish, and under which name; an empty name: never linked, shared with forked children only.
 struct PublishSpec {
   std::string name;
@@ -53,6 +61,7 @@ struct PublishSpec {
   bool huge_pages = false;  ///< where the kernel has them for this tmpfs: see advise_huge()
   std::uint64_t abi_fingerprint = 0;
   std::span<const SectionSpec> sections;
+  std::optional<SegmentBeginning> beginning = std::nullopt;
 };
 
 class Segment {
