@@ -86,8 +86,10 @@ class WeirReplay : public testing::Test {
   }
 
   /// What --decisions says, line by line.
-  [[nodiscard]] std::vector<std::string> decisions(std::string_view config, std::string_view log) const {
-    const Ran ran = replay(config, log, {"--decisions", dir_ / "decisions"});
+  [[nodiscard]] std::vector<std::string> decisions(std::string_view config, std::string_view log,
+                                                   std::vector<std::string> options = {}) const {
+    options.insert(options.end(), {"--decisions", dir_ / "decisions"});
+    const Ran ran = replay(config, log, std::move(options));
     EXPECT_EQ(ran.status, 0) << ran.err;
     return lines_of(read_file(dir_ / "decisions"));
   }

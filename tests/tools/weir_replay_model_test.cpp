@@ -1,5 +1,6 @@
 // weir-replay against an independent model, decision by decision, to the nanosecond.
 //
+// The lines are decided in the order in which they stand, a late one at the time of the one before it.
 // The limits are such that each of them refuses somebody. All earn a token in whole nanoseconds: the library
 // rounds others up by a fraction of one, and then keeps another limit than the model.
 
@@ -33,7 +34,7 @@ class WeirReplayModel : public WeirReplay {
  protected:
   void expect_same_decisions(const std::vector<ModelLimit>& limits, const std::string& log) {
     ReplayModel model(limits);
-    const std::vector<std::string> decided = decisions(to_toml(limits), log);
+    const std::vector<std::string> decided = decisions(to_toml(limits), log, {"--no-sort"});
     std::set<std::string> refused_by;
     std::uint64_t number = 0;
     auto next = decided.begin();

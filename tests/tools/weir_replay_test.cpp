@@ -25,12 +25,18 @@ TEST_F(WeirReplay, DecidesAtTheTimesOfTheLog) {
                      "4 admitted - 0"}));
 }
 
-TEST_F(WeirReplay, ALateLineCountsAtTheTimeOfTheOneBeforeIt) {
+TEST_F(WeirReplay, WithoutSortingALateLineCountsAtTheTimeOfTheOneBeforeIt) {
   const std::string log = log_line("a", kNoon) + log_line("b", "17/May/2015:12:00:05 +0000") +
                           log_line("a", "17/May/2015:11:59:00 +0000") +
                           log_line("a", "17/May/2015:12:00:05 +0000");
-  EXPECT_EQ(decisions(kOnePerSecond, log), (Strings{"1 admitted - 0", "2 admitted - 0", "3 admitted - 0",
-                                                    "4 throttled operations.http.user.rate 1000000000"}));
+  EXPECT_EQ(decisions(kOnePerSecond, log, {"--no-sort"}),
+            (Strings{"1 admitted - 0", "2 admitted - 0", "3 admitted - 0",
+                     "4 throttled operations.http.user.rate 1000000000"}));
+  const Json json = report(kOnePerSecond, log, {"--no-sort"});
+  EXPECT_EQ(json["sorted"], false);
+  EXPECT_EQ(json["out_of_order"], 1);
+  EXPECT_EQ(json["too_late"], 1);
+  EXPECT_TRUE(contains(replay(kOnePerSecond, log, {"--no-sort"}).out, "late       1 requests"));
 }
 
 TEST_F(WeirReplay, ComparesTimesOfDifferentZones) {
@@ -72,8 +78,8 @@ TEST_F(WeirReplay, KnowsWhichLinesAreRequests) {
       {"192.0.2.1 - - [" + std::string(26, '\0') + "] \"", false},
   };
   for (const auto& [line, is_request] : lines) {
-    const Json json = report(kOnePerSecond, line + "\n");
-    EXPECT_EQ(json["requests"], is_request ? 1 : 0) << line;
+    const Json json = report(kOnePerSecond, log_line("a", kNoon) + line + "\n");
+    EXPECT_EQ(json["requests"], is_request ? 2 : 1) << line;
     EXPECT_EQ(json["unparsed"], is_request ? 0 : 1) << line;
   }
 }
@@ -229,19 +235,40 @@ TEST_F(WeirReplay, AFullDiskIsNoSuccess) {
 TEST_F(WeirReplay, RefusesALogLongerThanASegmentServes) {
   const std::string log = log_line("a", kNoon) + log_line("a", "16/May/2018:12:00:00 +0000");
   EXPECT_EQ(report(kOnePerSecond, log)["admitted"], 2);
-  const Ran ran = replay(kOnePerSecond, log + log_line("a", "17/May/2115:12:00:00 +0000"));
-  EXPECT_EQ(ran.status, 1);
-  EXPECT_TRUE(contains(ran.err, "line 3")) << ran.err;
-  const Ran with_workers =
-      replay(kOnePerSecond, log + log_line("a", "17/May/2115:12:00:00 +0000"), {"--workers", "2"});
-  EXPECT_EQ(with_workers.status, 1);
-  EXPECT_TRUE(contains(with_workers.err, "line 3")) << with_workers.err;
+  const std::string longer = log + log_line("a", "17/May/2018:12:00:00 +0000");
+  for (const Strings& options : {Strings{}, Strings{"--workers", "2"}, Strings{"--no-sort"}}) {
+    const Ran ran = replay(kOnePerSecond, longer, options);
+    EXPECT_EQ(ran.status, 1);
+    EXPECT_TRUE(contains(ran.err, "line 3: more than 3 years after the first")) << ran.err;
+  }
+}
+
+TEST_F(WeirReplay, OneBadYearIsOneBadLine) {
+  const std::string good = log_line("a", kNoon) + log_line("a", "17/May/2015:12:00:01 +0000");
+  for (const std::string_view time :
+       {"17/May/2115:12:00:00 +0000", "01/Jan/1970:00:00:00 +0000", "17/May/0015:12:00:00 +0000",
+        "17/May/9999:12:00:00 +0000", "01/Jan/1970:00:00:00 +2300"}) {
+    for (const Strings& options : {Strings{}, Strings{"--no-sort"}}) {
+      const Json last = report(kOnePerSecond, good + log_line("a", time), options);
+      EXPECT_EQ(last["admitted"], 2) << time;
+      EXPECT_EQ(last["unparsed"], 1) << time;
+      EXPECT_EQ(last["first_unparsed"]["line"], 3) << time;
+      const Json first = report(kOnePerSecond, log_line("a", time) + good, options);
+      EXPECT_EQ(first["admitted"], 2) << time;
+      EXPECT_EQ(first["first_unparsed"]["line"], 1) << time;
+    }
+  }
 }
 
 TEST_F(WeirReplay, WarnsWhenTheTableHoldsFewerUsersThanTheLog) {
   const std::string log = log_line("a", kNoon) + log_line("b", kNoon);
   const std::string small = "[segment]\nusers = 1\n" + std::string(kOnePerSecond);
   EXPECT_TRUE(contains(replay(small, log).err, "2 users, but segment.users is 1"));
+  for (const std::string_view limit :
+       {"window = \"9 per 1h\"", "window = { limit = \"9 per 1h\", kind = \"fixed\" }"}) {
+    const std::string config = fmt::format("[segment]\nusers = 1\n[operations.http.user]\n{}\n", limit);
+    EXPECT_TRUE(contains(replay(config, log).err, "2 users, but segment.users is 1")) << limit;
+  }
   EXPECT_EQ(replay("[segment]\nusers = 1\n[operations.http]\nrate = \"1/s\"\n", log).err, "");
 }
 

@@ -125,6 +125,21 @@ TEST_F(WeirReplayWorkers, ReadStandardInputToo) {
   EXPECT_EQ(from_stdin.out.substr(from_stdin.out.find('\n')), from_file.out.substr(from_file.out.find('\n')));
 }
 
+TEST_F(WeirReplayWorkers, HoldABoundedPartOfStandardInput) {
+  const std::string log = busy_log(400'000);  // more requests than are held at once
+  const Ran from_file = replay(kLimits, log, {"--json"});
+  for (const std::string workers : {"1", "3"}) {
+    const Ran from_stdin =
+        run({kWeirReplay, "--config", dir_ / "limits.toml", "--json", "--workers", workers, "-"}, log);
+    ASSERT_EQ(from_stdin.status, 0) << from_stdin.err;
+    auto expected = nlohmann::json::parse(from_file.out);
+    auto found = nlohmann::json::parse(from_stdin.out);
+    expected.erase("log");
+    found.erase("log");
+    EXPECT_EQ(found, expected) << workers;
+  }
+}
+
 TEST_F(WeirReplayWorkers, AKilledWorkerIsAnErrorAndNoHang) {
   const std::string config = dir_.write("limits.toml", kLimits);
   const std::string log = dir_.write("access.log", busy_log(200'000));
@@ -145,13 +160,15 @@ TEST_F(WeirReplayWorkers, AKilledWorkerIsAnErrorAndNoHang) {
 TEST_F(WeirReplayWorkers, ALogThatIsCutMeanwhileIsAnError) {
   const std::string config = dir_.write("limits.toml", kLimits);
   const std::string log = dir_.write("access.log", busy_log(20'000));
-  const std::string decisions = dir_ / "decisions";
-  ASSERT_EQ(::mkfifo(decisions.c_str(), 0600), 0);
+  const std::string before = dir_ / "before";
+  ASSERT_EQ(::mkfifo(before.c_str(), 0600), 0);
   const MemoryFile err;
-  Running replay({kWeirReplay, "--config", config, "--decisions", decisions, log}, err);
-  std::ifstream reader(decisions);  // opens once weir-replay has opened the log
-  std::filesystem::resize_file(log, 0);
-  EXPECT_NE(std::string(std::istreambuf_iterator<char>(reader), {}).size(), std::string::npos);
+  Running replay({kWeirReplay, "--config", config, before, log}, err);
+  {
+    std::ofstream writer(before);
+    writer << busy_log(20'000) << std::flush;  // more than a pipe holds: all logs are open by now
+    std::filesystem::resize_file(log, 0);
+  }
   EXPECT_EQ(replay.status(), 1);
   EXPECT_NE(err.read_all().find("cut short while it was read"), std::string::npos) << err.read_all();
 }

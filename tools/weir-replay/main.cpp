@@ -3,17 +3,24 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
 #include <memory>
+#include <optional>
 
 #include "weir/config.hpp"
 #include "weir/limiter.hpp"
 
-#include "log_file.hpp"
+#include "hint.hpp"
+#include "log_source.hpp"
+#include "names.hpp"
 #include "options.hpp"
 #include "replay.hpp"
 #include "report.hpp"
+#include "routes.hpp"
+#include "say.hpp"
+#include "timeline.hpp"
 #include "workers.hpp"
 
 namespace weir::replay {
@@ -21,33 +28,58 @@ namespace {
 
 using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
 
+// How many requests of standard input are held at once, to be sorted: some 10 MB.
+constexpr std::size_t kWindow = std::size_t{1} << 18;
+
+// Where a standard stream is closed, the next file that is opened would take its number, and be read or
+// written in its place. What is opened here instead can be neither read nor written: using it is an error, as
+// before.
+void occupy_standard_streams() {
+  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+    if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+    [[maybe_unused]] const int opened = ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+  }
+}
+
 Config read_config(const Options& options) {
   Result<Config> config = load_config(options.config);
   if (!config) throw UsageError(config.error().message());
   return *std::move(config);
 }
 
-Limiter open_limiter(const Config& config) {
-  Result<Limiter> limiter = Limiter::open_private(config);
-  if (!limiter) throw std::runtime_error(limiter.error().message());
-  return *std::move(limiter);
-}
-
-Operation find_operation(const Limiter& limiter, const Config& config, const Options& options) {
-  if (const Result<Operation> operation = limiter.operation(options.operation)) return *operation;
+void check_operations(const Config& config, const Options& options, const Routes& routes) {
   std::string known;
   for (const auto& [name, policy] : config.operations) known += (known.empty() ? "" : ", ") + name;
-  throw UsageError(fmt::format(
-      "{}: there is no operation \"{}\"; {}", options.config, options.operation,
-      known.empty() ? "add one to the file" : fmt::format("choose with --operation one of: {}", known)));
+  for (std::size_t i = routes.has_otherwise() ? 0 : 1; i < routes.operations().size(); ++i) {
+    const std::string& name = routes.operations()[i];
+    if (config.operations.find(name) != config.operations.end()) continue;
+    throw UsageError(fmt::format(
+        "{}: there is no operation \"{}\"; {}", options.config, name,
+        known.empty() ? "add one to the file" : fmt::format("choose with --operation one of: {}", known)));
+  }
+}
+
+std::vector<LogSource> open_logs(const Options& options) {
+  std::vector<LogSource> logs;
+  for (const std::string& path : options.logs) {
+    LogSource& log = logs.emplace_back(path);
+    for (std::size_t i = 0; i + 1 < logs.size(); ++i) {
+      if (!logs[i].is_same_file_as(log)) continue;
+      throw UsageError(fmt::format("\"{}\" and \"{}\" are the same log; name it once", logs[i].name(), path));
+    }
+  }
+  return logs;
 }
 
 File open_decisions(const Options& options) {
   File file(nullptr, &std::fclose);
   if (options.decisions.empty()) return file;
-  std::error_code ignored;  // one of them does not exist, so they are not the same
-  if (std::filesystem::equivalent(options.decisions, options.log, ignored)) {
-    throw UsageError("--decisions names the log itself; name another file");
+  std::vector<std::string> inputs = options.logs;
+  inputs.push_back(options.config);
+  for (const std::string& input : inputs) {
+    std::error_code ignored;  // one of them does not exist, so they are not the same
+    if (!std::filesystem::equivalent(options.decisions, input, ignored)) continue;
+    throw UsageError(fmt::format("--decisions names \"{}\", which is read; name another file", input));
   }
   file.reset(std::fopen(options.decisions.c_str(), "we"));
   if (!file) throw std::runtime_error(fmt::format("\"{}\": {}", options.decisions, std::strerror(errno)));
@@ -60,32 +92,74 @@ void finish(std::FILE* file, const std::string& name) {
   throw std::runtime_error(fmt::format("{}: {}", name, std::strerror(errno)));
 }
 
-// A table too small forgets users who owe something, so the answer would be too kind.
-void warn_of_a_small_table(const Config& config, const Options& options, const Report& report) {
-  const OperationPolicy& operation = config.operations.find(options.operation)->second;
-  const bool limits_users = !config.global.user.rates.empty() || !operation.user.rates.empty();
-  if (!limits_users || report.users <= config.segment.users) return;
-  fmt::print(stderr, "weir-replay: warning: {} users, but segment.users is {}; raise it in {} to be sure\n",
-             report.users, config.segment.users, options.config);
+void print(const std::string& text) {
+  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) {
+    throw std::runtime_error(fmt::format("standard output: {}", std::strerror(errno)));
+  }
+  finish(stdout, "standard output");
+}
+
+// A log that was not understood has no answer, and "0 % refused" would be a wrong one.
+[[noreturn]] void fail_to_understand(const ReadingNotes& notes, const std::vector<LogSource>& logs) {
+  constexpr std::size_t kExcerpt = 120;
+  const BadLine& first = notes.first_unparsed;
+  throw std::runtime_error(fmt::format("log \"{}\": none of {} lines is a request; line {} is \"{}\": {}",
+                                       logs[first.log].name(), notes.lines, first.line,
+                                       escaped(first.text, kExcerpt), hint_for(first.text)));
+}
+
+void warn(const Config& config, const Options& options, const Routes& routes, const Report& report) {
+  // A table that is too small forgets users who owe something, so the answer would be too kind.
+  if (keeps_users(config, routes) && report.users > config.segment.users) {
+    say(fmt::format("weir-replay: warning: {} users, but segment.users is {}; raise it in {} to be sure\n",
+                    report.users, config.segment.users, options.config));
+  }
+  if (report.counts.requests > 0 && report.notes.nameless == report.counts.requests) {
+    say(fmt::format(
+        "weir-replay: warning: no request has what --user {} asks for, so that no limit of a user "
+        "applied\n",
+        options.user_text));
+  }
+}
+
+std::vector<Operation> handles_of(const Limiter& limiter, const Routes& routes) {
+  std::vector<Operation> handles;
+  for (const std::string& name : routes.operations()) {
+    const Result<Operation> handle = limiter.operation(name);
+    handles.push_back(handle ? *handle
+                             : Operation{});  // of requests that match no route, where there are none
+  }
+  return handles;
 }
 
 void replay(const Options& options) {
   const Config config = read_config(options);
-  Limiter limiter = open_limiter(config);
-  const Operation operation = find_operation(limiter, config, options);
-  const LogFile log(options.log);
+  const Routes routes(options.routes, options.operation);
+  check_operations(config, options, routes);
+  std::vector<LogSource> logs = open_logs(options);
   const File decisions = open_decisions(options);
 
-  const Scenario scenario{limiter, operation, HostClock::now(), log.bytes(), decisions.get()};
-  const Tally tally = replay_log(scenario, options.workers);
+  Names names(options.prefix4, options.prefix6);
+  const bool endless = options.logs == std::vector<std::string>{"-"};
+  Timeline timeline(logs, names, routes, {options.user, options.sort, endless ? kWindow : 0});
+  std::optional<Limiter> limiter;
+  std::vector<Operation> handles;
+  Tally tally;
+  for (auto requests = timeline.next(); !requests.empty(); requests = timeline.next()) {
+    if (!limiter) {
+      limiter = open_limiter(without_permits_and_breakers(config), timeline.first());
+      handles = handles_of(*limiter, routes);
+    }
+    const Scenario scenario{*limiter, handles, names, logs, decisions.get()};
+    tally.merge(decide_together(scenario, requests, options.workers));
+  }
   if (decisions) finish(decisions.get(), options.decisions);
+  if (timeline.notes().lines > 0 && tally.all.requests == 0) fail_to_understand(timeline.notes(), logs);
 
-  Report report = make_report(tally, limiter);
-  report.log = options.log == "-" ? "standard input" : options.log;
-  report.operation = options.operation;
-  warn_of_a_small_table(config, options, report);
-  fmt::print("{}", options.json ? to_json(report) : to_text(report));
-  finish(stdout, "standard output");
+  const Report report =
+      make_report({options, config, logs, names, routes, timeline, tally, limiter ? &*limiter : nullptr});
+  warn(config, options, routes, report);
+  print(options.json ? to_json(report) : to_text(report));
 }
 
 int run(int argc, char** argv) {
@@ -95,17 +169,22 @@ int run(int argc, char** argv) {
   return 0;
 }
 
+int guarded_run(int argc, char** argv) {
+  occupy_standard_streams();
+  try {
+    return run(argc, argv);
+  } catch (const UsageError& error) {
+    say(fmt::format("weir-replay: {}\n", error.what()));
+    return 2;
+  } catch (const std::exception& error) {
+    say(fmt::format("weir-replay: {}\n", error.what()));
+    return 1;
+  }
+}
+
 }  // namespace
 }  // namespace weir::replay
 
 int main(int argc, char** argv) {
-  try {
-    return weir::replay::run(argc, argv);
-  } catch (const weir::replay::UsageError& error) {
-    fmt::print(stderr, "weir-replay: {}\n", error.what());
-    return 2;
-  } catch (const std::exception& error) {
-    fmt::print(stderr, "weir-replay: {}\n", error.what());
-    return 1;
-  }
+  return weir::replay::guarded_run(argc, argv);
 }

@@ -3,25 +3,34 @@
 #include <stdexcept>
 #include <string>
 #include <variant>
+#include <vector>
+
+#include "log_line.hpp"
+#include "routes.hpp"
 
 namespace weir::replay {
 
-struct Options {
-  std::string config;
-  std::string log;  ///< "-": standard input
-  std::string operation = "http";
-  std::string decisions;  ///< where to write each decision; empty: nowhere
-  unsigned workers = 1;
-  bool json = false;
-};
-
-/// The user asked for something that cannot be; exit status 2.
+/// The command line, or what it names, makes no sense.
 struct UsageError : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-/// What the command line says, or the exit status when help was all it asked for.
-/// Throws UsageError.
+struct Options {
+  std::string config;
+  std::vector<std::string> logs;
+  std::string operation = "http";
+  std::vector<Route> routes;
+  UserField user;
+  std::string user_text = "address";
+  unsigned prefix4 = 32;
+  unsigned prefix6 = 64;
+  bool sort = true;
+  std::string decisions;
+  unsigned workers = 1;
+  bool json = false;
+};
+
+/// The options, or the exit status where nothing remains to be done (--help). Throws UsageError.
 [[nodiscard]] std::variant<Options, int> parse_options(int argc, char** argv);
 
 }  // namespace weir::replay

@@ -1,35 +1,43 @@
 #pragma once
 
-// A bar on a terminal, drawn by whichever worker decides; nothing where nobody looks.
+// A bar on a terminal; nothing where nobody looks.
 
 #include <cstddef>
+#include <cstdint>
 #include <fmt/format.h>
+#include <string>
 #include <unistd.h>
+
+#include "say.hpp"
 
 namespace weir::replay {
 
 class ProgressBar {
  public:
-  explicit ProgressBar(std::size_t steps) : steps_(::isatty(STDERR_FILENO) == 1 ? steps : 0) {}
+  explicit ProgressBar(std::uint64_t bytes)
+      : bytes_(bytes >= kFewBytes && ::isatty(STDERR_FILENO) == 1 ? bytes : 0) {}
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
-  ~ProgressBar() {
-    if (shown_ != 0) fmt::print(stderr, "\r\x1b[K");
-  }
+  ~ProgressBar() { clear(); }
 
-  void show(std::size_t done) {
-    if (steps_ < kFewSteps) return;
-    const std::size_t percent = 100 * done / steps_;
+  void show(std::uint64_t done) {
+    if (bytes_ == 0) return;
+    const std::uint64_t percent = 100 * (done < bytes_ ? done : bytes_) / bytes_;
     if (percent == shown_) return;
     shown_ = percent;
-    fmt::print(stderr, "\r[{:<50}] {:>3} %", fmt::format("{:#<{}}", "", percent / 2), percent);
+    say(fmt::format("\r[{:<50}] {:>3} %", std::string(percent / 2, '#'), percent));
+  }
+
+  void clear() {
+    if (shown_ != 0) say("\r\x1b[K");
+    shown_ = 0;
   }
 
  private:
-  static constexpr std::size_t kFewSteps = 16;  // done before anybody could read it
+  static constexpr std::uint64_t kFewBytes = std::uint64_t{1} << 23;  // read before anybody could see it
 
-  std::size_t steps_;
-  std::size_t shown_ = 0;
+  std::uint64_t bytes_;
+  std::uint64_t shown_ = 0;
 };
 
 }  // namespace weir::replay

@@ -4,72 +4,84 @@
 #include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
+#include <numeric>
 #include <stdexcept>
 
 namespace weir::replay {
 namespace {
 
-// A segment's clock serves for a little longer than this.
-constexpr std::chrono::seconds kLongestLog = std::chrono::days(3 * 365);
+using Nanos = std::chrono::nanoseconds;
 
-// Moves the log's clock to the time of a request, never back, and returns how long it has run.
-std::chrono::seconds advance(Progress& progress, std::chrono::sys_seconds time) {
-  if (progress.requests++ == 0) progress.first = progress.now = time;
-  progress.now = std::max(progress.now, time);
-  return progress.now - progress.first;
+void without_permits(Limits& limits) {
+  limits.concurrent = {};
 }
 
-std::string_view take_line(std::string_view& block) {
-  const std::string_view line = block.substr(0, block.find('\n'));
-  block.remove_prefix(std::min(line.size() + 1, block.size()));
-  return line;
+void without_permits_and_breaker(OperationPolicy& policy) {
+  without_permits(policy.shared);
+  without_permits(policy.user);
+  policy.breaker.reset();
+}
+
+// The lengths of all windows of a configuration.
+std::vector<Nanos> window_lengths(const Config& config) {
+  std::vector<Nanos> lengths;
+  const auto add = [&](const Limits& limits) {
+    for (const Window& window : limits.windows) lengths.push_back(window.length);
+  };
+  add(config.global.shared);
+  add(config.global.user);
+  for (const auto& [name, policy] : config.operations) add(policy.shared), add(policy.user);
+  for (const auto& [name, user] : config.users) add(user.limits);
+  return lengths;
+}
+
+// Where the limiter's clock begins: not long before the first request, at a multiple of a day and of all
+// windows, so that windows which are counted from there lie as on the calendar of UTC.
+LogTime beginning_of(const Config& config, LogTime first) {
+  constexpr Nanos kLongest = std::chrono::days(120);  // a segment serves for so much longer than kLongestLog
+  Nanos unit = std::chrono::days(1);
+  for (const Nanos length : window_lengths(config)) {
+    const Nanos of_both(length.count() / std::gcd(length.count(), unit.count()));
+    if (of_both.count() <= kLongest / unit) unit *= of_both.count();
+  }
+  return LogTime(first.time_since_epoch() / unit * unit);
+}
+
+void write_decision(const Scenario& scenario, const TimedRequest& request, const Decision& decision) {
+  fmt::memory_buffer text;
+  const auto out = std::back_inserter(text);
+  if (scenario.logs.size() > 1) fmt::format_to(out, "{}:", scenario.logs[request.log].name());
+  fmt::format_to(out, "{} {} {} {}\n", request.line, to_string(decision.verdict),
+                 name_of(scenario.limiter, decision.limit), decision.retry_after.count());
+  if (std::fwrite(text.data(), 1, text.size(), scenario.decisions) != text.size()) {
+    throw std::runtime_error(fmt::format("decisions: {}", std::strerror(errno)));
+  }
 }
 
 }  // namespace
 
-void Replayer::read(std::string_view block) {
-  requests_.clear();
-  lines_ = unparsed_ = 0;
-  while (!block.empty()) {
-    const std::string_view line = take_line(block);
-    ++lines_;
-    if (const auto entry = parser_.parse(line)) {
-      requests_.push_back({*entry, lines_});
-    } else if (unparsed_++ == 0) {
-      first_unparsed_line_ = lines_;
-      first_unparsed_ = line;
-    }
-  }
+Config without_permits_and_breakers(Config config) {
+  without_permits_and_breaker(config.global);
+  for (auto& operation : config.operations) without_permits_and_breaker(operation.second);
+  for (auto& user : config.users) without_permits(user.second.limits);
+  return config;
 }
 
-void Replayer::decide(Progress& progress) {
-  for (const Request& request : requests_) decide_one(request, progress);
-  if (unparsed_ > 0) {
-    tally_.count_unparsed(unparsed_, progress.lines + first_unparsed_line_, first_unparsed_);
-  }
-  progress.lines += lines_;
-  tally_.reached = progress;
+Limiter open_limiter(const Config& config, LogTime first) {
+  const LogTime beginning = beginning_of(config, first);
+  Result<Limiter> limiter = Limiter::open_private(
+      config, {.at = HostClock::time_point(beginning.time_since_epoch()), .wall = beginning, .seed = 1});
+  if (!limiter) throw std::runtime_error(limiter.error().message());
+  return *std::move(limiter);
 }
 
-void Replayer::decide_one(const Request& request, Progress& progress) {
-  const std::uint64_t line = progress.lines + request.line;
-  const std::chrono::seconds elapsed = advance(progress, request.entry.time);
-  if (elapsed > kLongestLog) {
-    throw std::runtime_error(
-        fmt::format("log line {}: more than 3 years after the first request; replay the log in parts", line));
-  }
-  const Admission admission = scenario_.limiter.admit_at(scenario_.start + elapsed, scenario_.operation,
-                                                         {.user = request.entry.user});
-  tally_.count(request.entry.user, admission.decision());
-  if (scenario_.decisions != nullptr) write_decision(line, admission.decision());
-}
-
-void Replayer::write_decision(std::uint64_t line, const Decision& decision) {
-  fmt::memory_buffer text;
-  fmt::format_to(std::back_inserter(text), "{} {} {} {}\n", line, to_string(decision.verdict),
-                 name_of(scenario_.limiter, decision.limit), decision.retry_after.count());
-  if (std::fwrite(text.data(), 1, text.size(), scenario_.decisions) != text.size()) {
-    throw std::runtime_error(fmt::format("decisions: {}", std::strerror(errno)));
+void decide(const Scenario& scenario, std::span<const TimedRequest> requests, Tally& tally) {
+  for (const TimedRequest& request : requests) {
+    const Admission admission = scenario.limiter.admit_at(
+        HostClock::time_point(request.time.time_since_epoch()), scenario.operations[request.operation],
+        {.user = scenario.names[request.user]});
+    tally.count(request.user, request.operation, admission.decision());
+    if (scenario.decisions != nullptr) write_decision(scenario, request, admission.decision());
   }
 }
 

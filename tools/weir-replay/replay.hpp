@@ -2,60 +2,42 @@
 
 // Puts the requests of a log before a limiter, each at its own time.
 
-#include <cstdint>
 #include <cstdio>
-#include <string_view>
+#include <optional>
+#include <span>
+#include <string>
 #include <vector>
 
+#include "weir/config.hpp"
 #include "weir/limiter.hpp"
 
-#include "access_log.hpp"
+#include "log_source.hpp"
+#include "names.hpp"
 #include "tally.hpp"
+#include "timeline.hpp"
 
 namespace weir::replay {
 
-/// What is asked, and of whom: the same for all workers.
+/// What is asked, and of which limiter: the same for all workers.
 struct Scenario {
   Limiter& limiter;
-  Operation operation;
-  HostClock::time_point start;  ///< the host's time that stands for the log's first request
-  std::string_view log;
+  const std::vector<Operation>& operations;  ///< by Routes::Number
+  const Names& names;
+  const std::vector<LogSource>& logs;
   std::FILE* decisions = nullptr;  ///< one line for each request, unless null
 };
 
-/// Replays one block of lines after the other. Reading a block needs nothing of the blocks before it, so that
-/// workers read theirs side by side; deciding goes on where the block before it ended.
-class Replayer {
- public:
-  explicit Replayer(const Scenario& scenario) : scenario_(scenario) {}
+/// What of a configuration a log can try. It does not say how long a request took or whether it failed, so
+/// that permits and breakers are left out: they could only be told that every request ended at once.
+[[nodiscard]] Config without_permits_and_breakers(Config config);
 
-  void read(std::string_view block);
+/// A limiter whose clock is that of a log: the same log is decided in the same way at every run.
+/// Throws std::runtime_error when there is no memory for it.
+[[nodiscard]] Limiter open_limiter(const Config& config, LogTime first);
 
-  /// Decides what `read` found, in the order of the log.
-  /// Throws std::runtime_error when a request lies too far after the first, or the decisions cannot be
-  /// written.
-  void decide(Progress& progress);
-
-  [[nodiscard]] Tally& tally() noexcept { return tally_; }
-
- private:
-  struct Request {
-    LogEntry entry;
-    std::uint64_t line;  ///< counted from the block's first, which is 1
-  };
-
-  void decide_one(const Request& request, Progress& progress);
-  void write_decision(std::uint64_t line, const Decision& decision);
-
-  const Scenario& scenario_;
-  LogParser parser_;
-  std::vector<Request> requests_;
-  std::uint64_t lines_ = 0;
-  std::uint64_t unparsed_ = 0;
-  std::uint64_t first_unparsed_line_ = 0;
-  std::string_view first_unparsed_;
-  Tally tally_;
-};
+/// Decides requests in their order.
+/// Throws std::runtime_error when the decisions cannot be written.
+void decide(const Scenario& scenario, std::span<const TimedRequest> requests, Tally& tally);
 
 /// The name of a limit, or "-" for none.
 [[nodiscard]] std::string name_of(const Limiter& limiter, LimitId limit);

@@ -2,14 +2,18 @@
 
 // What a replay found, in the order in which both reports tell it.
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "weir/config.hpp"
 #include "weir/limiter.hpp"
 
+#include "options.hpp"
 #include "tally.hpp"
+#include "timeline.hpp"
 
 namespace weir::replay {
 
@@ -18,36 +22,56 @@ struct LimitLine {
   std::uint64_t refused = 0;
 };
 
-struct UserLine {
+struct CountsLine {
   std::string_view name;
-  UserCounts counts;
+  Counts counts;
 };
 
 struct Report {
-  std::string log;
+  std::vector<std::string> logs;
   std::string operation;
-  std::uint64_t requests = 0;
-  std::uint64_t refused = 0;
-  std::uint64_t unparsed = 0;
-  std::uint64_t first_unparsed_line = 0;  ///< 0: there is none
-  std::string_view first_unparsed;
+  Counts counts;
+  ReadingNotes notes;
+  bool sorted = true;
   std::uint64_t users = 0;
   std::string from;  ///< "2015-05-17T10:05:03Z"; empty without requests
   std::string until;
   std::chrono::seconds span{0};
-  std::vector<LimitLine> refused_by;  ///< the one that refused most first
-  std::vector<UserLine> top_refused;  ///< at most ten who were refused, the most refused first
+  std::vector<std::string> not_tried;    ///< limits that a log cannot try: permits and breakers
+  std::vector<LimitLine> refused_by;     ///< the one that refused most first
+  std::vector<CountsLine> by_operation;  ///< with --operation-by
+  std::vector<CountsLine> top_refused;   ///< at most ten who were refused, the most refused first
 
-  [[nodiscard]] std::uint64_t admitted() const noexcept { return requests - refused; }
+  [[nodiscard]] std::uint64_t admitted() const noexcept { return counts.requests - counts.refused; }
 };
 
-/// Names point into the log and into `limiter`.
-[[nodiscard]] Report make_report(const Tally& tally, const Limiter& limiter);
+/// Everything that a report is made of. Names in it point into these.
+struct Findings {
+  const Options& options;
+  const Config& config;
+  const std::vector<LogSource>& logs;
+  const Names& names;
+  const Routes& routes;
+  const Timeline& timeline;
+  const Tally& tally;
+  const Limiter* limiter;  ///< null: there were no requests
+};
+
+[[nodiscard]] Report make_report(const Findings& findings);
+
+/// The keys of permits and breakers that requests of these operations would meet.
+[[nodiscard]] std::vector<std::string> permits_and_breakers(const Config& config, const Routes& routes);
+
+/// Whether some limit of these operations keeps an entry for each user.
+[[nodiscard]] bool keeps_users(const Config& config, const Routes& routes);
 
 /// For people. What comes from the log is escaped: it may hold commands for a terminal.
 [[nodiscard]] std::string to_text(const Report& report);
 
 /// For programs: one object.
 [[nodiscard]] std::string to_json(const Report& report);
+
+/// At most `longest` bytes, as printable ASCII.
+[[nodiscard]] std::string escaped(std::string_view bytes, std::size_t longest);
 
 }  // namespace weir::replay

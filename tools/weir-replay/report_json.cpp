@@ -12,8 +12,11 @@ Json time_or_null(const std::string& time) {
 }
 
 Json first_unparsed(const Report& report) {
-  if (report.first_unparsed_line == 0) return nullptr;
-  return {{"line", report.first_unparsed_line}, {"text", report.first_unparsed.substr(0, 200)}};
+  const BadLine& first = report.notes.first_unparsed;
+  if (first.line == 0) return nullptr;
+  Json line = {{"line", first.line}, {"text", first.text.substr(0, 200)}};
+  if (report.logs.size() > 1) line["log"] = report.logs[first.log];
+  return line;
 }
 
 }  // namespace
@@ -22,23 +25,34 @@ std::string to_json(const Report& report) {
   Json refused_by = Json::object();
   for (const LimitLine& limit : report.refused_by) refused_by[limit.name] = limit.refused;
   Json top_refused = Json::array();
-  for (const UserLine& user : report.top_refused) {
+  for (const CountsLine& user : report.top_refused) {
     top_refused.push_back(
         {{"user", user.name}, {"requests", user.counts.requests}, {"refused", user.counts.refused}});
   }
-  const Json all = {{"log", report.log},
+  Json by_operation = Json::object();
+  for (const CountsLine& line : report.by_operation) {
+    by_operation[std::string(line.name)] = {{"requests", line.counts.requests},
+                                            {"refused", line.counts.refused}};
+  }
+  const Json all = {{"log", report.logs.size() == 1 ? Json(report.logs[0]) : Json(report.logs)},
                     {"operation", report.operation},
-                    {"requests", report.requests},
-                    {"unparsed", report.unparsed},
+                    {"requests", report.counts.requests},
+                    {"unparsed", report.notes.unparsed},
                     {"first_unparsed", first_unparsed(report)},
+                    {"sorted", report.sorted},
+                    {"out_of_order", report.notes.out_of_order},
+                    {"too_late", report.notes.too_late},
+                    {"not_tried", report.not_tried},
                     {"admitted", report.admitted()},
-                    {"refused", report.refused},
+                    {"refused", report.counts.refused},
                     {"refused_by", refused_by},
+                    {"by_operation", by_operation},
                     {"users", report.users},
+                    {"without_user", report.notes.nameless},
                     {"from", time_or_null(report.from)},
                     {"until", time_or_null(report.until)},
                     {"top_refused", top_refused}};
-  // An access log holds whatever clients sent: bytes that are no UTF-8 become U+FFFD.
+  // An access log holds whatever clients sent: bytes that are not UTF-8 become U+FFFD.
   return all.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

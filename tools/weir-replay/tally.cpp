@@ -7,30 +7,21 @@
 namespace weir::replay {
 namespace {
 
-struct Place {
-  std::uint64_t offset;
-  std::uint64_t length;
-};
-
 struct Head {
-  Progress reached;
-  std::uint64_t requests;
-  std::uint64_t refused;
-  std::uint64_t unparsed;
-  std::uint64_t first_unparsed_line;
-  Place first_unparsed;
+  Counts all;
   std::uint64_t limits;
   std::uint64_t users;
+  std::uint64_t operations;
 };
 
 struct LimitRow {
   std::uint64_t refused;
-  LimitId limit;
+  std::uint64_t limit;
 };
 
-struct UserRow {
-  Place name;
-  UserCounts counts;
+struct CountsRow {
+  std::uint64_t number;
+  Counts counts;
 };
 
 template <class T>
@@ -49,75 +40,72 @@ T take(std::string_view& bytes) {
   return value;
 }
 
-Place place_of(std::string_view text, std::string_view log) noexcept {
-  return text.empty() ? Place{0, 0}
-                      : Place{static_cast<std::uint64_t>(text.data() - log.data()), text.size()};
+void add(Counts& to, const Counts& counts) noexcept {
+  to.requests += counts.requests;
+  to.refused += counts.refused;
 }
 
-std::string_view text_at(Place place, std::string_view log) {
-  return log.substr(place.offset, place.length);
+Counts& at(std::vector<Counts>& all, std::size_t number) {
+  if (number >= all.size()) all.resize(number + 1);
+  return all[number];
+}
+
+std::uint64_t rows_of(const std::vector<Counts>& all) noexcept {
+  std::uint64_t rows = 0;
+  for (const Counts& counts : all) rows += counts.requests != 0 ? 1 : 0;
+  return rows;
+}
+
+void append_rows(std::string& bytes, const std::vector<Counts>& all) {
+  for (std::size_t number = 0; number < all.size(); ++number) {
+    if (all[number].requests != 0) append(bytes, CountsRow{number, all[number]});
+  }
+}
+
+void take_rows(std::string_view& bytes, std::uint64_t rows, std::vector<Counts>& all) {
+  for (std::uint64_t i = 0; i < rows; ++i) {
+    const CountsRow row = take<CountsRow>(bytes);
+    at(all, row.number) = row.counts;
+  }
 }
 
 }  // namespace
 
-void Tally::count(std::string_view user, const Decision& decision) {
-  UserCounts& counts = users[user];
-  ++requests;
-  ++counts.requests;
-  if (decision) return;
-  ++refused;
-  ++counts.refused;
-  ++refused_by[decision.limit];
-}
-
-void Tally::count_unparsed(std::uint64_t lines, std::uint64_t first_line, std::string_view first_text) {
-  unparsed += lines;
-  if (first_unparsed_line != 0 && first_unparsed_line <= first_line) return;
-  first_unparsed_line = first_line;
-  first_unparsed = first_text;
+void Tally::count(UserNumber user, Routes::Number operation, const Decision& decision) {
+  const Counts one{1, decision ? std::uint64_t{0} : std::uint64_t{1}};
+  add(all, one);
+  add(at(users, user), one);
+  add(at(operations, operation), one);
+  if (!decision) ++refused_by[decision.limit];
 }
 
 void Tally::merge(const Tally& other) {
-  if (other.reached.lines > reached.lines) reached = other.reached;
-  requests += other.requests;
-  refused += other.refused;
-  if (other.unparsed > 0) count_unparsed(other.unparsed, other.first_unparsed_line, other.first_unparsed);
+  add(all, other.all);
   for (const auto& [limit, count] : other.refused_by) refused_by[limit] += count;
-  for (const auto& [user, counts] : other.users) {
-    UserCounts& sum = users[user];
-    sum.requests += counts.requests;
-    sum.refused += counts.refused;
-  }
+  for (std::size_t user = 0; user < other.users.size(); ++user) add(at(users, user), other.users[user]);
+  for (std::size_t i = 0; i < other.operations.size(); ++i) add(at(operations, i), other.operations[i]);
 }
 
-std::string encode(const Tally& tally, std::string_view log) {
+std::string encode(const Tally& tally) {
   std::string bytes;
-  bytes.reserve(sizeof(Head) + tally.users.size() * sizeof(UserRow) +
-                tally.refused_by.size() * sizeof(LimitRow));
-  append(bytes, Head{tally.reached, tally.requests, tally.refused, tally.unparsed, tally.first_unparsed_line,
-                     place_of(tally.first_unparsed, log), tally.refused_by.size(), tally.users.size()});
-  for (const auto& [limit, count] : tally.refused_by) append(bytes, LimitRow{count, limit});
-  for (const auto& [user, counts] : tally.users) append(bytes, UserRow{place_of(user, log), counts});
+  append(bytes, Head{tally.all, tally.refused_by.size(), rows_of(tally.users), rows_of(tally.operations)});
+  for (const auto& [limit, count] : tally.refused_by)
+    append(bytes, LimitRow{count, static_cast<std::uint64_t>(limit)});
+  append_rows(bytes, tally.users);
+  append_rows(bytes, tally.operations);
   return bytes;
 }
 
-Tally decode(std::string_view bytes, std::string_view log) {
+Tally decode(std::string_view bytes) {
   const Head head = take<Head>(bytes);
   Tally tally;
-  tally.reached = head.reached;
-  tally.requests = head.requests;
-  tally.refused = head.refused;
-  tally.unparsed = head.unparsed;
-  tally.first_unparsed_line = head.first_unparsed_line;
-  tally.first_unparsed = text_at(head.first_unparsed, log);
+  tally.all = head.all;
   for (std::uint64_t i = 0; i < head.limits; ++i) {
     const LimitRow row = take<LimitRow>(bytes);
-    tally.refused_by[row.limit] = row.refused;
+    tally.refused_by[static_cast<LimitId>(row.limit)] = row.refused;
   }
-  for (std::uint64_t i = 0; i < head.users; ++i) {
-    const UserRow row = take<UserRow>(bytes);
-    tally.users[text_at(row.name, log)] = row.counts;
-  }
+  take_rows(bytes, head.users, tally.users);
+  take_rows(bytes, head.operations, tally.operations);
   return tally;
 }
 

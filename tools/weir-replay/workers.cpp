@@ -1,5 +1,6 @@
 #include "workers.hpp"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -9,17 +10,16 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "log_file.hpp"
 #include "pipe.hpp"
-#include "progress_bar.hpp"
+#include "say.hpp"
 
 namespace weir::replay {
 namespace {
 
-using Blocks = std::vector<std::string_view>;
+using Requests = std::span<const TimedRequest>;
 
 // Long enough that handing on costs little beside deciding, short enough that workers take many turns.
-constexpr std::size_t kBlockBytes = 256 * 1024;
+constexpr std::size_t kBlock = 2048;
 
 // How a worker ends.
 enum Ending : int {
@@ -28,37 +28,34 @@ enum Ending : int {
   kCutOff = 2,  // because another worker ended
 };
 
-// One worker's place in the ring. Block b belongs to worker b % workers; whoever has decided block b hands
-// the progress on to the worker of block b + 1.
+// One worker's place in the ring. Block b belongs to worker b % workers; the worker that has decided block b
+// hands the turn on to the worker of block b + 1.
 struct Seat {
   Fd from_previous;
   Fd to_next;
   Fd counts;
 };
 
-int take_turns(const Scenario& scenario, const Blocks& blocks, std::size_t worker, std::size_t workers,
+constexpr char kTurn = '.';
+
+int take_turns(const Scenario& scenario, Requests requests, std::size_t worker, std::size_t workers,
                const Seat& seat) {
-  Replayer replayer(scenario);
-  ProgressBar bar(blocks.size());
-  for (std::size_t block = worker; block < blocks.size(); block += workers) {
-    replayer.read(blocks[block]);
-    Progress progress;
-    if (!read_exactly(seat.from_previous, reinterpret_cast<char*>(&progress), sizeof progress))
-      return kCutOff;
-    replayer.decide(progress);
-    bar.show(block + 1);
-    const std::string_view bytes(reinterpret_cast<const char*>(&progress), sizeof progress);
-    if (block + 1 < blocks.size() && !write_all(seat.to_next, bytes)) return kCutOff;
+  Tally tally;
+  for (std::size_t begin = worker * kBlock; begin < requests.size(); begin += workers * kBlock) {
+    char turn = 0;
+    if (!read_exactly(seat.from_previous, &turn, 1)) return kCutOff;
+    decide(scenario, requests.subspan(begin, std::min(kBlock, requests.size() - begin)), tally);
+    if (begin + kBlock < requests.size() && !write_all(seat.to_next, {&kTurn, 1})) return kCutOff;
   }
-  return write_all(seat.counts, encode(replayer.tally(), scenario.log)) ? kDone : kCutOff;
+  return write_all(seat.counts, encode(tally)) ? kDone : kCutOff;
 }
 
-int work(const Scenario& scenario, const Blocks& blocks, std::size_t worker, std::size_t workers,
+int work(const Scenario& scenario, Requests requests, std::size_t worker, std::size_t workers,
          const Seat& seat) noexcept {
   try {
-    return take_turns(scenario, blocks, worker, workers, seat);
+    return take_turns(scenario, requests, worker, workers, seat);
   } catch (const std::exception& error) {
-    fmt::print(stderr, "weir-replay: worker {} of {}: {}\n", worker + 1, workers, error.what());
+    say(fmt::format("weir-replay: worker {} of {}: {}\n", worker + 1, workers, error.what()));
     return kFailed;
   }
 }
@@ -80,11 +77,9 @@ class Crew {
   Crew& operator=(const Crew&) = delete;
   ~Crew() { dismiss(); }
 
-  void start(const Scenario& scenario, const Blocks& blocks) {
+  void start(const Scenario& scenario, Requests requests) {
     const std::size_t size = seats_.size();
-    const Progress nothing_yet;
-    const std::string_view bytes(reinterpret_cast<const char*>(&nothing_yet), sizeof nothing_yet);
-    if (!write_all(seats_.back().to_next, bytes)) throw std::runtime_error(std::strerror(errno));
+    if (!write_all(seats_.back().to_next, {&kTurn, 1})) throw std::runtime_error(std::strerror(errno));
     for (std::size_t i = 0; i < size; ++i) {
       const pid_t pid = ::fork();
       if (pid < 0)
@@ -94,7 +89,7 @@ class Crew {
         const Seat own = std::move(seats_[i]);
         seats_.clear();
         counts_.clear();
-        ::_exit(work(scenario, blocks, i, size, own));
+        ::_exit(work(scenario, requests, i, size, own));
       }
       pids_.push_back(pid);
     }
@@ -102,14 +97,14 @@ class Crew {
   }
 
   // What all of them counted. Throws when one of them did not come to its end.
-  Tally collect(std::string_view log) {
+  Tally collect() {
     std::vector<std::string> messages(counts_.size());
     for (std::size_t i = 0; i < counts_.size(); ++i) {
       if (!read_to_end(counts_[i], messages[i])) throw std::runtime_error(std::strerror(errno));
     }
     if (const auto failure = dismiss()) throw std::runtime_error(*failure);
     Tally sum;
-    for (const std::string& message : messages) sum.merge(decode(message, log));
+    for (const std::string& message : messages) sum.merge(decode(message));
     return sum;
   }
 
@@ -145,27 +140,18 @@ class Crew {
   std::vector<Fd> counts_;
 };
 
-Tally replay_alone(const Scenario& scenario, const Blocks& blocks) {
-  Replayer replayer(scenario);
-  ProgressBar bar(blocks.size());
-  Progress progress;
-  for (std::size_t block = 0; block < blocks.size(); ++block) {
-    replayer.read(blocks[block]);
-    replayer.decide(progress);
-    bar.show(block + 1);
-  }
-  return std::move(replayer.tally());
-}
-
 }  // namespace
 
-Tally replay_log(const Scenario& scenario, unsigned workers) {
-  const Blocks blocks = split_into_blocks(scenario.log, kBlockBytes);
-  if (workers == 1) return replay_alone(scenario, blocks);
+Tally decide_together(const Scenario& scenario, Requests requests, unsigned workers) {
+  if (workers == 1) {
+    Tally tally;
+    decide(scenario, requests, tally);
+    return tally;
+  }
   std::signal(SIGPIPE, SIG_IGN);  // a write to a worker that died is an answer, not an end
   Crew crew(workers);
-  crew.start(scenario, blocks);
-  return crew.collect(scenario.log);
+  crew.start(scenario, requests);
+  return crew.collect();
 }
 
 }  // namespace weir::replay

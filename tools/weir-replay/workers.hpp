@@ -7,9 +7,10 @@
 
 namespace weir::replay {
 
-/// Replays a whole log with `workers` processes (1: this one). They decide in the order of the log, through
-/// the one segment that they share, so their number changes nothing in the answer.
-/// Throws std::runtime_error when a worker fails or dies; none is left behind.
-[[nodiscard]] Tally replay_log(const Scenario& scenario, unsigned workers);
+/// Decides requests with `workers` processes (1: this one). They decide in the order of the log, through the
+/// one segment that they share, so their number changes nothing in the answer. Throws std::runtime_error when
+/// a worker fails or dies; none is left behind.
+[[nodiscard]] Tally decide_together(const Scenario& scenario, std::span<const TimedRequest> requests,
+                                    unsigned workers);
 
 }  // namespace weir::replay

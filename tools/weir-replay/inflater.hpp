@@ -1,0 +1,33 @@
+#pragma once
+
+// Takes gzip apart: any number of members one behind the other, as `cat a.gz b.gz` makes them.
+
+#include <cstddef>
+#include <string>
+#include <string_view>
+#include <zlib.h>
+
+namespace weir::replay {
+
+class Inflater {
+ public:
+  /// Throws std::runtime_error when there is no memory for it.
+  Inflater();
+  Inflater(const Inflater&) = delete;
+  Inflater& operator=(const Inflater&) = delete;
+  ~Inflater();
+
+  [[nodiscard]] static bool is_gzip(std::string_view bytes) noexcept { return bytes.starts_with("\x1f\x8b"); }
+
+  /// Appends what `bytes` hold to `text`. Throws std::runtime_error when they are damaged.
+  void append(std::string_view bytes, std::string& text);
+
+  /// Whether the compressed data may end here.
+  [[nodiscard]] bool is_whole() const noexcept { return between_members_; }
+
+ private:
+  z_stream stream_{};
+  bool between_members_ = false;
+};
+
+}  // namespace weir::replay
