@@ -12,7 +12,7 @@ if [[ $(dpkg --print-architecture) != arm64 ]] && ! dpkg --print-foreign-archite
   ((EUID == 0)) || as_root=(sudo)
   "${as_root[@]}" dpkg --add-architecture arm64
 fi
-tools/install-deps.sh g++-aarch64-linux-gnu qemu-user {libfmt,libgtest,libgmock,libtomlplusplus,libxxhash}-dev:arm64
+tools/install-deps.sh g++-aarch64-linux-gnu qemu-user {libfmt,libgtest,libgmock,libtomlplusplus,libxxhash}-dev:arm64 zlib1g-dev:arm64
 
 targets=(base_test primitives_test users_test limiter_test)
 echo "test-arm64: configuring and building in build/arm64"

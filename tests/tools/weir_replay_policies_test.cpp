@@ -66,7 +66,7 @@ void add_scope(Random& random, const std::string& scope, bool per_user, bool nee
     const ModelKind user_kinds[] = {ModelKind::weighted, ModelKind::fixed};
     const ModelKind kind = per_user ? random.of(user_kinds) : random.of(shared_kinds);
     windows.push_back(
-        {"", per_user, 1 + random.below(kind == ModelKind::ring ? 40 : 12), random.of(kLengths), 1, kind});
+        {"", per_user, 1 + random.below(kind == ModelKind::ring ? 20 : 12), random.of(kLengths), 1, kind});
   }
   if (rates.empty() && windows.empty()) return;
   std::vector<std::string> rate_texts;
@@ -198,7 +198,7 @@ void WeirReplayPolicies::expect_same_decisions(unsigned seeds, SharedKinds share
 }
 
 TEST_F(WeirReplayPolicies, AreDecidedAsByThePlainModel) {
-  constexpr ModelKind kShared[] = {ModelKind::ring, ModelKind::fixed};
+  constexpr ModelKind kShared[] = {ModelKind::log, ModelKind::ring, ModelKind::fixed};
   expect_same_decisions(200, kShared);
 }
 
