@@ -245,12 +245,13 @@ Expected<LineMask> write_block(const Sections& sections, std::uint32_t index, co
     const bool with_new_books =
         is_shared_window(i) && !before.has(i) &&
         (next.heir_of != 0 || listing_of(line).superseded || !goes_on(line, next.params));
+    // Before params: killed between the two, an heir would pass for a limit that went with these params.
+    line.listing.store(Listing{next.mode, next.order, next.heir_of, false}.word(), std::memory_order_relaxed);
     if (!is_written(line, i, next)) {
       write_line(line, i, next, now);
       changed |= LineMask{1} << i;
     }
     if (with_new_books) clear_books(sections, line);
-    line.listing.store(Listing{next.mode, next.order, next.heir_of, false}.word(), std::memory_order_relaxed);
     if (next.heir_of == 0) continue;
     LimitLine& old = block.limits[next.heir_of - 1];
     heirs |= LineMask{1} << i;

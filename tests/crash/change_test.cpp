@@ -2,6 +2,7 @@
 // through.
 
 #include <algorithm>
+#include <cstring>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -127,8 +128,10 @@ TEST_F(ChangeCrash, AKilledChangeOfAWindowHandsOutNothingThatWasSpent) {
     limiter->reset();
     ASSERT_TRUE(apply_config(name.str(), with("\"10 per 1h\"")));
     for (int i = 0; i < spent; ++i) EXPECT_TRUE(limiter->admit("work"));
+    const std::vector<std::byte> initial(bytes.begin(), bytes.end());
     for (const char* next : {"\"40 per 1h\"", "{ limit = \"40 per 2h\", kind = \"ring\" }"}) {
       SCOPED_TRACE(next);
+      std::memcpy(bytes.data(), initial.data(), initial.size());
       const Config wanted = with(next);
       const std::uint64_t now = detail::ticks_at(segment->header(), HostClock::now());
       const CrashImages crash = crash_images(bytes, [&] {
