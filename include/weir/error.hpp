@@ -35,7 +35,15 @@ struct Error {
   [[nodiscard]] std::string message() const { return hint.empty() ? what : what + "; " + hint; }
 };
 
-/// A value or the reason why there is none. Look before you take: `*result` of a failure is undefined.
+namespace detail {
+
+/// Prints the message of an error on the standard error and aborts.
+[[noreturn]] WEIR_EXPORT void end_with(const Error& error) noexcept;
+
+}  // namespace detail
+
+/// A value or the reason why there is none. Taking the value of a failure prints its message and ends the
+/// program (abort), so look first where a failure can be answered.
 template <class T>
 class [[nodiscard]] Result {
  public:
@@ -44,14 +52,29 @@ class [[nodiscard]] Result {
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT
 
   [[nodiscard]] explicit operator bool() const noexcept { return state_.index() == 0; }
-  [[nodiscard]] T& operator*() & noexcept { return *std::get_if<0>(&state_); }
-  [[nodiscard]] const T& operator*() const& noexcept { return *std::get_if<0>(&state_); }
-  [[nodiscard]] T&& operator*() && noexcept { return std::move(*std::get_if<0>(&state_)); }
-  [[nodiscard]] T* operator->() noexcept { return std::get_if<0>(&state_); }
-  [[nodiscard]] const T* operator->() const noexcept { return std::get_if<0>(&state_); }
-  [[nodiscard]] const Error& error() const noexcept { return *std::get_if<1>(&state_); }
+  [[nodiscard]] T& operator*() & noexcept { return value(); }
+  [[nodiscard]] const T& operator*() const& noexcept { return value(); }
+  [[nodiscard]] T&& operator*() && noexcept { return std::move(value()); }
+  [[nodiscard]] T* operator->() noexcept { return &value(); }
+  [[nodiscard]] const T* operator->() const noexcept { return &value(); }
+  [[nodiscard]] T& value() & noexcept { return *checked(std::get_if<0>(&state_)); }
+  [[nodiscard]] const T& value() const& noexcept { return *checked(std::get_if<0>(&state_)); }
+  [[nodiscard]] T&& value() && noexcept { return std::move(value()); }
+  /// Asking a success for its error ends the program, too.
+  [[nodiscard]] const Error& error() const noexcept {
+    const Error* const error = std::get_if<1>(&state_);
+    if (error == nullptr)
+      detail::end_with({Errc::invalid_argument, "error() of a result that is a success", ""});
+    return *error;
+  }
 
  private:
+  template <class Pointer>
+  Pointer checked(Pointer value) const noexcept {
+    if (value == nullptr) detail::end_with(error());
+    return value;
+  }
+
   std::variant<T, Error> state_;
 };
 
@@ -63,7 +86,14 @@ class [[nodiscard]] Result<void> {
   Result(Error error) : error_(std::move(error)) {}  // NOLINT
 
   [[nodiscard]] explicit operator bool() const noexcept { return !error_; }
-  [[nodiscard]] const Error& error() const noexcept { return *error_; }
+  /// Ends the program as above if the call failed.
+  void value() const noexcept {
+    if (error_) detail::end_with(*error_);
+  }
+  [[nodiscard]] const Error& error() const noexcept {
+    if (!error_) detail::end_with({Errc::invalid_argument, "error() of a result that is a success", ""});
+    return *error_;
+  }
 
  private:
   std::optional<Error> error_;

@@ -13,6 +13,7 @@
 //   inspect.hpp    looking at a segment from outside
 //   error.hpp      how opening and parsing fail
 //   log.hpp        where the library says what no return value tells
+//   text.hpp       names of unknown origin, safe to print
 //   clock.hpp      the host's clock
 
 #include "weir/admission.hpp"
@@ -27,4 +28,5 @@
 #include "weir/limiter.hpp"
 #include "weir/log.hpp"
 #include "weir/policy.hpp"
+#include "weir/text.hpp"
 #include "weir/version.hpp"

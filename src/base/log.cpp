@@ -1,16 +1,13 @@
 #include "weir/log.hpp"
 
 #include <atomic>
-#include <cstdio>
+
+#include "base/standard_error.hpp"
 
 namespace weir {
 namespace {
 
-void to_standard_error(std::string_view message) {
-  std::fprintf(stderr, "weir: %.*s\n", static_cast<int>(message.size()), message.data());
-}
-
-std::atomic<LogFunction> log_function{to_standard_error};
+std::atomic<LogFunction> log_function{detail::write_to_standard_error};
 
 }  // namespace
 
@@ -19,7 +16,12 @@ void set_log(LogFunction function) noexcept {
 }
 
 void log(std::string_view message) noexcept {
-  if (const LogFunction function = log_function.load(std::memory_order_acquire)) function(message);
+  const LogFunction function = log_function.load(std::memory_order_acquire);
+  if (function == nullptr) return;
+  try {
+    function(message);
+  } catch (...) {  // NOLINT(bugprone-empty-catch): a message that is lost must not end the program
+  }
 }
 
 }  // namespace weir

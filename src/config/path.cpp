@@ -52,7 +52,7 @@ class PathReader {
     if (rest_.starts_with('"') || rest_.starts_with('\'')) return quoted_name(path);
     const std::size_t length = std::min(rest_.find_first_of(".[]\"'"), rest_.size());
     if (length == 0) return refuse("an empty part");
-    if (!printable(rest_.substr(0, length))) return refuse("other than ASCII needs quotes");
+    if (!plain_ascii(rest_.substr(0, length))) return refuse("other than ASCII needs quotes");
     path.emplace_back(std::string(rest_.substr(0, length)));
     rest_.remove_prefix(length);
     return {};

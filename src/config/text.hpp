@@ -13,7 +13,7 @@ namespace weir::detail {
 [[nodiscard]] Expected<Node> parse_document(std::string_view toml, const Place& start);
 
 /// Printable ASCII, which is good TOML wherever it lands.
-[[nodiscard]] inline bool printable(std::string_view text) {
+[[nodiscard]] inline bool plain_ascii(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
 }
 

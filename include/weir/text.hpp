@@ -1,0 +1,20 @@
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+
+#include "weir/export.hpp"
+
+namespace weir {
+
+/// Text of unknown origin, safe to print on a terminal. Printable UTF-8 is kept as it is. Control characters,
+/// bytes that are not UTF-8, and characters that are invisible or change the direction of a line are written
+/// byte by byte as \x1b.
+[[nodiscard]] WEIR_EXPORT std::string printable(std::string_view text);
+
+/// The candidate that a mistyped name was probably meant to be; empty if none is near.
+[[nodiscard]] WEIR_EXPORT std::string_view nearest(std::string_view name,
+                                                   std::span<const std::string_view> candidates);
+
+}  // namespace weir

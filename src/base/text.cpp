@@ -1,0 +1,106 @@
+#include "weir/text.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <fmt/format.h>
+#include <numeric>
+#include <vector>
+
+namespace weir {
+namespace {
+
+/// A character and the bytes that it takes; no bytes where the text does not begin with valid UTF-8.
+struct Decoded {
+  char32_t character = 0;
+  std::size_t bytes = 0;
+};
+
+Decoded decode(std::string_view text) noexcept {
+  const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char first = byte(0);
+  if (first < 0x80) return {first, 1};
+  const std::size_t length = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+  if (first < 0xc2 || first > 0xf4 || text.size() < length) return {};
+  char32_t character = first & (0x7fU >> length);
+  for (std::size_t i = 1; i < length; ++i) {
+    if ((byte(i) & 0xc0U) != 0x80) return {};
+    character = character << 6 | (byte(i) & 0x3fU);
+  }
+  constexpr char32_t kLeast[] = {0, 0, 0x80, 0x800, 0x10000};  // a longer form than needed is not valid
+  const bool surrogate = character >= 0xd800 && character <= 0xdfff;
+  if (character < kLeast[length] || character > 0x10ffff || surrogate) return {};
+  return {character, length};
+}
+
+/// Whether a character changes what is around it, or cannot be seen.
+bool misleads(char32_t character) noexcept {
+  struct Range {
+    char32_t first;
+    char32_t last;
+  };
+  constexpr Range kRanges[] = {
+      {0x00, 0x1f},       {0x7f, 0x9f},        // controls
+      {0xad, 0xad},       {0x34f, 0x34f},      // soft hyphen, grapheme joiner
+      {0x61c, 0x61c},     {0x115f, 0x1160},    // Arabic letter mark, Hangul fillers
+      {0x17b4, 0x17b5},   {0x180b, 0x180f},    // Khmer and Mongolian marks
+      {0x200b, 0x200f},   {0x2028, 0x202e},    // zero width, line ends, direction
+      {0x2060, 0x206f},   {0x3164, 0x3164},    // invisible operators and isolates, Hangul filler
+      {0xfdd0, 0xfdef},   {0xfe00, 0xfe0f},    // not characters; variants of the one before
+      {0xfeff, 0xfeff},   {0xffa0, 0xffa0},    // byte order mark, Hangul filler
+      {0xfff0, 0xfffb},   {0xe000, 0xf8ff},    // annotations; private use
+      {0xe0000, 0xe0fff}, {0xf0000, 0x10ffff}  // tags; private use
+  };
+  for (const Range& range : kRanges) {
+    if (character >= range.first && character <= range.last) return true;
+  }
+  return (character & 0xfffeU) == 0xfffe;  // not characters either
+}
+
+/// Levenshtein: how many letters to insert, delete or replace.
+std::size_t edit_distance(std::string_view from, std::string_view to) {
+  std::vector<std::size_t> row(to.size() + 1);
+  std::iota(row.begin(), row.end(), std::size_t{0});
+  for (std::size_t i = 0; i < from.size(); ++i) {
+    std::size_t diagonal = row[0]++;
+    for (std::size_t j = 0; j < to.size(); ++j) {
+      const std::size_t replaced = diagonal + (from[i] == to[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+}  // namespace
+
+std::string printable(std::string_view text) {
+  std::string result;
+  while (!text.empty()) {
+    const Decoded next = decode(text);
+    const std::string_view bytes = text.substr(0, next.bytes == 0 ? 1 : next.bytes);
+    if (next.bytes != 0 && !misleads(next.character)) {
+      result += bytes;
+    } else {
+      for (const char c : bytes) result += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    }
+    text.remove_prefix(bytes.size());
+  }
+  return result;
+}
+
+std::string_view nearest(std::string_view name, std::span<const std::string_view> candidates) {
+  constexpr std::size_t kLongestWorthGuessing = 64;
+  if (name.size() > kLongestWorthGuessing) return {};
+  std::string_view best;
+  std::size_t least =
+      std::min<std::size_t>(3, (name.size() + 1) / 2 + 1);  // nearer than this, or it is a guess
+  for (const std::string_view candidate : candidates) {
+    const std::size_t distance = edit_distance(name, candidate);
+    if (distance >= least) continue;
+    least = distance;
+    best = candidate;
+  }
+  return best;
+}
+
+}  // namespace weir
