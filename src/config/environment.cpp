@@ -146,10 +146,16 @@ Expected<void> apply_environment(Node& root, const Environment& environment) {
   std::optional<VariableNames> names;  // thousands of them: only if there is such a variable at all
   Edits edits;
   for (const auto& [name, value] : environment) {
-    if (!names_a_key(name) || value.empty()) continue;  // empty is as good as unset
+    if (!names_a_key(name)) continue;
     if (!names) names.emplace(root);
     const Expected<Path> path = names->path(name);
     if (!path) return tl::make_unexpected(of_variable(name, path.error()));
+    // Most often the variable that it was to be made of is not set, and a limit would silently be missing.
+    if (value.empty()) {
+      return tl::make_unexpected(
+          of_variable(name, Error{Errc::config, "the value is empty",
+                                  "unset the variable, or write none to remove the limit"}));
+    }
     edits.emplace_back(name, *path);
   }
   if (auto done = apply(root, edits, environment, false); !done) return done;

@@ -61,11 +61,45 @@ class Copier {
   Place place_;
 };
 
-Error syntax_error(const toml::parse_error& error, std::string_view origin) {
+std::string_view trimmed(std::string_view text) {
+  constexpr std::string_view kSpaces = " \t\r\n";
+  const std::size_t begin = text.find_first_not_of(kSpaces);
+  if (begin == text.npos) return {};
+  return text.substr(begin, text.find_last_not_of(kSpaces) + 1 - begin);
+}
+
+std::string_view line_of(std::string_view text, std::uint32_t number) {
+  for (; number > 1 && text.find('\n') != text.npos; --number) text.remove_prefix(text.find('\n') + 1);
+  return text.substr(0, text.find('\n'));
+}
+
+/// Whether the value on a line is a bare word or begins like a number: 30/min, alice, 5 per 1s.
+bool lacks_quotes(std::string_view line) {
+  const std::size_t equals = line.find('=');
+  if (equals == line.npos) return false;
+  std::string_view value = trimmed(line.substr(equals + 1));
+  value = trimmed(value.substr(0, value.find('#')));
+  if (value.empty() || value == "true" || value == "false") return false;
+  constexpr std::string_view kNumber = "0123456789+-._eExXoOabcdefABCDEF";
+  const bool number =
+      value.find_first_not_of(kNumber) == value.npos && value.find_first_of("0123456789") == 0;
+  const char first = value.front();
+  const bool word =
+      (first >= '0' && first <= '9') || (first >= 'a' && first <= 'z') || (first >= 'A' && first <= 'Z');
+  return word && !number;
+}
+
+Error syntax_error(const toml::parse_error& error, std::string_view toml, std::string_view origin) {
   const toml::source_position& where = error.source().begin;
-  return {Errc::config,
-          fmt::format("{}:{}:{}: {}", origin, where.line, where.column, escaped(error.description())),
-          "this is no TOML; text needs quotes, as in rate = \"30/min\""};
+  const std::string_view description = error.description();
+  const bool twice = description.find("redefine") != description.npos;
+  const char* const hint = twice ? "a key or a table may stand only once; several rates are a list: "
+                                   "rate = [\"30/min\", \"500/hour\"]"
+                           : lacks_quotes(line_of(toml, where.line))
+                               ? "text needs quotes, as in rate = \"30/min\""
+                               : "mend this line; the format of the file is TOML (https://toml.io)";
+  return {Errc::config, fmt::format("{}:{}:{}: {}", origin, where.line, where.column, escaped(description)),
+          hint};
 }
 
 std::optional<Error> nested_too_deep(std::string_view toml, std::string_view origin) {
@@ -79,19 +113,12 @@ bool begins_like_toml(std::string_view text) {
   return text.starts_with('"') || text.starts_with('\'') || text.starts_with('[') || text.starts_with('{');
 }
 
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view kSpaces = " \t\r\n";
-  const std::size_t begin = text.find_first_not_of(kSpaces);
-  if (begin == text.npos) return {};
-  return text.substr(begin, text.find_last_not_of(kSpaces) + 1 - begin);
-}
-
 }  // namespace
 
 Expected<Node> parse_document(std::string_view toml, const Place& start) {
   if (auto deep = nested_too_deep(toml, *start.origin)) return tl::make_unexpected(*std::move(deep));
   const toml::parse_result parsed = toml::parse(toml);
-  if (!parsed) return tl::make_unexpected(syntax_error(parsed.error(), *start.origin));
+  if (!parsed) return tl::make_unexpected(syntax_error(parsed.error(), toml, *start.origin));
   return Copier(start).copy(parsed.table());
 }
 
@@ -102,7 +129,7 @@ Expected<Node> parse_value(std::string_view text, const Place& place) {
   const bool one = parsed && parsed.table().size() == 1;  // and no keys on lines of their own
   if (one) return Copier(place).copy(*parsed.table().get("value"));
   if (!begins_like_toml(text)) {
-    if (printable(text)) return Node{std::string(text), place};
+    if (plain_ascii(text)) return Node{std::string(text), place};
     return fail(Errc::config, quoted(text) + ": other than ASCII needs quotes", "write it as in a TOML file");
   }
   const std::string problem = parsed ? "more than one value" : escaped(parsed.error().description());

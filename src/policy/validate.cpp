@@ -61,6 +61,7 @@ Expected<void> check_rate(const Rate& rate, const std::string& key) {
 }
 
 Expected<void> check_length(std::chrono::nanoseconds length, const std::string& key) {
+  if (length.count() == 0) return bad(key, "the length is missing", "write it as in \"30s\"");
   if (length >= std::chrono::milliseconds(1) && length <= kMaxLength &&
       length % std::chrono::milliseconds(1) == std::chrono::nanoseconds(0))
     return {};
@@ -147,6 +148,11 @@ Expected<void> check_limits(const Limits& limits, bool user, const std::string& 
     if (auto window = check_window(limits.windows[i], user, key); !window) return window;
   }
   if (auto permits = check_concurrent(limits.concurrent, user, owner); !permits) return permits;
+  if (limits.cooldown.length.count() != 0 && limits.rates.empty() && limits.windows.empty()) {
+    return bad(owner + ".cooldown",
+               "nothing can begin it: only refusals by a rate or a window of the same scope do",
+               fmt::format("add {}.rate or {}.window, or leave the cooldown out", owner, owner));
+  }
   return check_cooldown(limits.cooldown, owner);
 }
 
@@ -203,6 +209,8 @@ Expected<void> check_breaker(const Breaker& breaker, const std::string& owner) {
   }
   if (breaker.window_calls > 65'535) return bad(key + ".window_calls", "out of range", "use 1 to 65535");
   if (breaker.minimum_calls > 65'535) return bad(key + ".minimum_calls", "out of range", "use 1 to 65535");
+  if (breaker.recovery.count() == 0)
+    return bad(key + ".recovery", "missing: how long it stays open", "for example: recovery = \"30s\"");
   if (auto length = check_length(breaker.recovery, key + ".recovery"); !length) return length;
   constexpr auto kMaxBreaker = std::chrono::nanoseconds(detail::kMaxBreakerTicks >> detail::kTickShift);
   for (const auto& [length, name] : {std::pair{breaker.recovery, ".recovery"},

@@ -33,6 +33,7 @@ TEST(Builder, SaysWhatTheSameFileSays) {
                                    .user_concurrent(3)
                                    .user_cooldown(5min)
                                    .operation("image.resize")
+                                   .window("100 per 1min")
                                    .cooldown(90s)
                                    .operation("free")
                                    .override_user("health check")
@@ -61,6 +62,7 @@ window = "50 per 1min"
 concurrent = 3
 cooldown = "5min"
 [operations."image.resize"]
+window = "100 per 1min"
 cooldown = "90s"
 [operations.free]
 [overrides.users."health check"]

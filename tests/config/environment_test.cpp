@@ -98,7 +98,6 @@ TEST_F(EnvironmentOver, AFileSetsAnyKey) {
        "operations.captions.rate",
        R"(["30/min", "500/hour"])"},
       {{{"WEIR_OPERATIONS__CAPTIONS__RATE", "none"}}, "operations.captions.rate", "none"},
-      {{{"WEIR_OPERATIONS__CAPTIONS__RATE", ""}}, "operations.captions.rate", R"("30/min burst 5")"},
       {{{"WEIR_OPERATIONS__CAPTIONS__RATE__CANDIDATE", "20/min"}},
        "operations.captions.rate",
        R"({ limit = "30/min burst 5", candidate = "20/min" })"},
@@ -195,6 +194,8 @@ TEST_F(EnvironmentOver, AMistakeNamesTheVariable) {
        "environment MAX_CONCURRENT_REQUESTS: defaults.concurrent.limit: expected an integer, found a string"},
       {{{"CIRCUIT_BREAKER_RECOVERY_TIMEOUT", "60.5"}},
        "environment CIRCUIT_BREAKER_RECOVERY_TIMEOUT: defaults.breaker.recovery: \"60.5\""},
+      {{{"WEIR_GLOBAL__RATE", ""}},
+       "environment WEIR_GLOBAL__RATE: the value is empty; unset the variable, or write none"},
       {{{"CONCURRENCY_TIMEOUT", "30"}},
        "environment CONCURRENCY_TIMEOUT: waiting for a permit is not supported by this version of weir; "
        "unset it"},

@@ -83,9 +83,11 @@ TEST(Limits, ConcurrentIsANumberOrATable) {
 }
 
 TEST(Limits, CooldownIsADurationOrATable) {
-  EXPECT_EQ(operation("cooldown = '5min'").shared.cooldown, (Cooldown{5min}));
-  EXPECT_EQ(operation("user.cooldown = { for = '300s', refusals = 3, shadow = true }").user.cooldown,
-            (Cooldown{300s, 3, true}));
+  EXPECT_EQ(operation("rate = '1/s'\ncooldown = '5min'").shared.cooldown, (Cooldown{5min}));
+  EXPECT_EQ(
+      operation("user.window = '5 per 1s'\nuser.cooldown = { for = '300s', refusals = 3, shadow = true }")
+          .user.cooldown,
+      (Cooldown{300s, 3, true}));
   EXPECT_EQ(operation("cooldown = '0s'").shared.cooldown, Cooldown{});
   EXPECT_EQ(operation("cooldown = { for = '0s', shadow = true }").shared.cooldown, Cooldown{});
 }
@@ -233,6 +235,11 @@ TEST(LimitError, NamesKeyProblemAndNextStep) {
       {"cooldown = '5 parsecs'", "unknown unit \"parsecs\""},
       {"cooldown = { for = '5s', refusals = 256 }",
        "operations.x.cooldown.refusals: 256: out of range; use 1 to 255"},
+      {"cooldown = '5min'",
+       "operations.x.cooldown: nothing can begin it: only refusals by a rate or a window"},
+      {"rate = '1/s'\nuser.cooldown = '5min'", "operations.x.user.cooldown: nothing can begin it"},
+      {"breaker = { failures = 3 }",
+       "operations.x.breaker.recovery: missing: how long it stays open; for example"},
       {"cooldown = { refusals = 3 }", "operations.x.cooldown: \"for\" is missing"},
       {"cooldown = { for = '5s', candidate = '6s' }", "operations.x.cooldown.candidate: unknown key"},
       {"breaker = 5", "operations.x.breaker: expected a table, found an integer"},

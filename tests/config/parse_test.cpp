@@ -232,6 +232,23 @@ TEST(ParseError, ShowsWhereTheTomlEnds) {
   EXPECT_THAT(message, HasSubstr("text needs quotes, as in rate = \"30/min\""));
 }
 
+TEST(ParseError, AdvisesWhatMendsTheLine) {
+  for (const char* value : {"30/min", "alice", "5 per 1s", "1e"}) {
+    EXPECT_THAT(refused("[global]\nrate = " + std::string(value)), HasSubstr("; text needs quotes, as in"))
+        << value;
+  }
+  EXPECT_THAT(refused("[global]\nrate = '1/s'\nrate = '2/s'"),
+              HasSubstr("; a key or a table may stand only once;"));
+  EXPECT_THAT(refused("[operations.x]\n[operations.x]\n"),
+              HasSubstr("; a key or a table may stand only once;"));
+  for (const char* text :
+       {"[global]\nrate = ['1/s',,]", "[global]\nrate = ", "[global", "global.concurrent = 5,"}) {
+    const std::string message = refused(text);
+    EXPECT_THAT(message, HasSubstr("; mend this line; the format of the file is TOML")) << text;
+    EXPECT_THAT(message, Not(HasSubstr("needs quotes")));
+  }
+}
+
 TEST(ParseError, KeepsTheFirstMistakeOfTheFile) {
   EXPECT_THAT(refused("[operations.z]\nrat = 1\n[operations.a]\nrat = 1"),
               StartsWith("captions.toml:2:1: operations.z"));
