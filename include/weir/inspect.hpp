@@ -166,14 +166,38 @@ struct Snapshot {
 /// hang. Errors  as Limiter::attach. Cost    reads the whole user table: about 0.1 s per GiB.
 [[nodiscard]] WEIR_EXPORT Result<Snapshot> take_snapshot(std::string_view segment) noexcept;
 
+/// A segment of this host.
+struct SegmentEntry {
+  std::string name;
+  std::uint32_t layout_version = 0;
+  std::uint32_t owner = 0;  ///< user and group of its file
+  std::uint32_t group = 0;
+  std::uint32_t mode = 0;  ///< permission bits of its file
+  std::uint64_t bytes = 0;
+  std::uint32_t workers = 0;  ///< living processes that have joined it
+  std::string problem;        ///< why it cannot be read, and `workers` is not known; empty if it can
+};
+
+/// The segments of this host, of all layout versions and owners.
+/// Errors  Errc::system.
+[[nodiscard]] WEIR_EXPORT Result<std::vector<SegmentEntry>> list_segments() noexcept;
+
+/// What the inspector knows of a user's name. Only a whole one can be looked up or reset by.
+enum class NameKind : std::uint8_t {
+  whole = 0,
+  cut = 1,   ///< only its first 48 bytes are remembered
+  hash = 2,  ///< not remembered: "#" and a hash stand for it
+};
+
 /// What one limit per user holds against one user.
 struct UserEntry {
-  std::string user;   ///< the key if it is remembered (segment.key_names), else "#" and the hash of it
+  std::string user;   ///< the key as far as it is remembered (segment.key_names), else "#" and a hash of it
   std::string limit;  ///< "operations.caption_generation.user.rate"
   std::uint32_t available = 0;              ///< tokens, requests or permits left
   std::uint32_t of = 0;                     ///< out of so many
   std::uint32_t permits = 0;                ///< held
   std::chrono::nanoseconds retry_after{0};  ///< until one more request would pass; 0: it does now
+  NameKind name = NameKind::whole;          ///< what `user` is
 };
 
 /// Which users to show first.

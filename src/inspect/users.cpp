@@ -62,7 +62,8 @@ class Reader {
     std::vector<UserEntry> entries;
     entries.reserve(heap.size());
     for (const Row& row : heap) {
-      entries.push_back(entry(LimitPlace::of(LimitId{row.limit.id}), row.state, name_of(row.tag_hash)));
+      entries.push_back(entry(LimitPlace::of(LimitId{row.limit.id}), row.state, {}));
+      name(entries.back(), row.tag_hash);
     }
     return entries;
   }
@@ -140,11 +141,26 @@ class Reader {
     return entry(place, state, std::string(user));
   }
 
-  [[nodiscard]] std::string name_of(std::uint64_t tag_hash) const {
-    if (!sections_.names.empty()) {
-      if (auto name = NameTable(sections_.names).find(tag_hash)) return *std::move(name);
+  void name(UserEntry& entry, std::uint64_t tag_hash) const {
+    if (auto name = NameTable(sections_.names).find(tag_hash)) {
+      entry.user = std::move(name->text);
+      entry.name = name->cut ? NameKind::cut : NameKind::whole;
+      if (name->cut) drop_part_of_a_character(entry.user);
+    } else {
+      entry.user = fmt::format("#{:012x}", tag_hash);
+      entry.name = NameKind::hash;
     }
-    return fmt::format("#{:012x}", tag_hash);
+  }
+
+  /// A cut may have gone through the last character of UTF-8.
+  static void drop_part_of_a_character(std::string& text) {
+    for (std::size_t back = 1; back <= 3 && back <= text.size(); ++back) {
+      const auto byte = static_cast<unsigned char>(text[text.size() - back]);
+      if ((byte & 0xc0U) == 0x80) continue;
+      const std::size_t length = byte >= 0xf0 ? 4 : byte >= 0xe0 ? 3 : byte >= 0xc0 ? 2 : 1;
+      if (length > back) text.resize(text.size() - back);
+      return;
+    }
   }
 
   const Segment& segment_;

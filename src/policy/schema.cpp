@@ -102,7 +102,8 @@ Expected<Sections> Sections::of(const Segment& segment) {
                         all.swept != nullptr && all.blocks.size() == kMaxBlocks &&
                         all.operation_index.size() == kIndexSlots &&
                         all.override_index.size() == kIndexSlots && all.breakers.size() == kMaxOperations &&
-                        all.history.size() == kHistoryRecords && all.names.size() == all.settings.key_names &&
+                        all.history.size() == kHistoryRecords &&
+                        all.names.size() == NameTable::slots_for(all.settings.key_names) &&
                         all.users.size() >= 2 && all.workers.size() == all.settings.workers;
   if (!complete) return damaged("a section is missing or has an impossible size");
   return all;
@@ -127,7 +128,7 @@ std::vector<SectionSpec> sections_for(const Config& config) {
       {kPermitCellsSection, sizeof(Word), with_room(permit_cells), false},
       {kWindowCellsSection, sizeof(Word), with_room(window_cells), false},
       {kBreakersSection, sizeof(BreakerRecord), kMaxOperations, false},
-      {kNamesSection, sizeof(NameSlot), config.segment.key_names, false},
+      {kNamesSection, sizeof(NameSlot), NameTable::slots_for(config.segment.key_names), false},
       {kHistorySection, sizeof(ChangeRecord), kHistoryRecords, false},
       {kDifferenceSection, sizeof(ChangeRecord), 1, false},
       {kSweepCountersSection, sizeof(SweepCounters), 1, false},

@@ -19,12 +19,16 @@ std::uint64_t NameTable::Content::expected_check(std::uint64_t length) const noe
 }
 
 bool NameTable::Content::believed() const noexcept {
-  const std::uint64_t length = check & kLengthMask;
-  return length <= NameSlot::kBytes && check == expected_check(length);
+  return check == expected_check(check & kLengthMask);
 }
 
 std::string_view NameTable::Content::name() const noexcept {
-  return {reinterpret_cast<const char*>(text.data()), check & kLengthMask};
+  return {reinterpret_cast<const char*>(text.data()),
+          std::min<std::uint64_t>(check & kLengthMask, NameSlot::kBytes)};
+}
+
+bool NameTable::Content::cut() const noexcept {
+  return (check & kLengthMask) > NameSlot::kBytes;
 }
 
 NameTable::Content NameTable::load(const NameSlot& slot) noexcept {
@@ -36,18 +40,32 @@ NameTable::Content NameTable::load(const NameSlot& slot) noexcept {
   return content;
 }
 
-NameSlot& NameTable::slot_of(std::uint64_t tag_hash) const noexcept {
-  return slots_[scaled(tag_hash << (64 - UserTable::kHashBits), slots_.size())];
+NameSlot& NameTable::slot_of(std::uint64_t tag_hash, std::size_t probe) const noexcept {
+  const std::size_t first = scaled(tag_hash << (64 - UserTable::kHashBits), slots_.size());
+  // By the low bits, which say nothing of the first slot. In a table as small as this one after the other.
+  const std::size_t step = slots_.size() <= kProbes ? 1 : 1 + tag_hash % (slots_.size() - 1);
+  return slots_[(first + probe * step) % slots_.size()];
+}
+
+NameSlot& NameTable::slot_to_write(std::uint64_t tag_hash) const noexcept {
+  for (std::size_t probe = 0; probe < probes(); ++probe) {
+    NameSlot& slot = slot_of(tag_hash, probe);
+    std::uint64_t tenant = slot.tag_hash.load(std::memory_order_relaxed);
+    if (tenant == 0 && slot.tag_hash.compare_exchange(tenant, tag_hash, std::memory_order_relaxed))
+      return slot;
+    if (tenant == tag_hash)
+      return slot;  // also where another process has taken it for the same user just now
+  }
+  return slot_of(tag_hash, 0);
 }
 
 void NameTable::remember(std::uint64_t tag_hash, std::string_view name) noexcept {
   if (slots_.empty()) return;
   Content content{.tag_hash = tag_hash, .check = 0, .text = {}};
-  const std::size_t length = std::min(name.size(), NameSlot::kBytes);
-  if (length > 0) std::memcpy(content.text.data(), name.data(), length);
-  content.check = content.expected_check(length);
+  if (!name.empty()) std::memcpy(content.text.data(), name.data(), std::min(name.size(), NameSlot::kBytes));
+  content.check = content.expected_check(std::min<std::uint64_t>(name.size(), kLengthMask));
 
-  NameSlot& slot = slot_of(tag_hash);
+  NameSlot& slot = slot_to_write(tag_hash);
   slot.tag_hash.store(content.tag_hash, std::memory_order_relaxed);
   // crash between any two: the checksum fits neither the old name nor the new one.
   slot.check.store(content.check, std::memory_order_relaxed);
@@ -55,11 +73,14 @@ void NameTable::remember(std::uint64_t tag_hash, std::string_view name) noexcept
     slot.text[i].store(content.text[i], std::memory_order_relaxed);
 }
 
-std::optional<std::string> NameTable::find(std::uint64_t tag_hash) const {
-  if (slots_.empty()) return std::nullopt;
-  const Content content = load(slot_of(tag_hash));
-  if (content.tag_hash != tag_hash || !content.believed()) return std::nullopt;
-  return std::string(content.name());
+std::optional<RememberedName> NameTable::find(std::uint64_t tag_hash) const {
+  for (std::size_t probe = 0; probe < probes(); ++probe) {
+    const Content content = load(slot_of(tag_hash, probe));
+    if (content.tag_hash == 0) return std::nullopt;  // it would have taken this one
+    if (content.tag_hash == tag_hash && content.believed())
+      return RememberedName{std::string(content.name()), content.cut()};
+  }
+  return std::nullopt;
 }
 
 }  // namespace weir::detail

@@ -1,13 +1,17 @@
 #pragma once
 
-// What users are called, for whoever inspects: a bounded, lossy memory of names. Off unless configured, since
-// it puts keys of users into the segment.
+// What users are called, for whoever inspects: a bounded memory of names. Off unless configured, since it
+// puts keys of users into the segment.
 //
-// A slot belongs to whoever's hash names it: the last who came. It holds the hash, the first 48 bytes of the
-// name and a checksum over both, in eight words that are stored one by one. Nobody owns a slot while writing
-// it: a reader believes what the checksum confirms, and nothing else.
-//   crash half-way, or two writers at once   words of two names, which nobody believes until the next user
-//                                            who falls on the slot writes it whole
+// A slot holds the hash of a user, the first 48 bytes of its name, the length of the whole name, and a
+// checksum over all of it, in eight words that are stored one by one. A user may have any of kProbes slots,
+// in an order that its hash gives; it takes the first that nobody ever had, by a compare-exchange of the
+// hash. There are two slots for each name that the configuration asks for, so as many names all find one.
+// When a user finds every one of its slots taken, it overwrites the first: the last user who came has it. A
+// reader believes what the checksum confirms, and nothing else.
+//   crash half-way, or two that overwrite at once   words of two names, which nobody believes until the next
+//   user
+//                                                   of the slot writes it whole
 //
 // Ordering  relaxed throughout: the checksum tells a whole name from a torn one, whatever the order.
 // Bounds    the index comes from the hash and the private size; 48 bytes are copied out, then checked.
@@ -29,21 +33,31 @@ struct alignas(kCacheLine) NameSlot {
   static constexpr std::size_t kBytes = 48;
 
   Word tag_hash;
-  Word check;  ///< checksum 56 | length 8
+  Word check;  ///< checksum 56 | length 8, of which more than kBytes says that the name was cut
   std::array<Word, kBytes / sizeof(Word)> text;
 };
 static_assert(sizeof(NameSlot) == kCacheLine);
 
+struct RememberedName {
+  std::string text;  ///< any bytes: escape them before printing
+  bool cut = false;  ///< the name is longer, and this is how it begins
+
+  friend bool operator==(const RememberedName&, const RememberedName&) = default;
+};
+
 class NameTable {
  public:
+  /// Slots for so many names.
+  [[nodiscard]] static constexpr std::uint64_t slots_for(std::uint64_t names) noexcept { return 2 * names; }
+
   NameTable() = default;
   explicit NameTable(std::span<NameSlot> slots) noexcept : slots_(slots) {}
 
   /// Writes down what the user of `tag_hash` (UserTable::tag_hash) is called; longer names are cut.
   void remember(std::uint64_t tag_hash, std::string_view name) noexcept;
 
-  /// The name's first bytes, if it is still remembered. Any bytes: escape them before printing.
-  [[nodiscard]] std::optional<std::string> find(std::uint64_t tag_hash) const;
+  /// The name, if it is still remembered.
+  [[nodiscard]] std::optional<RememberedName> find(std::uint64_t tag_hash) const;
 
   /// Shows every name to visit(uint64_t tag_hash, std::string_view name).
   template <class Visit>
@@ -64,10 +78,18 @@ class NameTable {
     [[nodiscard]] std::uint64_t expected_check(std::uint64_t length) const noexcept;
     [[nodiscard]] bool believed() const noexcept;
     [[nodiscard]] std::string_view name() const noexcept;
+    [[nodiscard]] bool cut() const noexcept;
   };
 
+  static constexpr std::size_t kProbes =
+      24;  // half the slots taken: fewer than one name in a million finds none
+
   static Content load(const NameSlot& slot) noexcept;
-  [[nodiscard]] NameSlot& slot_of(std::uint64_t tag_hash) const noexcept;
+  [[nodiscard]] std::size_t probes() const noexcept {
+    return slots_.size() < kProbes ? slots_.size() : kProbes;
+  }
+  [[nodiscard]] NameSlot& slot_of(std::uint64_t tag_hash, std::size_t probe) const noexcept;
+  [[nodiscard]] NameSlot& slot_to_write(std::uint64_t tag_hash) const noexcept;
 
   std::span<NameSlot> slots_;
 };

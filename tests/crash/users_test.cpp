@@ -15,6 +15,7 @@ namespace {
 
 using detail::NameSlot;
 using detail::NameTable;
+using detail::RememberedName;
 using detail::UserBucket;
 using detail::UserKey;
 using detail::UserLimit;
@@ -143,7 +144,7 @@ TEST_F(UsersCrash, KilledInsideWritingANameItIsNotShown) {
                       EXPECT_EQ(name, tag_hash == 1 ? alice : bob) << image.instruction;
                     });
                     names.remember(2, bob);
-                    EXPECT_EQ(names.find(2), bob);
+                    EXPECT_EQ(names.find(2), (RememberedName{bob, false}));
                   });
 }
 

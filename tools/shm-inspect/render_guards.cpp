@@ -4,8 +4,8 @@
 #include <string>
 
 #include "weir/config.hpp"
+#include "weir/text.hpp"
 
-#include "printable.hpp"
 #include "render.hpp"
 #include "text_table.hpp"
 
@@ -115,7 +115,8 @@ std::string render_users(const std::vector<UserEntry>& entries, bool colours) {
   if (entries.empty()) return "nothing is held against anybody\n";
   TextTable table({"USER", "LIMIT", "LEFT", "HELD", "RETRY AFTER"});
   for (const UserEntry& entry : entries) {
-    table.add({printable(entry.user), printable(entry.limit), fmt::format("{}/{}", entry.available, entry.of),
+    table.add({printable(entry.user) + (entry.name == NameKind::cut ? "... (cut)" : ""),
+               printable(entry.limit), fmt::format("{}/{}", entry.available, entry.of),
                entry.permits == 0 ? "-" : std::to_string(entry.permits),
                entry.retry_after.count() == 0 ? "now" : format_duration(entry.retry_after)},
               entry.retry_after.count() != 0);
