@@ -64,7 +64,10 @@ Expected<Segment> attach_or_publish(const Config& config) {
   const std::string& name = config.segment.name;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     auto attached = attach_existing(config);
-    if (attached || attached.error().code != Errc::not_found) return attached;
+    if (attached) return attached;
+    // Beside a segment of another layout version ours is made as if there was none.
+    const Errc code = attached.error().code;
+    if (code != Errc::not_found && (code != Errc::incompatible || Segment::exists(name))) return attached;
     auto published = publish_segment(config, name);
     if (published || published.error().code != Errc::conflict) return published;
   }

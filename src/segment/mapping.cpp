@@ -19,6 +19,7 @@
 
 #include "segment/host.hpp"
 #include "segment/huge_pages.hpp"
+#include "segment/list.hpp"
 #include "segment/verify.hpp"
 
 namespace weir::detail {
@@ -284,21 +285,26 @@ std::uint32_t other_layout_of(std::string_view name) {
   return 0;
 }
 
+tl::unexpected<Error> missing(std::string_view name) {
+  if (const std::uint32_t other = other_layout_of(name); other != 0) {
+    return fail(Errc::incompatible,
+                fmt::format("{}: there is only one of layout version {}, this build reads {}", who(name),
+                            other, kLayoutVersion),
+                "look at it with the shm-inspect of its own version; this one makes its own beside it");
+  }
+  const std::string others = names_beside(name);
+  return fail(Errc::not_found, fmt::format("{}: no such segment", who(name)),
+              others.empty()
+                  ? "start a server that uses it, or create it with: shm-inspect create CONFIG"
+                  : fmt::format("there are: {}; or create it with: shm-inspect create CONFIG", others));
+}
+
 Expected<FileHandle> open_existing(std::string_view name, OpenMode mode) {
   // No O_CREAT: with fs.protected_regular the kernel would refuse even root another user's file.
   const int flags = (mode == OpenMode::read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK;
   FileHandle file = open_file(path_of(name).c_str(), flags);
   if (file) return file;
-  if (errno == ENOENT) {
-    if (const std::uint32_t other = other_layout_of(name); other != 0) {
-      return fail(Errc::not_found,
-                  fmt::format("{}: there is only one of layout version {}, this build reads {}", who(name),
-                              other, kLayoutVersion),
-                  "look at it with the shm-inspect of its own version; this one makes its own beside it");
-    }
-    return fail(Errc::not_found, fmt::format("{}: no such segment", who(name)),
-                "start a server that uses it, or create it with: shm-inspect create CONFIG");
-  }
+  if (errno == ENOENT) return missing(name);
   if (errno == ELOOP) {
     return fail(Errc::foreign, fmt::format("{}: is a symbolic link", who(name)), "use another segment name");
   }
@@ -385,11 +391,14 @@ Expected<Segment> Segment::attach(std::string_view name, OpenMode mode, std::uin
   return segment;
 }
 
+bool Segment::exists(std::string_view name) noexcept {
+  return ::access(path_of(name).c_str(), F_OK) == 0;
+}
+
 Expected<void> Segment::remove(std::string_view name) {
   if (auto named = check_name(name); !named) return named;
   if (::unlink(path_of(name).c_str()) == 0) return {};
-  if (errno == ENOENT)
-    return fail(Errc::not_found, fmt::format("{}: no such segment", who(name)), "nothing to remove");
+  if (errno == ENOENT) return missing(name);
   return system_error(name, "remove", errno);
 }
 

@@ -76,7 +76,10 @@ class Segment {
   [[nodiscard]] static Expected<Segment> attach(std::string_view name, OpenMode mode,
                                                 std::uint64_t abi_fingerprint, const Trust& trust = {});
 
-  /// Errors  Errc::not_found, permission, system.
+  /// Whether there is a file of that name, under the layout version of this build.
+  [[nodiscard]] static bool exists(std::string_view name) noexcept;
+
+  /// Errors  Errc::not_found, incompatible, permission, system.
   [[nodiscard]] static Expected<void> remove(std::string_view name);
 
   /// The header as it was when it passed all checks: a private copy.

@@ -313,7 +313,7 @@ TEST(Segment, TellsOfASegmentOfAnotherLayoutThatStandsBesideIt) {
   std::ofstream(old) << "of another version";
   const auto attached = attach(name.str());
   ASSERT_FALSE(attached);
-  EXPECT_EQ(attached.error().code, Errc::not_found);
+  EXPECT_EQ(attached.error().code, Errc::incompatible);
   EXPECT_THAT(attached.error().what, HasSubstr("layout version 1"));
   EXPECT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens));
   EXPECT_TRUE(attach(name.str()));

@@ -2,8 +2,10 @@
 
 // A process of its own for a test that changes what a process sees: mounts, user, limits.
 
+#include <fstream>
 #include <functional>
 #include <sched.h>
+#include <string>
 #include <sys/mount.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,11 +21,28 @@ inline int in_child(const std::function<int()>& body) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/// Gives the calling process a /dev/shm of its own of `bytes` bytes. False where the kernel forbids it.
+/// Gives the calling process mounts of its own: as root directly, else in a user namespace, where it stays
+/// the user that it is. (A user that is not mapped can create no file.)
+inline bool own_mounts() {
+  if (::unshare(CLONE_NEWNS) == 0) return true;
+  const std::string user = std::to_string(::geteuid());
+  const std::string group = std::to_string(::getegid());
+  if (::unshare(CLONE_NEWNS | CLONE_NEWUSER) != 0) return false;
+  const auto write = [](const char* path, const std::string& text) {
+    return static_cast<bool>(std::ofstream(path) << text << std::flush);
+  };
+  return write("/proc/self/setgroups", "deny") && write("/proc/self/uid_map", user + " " + user + " 1") &&
+         write("/proc/self/gid_map", group + " " + group + " 1");
+}
+
+/// Gives the calling process a /dev/shm of its own, mounted with `options`. False where the kernel forbids
+/// it.
 inline bool own_shared_memory(const char* options) {
-  if (::unshare(CLONE_NEWNS) != 0 && ::unshare(CLONE_NEWNS | CLONE_NEWUSER) != 0) return false;
+  if (!own_mounts()) return false;
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return false;
-  return ::mount("tmpfs", "/dev/shm", "tmpfs", 0, options) == 0;
+  const std::string open_to_all =
+      std::string("mode=1777,") + options;  // its owner is root, who may not be mapped
+  return ::mount("tmpfs", "/dev/shm", "tmpfs", 0, open_to_all.c_str()) == 0;
 }
 
 }  // namespace weir::test

@@ -165,6 +165,27 @@ TEST_F(ShmInspectChanges, StatusSaysThatAnotherConfigurationWasOpened) {
   EXPECT_EQ(difference.at("key"), "operations.upload.rate");
 }
 
+TEST_F(ShmInspectChanges, UsersShowsEveryNameThatTheSegmentHasRoomFor) {
+  for (int i = 0; i < 100; ++i) (void)limiter->admit("upload", {.user = "user-" + std::to_string(i)});
+  const json users = json::parse(inspect({"users", "--top", "1000", "--json"}).out).at("users");
+  EXPECT_GE(users.size(), 100U);
+  for (const json& user : users) EXPECT_EQ(user.at("name"), "whole") << user;
+}
+
+TEST_F(ShmInspectChanges, UsersMarksANameThatWasCutAndShowsUtf8) {
+  const std::string base = "Jürgen@" + std::string(39, 'x');
+  (void)limiter->admit("upload",
+                       {.user = base + "öffentlich"});  // the 48th byte is in the middle of a character
+  (void)limiter->admit("upload", {.user = "山田"});
+  const Ran text = inspect({"users"});
+  EXPECT_THAT(text.out, AllOf(HasSubstr(base + "... (cut)"), HasSubstr("山田 ")));
+  const json users = json::parse(inspect({"users", "--json"}).out).at("users");
+  for (const json& user : users) {
+    const std::string name = user.at("user");
+    EXPECT_EQ(user.at("name"), name == "山田" ? "whole" : "cut") << name;
+  }
+}
+
 TEST_F(ShmInspectChanges, UsersShowsWhoIsNearestToALimitByName) {
   for (int i = 0; i < 2; ++i) (void)limiter->admit("upload", {.user = "alice\x1b[31m"});
   (void)limiter->admit("search", {.user = "bob"});

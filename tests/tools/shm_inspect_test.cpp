@@ -441,6 +441,95 @@ TEST_F(ShmInspect, ExplainsItself) {
   EXPECT_THAT(version.out, MatchesRegex("shm-inspect [0-9]+\\.[0-9]+\\.[0-9]+\n"));
 }
 
+TEST_F(ShmInspect, NamesTheNearestCommand) {
+  EXPECT_EQ(inspect({"stauts"}).err, "shm-inspect: unknown command \"stauts\"; did you mean \"status\"?\n");
+  EXPECT_EQ(inspect({"--segment", "set", "histroy"}).err,
+            "shm-inspect: unknown command \"histroy\"; did you mean \"history\"?\n");
+  EXPECT_EQ(inspect({"frobnicate"}).err,
+            "shm-inspect: unknown command \"frobnicate\"; see shm-inspect --help\n");
+}
+
+TEST_F(ShmInspect, NamesTheOrdersOfUsers) {
+  const Ran ran = on_segment({"users", "--by", "nosuch"});
+  EXPECT_EQ(ran.status, 2);
+  EXPECT_EQ(ran.err, "shm-inspect: --by: unknown order \"nosuch\"; use refused, nearest-limit or permits\n");
+}
+
+TEST_F(ShmInspect, TakesAnEmptyNameForAVariableThatIsNotSet) {
+  const Limiter limiter = open();
+  for (const std::vector<std::string>& arguments :
+       std::vector<std::vector<std::string>>{{"user", ""},
+                                             {"reset", "--user", ""},
+                                             {"reset", "--user="},
+                                             {"reset", "--operation", ""},
+                                             {"users", "--operation", ""},
+                                             {"check", ""},
+                                             {"check", "--segment=", "builtin"},
+                                             {"status", "--segment", ""}}) {
+    const Ran ran = on_segment(arguments);
+    EXPECT_EQ(ran.status, 2) << ran.err;
+    EXPECT_THAT(ran.err, HasSubstr("is a variable not set?"));
+  }
+}
+
+TEST_F(ShmInspect, ListsTheSegmentsOfTheHostAndNamesThemWhereOneIsMissing) {
+  const Limiter limiter = open();
+  const Ran text = inspect({"list"});
+  EXPECT_EQ(text.status, 0) << text.err;
+  EXPECT_THAT(text.out, HasSubstr(segment_.str() + " "));
+  const json list = json::parse(inspect({"list", "--json"}).out).at("segments");
+  const auto entry = std::find_if(list.begin(), list.end(),
+                                  [&](const json& one) { return one.at("name") == segment_.str(); });
+  ASSERT_NE(entry, list.end());
+  EXPECT_EQ(entry->at("owner"), ::geteuid());
+  EXPECT_EQ(entry->at("mode"), "0600");
+  EXPECT_EQ(entry->at("workers"), 1);
+  EXPECT_EQ(entry->at("problem"), "");
+  EXPECT_EQ(entry->at("bytes"), std::filesystem::file_size(segment_.path()));
+  EXPECT_THAT(inspect({"--segment", segment_.str() + "x", "status"}).err,
+              HasSubstr("; there are: " + segment_.str()));
+}
+
+TEST_F(ShmInspect, TellsASegmentOfAnotherLayoutByItsStatus) {
+  const std::string old = "/dev/shm/weir.v1." + segment_.str();
+  std::ofstream(old) << "of another version";
+  for (const char* command : {"status", "users", "history", "workers", "reap", "reset", "remove"}) {
+    const Ran ran = on_segment({command});
+    EXPECT_EQ(ran.status, 4) << command << ": " << ran.err;
+    EXPECT_THAT(ran.err, HasSubstr("layout version 1"));
+  }
+  std::filesystem::remove(old);
+}
+
+TEST_F(ShmInspect, AnUnknownOperationIsNotAMissingSegment) {
+  const Limiter limiter = open();
+  EXPECT_EQ(on_segment({"users", "--operation", "nosuch"}).status, 2);
+  EXPECT_EQ(on_segment({"reset", "--operation", "nosuch"}).status, 2);
+  EXPECT_EQ(on_segment({"set", "operations.nosuch.breaker.state", "forced_open"}).status, 2);
+  EXPECT_EQ(on_segment({"rollback"}).status, 2);
+}
+
+TEST_F(ShmInspect, KeepsItsStatusWhateverBecomesOfItsMessages) {
+  const auto status_under = [&](const std::string& redirection, const std::vector<std::string>& arguments) {
+    std::vector<std::string> all = {"sh", "-c", "exec \"$0\" \"$@\" " + redirection,
+                                    WEIR_BIN_DIR "/shm-inspect"};
+    all.insert(all.end(), arguments.begin(), arguments.end());
+    return test::run(all).status;
+  };
+  const Limiter limiter = open();
+  const std::string missing = segment_.str() + "-missing";
+  for (const std::string redirection : {"2>&-", "2>/dev/full", ">&- 2>&-", ">/dev/full 2>/dev/full"}) {
+    EXPECT_EQ(status_under(redirection, {"--segment", missing, "status"}), 3) << redirection;
+    EXPECT_EQ(status_under(redirection, {"--segment", segment_.str(), "stauts"}), 2) << redirection;
+  }
+  for (const std::string redirection : {">&-", ">/dev/full", ">&- 2>&-", ">/dev/full 2>/dev/full"}) {
+    EXPECT_EQ(status_under(redirection, {"--segment", segment_.str(), "status"}), 1) << redirection;
+    EXPECT_EQ(status_under(redirection, {"list"}), 1) << redirection;
+    EXPECT_EQ(status_under(redirection, {"--help"}), 1) << redirection;
+  }
+  EXPECT_EQ(on_segment({"status"}).status, 0) << "nothing was written into the segment";
+}
+
 TEST_F(ShmInspect, DoesNotTakeAFullDiskForSuccess) {
   const Limiter limiter = open();
   const Ran ran = test::run({"sh", "-c", "exec \"$0\" \"$@\" >/dev/full", WEIR_BIN_DIR "/shm-inspect",

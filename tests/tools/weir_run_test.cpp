@@ -223,13 +223,86 @@ TEST_F(WeirRun, SpendsTheCostItIsGiven) {
 
 TEST_F(WeirRun, SaysWhenNoWaitHelps) {
   const Ran costly = weir_run(under("bulk", {"--cost", "6"}) + Arguments{"true"});
-  EXPECT_EQ(costly.status, 75);
+  EXPECT_EQ(costly.status, 65);
   EXPECT_EQ(costly.err,
             "weir-run: operation \"bulk\": asks for more than operations.bulk.rate ever allows; lower --cost "
             "or --weight, or raise the limit\n");
   const Ran heavy = weir_run(under("heavy", {"--weight", "3"}) + Arguments{"true"});
-  EXPECT_EQ(heavy.status, 75);
+  EXPECT_EQ(heavy.status, 65);
+  EXPECT_EQ(weir_run(under("heavy", {"--weight", "3", "--status", "42"}) + Arguments{"true"}).status, 65);
   EXPECT_THAT(heavy.err, HasSubstr("more than operations.heavy.concurrent ever allows"));
+}
+
+/// Runs the tool by a shell, which changes its descriptors.
+int status_under(const std::string& redirection, const Arguments& arguments) {
+  const std::string script = "exec \"$0\" \"$@\" " + redirection;
+  return test::run(Arguments{"sh", "-c", script, WEIR_BIN_DIR "/weir-run"} + arguments).status;
+}
+
+TEST_F(WeirRun, KeepsItsStatusWhateverBecomesOfItsMessages) {
+  EXPECT_EQ(weir_run(under("backup") + Arguments{"true"}).status, 0);
+  for (const std::string redirection : {"2>&-", "2>/dev/full", ">&- 2>&-", "<&- >&- 2>&-"}) {
+    EXPECT_EQ(status_under(redirection, under("backup") + Arguments{"true"}), 75) << redirection;
+    EXPECT_EQ(status_under(redirection, under("bakcup") + Arguments{"true"}), 2) << redirection;
+    EXPECT_EQ(status_under(redirection, {"--segment", "no-such-segment", "--operation", "x", "--", "true"}),
+              3);
+    EXPECT_EQ(status_under(redirection, under("free") + Arguments{"no-such-command-here"}), 127)
+        << redirection;
+    EXPECT_EQ(status_under(redirection, under("free") + Arguments{"sh", "-c", "exit 5"}), 5) << redirection;
+    EXPECT_EQ(status_under(redirection, {"--nonsense"}), 2) << redirection;
+    EXPECT_TRUE(Limiter::attach(segment_.str())) << redirection;
+  }
+}
+
+TEST_F(WeirRun, KeepsItsStatusWhenTheReaderOfItsMessagesIsGone) {
+  EXPECT_EQ(weir_run(under("backup") + Arguments{"true"}).status, 0);
+  int gone[2];
+  ASSERT_EQ(::pipe(gone), 0);
+  ::close(gone[0]);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    ::dup2(gone[1], STDERR_FILENO);
+    std::vector<std::string> arguments =
+        Arguments{WEIR_BIN_DIR "/weir-run"} + under("backup") + Arguments{"true"};
+    ::execv(arguments[0].c_str(), test::exec_array(arguments).data());
+    ::_exit(99);
+  }
+  ::close(gone[1]);
+  EXPECT_EQ(test::wait_for_exit(child), 75);
+}
+
+TEST_F(WeirRun, SaysThatItsHelpCannotBeWritten) {
+  for (const std::string option : {"--help", "--version"}) {
+    EXPECT_EQ(status_under(">/dev/full", {option}), 1) << option;
+    EXPECT_EQ(status_under(">&-", {option}), 1) << option;
+  }
+}
+
+TEST_F(WeirRun, TakesAnEmptyNameForAVariableThatIsNotSet) {
+  const Arguments cases[] = {under("export", {"--user", ""}),
+                             under("export", {"--user="}),
+                             under(""),
+                             {"--segment", "", "--operation", "job", "--"},
+                             {"--config", "", "--operation", "job", "--"}};
+  for (const Arguments& arguments : cases) {
+    const Ran ran = weir_run(arguments + Arguments{"touch", path("started")});
+    EXPECT_EQ(ran.status, 2) << testing::PrintToString(arguments);
+    EXPECT_THAT(ran.err, HasSubstr("is a variable not set?"));
+  }
+  EXPECT_FALSE(std::filesystem::exists(path("started")));
+}
+
+TEST_F(WeirRun, TellsAFolderThatMayNotBeSearchedFromACommandThatMayNotBeRun) {
+  std::filesystem::create_directory(path("closed"));
+  std::filesystem::create_directory(path("open"));
+  std::ofstream(path("open/plain")) << "no program";
+  std::filesystem::permissions(path("closed"), std::filesystem::perms::none);
+  const Variables environment = {{"PATH", path("closed") + ":" + path("open") + ":/usr/bin:/bin"}};
+  EXPECT_EQ(weir_run(under("free") + Arguments{"no-such-command-here"}, environment).status, 127);
+  EXPECT_EQ(weir_run(under("free") + Arguments{"plain"}, environment).status, 126);
+  EXPECT_EQ(weir_run(under("free") + Arguments{path("open")}, environment).status, 126);
+  EXPECT_EQ(weir_run(under("free") + Arguments{"true"}, environment).status, 0);
+  std::filesystem::permissions(path("closed"), std::filesystem::perms::owner_all);
 }
 
 TEST_F(WeirRun, TellsTheBreakerOfFailuresAndIsRefusedWhileItIsOpen) {

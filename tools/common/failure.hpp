@@ -15,7 +15,8 @@ enum ExitStatus : int {
   kNoSegment = 3,
   kIncompatible = 4,
   kDamaged = 5,
-  kRefused = 75,  ///< weir-run: EX_TEMPFAIL of sysexits.h, try again later
+  kNeverAdmitted = 65,  ///< weir-run: EX_DATAERR of sysexits.h, no wait helps
+  kRefused = 75,        ///< weir-run: EX_TEMPFAIL of sysexits.h, try again later
 };
 
 /// Ends the program: what main prints, and its exit status.

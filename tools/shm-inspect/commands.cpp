@@ -5,7 +5,7 @@
 #include <cstdio>
 #include <fmt/format.h>
 #include <optional>
-#include <unistd.h>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -13,9 +13,10 @@
 #include "weir/control.hpp"
 #include "weir/inspect.hpp"
 #include "weir/limiter.hpp"
+#include "weir/text.hpp"
 
 #include "common/failure.hpp"
-#include "printable.hpp"
+#include "common/output.hpp"
 #include "render.hpp"
 
 namespace weir::shm_inspect {
@@ -26,7 +27,15 @@ namespace {
 template <class T>
 T taken(Result<T> result) {
   if (!result) throw Failure(result.error());
-  return *std::move(result);
+  if constexpr (!std::is_void_v<T>) return *std::move(result);
+}
+
+/// The same, of a call that names something in a segment: an unknown name there is not a missing segment.
+template <class T>
+T taken(Result<T> result, const std::string& segment) {
+  if (!result && result.error().code == Errc::not_found && take_snapshot(segment))
+    throw Failure(kUsage, result.error().message());
+  return taken(std::move(result));
 }
 
 LoadedConfig loaded(const Options& options) {
@@ -58,16 +67,19 @@ void check(const Options& options) {
   fmt::print("{}", options.json ? render_json(config) : to_toml(config));
 }
 
+void list(const Options& options) {
+  const std::vector<SegmentEntry> entries = taken(list_segments());
+  fmt::print("{}", options.json ? render_json(entries) : render_list(entries));
+}
+
 void status(const Options& options) {
   const Snapshot snapshot = taken(take_snapshot(options.segment_or_default()));
-  const bool colours = ::isatty(STDOUT_FILENO) == 1;
-  fmt::print("{}", options.json ? render_json(snapshot) : render_text(snapshot, colours));
+  fmt::print("{}", options.json ? render_json(snapshot) : render_text(snapshot, wants_colours()));
 }
 
 void workers(const Options& options) {
   const Snapshot snapshot = taken(take_snapshot(options.segment_or_default()));
-  const bool colours = ::isatty(STDOUT_FILENO) == 1;
-  fmt::print("{}", options.json ? render_json(snapshot) : render_workers(snapshot, colours));
+  fmt::print("{}", options.json ? render_json(snapshot) : render_workers(snapshot, wants_colours()));
 }
 
 void reap(const Options& options) {
@@ -104,17 +116,14 @@ void reset(const Options& options) {
 
 void users(const Options& options) {
   const UserQuery query{options.top, options.operation.value_or(""), options.by};
-  Result<std::vector<UserEntry>> entries = list_users(options.segment_or_default(), query);
-  // An unknown operation is no missing segment.
-  if (!entries && !query.operation.empty() && take_snapshot(options.segment_or_default()))
-    throw Failure(kUsage, entries.error().message());
-  const std::vector<UserEntry> shown = taken(std::move(entries));
-  fmt::print("{}", options.json ? render_json(shown) : render_users(shown, ::isatty(STDOUT_FILENO) == 1));
+  const std::string name = options.segment_or_default();
+  const std::vector<UserEntry> shown = taken(list_users(name, query), name);
+  fmt::print("{}", options.json ? render_json(shown) : render_users(shown, wants_colours()));
 }
 
 void user(const Options& options) {
   const std::vector<UserEntry> entries = taken(look_up_user(options.segment_or_default(), *options.user));
-  fmt::print("{}", options.json ? render_json(entries) : render_users(entries, ::isatty(STDOUT_FILENO) == 1));
+  fmt::print("{}", options.json ? render_json(entries) : render_users(entries, wants_colours()));
 }
 
 void show(const Options& options, const ChangeReport& report) {
@@ -133,8 +142,8 @@ void switch_breaker(const Options& options, const std::string& operation) {
                             printable(options.key), printable(options.value)));
   }
   const auto position = static_cast<BreakerSwitch>(found - kPositions.begin());
-  show(options,
-       taken(weir::switch_breaker(options.segment_or_default(), operation, position, options.dry_run)));
+  const std::string segment = options.segment_or_default();
+  show(options, taken(weir::switch_breaker(segment, operation, position, options.dry_run), segment));
 }
 
 void set(const Options& options) {
@@ -160,12 +169,9 @@ void apply(const Options& options) {
 
 void rollback(const Options& options) {
   const std::string segment = options.segment_or_default();
-  Result<ChangeReport> report = options.generation
-                                    ? roll_back_to(segment, *options.generation, options.dry_run)
-                                    : roll_back(segment, options.dry_run);
-  if (!report && report.error().code == Errc::not_found && take_snapshot(segment))
-    throw Failure(kUsage, report.error().message());  // no change to take back, but a segment
-  show(options, taken(std::move(report)));
+  show(options, taken(options.generation ? roll_back_to(segment, *options.generation, options.dry_run)
+                                         : roll_back(segment, options.dry_run),
+                      segment));
 }
 
 void history(const Options& options) {
@@ -187,6 +193,8 @@ void run_command(const Options& options) {
       return create(options);
     case Command::check:
       return check(options);
+    case Command::list:
+      return list(options);
     case Command::status:
       return status(options);
     case Command::workers:

@@ -1,7 +1,11 @@
 #include "options.hpp"
 
 #include <CLI/CLI.hpp>
+#include <array>
+#include <string_view>
+#include <utility>
 
+#include "common/arguments.hpp"
 #include "common/failure.hpp"
 
 namespace weir::shm_inspect {
@@ -10,9 +14,9 @@ using namespace tools;  // NOLINT(google-build-using-namespace): how all tools f
 namespace {
 
 constexpr const char* kExitStatus =
-    "Exit status: 0 done, 1 failed, 2 wrong usage or configuration, 3 no such segment, 4 a segment of "
-    "another\n"
-    "layout, 5 a damaged segment.";
+    "Exit status: 0 done, 1 failed (also if the output cannot be written), 2 wrong usage, configuration or "
+    "name\n"
+    "of an operation, 3 no such segment, 4 a segment of another layout, 5 a damaged segment.";
 
 constexpr const char* kJsonKeys =
     "The keys of --json:\n"
@@ -65,6 +69,18 @@ CLI::App& add(CLI::App& app, Options& options, Command command, const char* name
   return sub;
 }
 
+// CLI11's own check of a choice prints the numbers behind the names, as characters.
+UserOrder order_named(const std::string& name) {
+  constexpr std::array<std::pair<std::string_view, UserOrder>, 3> kOrders = {
+      {{"refused", UserOrder::refused},
+       {"nearest-limit", UserOrder::nearest_limit},
+       {"permits", UserOrder::permits}}};
+  for (const auto& [known, order] : kOrders) {
+    if (name == known) return order;
+  }
+  throw Failure(kUsage, "--by: unknown order \"" + name + "\"; use refused, nearest-limit or permits");
+}
+
 constexpr const char* kEnvironment =
     "Variables are put over the file: WEIR_GLOBAL__RATE=\"60/min\", WEIR_OPERATIONS__IMAGE_RESIZE__RATE, "
     "...\n"
@@ -76,7 +92,7 @@ constexpr const char* kEnvironment =
 
 CLI::Option* add_config(CLI::App& sub, Options& options) {
   sub.footer(kEnvironment);
-  return sub.add_option("CONFIG", options.config, "a TOML file, or the word builtin");
+  return sub.add_option("CONFIG", options.config, "a TOML file, or the word builtin")->check(kNotEmpty);
 }
 
 /// What all commands have that change limits.
@@ -96,6 +112,12 @@ void add_commands(CLI::App& app, Options& options) {
   check.add_flag("--json", options.json,
                  "as one JSON object: values, a list of key, value (TOML) and origin");
 
+  CLI::App& list = add(app, options, Command::list, "list", "show the segments of this host");
+  list.add_flag(
+      "--json", options.json,
+      "as one JSON object: segments, a list of name, layout_version, owner, group (numbers), mode (octal), "
+      "bytes, workers (living ones; null if unknown) and problem");
+
   CLI::App& status =
       add(app, options, Command::status, "status", "show what a segment holds now; changes nothing");
   status.add_flag("--json", options.json, "as one JSON object");
@@ -106,19 +128,22 @@ void add_commands(CLI::App& app, Options& options) {
 
   CLI::App& users = add(app, options, Command::users, "users", "show the users against whom most is held");
   users.add_option("--top", options.top, "how many")->capture_default_str()->check(CLI::Range(1, 1'000'000));
-  users.add_option("--operation", options.operation, "only the limits of this operation");
-  const std::map<std::string, UserOrder> orders{{"refused", UserOrder::refused},
-                                                {"nearest-limit", UserOrder::nearest_limit},
-                                                {"permits", UserOrder::permits}};
+  users.add_option("--operation", options.operation, "only the limits of this operation")->check(kNotEmpty);
   users
-      .add_option("--by", options.by,
-                  "who comes first: refused (waits longest), nearest-limit, permits (holds most)")
-      ->transform(CLI::CheckedTransformer(orders).description(""));
+      .add_option_function<std::string>(
+          "--by", [&options](const std::string& name) { options.by = order_named(name); },
+          "which users come first: refused (they wait longest), nearest-limit, permits (they hold most)")
+      ->type_name("ORDER");
   users.add_flag("--json", options.json, "as one JSON object");
-  users.footer("Users are shown by name only if segment.key_names says so; else as # and a hash.");
+  users.footer(
+      "Users are shown by name only if segment.key_names says so; else as # and a hash. Of a long name the "
+      "first\n"
+      "48 bytes are known: it is marked as cut, and cannot be looked up by them. With --json, name is whole, "
+      "cut\n"
+      "or hash.");
 
   CLI::App& user = add(app, options, Command::user, "user", "show one user under every limit");
-  user.add_option("NAME", options.user, "the key that the server uses for it")->required();
+  user.add_option("NAME", options.user, "the key that the server uses for it")->required()->check(kNotEmpty);
   user.add_flag("--json", options.json, "as one JSON object");
 
   CLI::App& set =
@@ -150,8 +175,8 @@ void add_commands(CLI::App& app, Options& options) {
   history.add_flag("--json", options.json, "as one JSON object");
 
   CLI::App& reset = add(app, options, Command::reset, "reset", "give everybody all tokens back");
-  reset.add_option("--operation", options.operation, "only this operation and its users");
-  reset.add_option("--user", options.user, "only this user, under all limits");
+  reset.add_option("--operation", options.operation, "only this operation and its users")->check(kNotEmpty);
+  reset.add_option("--user", options.user, "only this user, under all limits")->check(kNotEmpty);
   reset.add_flag("--json", options.json, "as one JSON object: limits, users");
 
   add(app, options, Command::reap, "reap", "return what dead workers held, without waiting for who needs it");
@@ -167,15 +192,18 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   app.set_version_flag("--version", "shm-inspect " WEIR_VERSION);
   app.add_option("--segment", options.segment,
                  "name of the segment; by default \"weir\", or for create and check as configured")
+      ->check(kNotEmpty)
       ->envname("WEIR_SEGMENT");
   app.require_subcommand(1);
   app.fallthrough();  // so that --segment may stand after the command
   app.footer(kExitStatus);
   add_commands(app, options);
+  refuse_empty_values(argc, argv);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     if (error.get_exit_code() == 0) return app.exit(error);
+    refuse_unknown_command(app, argc, argv);
     throw Failure(kUsage, std::string(error.what()) + "; see shm-inspect --help");
   }
   return options;

@@ -11,6 +11,7 @@
 namespace weir::shm_inspect {
 
 enum class Command {
+  list,
   create,
   check,
   status,

@@ -17,6 +17,10 @@ namespace weir::shm_inspect {
 /// What `status` shows of windows, cooldowns, breakers, and limits that only count.
 [[nodiscard]] std::string render_guards(const Snapshot& snapshot, bool colours);
 
+/// The screen of `list`.
+[[nodiscard]] std::string render_list(const std::vector<SegmentEntry>& entries);
+[[nodiscard]] std::string render_json(const std::vector<SegmentEntry>& entries);
+
 /// The screens of `users` and `user`.
 [[nodiscard]] std::string render_users(const std::vector<UserEntry>& entries, bool colours);
 [[nodiscard]] std::string render_json(const std::vector<UserEntry>& entries);
@@ -40,6 +44,9 @@ namespace weir::shm_inspect {
 
 /// What `check --json` shows; its text is the configuration as TOML.
 [[nodiscard]] std::string render_json(const LoadedConfig& loaded);
+
+/// "1.5 MiB"
+[[nodiscard]] std::string size_text(std::uint64_t bytes);
 
 /// "evict", as the configuration says it.
 [[nodiscard]] std::string_view to_string(TableFull policy) noexcept;

@@ -212,7 +212,11 @@ std::string render_json(const LoadedConfig& loaded) {
 std::string render_json(const std::vector<UserEntry>& entries) {
   Json users = Json::array();
   for (const UserEntry& entry : entries) {
+    const char* const kind = entry.name == NameKind::whole ? "whole"
+                             : entry.name == NameKind::cut ? "cut"
+                                                           : "hash";
     users.push_back({{"user", entry.user},
+                     {"name", kind},
                      {"limit", entry.limit},
                      {"available", entry.available},
                      {"of", entry.of},

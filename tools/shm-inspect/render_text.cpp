@@ -7,8 +7,8 @@
 #include <string_view>
 
 #include "weir/config.hpp"
+#include "weir/text.hpp"
 
-#include "printable.hpp"
 #include "render.hpp"
 #include "text_table.hpp"
 
@@ -20,14 +20,6 @@ std::string grouped(std::uint64_t value) {
   std::string digits = std::to_string(value);
   for (std::size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, ",");
   return digits;
-}
-
-std::string size_text(std::uint64_t bytes) {
-  constexpr std::string_view kUnits[] = {"KiB", "MiB", "GiB"};
-  double size = static_cast<double>(bytes) / 1024;
-  std::size_t unit = 0;
-  for (; size >= 1024 && unit + 1 < std::size(kUnits); ++unit) size /= 1024;
-  return fmt::format("{:.1f} {}", size, kUnits[unit]);
 }
 
 std::string bar(std::uint64_t part, std::uint64_t whole) {
@@ -150,6 +142,14 @@ std::string_view to_string(TableFull policy) noexcept {
       return "admit";
   }
   return "unknown";
+}
+
+std::string size_text(std::uint64_t bytes) {
+  constexpr std::string_view kUnits[] = {"KiB", "MiB", "GiB"};
+  double size = static_cast<double>(bytes) / 1024;
+  std::size_t unit = 0;
+  for (; size >= 1024 && unit + 1 < std::size(kUnits); ++unit) size /= 1024;
+  return fmt::format("{:.1f} {}", size, kUnits[unit]);
 }
 
 std::string render_text(const Snapshot& snapshot, bool colours) {

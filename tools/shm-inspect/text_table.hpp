@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <fmt/format.h>
 #include <string>
 #include <vector>
 
@@ -15,7 +14,7 @@ class TextTable {
 
   void add(std::vector<std::string> cells, bool alarm = false) {
     widths_.resize(std::max(widths_.size(), cells.size()));
-    for (std::size_t i = 0; i < cells.size(); ++i) widths_[i] = std::max(widths_[i], cells[i].size());
+    for (std::size_t i = 0; i < cells.size(); ++i) widths_[i] = std::max(widths_[i], columns(cells[i]));
     rows_.push_back({std::move(cells), alarm});
   }
 
@@ -25,7 +24,7 @@ class TextTable {
     for (const Row& row : rows_) {
       std::string line;
       for (std::size_t i = 0; i < row.cells.size(); ++i)
-        line += fmt::format("{:<{}}  ", row.cells[i], widths_[i]);
+        line += row.cells[i] + std::string(widths_[i] - columns(row.cells[i]) + 2, ' ');
       line.erase(line.find_last_not_of(' ') + 1);
       result += (colours && row.alarm ? "\x1b[31m" + line + "\x1b[0m" : line) + "\n";
     }
@@ -33,6 +32,12 @@ class TextTable {
   }
 
  private:
+  /// Characters of UTF-8, not bytes. Wide ones count as one, too.
+  static std::size_t columns(const std::string& text) {
+    return static_cast<std::size_t>(std::count_if(
+        text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80; }));
+  }
+
   struct Row {
     std::vector<std::string> cells;
     bool alarm;

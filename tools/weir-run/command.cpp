@@ -1,14 +1,20 @@
 #include "command.hpp"
 
 #include <cerrno>
+#include <climits>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <optional>
 #include <signal.h>
 #include <string>
+#include <string_view>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "weir/text.hpp"
 
 #include "common/failure.hpp"
 
@@ -59,8 +65,28 @@ class Signals {
   struct sigaction inherited_action_ {};
 };
 
+/// Whether a folder of PATH holds a file of that name. Without one, execvp() blames a folder that may not be
+/// searched, where a shell says that there is no such command.
+bool lies_on_path(const char* name) noexcept {
+  const char* path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): one thread only
+  if (path == nullptr) path = "/bin:/usr/bin";
+  for (std::string_view rest = path;;) {
+    const std::string_view folder = rest.substr(0, rest.find(':'));
+    char file[PATH_MAX];
+    const int length =
+        std::snprintf(file, sizeof file, "%.*s/%s", static_cast<int>(folder.empty() ? 1 : folder.size()),
+                      folder.empty() ? "." : folder.data(), name);
+    struct stat info {};
+    const bool whole = length > 0 && static_cast<std::size_t>(length) < sizeof file;
+    if (whole && ::stat(file, &info) == 0 && !S_ISDIR(info.st_mode)) return true;
+    if (folder.size() == rest.size()) return false;
+    rest.remove_prefix(folder.size() + 1);
+  }
+}
+
 // In the child. No exceptions and no destructors from here on: it holds copies of everything.
-[[noreturn]] void become(char** argv, pid_t parent, WhenKilled when_killed, const Signals& signals) noexcept {
+[[noreturn]] void become(char** argv, const char* shown_name, pid_t parent, WhenKilled when_killed,
+                         const Signals& signals) noexcept {
   if (when_killed == WhenKilled::command_dies) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
     // Killed before the prctl: nobody would tell us any more.
@@ -68,16 +94,18 @@ class Signals {
   }
   signals.restore();
   ::execvp(argv[0], argv);
-  const int error = errno;
-  std::fprintf(stderr, "weir-run: command \"%s\": %s\n", argv[0], std::strerror(error));
+  int error = errno;
+  if (error == EACCES && std::strchr(argv[0], '/') == nullptr && !lies_on_path(argv[0])) error = ENOENT;
+  std::fprintf(stderr, "weir-run: command \"%s\": %s\n", shown_name, std::strerror(error));
   ::_exit(error == ENOENT ? 127 : 126);
 }
 
 pid_t start(char** argv, WhenKilled when_killed, const Signals& signals) {
   const pid_t self = ::getpid();
+  const std::string shown_name = printable(argv[0]);
   const pid_t child = ::fork();
   if (child < 0) throw Failure(kFailed, std::string("cannot start a process: ") + std::strerror(errno));
-  if (child == 0) become(argv, self, when_killed, signals);
+  if (child == 0) become(argv, shown_name.c_str(), self, when_killed, signals);
   return child;
 }
 

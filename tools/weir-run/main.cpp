@@ -1,8 +1,5 @@
 // weir-run: runs a command under the limits of a segment, for jobs that do not link the library.
 
-#include <cstdio>
-#include <exception>
-#include <fmt/format.h>
 #include <utility>
 
 #include "weir/config.hpp"
@@ -10,6 +7,7 @@
 
 #include "command.hpp"
 #include "common/failure.hpp"
+#include "common/output.hpp"
 #include "options.hpp"
 #include "refusal.hpp"
 
@@ -51,7 +49,7 @@ int run(int argc, char** argv) {
   // Jobs killed just now count no more; admit() alone looks for them only once in 10 ms.
   limiter.reap();
   Admission admission = limiter.admit(operation, options.request());
-  if (!admission) throw Failure(options.refused_status, describe(admission, limiter, options));
+  if (!admission) throw Failure(status_of(admission, options), describe(admission, limiter, options));
   const int status = run_command(options.command, options.when_killed());
   admission.report(status == 0 ? Outcome::success : Outcome::failure);  // for the operation's breaker
   return status;
@@ -61,13 +59,5 @@ int run(int argc, char** argv) {
 }  // namespace weir::runner
 
 int main(int argc, char** argv) {
-  try {
-    return weir::runner::run(argc, argv);
-  } catch (const weir::runner::Failure& failure) {
-    fmt::print(stderr, "weir-run: {}\n", failure.what());
-    return failure.status();
-  } catch (const std::exception& failure) {
-    fmt::print(stderr, "weir-run: {}\n", failure.what());
-    return weir::runner::kFailed;
-  }
+  return weir::tools::run_tool("weir-run", argc, argv, weir::runner::run);
 }

@@ -6,6 +6,8 @@
 #include "weir/config.hpp"
 
 namespace weir::runner {
+
+using namespace tools;  // NOLINT(google-build-using-namespace): how all tools fail
 namespace {
 
 std::string reason(const Admission& refused, std::string_view limit) {
@@ -32,6 +34,11 @@ std::string reason(const Admission& refused, std::string_view limit) {
 }
 
 }  // namespace
+
+int status_of(const Admission& refused, const Options& options) noexcept {
+  const bool hopeless = refused.verdict() == Verdict::never || refused.verdict() == Verdict::invalid;
+  return hopeless ? kNeverAdmitted : options.refused_status;
+}
 
 std::string describe(const Admission& refused, const Limiter& limiter, const Options& options) {
   return fmt::format("operation \"{}\": {}", options.operation,

@@ -1,0 +1,60 @@
+#include "segment/list.hpp"
+
+#include <algorithm>
+#include <exception>
+
+#include "weir/inspect.hpp"
+
+#include "policy/schema.hpp"
+#include "workers/registry.hpp"
+
+namespace weir {
+namespace {
+
+using namespace detail;  // NOLINT(google-build-using-namespace): written in the words of the layers it looks
+                         // at
+
+Expected<std::uint32_t> living_workers(const std::string& name) {
+  const auto segment = Segment::attach(name, OpenMode::read_only, kAbiFingerprint);
+  if (!segment) return tl::make_unexpected(segment.error());
+  const auto sections = Sections::of(*segment);
+  if (!sections) return tl::make_unexpected(sections.error());
+  const Registry registry(sections->workers, *segment);
+  std::uint32_t living = 0;
+  for (std::uint32_t slot = 0; slot < registry.size(); ++slot) {
+    const SlotIdentity tenant = registry.identity(slot);
+    if (tenant.published && !registry.is_dead(slot, tenant)) ++living;
+  }
+  return living;
+}
+
+}  // namespace
+
+Result<std::vector<SegmentEntry>> list_segments() noexcept {
+  try {
+    std::vector<SegmentEntry> entries;
+    for (SegmentFile& file : segment_files()) {
+      SegmentEntry entry{.name = std::move(file.name),
+                         .layout_version = file.layout_version,
+                         .owner = file.owner,
+                         .group = file.group,
+                         .mode = file.mode,
+                         .bytes = file.bytes,
+                         .workers = 0,
+                         .problem = {}};
+      if (entry.layout_version != kLayoutVersion) {
+        entry.problem = "made by another version of weir";
+      } else if (const auto living = living_workers(entry.name)) {
+        entry.workers = *living;
+      } else {
+        entry.problem = living.error().what;
+      }
+      entries.push_back(std::move(entry));
+    }
+    return entries;
+  } catch (const std::exception& e) {
+    return Error{Errc::system, e.what(), ""};
+  }
+}
+
+}  // namespace weir

@@ -1,0 +1,56 @@
+#pragma once
+
+// What all tools do alike with a command line.
+
+#include <CLI/CLI.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "weir/text.hpp"
+
+#include "common/failure.hpp"
+
+namespace weir::tools {
+
+/// The variable that it was to be made of is most often not set (--user "$CUSTOMER"), and the tool would act
+/// on something else.
+inline const CLI::Validator kNotEmpty(
+    [](const std::string& value) {
+      return value.empty() ? std::string("the name is empty; is a variable not set?") : std::string();
+    },
+    "", "not empty");
+
+/// CLI11 takes the next argument for the value that "--user=" lacks. Throws Failure.
+inline void refuse_empty_values(int argc, char** argv) {
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view argument = argv[i];
+    if (!argument.starts_with("--") || argument.find('=') + 1 != argument.size()) continue;
+    throw Failure(kUsage, std::string(argument.substr(0, argument.size() - 1)) +
+                              ": the value is empty; is a variable not set?");
+  }
+}
+
+/// Names the nearest of the commands where the first argument that stands for one is unknown. Throws Failure.
+inline void refuse_unknown_command(const CLI::App& app, int argc, char** argv) {
+  std::vector<std::string> names;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))
+    names.push_back(command->get_name());
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    const CLI::Option* const option = app.get_option_no_throw(argument.substr(0, argument.find('=')));
+    if (argument.starts_with('-')) {
+      const bool takes_next = option != nullptr && option->get_items_expected() > 0;
+      if (takes_next && argument.find('=') == argument.npos) ++i;
+      continue;
+    }
+    if (std::find(names.begin(), names.end(), argument) != names.end()) return;
+    const std::vector<std::string_view> candidates(names.begin(), names.end());
+    const std::string_view meant = nearest(argument, candidates);
+    throw Failure(kUsage, "unknown command \"" + argument + "\"; " +
+                              (meant.empty() ? "see " + app.get_name() + " --help"
+                                             : "did you mean \"" + std::string(meant) + "\"?"));
+  }
+}
+
+}  // namespace weir::tools
