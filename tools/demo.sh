@@ -22,13 +22,20 @@ tools/install-deps.sh wrk curl
 
 say "Building the server and the tools in build/release"
 cmake --preset release
-cmake --build --preset release --target captions_server shm-inspect weir-replay
+cmake --build --preset release --target captions_server shm-inspect weir-replay weir-run
 
 bin=build/release/bin
 segment=demo-$$
 scratch=$(mktemp -d)
 server=
 load=
+jobs=()
+
+# A demo that was killed cannot remove its segments, which are named after its process. Its server ended with it.
+for file in /dev/shm/weir.v*.demo-*; do
+  pid=${file##*.demo-} pid=${pid%%-*}
+  [[ ! $pid =~ ^[0-9]+$ || -e /proc/$pid ]] || rm -f -- "$file" 2>/dev/null || true
+done
 
 stop() { # PID, or nothing
   [[ -n $1 ]] || return 0
@@ -40,9 +47,11 @@ clean_up() {
   trap '' INT TERM
   stop "$load"
   stop "$server"
+  ((${#jobs[@]} == 0)) || kill -KILL "${jobs[@]}" 2>/dev/null || true
   if [[ -n $server ]]; then
     "$bin/shm-inspect" --segment "$segment" remove >/dev/null || true
   fi
+  "$bin/shm-inspect" --segment "$segment-jobs" remove >/dev/null 2>&1 || true
   rm -rf "$scratch"
 }
 trap clean_up EXIT
@@ -50,7 +59,7 @@ trap 'exit 130' INT
 trap 'exit 143' TERM
 
 say "Starting 4 workers under the built-in limits, in shared-memory segment \"$segment\""
-"$bin/captions_server" --port 0 --workers 4 --segment "$segment" >"$scratch/out" 2>"$scratch/err" &
+setpriv --pdeathsig TERM "$bin/captions_server" --port 0 --workers 4 --segment "$segment" >"$scratch/out" 2>"$scratch/err" &
 server=$!
 until grep -q '^listening on' "$scratch/out"; do
   kill -0 "$server" 2>/dev/null || fail "the server did not start: $(cat "$scratch/err")"
@@ -135,12 +144,60 @@ cat "$scratch/wrk"
 say "The segment, seen from outside: shm-inspect --segment $segment status"
 "$bin/shm-inspect" --segment "$segment" status
 
-say "A limit changed while the workers run: shm-inspect set operations.caption_generation.rate '[\"600/min burst 100\"]'"
+say "Permits of killed jobs come back: three jobs hold all three permits, and count themselves in a file, too"
+cat >"$scratch/jobs.toml" <<TOML
+segment = { name = "$segment-jobs", users = 100 }
+operations.export.concurrent = 3
+TOML
+export scratch
+job='add() { flock "$scratch/lock" -c "echo \$((\$(cat $scratch/counter) + $1)) >$scratch/counter"; }
+     add 1; echo started >"$scratch/started"; read -r <"$scratch/never"; add -1'
+echo 0 >"$scratch/counter"
+mkfifo "$scratch/started" "$scratch/never"
+for _ in 1 2 3; do
+  setpriv --pdeathsig KILL "$bin/weir-run" --config "$scratch/jobs.toml" --operation export -- bash -c "$job" &
+  jobs+=($!)
+  read -r <"$scratch/started"
+done
+inspect_jobs() { "$bin/shm-inspect" --segment "$segment-jobs" "$@"; }
+inspect_jobs workers
+echo "a fourth job:"
+"$bin/weir-run" --segment "$segment-jobs" --operation export -- true || echo "  refused, exit status $?"
+kill -KILL "${jobs[@]}"
+wait "${jobs[@]}" 2>/dev/null || true
+jobs=()
+echo "all three are killed (SIGKILL); none of them could give anything back:"
+inspect_jobs workers
+echo "  the counter in the file still says $(cat "$scratch/counter") of 3: it would refuse every job from now on"
+echo "a fourth job under weir:"
+"$bin/weir-run" --segment "$segment-jobs" --operation export -- echo "  runs"
+
 inspect() { "$bin/shm-inspect" --segment "$segment" "$@"; }
+worker_of() { tr -d '\r' <<<"$1" | sed -n 's/^X-Worker: //p'; }
+briefly() { # WHO ANSWER
+  tr -d '\r' <<<"$2" | awk -v who="$1" '/^HTTP/ { s = $2 } /^X-Worker/ { w = $2 } /^Retry-After/ { r = ", Retry-After: " $2 }
+    END { printf "  %-16s %s from worker %s%s\n", who, s, w, r }'
+}
+
+say "A limit changed while the workers run"
+for _ in {1..8}; do
+  answer=$(ask POST generate "$wish")
+  [[ $answer == HTTP/*\ 429* ]] && break
+done
+echo "before:"
+briefly "alice asks" "$answer"
 inspect set operations.caption_generation.rate '["600/min burst 100"]'
+inspect set operations.caption_generation.user.rate '["600/min burst 100"]'
+for _ in {1..20}; do # what has been spent stays spent, and comes back at the new rate: ten a second
+  answer=$(ask POST generate "$wish")
+  [[ $answer == HTTP/*\ 200* ]] && break
+  sleep 0.1
+done
+echo "after:"
+briefly "alice asks" "$answer"
 inspect history
 inspect users --top 4
-ask POST generate "$wish"
+inspect rollback
 inspect rollback
 
 say "A breaker that trips: it opens after 3 failures in a row, for 3 seconds, and then lets 2 probes through"
@@ -149,11 +206,6 @@ inspect set $breaker.breaker '{ failures = 3, recovery = "3s", probes = 2, succe
 inspect set $breaker.rate '["600/min burst 100"]'
 inspect set $breaker.user.rate '["600/min burst 100"]'
 ask POST limits/reset '{}' admin >/dev/null # the load has left the buckets empty
-worker_of() { tr -d '\r' <<<"$1" | sed -n 's/^X-Worker: //p'; }
-briefly() { # WHO ANSWER
-  tr -d '\r' <<<"$2" | awk -v who="$1" '/^HTTP/ { s = $2 } /^X-Worker/ { w = $2 } /^Retry-After/ { r = ", Retry-After: " $2 }
-    END { printf "  %-16s %s from worker %s%s\n", who, s, w, r }'
-}
 failed=
 for _ in 1 2 3; do
   answer=$(ask POST "generate?fail=1" "$wish" admin)
