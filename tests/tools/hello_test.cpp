@@ -38,6 +38,7 @@ TEST(Hello, SharesTheLimitsOfTheReadmeAmongItsProcesses) {
   const auto run = [&] {
     return test::run({WEIR_BIN_DIR "/hello", WEIR_SOURCE_DIR "/examples/limits.toml"}, {},
                      {{"WEIR_SEGMENT__NAME", segment.str()},
+                      {"WEIR_OPERATIONS__CAPTION_GENERATION__USER__CONCURRENT", "64"},
                       {"WEIR_OPERATIONS__CAPTION_GENERATION__USER__RATE", "3/day"}});
   };
   const test::Ran first = run();
