@@ -9,7 +9,8 @@ namespace weir::detail {
 std::uint64_t UserQuota::spend_anew(const Context& context) const noexcept {
   const Ask& ask = context.ask;
   const UserRule rule = user_rule(context, place_);
-  const Spend change{UserChangeBase(context), rule, ask.cost};
+  // Not const: clang 14 would take what is returned of it for the address of `rule`, which lies beside it.
+  Spend change{UserChangeBase(context), rule, ask.cost};
   switch (context.users.update(ask.key, entry_, change)) {
     case UserTable::Outcome::changed:
       if (const std::span<NameSlot> names = context.sections.names; seen_.entry == nullptr && !names.empty())
