@@ -41,10 +41,13 @@ NameTable::Content NameTable::load(const NameSlot& slot) noexcept {
 }
 
 NameSlot& NameTable::slot_of(std::uint64_t tag_hash, std::size_t probe) const noexcept {
-  const std::size_t first = scaled(tag_hash << (64 - UserTable::kHashBits), slots_.size());
-  // By the low bits, which say nothing of the first slot. In a table as small as this one after the other.
-  const std::size_t step = slots_.size() <= kProbes ? 1 : 1 + tag_hash % (slots_.size() - 1);
-  return slots_[(first + probe * step) % slots_.size()];
+  const std::uint64_t first = tag_hash << (64 - UserTable::kHashBits);
+  if (slots_.size() <= kProbes) return slots_[(scaled(first, slots_.size()) + probe) % slots_.size()];
+  // Every probe is mixed by itself: multiples of one step could come round to the same few slots.
+  std::uint64_t mixed = first + probe * 0x9e3779b97f4a7c15;
+  mixed = (mixed ^ mixed >> 32) * 0xd6e8feb86659fd93;
+  mixed = (mixed ^ mixed >> 32) * 0xd6e8feb86659fd93;
+  return slots_[scaled(probe == 0 ? first : mixed, slots_.size())];
 }
 
 NameSlot& NameTable::slot_to_write(std::uint64_t tag_hash) const noexcept {
