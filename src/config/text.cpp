@@ -79,7 +79,7 @@ bool lacks_quotes(std::string_view line) {
   if (equals == line.npos) return false;
   std::string_view value = trimmed(line.substr(equals + 1));
   value = trimmed(value.substr(0, value.find('#')));
-  if (value.empty() || value == "true" || value == "false") return false;
+  if (value.empty() || value.ends_with(',') || value == "true" || value == "false") return false;
   constexpr std::string_view kNumber = "0123456789+-._eExXoOabcdefABCDEF";
   const bool number =
       value.find_first_not_of(kNumber) == value.npos && value.find_first_of("0123456789") == 0;

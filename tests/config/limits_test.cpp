@@ -237,7 +237,7 @@ TEST(LimitError, NamesKeyProblemAndNextStep) {
        "operations.x.cooldown.refusals: 256: out of range; use 1 to 255"},
       {"cooldown = '5min'",
        "operations.x.cooldown: nothing can begin it: only refusals by a rate or a window"},
-      {"rate = '1/s'\nuser.cooldown = '5min'", "operations.x.user.cooldown: nothing can begin it"},
+      {"user.cooldown = '5min'", "operations.x.user.cooldown: nothing can begin it"},
       {"breaker = { failures = 3 }",
        "operations.x.breaker.recovery: missing: how long it stays open; for example"},
       {"cooldown = { refusals = 3 }", "operations.x.cooldown: \"for\" is missing"},

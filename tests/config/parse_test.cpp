@@ -233,7 +233,7 @@ TEST(ParseError, ShowsWhereTheTomlEnds) {
 }
 
 TEST(ParseError, AdvisesWhatMendsTheLine) {
-  for (const char* value : {"30/min", "alice", "5 per 1s", "1e"}) {
+  for (const char* value : {"30/min", "alice", "5 per 1s"}) {
     EXPECT_THAT(refused("[global]\nrate = " + std::string(value)), HasSubstr("; text needs quotes, as in"))
         << value;
   }

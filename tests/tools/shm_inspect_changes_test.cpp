@@ -181,8 +181,8 @@ TEST_F(ShmInspectChanges, UsersMarksANameThatWasCutAndShowsUtf8) {
   EXPECT_THAT(text.out, AllOf(HasSubstr(base + "... (cut)"), HasSubstr("山田 ")));
   const json users = json::parse(inspect({"users", "--json"}).out).at("users");
   for (const json& user : users) {
-    const std::string name = user.at("user");
-    EXPECT_EQ(user.at("name"), name == "山田" ? "whole" : "cut") << name;
+    const std::string shown = user.at("user");
+    EXPECT_EQ(user.at("name"), shown == "山田" ? "whole" : "cut") << shown;
   }
 }
 
