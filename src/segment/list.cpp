@@ -35,10 +35,11 @@ SegmentFile parsed(std::string_view file) {
 
 std::vector<SegmentFile> segment_files() {
   std::vector<SegmentFile> files;
-  FileHandle file = open_file(kDirectory, O_RDONLY | O_DIRECTORY);
-  const std::unique_ptr<DIR, int (*)(DIR*)> directory(file ? ::fdopendir(file.get()) : nullptr, &::closedir);
+  FileHandle opened = open_file(kDirectory, O_RDONLY | O_DIRECTORY);
+  const std::unique_ptr<DIR, int (*)(DIR*)> directory(opened ? ::fdopendir(opened.get()) : nullptr,
+                                                      &::closedir);
   if (!directory) return files;
-  (void)file.release();  // closed with the directory
+  (void)opened.release();  // closed with the directory
   while (const dirent* entry =
              ::readdir(directory.get())) {  // NOLINT(concurrency-mt-unsafe): a stream of our own
     SegmentFile found = parsed(entry->d_name);
