@@ -3,7 +3,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <fcntl.h>
 #include <filesystem>
 #include <fmt/format.h>
 #include <memory>
@@ -12,6 +11,7 @@
 #include "weir/config.hpp"
 #include "weir/limiter.hpp"
 
+#include "common/output.hpp"
 #include "hint.hpp"
 #include "log_source.hpp"
 #include "names.hpp"
@@ -19,7 +19,6 @@
 #include "replay.hpp"
 #include "report.hpp"
 #include "routes.hpp"
-#include "say.hpp"
 #include "timeline.hpp"
 #include "workers.hpp"
 
@@ -30,16 +29,6 @@ using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
 
 // How many requests of standard input are held at once, to be sorted: some 10 MB.
 constexpr std::size_t kWindow = std::size_t{1} << 18;
-
-// Where a standard stream is closed, the next file that is opened would take its number, and be read or
-// written in its place. What is opened here instead can be neither read nor written: using it is an error, as
-// before.
-void occupy_standard_streams() {
-  for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
-    if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
-    [[maybe_unused]] const int opened = ::open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
-  }
-}
 
 Config read_config(const Options& options) {
   Result<Config> config = load_config(options.config);
@@ -92,13 +81,6 @@ void finish(std::FILE* file, const std::string& name) {
   throw std::runtime_error(fmt::format("{}: {}", name, std::strerror(errno)));
 }
 
-void print(const std::string& text) {
-  if (std::fwrite(text.data(), 1, text.size(), stdout) != text.size()) {
-    throw std::runtime_error(fmt::format("standard output: {}", std::strerror(errno)));
-  }
-  finish(stdout, "standard output");
-}
-
 // A log that was not understood has no answer, and "0 % refused" would be a wrong one.
 [[noreturn]] void fail_to_understand(const ReadingNotes& notes, const std::vector<LogSource>& logs) {
   constexpr std::size_t kExcerpt = 120;
@@ -111,14 +93,15 @@ void print(const std::string& text) {
 void warn(const Config& config, const Options& options, const Routes& routes, const Report& report) {
   // A table that is too small forgets users who owe something, so the answer would be too kind.
   if (keeps_users(config, routes) && report.users > config.segment.users) {
-    say(fmt::format("weir-replay: warning: {} users, but segment.users is {}; raise it in {} to be sure\n",
-                    report.users, config.segment.users, options.config));
+    tools::complain("weir-replay",
+                    fmt::format("warning: {} users, but segment.users is {}; raise it in {} to be sure",
+                                report.users, config.segment.users, options.config));
   }
   if (report.counts.requests > 0 && report.notes.nameless == report.counts.requests) {
-    say(fmt::format(
-        "weir-replay: warning: no request has what --user {} asks for, so that no limit of a user "
-        "applied\n",
-        options.user_text));
+    tools::complain(
+        "weir-replay",
+        fmt::format("warning: no request has what --user {} asks for, so that no limit of a user applied",
+                    options.user_text));
   }
 }
 
@@ -159,7 +142,7 @@ void replay(const Options& options) {
   const Report report =
       make_report({options, config, logs, names, routes, timeline, tally, limiter ? &*limiter : nullptr});
   warn(config, options, routes, report);
-  print(options.json ? to_json(report) : to_text(report));
+  fmt::print("{}", options.json ? to_json(report) : to_text(report));
 }
 
 int run(int argc, char** argv) {
@@ -169,22 +152,9 @@ int run(int argc, char** argv) {
   return 0;
 }
 
-int guarded_run(int argc, char** argv) {
-  occupy_standard_streams();
-  try {
-    return run(argc, argv);
-  } catch (const UsageError& error) {
-    say(fmt::format("weir-replay: {}\n", error.what()));
-    return 2;
-  } catch (const std::exception& error) {
-    say(fmt::format("weir-replay: {}\n", error.what()));
-    return 1;
-  }
-}
-
 }  // namespace
 }  // namespace weir::replay
 
 int main(int argc, char** argv) {
-  return weir::replay::guarded_run(argc, argv);
+  return weir::tools::run_tool("weir-replay", argc, argv, weir::replay::run);
 }

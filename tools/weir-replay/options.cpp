@@ -3,6 +3,8 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 
+#include "common/arguments.hpp"
+
 namespace weir::replay {
 namespace {
 
@@ -34,8 +36,11 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       "failed.",
       "weir-replay");
   app.set_version_flag("--version", "weir-replay " WEIR_VERSION);
-  app.add_option("--config", options.config, "the limits to try: a TOML file")->required();
+  app.add_option("--config", options.config, "the limits to try: a TOML file")
+      ->check(tools::kNotEmpty)
+      ->required();
   app.add_option("--operation", options.operation, "the operation that every request is")
+      ->check(tools::kNotEmpty)
       ->capture_default_str();
   app.add_option(
          "--operation-by", routes,
@@ -61,11 +66,15 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
       ->check(CLI::Range(1, 64))
       ->capture_default_str();
   app.add_flag("--json", options.json, "report as one JSON object");
-  app.add_option(
-      "--decisions", options.decisions,
-      "also write to this file, for each request: line (of several logs LOG:line), verdict, limit, wait in "
-      "nanoseconds");
-  app.add_option("LOG", options.logs, "access logs, or - for standard input")->required();
+  app.add_option("--decisions", options.decisions,
+                 "also write to this file, for each request: line (of several logs LOG:line), verdict, "
+                 "limit, wait in "
+                 "nanoseconds")
+      ->check(tools::kNotEmpty);
+  app.add_option("LOG", options.logs, "access logs, or - for standard input")
+      ->check(tools::kNotEmpty)
+      ->required();
+  tools::refuse_empty_values(argc, argv);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -1,18 +1,18 @@
 #pragma once
 
-#include <stdexcept>
 #include <string>
 #include <variant>
 #include <vector>
 
+#include "common/failure.hpp"
 #include "log_line.hpp"
 #include "routes.hpp"
 
 namespace weir::replay {
 
 /// The command line, or what it names, makes no sense.
-struct UsageError : std::runtime_error {
-  using std::runtime_error::runtime_error;
+struct UsageError : tools::Failure {
+  explicit UsageError(const std::string& message) : Failure(tools::kUsage, message) {}
 };
 
 struct Options {

@@ -4,18 +4,17 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstdio>
 #include <fmt/format.h>
 #include <string>
-#include <unistd.h>
 
-#include "say.hpp"
+#include "common/output.hpp"
 
 namespace weir::replay {
 
 class ProgressBar {
  public:
-  explicit ProgressBar(std::uint64_t bytes)
-      : bytes_(bytes >= kFewBytes && ::isatty(STDERR_FILENO) == 1 ? bytes : 0) {}
+  explicit ProgressBar(std::uint64_t bytes) : bytes_(bytes >= kFewBytes && tools::can_redraw() ? bytes : 0) {}
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
   ~ProgressBar() { clear(); }
@@ -25,11 +24,11 @@ class ProgressBar {
     const std::uint64_t percent = 100 * (done < bytes_ ? done : bytes_) / bytes_;
     if (percent == shown_) return;
     shown_ = percent;
-    say(fmt::format("\r[{:<50}] {:>3} %", std::string(percent / 2, '#'), percent));
+    std::fputs(fmt::format("\r[{:<50}] {:>3} %", std::string(percent / 2, '#'), percent).c_str(), stderr);
   }
 
   void clear() {
-    if (shown_ != 0) say("\r\x1b[K");
+    if (shown_ != 0) std::fputs("\r\x1b[K", stderr);
     shown_ = 0;
   }
 

@@ -10,8 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/output.hpp"
 #include "pipe.hpp"
-#include "say.hpp"
 
 namespace weir::replay {
 namespace {
@@ -55,7 +55,7 @@ int work(const Scenario& scenario, Requests requests, std::size_t worker, std::s
   try {
     return take_turns(scenario, requests, worker, workers, seat);
   } catch (const std::exception& error) {
-    say(fmt::format("weir-replay: worker {} of {}: {}\n", worker + 1, workers, error.what()));
+    tools::complain("weir-replay", fmt::format("worker {} of {}: {}", worker + 1, workers, error.what()));
     return kFailed;
   }
 }
