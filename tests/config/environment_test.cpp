@@ -236,7 +236,7 @@ TEST_F(EnvironmentOver, EachValueKnowsWhereItCameFrom) {
 TEST_F(EnvironmentOver, AFileWithItsOriginsIsAFileStill) {
   const LoadedConfig config = loaded({{"WEIR_SEGMENT__USERS", "5"}});
   const std::string text = to_toml(config);
-  EXPECT_THAT(text, HasSubstr("users = 5            # environment WEIR_SEGMENT__USERS\n"));
+  EXPECT_THAT(text, HasSubstr("users = 5               # environment WEIR_SEGMENT__USERS\n"));
   const Result<Config> again = parse_config(text, "again");
   ASSERT_TRUE(again) << again.error().message();
   EXPECT_EQ(*again, config.config);
