@@ -163,8 +163,7 @@ inspect_jobs() { "$bin/shm-inspect" --segment "$segment-jobs" "$@"; }
 inspect_jobs workers
 echo "a fourth job:"
 "$bin/weir-run" --segment "$segment-jobs" --operation export -- true || echo "  refused, exit status $?"
-kill -KILL "${jobs[@]}"
-wait "${jobs[@]}" 2>/dev/null || true
+{ kill -KILL "${jobs[@]}" && wait "${jobs[@]}"; } 2>/dev/null || true # without the shell's own word on each
 jobs=()
 echo "all three are killed (SIGKILL); none of them could give anything back:"
 inspect_jobs workers
