@@ -63,7 +63,7 @@ TEST(LimiterBeginning, OneSeedForgetsTheSameUsersInAFullTable) {
     std::uint32_t random = 1;
     for (int i = 0; i < 2000; ++i) {
       random = random * 1664525 + 1013904223;
-      const std::string user = std::to_string((random >> 8) % 120);
+      const std::string user = std::to_string((random >> 8) % 1200);
       all.push_back(static_cast<bool>(limiter.admit_at(at(kNoon + i * 1s), work, {.user = user})));
     }
     return all;
