@@ -66,7 +66,8 @@ std::string names_beside(std::string_view missing) {
   }
   std::vector<std::string_view> candidates(names.begin(), names.end());
   const std::string_view meant = nearest(missing, candidates);
-  std::ranges::stable_partition(candidates, [&](std::string_view name) { return name == meant; });
+  std::stable_partition(candidates.begin(), candidates.end(),
+                        [&](std::string_view name) { return name == meant; });
   const std::size_t shown = std::min(kShown, candidates.size());
   std::string text =
       fmt::format("{}", fmt::join(candidates.begin(), candidates.begin() + std::ptrdiff_t(shown), ", "));
