@@ -15,6 +15,9 @@ if [[ $kind == static ]]; then
   mkdir -p "$scratch/build/lib"
   find "$build/src/CMakeFiles" -name '*.o' -print0 | xargs -0 ar rcs "$scratch/build/lib/libweir.a"
   build=$scratch/build
+elif [[ ! -w $build ]]; then
+  echo "skipped: an installation writes its manifest into $build, which this user may not write"
+  exit 77
 fi
 cmake --install "$build" --prefix "$prefix" >/dev/null
 
