@@ -154,11 +154,13 @@ job='add() { flock "$scratch/lock" -c "echo \$((\$(cat $scratch/counter) + $1)) 
      add 1; echo started >"$scratch/started"; read -r <"$scratch/never"; add -1'
 echo 0 >"$scratch/counter"
 mkfifo "$scratch/started" "$scratch/never"
+exec {started}<>"$scratch/started" # held open: one that is opened for each job may meet the end of the one before
 for _ in 1 2 3; do
   setpriv --pdeathsig KILL "$bin/weir-run" --config "$scratch/jobs.toml" --operation export -- bash -c "$job" &
   jobs+=($!)
-  read -r <"$scratch/started"
+  read -r -u "$started"
 done
+exec {started}<&-
 inspect_jobs() { "$bin/shm-inspect" --segment "$segment-jobs" "$@"; }
 inspect_jobs workers
 echo "a fourth job:"
