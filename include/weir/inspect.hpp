@@ -91,9 +91,9 @@ struct BreakerStatus {
   Breaker breaker;
   BreakerState state = BreakerState::closed;
   std::uint64_t failures_in_a_row = 0;
-  std::uint64_t calls = 0;  ///< in the window, if it has one
+  std::uint64_t calls = 0;  ///< in the window, if it has one, and in flight for longer than `slow_call`
   std::uint64_t failures = 0;
-  std::uint64_t slow = 0;
+  std::uint64_t slow = 0;  ///< those in flight included
   std::uint32_t probes_out = 0;
   std::uint32_t trips = 0;                 ///< in a row
   std::chrono::nanoseconds next_probe{0};  ///< until then it refuses

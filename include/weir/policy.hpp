@@ -87,11 +87,18 @@ enum class BreakerSwitch : std::uint8_t {
 ///
 /// Trips on any of: `failures` in a row, `failure_rate`, `slow_rate`. Opens for `recovery`, then lets
 /// `probes` through at once (of the whole host), and closes after `successes` of them went well.
+///
+/// With `slow_rate`, a call that is in flight for longer than `slow_call` counts as a call and as a slow one
+/// before it returns: if a backend hangs, the breaker opens at the next request. It is noticed late by less than
+/// an eighth of `slow_call` or 2 % of `slow_call` and `window` together, whichever is more, and counts until it
+/// returns, at most for about a `window` (with `window_calls`: 14 times `slow_call`); when it returns, it counts
+/// once, by its outcome and its time. A worker that is killed leaves its calls in flight for as long. Calls from
+/// before the breaker last changed its state do not count.
 struct Breaker {
   std::uint32_t failures = 0;             ///< in a row; 0: not counted
   double failure_rate = 0;                ///< 0 to 1 of the calls in the window; 0: not looked at
   double slow_rate = 0;                   ///< 0 to 1; 0: not looked at
-  std::chrono::nanoseconds slow_call{0};  ///< a call that takes longer is slow
+  std::chrono::nanoseconds slow_call{0};  ///< a call that takes longer is slow, also while it is in flight
   /// In the window, before a rate counts; 0: 10, or `window_calls` where that is less.
   std::uint32_t minimum_calls = 0;
   std::chrono::nanoseconds window{0};        ///< time window of the rates

@@ -93,11 +93,10 @@ class SharedRate {
 /// Takes back what was spent in some places, and what is held.
 void undo_all(const Context& context, PlaceMask spent, Holding& holding) noexcept {
   for (const std::uint32_t place : PlaceRange(spent)) refund(context, place, context.now);
-  if (holding.has_call && holding.call.probe != 0) {
+  const BreakerTicket ticket{holding.call.probe, holding.call.generation, holding.call.cell};
+  if (holding.has_call && ticket.holds_something()) {
     BreakerRecord& record = context.sections.breaker(context.ask.limits.operation());
-    record.breaker.report(record.params.load(),
-                          {holding.call.probe, holding.call.generation, holding.call.cell},
-                          BreakerOutcome::ignored, 0, context.now);
+    record.breaker.report(record.params.load(), ticket, BreakerOutcome::ignored, 0, context.now);
   }
   holding.has_call = false;
   give_back(context.sections, context.users, holding);
@@ -181,7 +180,7 @@ class Attempt {
   void look_at(const UserQuota& quota) noexcept { longest_.wait(quota.wait(), quota.place()); }
 
   [[gnu::always_inline]] void look_at_breaker() noexcept {
-    const BreakerRecord& record = breaker();
+    BreakerRecord& record = breaker();
     unguarded_ = record.breaker.unguarded();
     if (unguarded_) [[likely]]
       return;

@@ -172,9 +172,11 @@ class LimiterImpl {
   }
 
   void report(const Holding& holding, Outcome outcome) noexcept {
-    const BreakerTicket ticket{holding.call.probe, holding.call.generation, holding.call.cell};
-    // A copy in a forked child: the parent's probe is not ours to judge.
-    if (ticket.probe != 0 && !registry_.was_self(Owner::from_bits(holding.owner))) return;
+    BreakerTicket ticket{holding.call.probe, holding.call.generation, holding.call.cell};
+    const Owner owner = Owner::from_bits(holding.owner);
+    // A copy in a forked child: the parent's probe is not ours to judge, and its call is still in flight.
+    if (ticket.probe != 0 && !registry_.was_self(owner)) return;
+    if (ticket.holds_something() && owner && !registry_.was_self(owner)) ticket.cell = 0;
     BreakerRecord& record = sections_.breaker(holding.block);
     const bool nothing_to_count =
         outcome != Outcome::failure && ticket.probe == 0 && record.indifferent_to_success(ticket.generation);

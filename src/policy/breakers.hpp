@@ -16,8 +16,9 @@ struct alignas(kCacheLine) BreakerRecord {
   Breaker breaker;
   Versioned<BreakerParams> params;
 
-  /// Whether there is nothing to count of a call of `generation` that did not fail and was no probe: no row
-  /// of failures that it would end, and no window. Three loads.
+  /// Whether there is nothing to count of a call of `generation` that did not fail and was not a probe: no row
+  /// of failures that it would end, and no window. Without a slow rate no call in flight counts either, so there
+  /// is none to take back. Three loads.
   [[nodiscard]] bool indifferent_to_success(std::uint16_t generation) const noexcept {
     return breaker.in_a_row(generation) == 0 && params.load_only(&BreakerParams::failure_rate) == 0 &&
            params.load_only(&BreakerParams::slow_rate) == 0;

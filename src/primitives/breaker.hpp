@@ -5,9 +5,11 @@
 //   state     kind 3 | trips 5 | generation 12 | rest 44     see breaker_phase.hpp
 //   failures  generation 12 | in a row 52
 //   window    calls, failures, slow calls                    see breaker_window.hpp
+//   in flight calls that did not report yet                  see breaker_in_flight.hpp
+//   watched   not 0: calls in flight are counted             a hint of unguarded(), from the parameters
 //   probe     owner 20 | deadline 44                         0: free; so is one whose deadline has passed
 //
-//   closed     -> open       a report finds a threshold reached
+//   closed     -> open       a report finds a threshold reached; a look or an admission finds too many calls overdue
 //   open       -> half-open  an admission finds the time over
 //   half-open  -> closed     the last good probe that was wanted;   -> open  a bad one
 //   any        -> any        set()
@@ -16,6 +18,11 @@
 // exchange it was is told. Nothing else is changed by a transition: counts name their generation, and those
 // of another are as good as zero. An outcome counts in the generation that admitted it or not at all.
 //
+// Overdue  with a slow rate, calls that are out for longer than a slow call takes are added to the calls and the slow
+//          calls of the window wherever the slow rate is judged: at a report, and at a look or an admission, since
+//          nobody reports while all calls hang. They are no part of the failure rate, and count by their outcome when
+//          they report. A report takes its call out of the ring first and counts it then: stopped or killed in
+//          between, the call is missing for as long, and is never counted twice.
 // Probes   a cell is taken first; the state is looked at again, and must still be half-open. No generation in
 //          the cell: a probe of the last half-open time that is still out keeps its place, so that never more
 //          than `probes` are out; nor after a live change to fewer, whose higher cells count until they come
@@ -36,6 +43,7 @@
 // Crash    report, after counting: the count stands at its threshold, and the next report of a success or a
 //          failure trips; over a window, the next in the same tenth or the first of another. After judging a
 //          probe: its cell names the dead.
+//          admit, after a call in flight was counted: it stays in the ring until the ring has gone on.
 //          admit, after the transition: half-open with no probe out, so the next one probes. After taking the
 //          cell: it names the dead.
 // Damage   a deadline further ahead than any policy reaches has passed; an unknown kind is closed.
@@ -49,6 +57,7 @@
 #include "base/owner.hpp"
 #include "base/ticks.hpp"
 #include "base/word.hpp"
+#include "primitives/breaker_in_flight.hpp"
 #include "primitives/breaker_phase.hpp"
 #include "primitives/breaker_window.hpp"
 #include "primitives/token_bucket.hpp"
@@ -75,7 +84,13 @@ struct BreakerTransition {
 struct BreakerTicket {
   std::uint64_t probe = 0;  ///< the word in its probe cell; 0: no probe
   std::uint16_t generation = 0;
-  std::uint8_t cell = 0;
+  std::uint8_t cell = 0;  ///< without a probe: kInFlight, or 0
+
+  /// In `cell`: the call is counted among those in flight.
+  static constexpr std::uint8_t kInFlight = 255;
+
+  /// Whether something is taken back when the call comes to nothing.
+  [[nodiscard]] bool holds_something() const noexcept { return probe != 0 || cell == kInFlight; }
 };
 
 struct BreakerAnswer {
@@ -97,34 +112,46 @@ struct BreakerStatus {
   std::uint8_t trips = 0;
   std::uint64_t wait = 0;         ///< as in BreakerAnswer
   std::uint64_t consecutive = 0;  ///< failures in a row
-  BreakerCounts window;
+  BreakerCounts window;           ///< with those that are overdue
+  std::uint32_t overdue = 0;      ///< calls in flight that are slow already
   std::uint32_t probes_out = 0;
   std::uint64_t good_probes = 0;
 };
 
 class Breaker {
  public:
-  /// What an admit() now would give while every call passes; nothing where one may be refused: then look
-  /// closer, with check() and the parameters. One load.
+  /// What an admit() now would give while every call passes and calls in flight are not counted; nothing
+  /// otherwise: then look closer, with check() and the parameters. Two loads of one line.
   [[nodiscard]] std::optional<BreakerTicket> unguarded() const noexcept {
     const std::uint64_t word = state_.load(std::memory_order_relaxed);
-    if (BreakerPhase::guarded(word)) return std::nullopt;
+    if (BreakerPhase::guarded(word) || watched_.load(std::memory_order_relaxed) != 0) return std::nullopt;
     return BreakerTicket{0, static_cast<std::uint16_t>(BreakerPhase::generation_of(word)), 0};
   }
 
-  /// Whether a call would pass now. Only loads: closed, one.
-  [[nodiscard]] BreakerAnswer check(const BreakerParams& params, std::uint64_t now) const noexcept {
+  /// Whether the parameters have a slow rate; to be said before they change.
+  void watch(bool slow_rate) noexcept { watched_.store(slow_rate ? 1 : 0, std::memory_order_relaxed); }
+
+  /// Whether a call would pass now. Only loads, but for the look that finds too many calls overdue: it trips.
+  [[nodiscard]] BreakerAnswer check(const BreakerParams& params, std::uint64_t now) noexcept {
+    if (params.slow_rate != 0) (void)trip_if_overdue(params, now);
     const std::uint64_t word = state_.load(std::memory_order_relaxed);
     return BreakerPhase::guarded(word) ? look(params, BreakerPhase::unpack(word), now) : BreakerAnswer{};
   }
 
   /// Lets a call through or refuses it. What passed must report(), with its ticket, whatever comes of it.
   [[nodiscard]] BreakerAdmission admit(const BreakerParams& params, std::uint64_t now, Owner owner) noexcept {
-    const auto ticket = unguarded();
-    if (!ticket) return admit_guarded(params, now, owner);
-    BreakerAdmission passed;
-    passed.ticket.generation = ticket->generation;
-    return passed;
+    const BreakerTransition tripped =
+        params.slow_rate != 0 ? trip_if_overdue(params, now) : BreakerTransition{};
+    const std::uint64_t word = state_.load(std::memory_order_relaxed);
+    BreakerAdmission answer;
+    if (BreakerPhase::guarded(word)) {
+      answer = admit_guarded(params, now, owner);
+    } else {
+      answer.ticket.generation = static_cast<std::uint16_t>(BreakerPhase::generation_of(word));
+    }
+    if (tripped) answer.transition = tripped;
+    if (answer && answer.ticket.probe == 0 && params.slow_rate != 0) begin_call(params, now, answer.ticket);
+    return answer;
   }
 
   /// Tells the outcome of an admitted call. `ignored` counts nothing and gives a probe's place back.
@@ -133,6 +160,10 @@ class Breaker {
     const bool failure = outcome == BreakerOutcome::failure;
     const bool slow = params.slow_rate != 0 && duration > params.slow_call;
     if (ticket.probe != 0) return report_probe(params, ticket, outcome, failure || slow, now);
+    if (ticket.cell == BreakerTicket::kInFlight) {
+      in_flight_.end(BreakerInFlight::epochs(params), ticket.generation, now - std::min(duration, now));
+    }
+    // crash here: the call counts for nothing.
     if (outcome == BreakerOutcome::ignored) return {};
     bool due = params.consecutive != 0 && count_in_a_row(params, ticket.generation, failure);
     // crash here, or anywhere before the trip: see above.
@@ -186,6 +217,9 @@ class Breaker {
     status.wait = look(params, phase, now).wait;
     status.consecutive = in_a_row(failures, phase.generation);
     if (windowed(params)) status.window = window_.counts(epochs(params), phase.generation, now);
+    status.overdue = overdue(params, phase.generation, now);
+    status.window.calls += status.overdue;
+    status.window.slow += status.overdue;
     for (const Word& cell : probes_) {
       status.probes_out += held(cell.load(std::memory_order_relaxed), now) != 0 ? 1 : 0;
     }
@@ -211,6 +245,11 @@ class Breaker {
   }
   [[nodiscard]] static std::uint32_t places(const BreakerParams& params) noexcept {
     return std::clamp(params.probes, 1U, kMaxProbes);
+  }
+
+  /// Whether outcomes of `generation` count. Relaxed: asked after a count was looked at, sync(breaker).
+  [[nodiscard]] bool counts(std::uint64_t generation) const noexcept {
+    return BreakerPhase::unpack(state_.load(std::memory_order_relaxed)).counts(generation);
   }
 
   [[nodiscard]] static bool windowed(const BreakerParams& params) noexcept {
@@ -406,16 +445,45 @@ class Breaker {
   /// loads.
   [[gnu::noinline]] bool count_in_window(const BreakerParams& params, std::uint64_t generation, bool failure,
                                          bool slow, std::uint64_t now) noexcept {
-    const bool look = window_.count(
-        epochs(params), generation, now, failure, slow, params.minimum_calls,
-        [&] { return BreakerPhase::unpack(state_.load(std::memory_order_relaxed)).counts(generation); });
+    const bool look = window_.count(epochs(params), generation, now, failure, slow, params.minimum_calls,
+                                    [&] { return counts(generation); });
     if (!look) return false;
+    return rate_reached(params, generation, now);
+  }
+
+  /// Whether a rate over the window, and what is overdue beside it, is reached.
+  [[nodiscard]] bool rate_reached(const BreakerParams& params, std::uint64_t generation,
+                                  std::uint64_t now) const noexcept {
     const BreakerCounts counts = window_.counts(epochs(params), generation, now);
-    if (counts.calls < std::max(params.minimum_calls, 1U)) return false;
-    const auto reached = [&](std::uint32_t count, std::uint32_t rate) {
-      return rate != 0 && std::uint64_t{count} * 10'000 >= std::uint64_t{rate} * counts.calls;
+    const std::uint32_t late = overdue(params, generation, now);
+    const auto reached = [&](std::uint32_t count, std::uint32_t calls, std::uint32_t rate) {
+      return rate != 0 && calls >= std::max(params.minimum_calls, 1U) &&
+             std::uint64_t{count} * 10'000 >= std::uint64_t{rate} * calls;
     };
-    return reached(counts.failures, params.failure_rate) || reached(counts.slow, params.slow_rate);
+    return reached(counts.failures, counts.calls, params.failure_rate) ||
+           reached(counts.slow + late, counts.calls + late, params.slow_rate);
+  }
+
+  [[nodiscard]] std::uint32_t overdue(const BreakerParams& params, std::uint64_t generation,
+                                      std::uint64_t now) const noexcept {
+    return params.slow_rate != 0 ? in_flight_.overdue(params, generation, now) : 0;
+  }
+
+  /// Not inlined: breakers without a slow rate do not come here.
+  [[gnu::noinline]] BreakerTransition trip_if_overdue(const BreakerParams& params,
+                                                      std::uint64_t now) noexcept {
+    const BreakerPhase phase = BreakerPhase::unpack(state_.load(std::memory_order_relaxed));
+    if (phase.kind != BreakerKind::closed || overdue(params, phase.generation, now) == 0) return {};
+    if (!rate_reached(params, phase.generation, now)) return {};
+    return trip(params, phase.generation, now);
+  }
+
+  [[gnu::noinline]] void begin_call(const BreakerParams& params, std::uint64_t now,
+                                    BreakerTicket& ticket) noexcept {
+    const bool counted = in_flight_.begin(BreakerInFlight::epochs(params), ticket.generation, now,
+                                          [&] { return counts(ticket.generation); });
+    if (counted) ticket.cell = BreakerTicket::kInFlight;
+    // crash here: see breaker_in_flight.hpp.
   }
 
   /// Trips `generation`, if that is still closed. However many find it due, one exchange does it.
@@ -431,10 +499,12 @@ class Breaker {
 
   // A line each, as they are written at different times: the state is only read while all is well.
   alignas(kCacheLine) Word state_;
+  Word watched_;
   alignas(kCacheLine) Word failures_;
   alignas(kCacheLine) std::array<Word, kMaxProbes> probes_;
+  alignas(kCacheLine) BreakerInFlight in_flight_;
   alignas(kCacheLine) BreakerWindow window_;
 };
-static_assert(sizeof(Breaker) == 7 * kCacheLine);
+static_assert(sizeof(Breaker) == 23 * kCacheLine);
 
 }  // namespace weir::detail

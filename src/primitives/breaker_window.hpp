@@ -75,6 +75,16 @@ class BreakerWindow {
     return {0, std::max(block, 1U), std::max(calls, 1U)};
   }
 
+  /// What a cell of an epoch is marked with: tags of one generation differ as their epochs do.
+  [[nodiscard]] static std::uint64_t tag(std::uint64_t generation, std::uint64_t epoch) noexcept {
+    return generation << kEpochBits | (epoch & kEpochMask);
+  }
+  /// Time window: whether a cell is of a later epoch of this generation, and of one that a clock can tell.
+  [[nodiscard]] static bool passed(BreakerEpochs epochs, std::uint64_t seen, std::uint64_t ours) noexcept {
+    const bool same_generation = seen >> kEpochBits == ours >> kEpochBits;
+    return same_generation && seen > ours && seen - ours <= 2 * kMaxDepthTicks / epochs.ticks;
+  }
+
   /// Adds an outcome, unless `current()`, asked after the cell was looked at, says that `generation` is over.
   /// @return whether to look at the counts: with less than `minimum` calls, or more in this cell, and no bad
   /// ones, they say no more than before.
@@ -148,10 +158,6 @@ class BreakerWindow {
   static constexpr unsigned kFailuresShift = 21;
   static constexpr unsigned kSlowShift = 42;
 
-  // Tags of one generation differ as their epochs do.
-  [[nodiscard]] static std::uint64_t tag(std::uint64_t generation, std::uint64_t epoch) noexcept {
-    return generation << kEpochBits | (epoch & kEpochMask);
-  }
   [[nodiscard]] static std::uint32_t field(std::uint64_t counts, unsigned shift) noexcept {
     return static_cast<std::uint32_t>(counts >> shift) & kFull;
   }
@@ -172,12 +178,6 @@ class BreakerWindow {
   /// Count window: the block of a cell of this generation; from kLastBlock on, of another or damaged.
   [[nodiscard]] static std::uint64_t block_of(std::uint64_t first, std::uint64_t generation) noexcept {
     return first - tag(generation, 0);
-  }
-
-  /// Time window: whether a cell is of a later epoch of this generation, and of one that a clock can tell.
-  [[nodiscard]] static bool passed(BreakerEpochs epochs, std::uint64_t seen, std::uint64_t ours) noexcept {
-    const bool same_generation = seen >> kEpochBits == ours >> kEpochBits;
-    return same_generation && seen > ours && seen - ours <= 2 * kMaxDepthTicks / epochs.ticks;
   }
 
   /// Time window: the epoch of `now`.

@@ -144,5 +144,49 @@ TEST_F(BreakerCrash, KilledInsideTheReportOfAProbeItIsJudgedOnceOrNotAtAll) {
   }
 }
 
+constexpr BreakerParams kSlow{.slow_rate = 10'000,
+                              .minimum_calls = 2,
+                              .window = 10 * kSecond,
+                              .slow_call = 2 * kSecond,
+                              .recovery = 30 * kSecond,
+                              .probe_timeout = 10 * kSecond};
+
+// What began is in flight or was never counted; a call that nobody reports is slow once, and then forgotten.
+TEST_F(BreakerCrash, KilledInsideAnAdmissionThatCountsItsCallItIsInFlightOrNot) {
+  (void)breaker_->admit(kSlow, kNow, kNext);
+  const CrashImages crash =
+      crash_images(breaker_.bytes(), [&] { (void)breaker_->admit(kSlow, kNow, kDead); });
+  ASSERT_EQ(crash.error, "");
+  EXPECT_THAT(crash.images, SizeIs(2)) << "before, counted";
+  const auto failures = for_each_image(crash, breaker_.bytes(), [&](const Image& image) {
+    const std::uint32_t out = image.instruction != 0 ? 2 : 1;
+    EXPECT_EQ(breaker_->status(kSlow, kNow + 3 * kSecond).overdue, out);
+    EXPECT_EQ(breaker_->status(kSlow, kNow + 60 * kSecond).overdue, 0U);
+    EXPECT_EQ(static_cast<bool>(breaker_->admit(kSlow, kNow + 3 * kSecond, kNext)), out == 1);
+  });
+  EXPECT_THAT(failures, IsEmpty());
+}
+
+TEST_F(BreakerCrash, KilledInsideTheReportOfACallInFlightItCountsOnceAtMost) {
+  BreakerParams params = kSlow;
+  params.minimum_calls = 100;
+  const BreakerTicket ticket = breaker_->admit(params, kNow, kDead).ticket;
+  const auto report = [&] {
+    (void)breaker_->report(params, ticket, BreakerOutcome::failure, 3 * kSecond, kNow + 3 * kSecond);
+  };
+  const CrashImages crash = crash_images(breaker_.bytes(), report);
+  ASSERT_EQ(crash.error, "");
+  EXPECT_THAT(crash.images, SizeIs(4)) << "before, taken back, counted, hint";
+  const auto failures = for_each_image(crash, breaker_.bytes(), [&](const Image& image) {
+    const auto status = breaker_->status(params, kNow + 3 * kSecond);
+    const bool hangs = image.instruction == 0;
+    const bool lost = image.instruction == crash.images.at(1).instruction;
+    EXPECT_EQ(status.overdue, hangs ? 1U : 0U);
+    const std::uint32_t counted = lost ? 0 : 1;
+    EXPECT_EQ(status.window, (detail::BreakerCounts{counted, hangs ? 0 : counted, counted}));
+  });
+  EXPECT_THAT(failures, IsEmpty());
+}
+
 }  // namespace
 }  // namespace weir::test

@@ -35,6 +35,10 @@ class LimiterBreaker : public ::testing::Test {
     ASSERT_TRUE(admission);
     admission.report(outcome);
   }
+  BreakerStatus seen() { return take_snapshot(name.str())->breakers.at(0); }
+  void await_calls(std::uint64_t calls) {
+    while (seen().calls < calls) ::usleep(1000);
+  }
   BreakerState state() { return take_snapshot(name.str())->breakers.at(0).state; }
 
   SegmentName name;
@@ -169,6 +173,94 @@ TEST_F(LimiterBreaker, ACallThatIsReportedByAClockBehindIsNotSlow) {
     admission.succeed();
   }
   EXPECT_EQ(take_snapshot(name.str())->breakers.at(0).slow, 0U);
+}
+
+constexpr const char* kHangs =
+    R"({ slow_rate = 0.5, slow_call = "2s", minimum_calls = 5, window = "10s", recovery = "30s" })";
+
+constexpr const char* kHangsSoon =
+    R"({ slow_rate = 0.5, slow_call = "1ms", minimum_calls = 1_000, window = "1min", recovery = "30s" })";
+
+TEST_F(LimiterBreaker, OpensWhileCallsHangAlthoughNothingReturns) {
+  open(kHangs);
+  const auto start = HostClock::now();
+  std::vector<Admission> hanging;
+  for (int i = 0; i < 5; ++i) hanging.push_back(limiter->admit_at(start, work, {}));
+  EXPECT_TRUE(limiter->admit_at(start + 1900ms, work, {}));
+  EXPECT_EQ(state(), BreakerState::closed);
+  const Admission refused = limiter->admit_at(start + 2100ms, work, {});
+  EXPECT_EQ(refused.verdict(), Verdict::circuit_open);
+  EXPECT_EQ(limiter->limit_name(refused.limit()), "operations.work.breaker");
+  EXPECT_GE(refused.retry_after(), 30s);
+  EXPECT_EQ(state(), BreakerState::open);
+  // What returns now is of an earlier generation.
+  hanging.clear();
+  EXPECT_EQ(state(), BreakerState::open);
+}
+
+// All permits are held by calls that hang: nobody is admitted, and it opens nevertheless.
+TEST_F(LimiterBreaker, OpensWhileCallsHangThatHoldAllPermits) {
+  open(kHangs);
+  const auto start = HostClock::now();
+  std::vector<Admission> hanging;
+  for (int i = 0; i < 10; ++i) hanging.push_back(limiter->admit_at(start, work, {}));
+  EXPECT_EQ(limiter->admit_at(start + 1s, work, {}).verdict(), Verdict::shed);
+  EXPECT_EQ(limiter->admit_at(start + 3s, work, {}).verdict(), Verdict::circuit_open);
+  EXPECT_EQ(state(), BreakerState::open);
+}
+
+TEST_F(LimiterBreaker, ARefusalByAnotherLimitLeavesNothingInFlight) {
+  auto config = parse_config(
+      "[operations.work]\nbreaker = " + std::string(kHangsSoon) + "\nuser = { rate = \"1/hour\" }\n", "test");
+  ASSERT_TRUE(config) << config.error().message();
+  config->segment.name = name.str();
+  limiter.emplace(*Limiter::open(*config));
+  work = *limiter->operation("work");
+  for (int i = 0; i < 20; ++i) {
+    Admission admission = limiter->admit(work, {.user = "alice"});
+    EXPECT_EQ(static_cast<bool>(admission), i == 0);
+    if (admission) admission.succeed();
+  }
+  const Admission hanging = limiter->admit(work, {.user = "bob"});
+  ASSERT_TRUE(hanging);
+  await_calls(2);
+  EXPECT_EQ(limiter->peek(work, {.user = "carol"}).verdict, Verdict::admitted);
+  EXPECT_EQ(seen().calls, 2U) << "the one of alice returned, that of bob hangs";
+}
+
+// A forked child holds copies of the admissions: the calls of the parent hang on.
+TEST_F(LimiterBreaker, AForkedChildTakesNoCallBackThatIsItsParents) {
+  open(kHangsSoon);
+  std::vector<Admission> hanging;
+  for (int i = 0; i < 4; ++i) hanging.push_back(limiter->admit(work));
+  const pid_t child = ::fork();
+  if (child == 0) {
+    for (Admission& copy : hanging) copy.report(Outcome::ignored);
+    ::_exit(0);
+  }
+  int status = 0;
+  ::waitpid(child, &status, 0);
+  await_calls(4);
+  EXPECT_EQ(seen().slow, 4U);
+  for (Admission& call : hanging) call.report(Outcome::ignored);
+  EXPECT_EQ(seen().slow, 0U);
+}
+
+TEST_F(LimiterBreaker, CallsInFlightAreCountedAsSoonAsASlowRateIsInForce) {
+  open(R"({ failure_rate = 1.0, window = "1min", minimum_calls = 5, recovery = "30s" })");
+  const auto start = HostClock::now();
+  std::vector<Admission> hanging;
+  for (int i = 0; i < 5; ++i) hanging.push_back(limiter->admit_at(start, work, {}));
+  Config config = limiter->config();
+  config.operations["work"].breaker->slow_rate = 0.5;
+  config.operations["work"].breaker->slow_call = 2s;
+  ASSERT_TRUE(apply_config(name.str(), config));
+  for (int i = 0; i < 4; ++i) hanging.push_back(limiter->admit_at(start, work, {}));
+  EXPECT_TRUE(limiter->peek(work).verdict == Verdict::admitted);
+  ASSERT_TRUE(limiter->admit_at(start + 3s, work, {})) << "those of before the change do not count";
+  hanging.erase(hanging.begin());
+  hanging.push_back(limiter->admit_at(start, work, {}));
+  EXPECT_EQ(limiter->admit_at(start + 3s, work, {}).verdict(), Verdict::circuit_open);
 }
 
 }  // namespace
