@@ -1,7 +1,7 @@
 // Live changes: the difference between two configurations, written limit by limit.
 //
 // One change at a time: the writer holds an OFD lock on a byte of the segment, which the kernel drops at its
-// death. Nobody waits for it: whoever finds it taken says so.
+// death, and which no child of it keeps. Nobody waits for it: a second writer is told that it is taken.
 
 #include <algorithm>
 #include <array>
@@ -11,6 +11,7 @@
 #include <functional>
 #include <limits>
 #include <map>
+#include <memory>
 #include <optional>
 #include <thread>
 #include <unistd.h>
@@ -29,6 +30,7 @@
 #include "primitives/permits.hpp"
 #include "segment/mapping.hpp"
 #include "users/table.hpp"
+#include "workers/inherited.hpp"
 #include "workers/process.hpp"
 
 namespace weir {
@@ -87,6 +89,42 @@ std::vector<ConfigChange> difference_between(const Config& now, const Config& wa
   return config_difference(now, target);
 }
 
+struct flock writer_byte(short type) {
+  struct flock byte {};
+  byte.l_type = type;
+  byte.l_whence = SEEK_SET;
+  byte.l_start = kWriterByte;
+  byte.l_len = 1;
+  return byte;
+}
+
+/// Ends a lock of this process alone: a program that forks while it changes limits does not leave it to the
+/// child. Unlocked before it is closed, because a child that has not run yet has not closed its copy.
+struct GiveUpLock {
+  void operator()(KeptFile* file) const noexcept {
+    struct flock byte = writer_byte(F_UNLCK);
+    if (file->mark.is_there()) (void)::fcntl(file->mark.fd(), F_OFD_SETLK, &byte);
+    close_kept(*file);
+  }
+};
+using WriterLock = std::unique_ptr<KeptFile, GiveUpLock>;
+
+Expected<WriterLock> take_writer_lock(const Segment& segment) {
+  Error error{Errc::system, "out of memory", ""};
+  WriterLock lock(keep_here([&]() -> FileHandle {
+    auto file = segment.reopen(OpenMode::read_write);
+    if (file) return std::move(*file);
+    error = file.error();
+    return {};
+  }));
+  if (!lock) return tl::make_unexpected(error);
+  struct flock byte = writer_byte(F_WRLCK);
+  if (::fcntl(lock->mark.fd(), F_OFD_SETLK, &byte) == 0) return lock;
+  return fail(Errc::conflict,
+              fmt::format("segment \"{}\": somebody else is just changing its limits", segment.name()),
+              "try again; if it does not end, look for a stopped shm-inspect");
+}
+
 class Change {
  public:
   static Expected<Change> begin(std::string_view name) {
@@ -94,18 +132,8 @@ class Change {
     if (!segment) return tl::make_unexpected(segment.error());
     auto sections = Sections::of(*segment);
     if (!sections) return tl::make_unexpected(sections.error());
-    auto lock = segment->reopen(OpenMode::read_write);
+    auto lock = take_writer_lock(*segment);
     if (!lock) return tl::make_unexpected(lock.error());
-    struct flock byte {};
-    byte.l_type = F_WRLCK;
-    byte.l_whence = SEEK_SET;
-    byte.l_start = kWriterByte;
-    byte.l_len = 1;
-    if (::fcntl(lock->get(), F_OFD_SETLK, &byte) != 0) {
-      return fail(Errc::conflict,
-                  fmt::format("segment \"{}\": somebody else is just changing its limits", name),
-                  "try again; if it does not end, look for a stopped shm-inspect");
-    }
     Change change(std::move(*segment), *sections, std::move(*lock));
     change.finish_last();
     return change;
@@ -152,7 +180,7 @@ class Change {
   }
 
  private:
-  Change(Segment segment, const Sections& sections, FileHandle lock)
+  Change(Segment segment, const Sections& sections, WriterLock lock)
       : segment_(std::move(segment)),
         sections_(sections),
         lock_(std::move(lock)),
@@ -506,7 +534,7 @@ class Change {
 
   Segment segment_;
   Sections sections_;
-  FileHandle lock_;
+  WriterLock lock_;
   KeyHasher hasher_;
   std::uint64_t now_;
 };

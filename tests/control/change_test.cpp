@@ -1,8 +1,13 @@
+#include <atomic>
 #include <chrono>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <memory>
+#include <string>
 #include <sys/wait.h>
+#include <thread>
 #include <unistd.h>
+#include <vector>
 
 #include "weir/control.hpp"
 #include "weir/inspect.hpp"
@@ -10,6 +15,7 @@
 #include "weir/log.hpp"
 
 #include "support/segment_name.hpp"
+#include "support/worker_process.hpp"
 
 namespace weir {
 namespace {
@@ -65,6 +71,30 @@ TEST_F(LiveChange, EveryWorkerFollowsAtItsNextCall) {
   int status = 0;
   ::waitpid(worker, &status, 0);
   EXPECT_EQ(status, 0) << "the worker never saw the new rate";
+}
+
+// The lock of a change is that of the process alone: a child that was forked meanwhile does not keep it.
+TEST_F(LiveChange, AForkMeanwhileLeavesTheNextChangesPossible) {
+  std::atomic<int> changes{0};
+  std::atomic<bool> done{false};
+  std::string refused;
+  std::thread changing([&] {
+    for (int i = 0; !done; ++i, ++changes) {
+      const auto report = set_limit(name.str(), "operations.other.rate", i % 2 == 0 ? "6/s" : "7/s");
+      if (report) continue;
+      refused = report.error().message();
+      done = true;
+    }
+  });
+  std::vector<std::unique_ptr<test::WorkerProcess>> children;
+  for (int i = 0; i < 40; ++i) {
+    const int before = changes;
+    children.push_back(std::make_unique<test::WorkerProcess>([] {}));
+    while (changes == before && !done) std::this_thread::yield();
+  }
+  done = true;
+  changing.join();
+  EXPECT_EQ(refused, "");
 }
 
 TEST_F(LiveChange, ADryRunTellsAndTouchesNothing) {
