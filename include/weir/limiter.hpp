@@ -127,11 +127,12 @@ class WEIR_EXPORT Limiter {
   ///              whatever the weight. No allocation, no system call, but for the first call of a process,
   ///              and for sweeping.
   /// Sweeping     one request of all that are about to be shed sweeps up after the dead, at most once in 10
-  ///              ms per segment; the others do not wait for it. It asks the kernel for up to 512 workers:
-  ///              under 1 ms for the default of 256 worker slots, and about 10 ms where 4,095 are in use. Of
+  ///              ms per segment; the others do not wait for it. It asks the kernel for up to 512 workers,
+  ///              and the kernel looks through the locks of all workers to answer for one: so twice the
+  ///              workers take four times as long, and beyond 512 workers twice as long. Of
   ///              more than 512 workers those whose pid is gone are found by the next sweep, any other within
-  ///              eight. If one is dead, it also looks at all permits, and, where users have permits, at the
-  ///              part of the user table that was ever written: about 1 ms for 100,000 entries.
+  ///              eight. It also looks at all permits, and, if one is dead and users have permits, at the
+  ///              part of the user table that was ever written.
   [[nodiscard]] Admission admit(Operation operation, const Request& request = {}) noexcept;
   /// The same by name: one more hash look-up.
   [[nodiscard]] Admission admit(std::string_view operation, const Request& request = {}) noexcept;
@@ -161,8 +162,9 @@ class WEIR_EXPORT Limiter {
   /// header fields of an answer (http.hpp). Allocates.
   [[nodiscard]] std::vector<Quota> quotas(Operation operation, const Request& request = {}) noexcept;
 
-  /// Why this limiter decides without its segment (segment.on_fault = "admit" or "local"); nothing while it
-  /// has one. Once a second it looks whether there is one again.
+  /// Why this limiter decides without its segment (segment.on_fault = "admit" or "local"), which it looks for
+  /// once a second; or why this process has no worker slot (all are taken, or it may not open the segment),
+  /// so that it gets no permits and probes no breaker until it has one. Nothing while neither is so.
   [[nodiscard]] std::optional<Error> fault() const;
 
   /// Admits, calls `work`, reports what came of it to the breaker, and releases.
@@ -208,8 +210,8 @@ class WEIR_EXPORT Limiter {
   /// `admit` that is about to be shed does the same.
   ///
   /// Crash  killed inside: the next sweep does the rest.
-  /// Cost   one system call per worker slot in use, which takes the longer the more there are (20 us each
-  ///        where 4,095 are in use); if a worker died, a pass over all permits and users.
+  /// Cost   one system call per worker slot in use, each of which takes longer in proportion to the slots in
+  ///        use; a pass over all permits, and, if a worker died, over all users.
   ReapReport reap() noexcept;
 
   /// The place of a limit in the configuration: "operations.caption_generation.user.rate[1]".
@@ -233,7 +235,10 @@ class WEIR_EXPORT Limiter {
   std::unique_ptr<detail::Home> home_;
 };
 
-/// Removes the name of a segment. Processes that have it open go on with it; the next `open` creates another.
+/// Removes the name of a segment; the next `open` creates another. Processes that have it open go on with it
+/// until there is another, and move there at their next call. Until then each of their calls looks for it, by
+/// one system call. Where the caller may remove the name and not write to the file, or the name was removed
+/// by other means, they look once a second.
 /// Errors  Errc::not_found, Errc::permission.
 [[nodiscard]] WEIR_EXPORT Result<void> remove_segment(std::string_view segment) noexcept;
 

@@ -184,7 +184,7 @@ struct SegmentPolicy {
   bool reserve = true;
   /// Ask for huge pages: fewer TLB misses in a large user table, where the host gives them to shared memory.
   bool huge_pages = false;
-  /// How many processes may be attached at once, at most 4,095. Each costs 64 bytes.
+  /// How many processes may be attached at once, at most 4,095. Each costs 128 bytes.
   std::uint32_t workers = 256;
   /// How many names of users the inspector can show; 0: keys never lie in the segment. Each costs 64 bytes.
   std::uint32_t key_names = 0;

@@ -1,9 +1,11 @@
 #include "limiter/create.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <fmt/format.h>
 #include <grp.h>
+#include <system_error>
 
 #include "base/hash.hpp"
 #include "policy/compile.hpp"
@@ -14,8 +16,16 @@ namespace {
 
 Expected<std::optional<gid_t>> find_group(const std::string& name) {
   if (name.empty()) return std::nullopt;
+  errno = 0;
   const ::group* found =
       ::getgrnam(name.c_str());  // NOLINT(concurrency-mt-unsafe): opening is one thread's business
+  const int error = errno;
+  if (found == nullptr && (error == EMFILE || error == ENFILE || error == ENOMEM || error == EIO)) {
+    return fail(
+        Errc::system,
+        fmt::format("segment.group: looking \"{}\" up: {}", name, std::generic_category().message(error)),
+        "");
+  }
   if (found == nullptr) {
     return fail(Errc::config, fmt::format("segment.group: this host has no group \"{}\"", name),
                 "use a group of /etc/group");

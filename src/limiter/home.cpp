@@ -31,6 +31,7 @@ void divide(Limits& limits, std::uint32_t by) {
 Config stand_in(const Config& config) {
   Config alone = config;
   alone.segment.key_names = 0;
+  alone.segment.group.clear();  // no other user shares it
   if (config.segment.on_fault == OnFault::admit) {
     alone.global = {};
     for (auto& operation : alone.operations) operation.second = {};

@@ -4,7 +4,9 @@
 //
 // Without a usable segment, and with a policy that does not fail closed, it decides over a private one: with
 // no limits at all (`admit`), or with this process's share of them (`local`). Once a second the next call
-// looks whether the segment is back, or was replaced under its name, and moves there. Whatever was admitted
+// looks whether the segment is back, or was replaced under its name, and moves there. remove_segment() leaves
+// word of itself in the segment, and then every call looks until there is another one: the first call after
+// that was made goes there. Whatever was admitted
 // by the old one is given back to the old one: that stays until the limiter goes. A call finds out before it
 // decides, so the first call after a pause already goes to the new segment.
 //

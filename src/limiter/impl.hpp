@@ -34,6 +34,7 @@ class LimiterImpl {
   LimiterImpl(Segment segment, const Sections& sections)
       : segment_(std::move(segment)),
         sections_(sections),
+        removed_(segment_.removed()),
         hasher_(segment_.header().secret),
         users_(sections_.users, sections_.user_counters),
         registry_(sections_.workers, segment_),
@@ -88,7 +89,8 @@ class LimiterImpl {
 
   /// Says to `home` what becomes of this process here.
   void live_in(Home& home) noexcept { home_ = &home; }
-  /// From then on asks its home, once a second, whether the segment is still the one to use.
+  /// From then on asks its home, once a second, whether the segment is still the one to use; at every call
+  /// after it was removed.
   void look_from(std::uint64_t first_look) noexcept {
     next_look_.store(first_look, std::memory_order_relaxed);
   }
@@ -290,8 +292,12 @@ class LimiterImpl {
 
   [[nodiscard]] bool is_look_due(std::uint64_t now) noexcept {
     std::uint64_t due = next_look_.load(std::memory_order_relaxed);
-    if (now < due) [[likely]]
+    // relaxed: a hint, and what it leads to is read through files.
+    const bool removed = removed_.load(std::memory_order_relaxed) != 0;
+    if (now < due && !removed) [[likely]]
       return false;
+    if (due == kNever) return false;
+    if (removed) return true;  // every call, until there is another segment
     constexpr std::uint64_t kSecond = ticks_from_ns(1'000'000'000);
     return next_look_.compare_exchange_strong(due, now + kSecond, std::memory_order_relaxed);
   }
@@ -443,6 +449,7 @@ class LimiterImpl {
 
   Segment segment_;
   Sections sections_;
+  const Word& removed_;
   KeyHasher hasher_;
   UserTable users_;
   Registry registry_;
@@ -460,8 +467,9 @@ class LimiterImpl {
   std::vector<Handle> handles_;  // by handle; empty: the handle says which block
   Home* home_ = nullptr;
   LimiterImpl* next_staying_ = nullptr;
-  std::atomic<std::uint64_t> next_look_{std::numeric_limits<std::uint64_t>::max()};  // ticks
-  std::atomic<std::uint64_t> next_join_{0};  // ticks; after a failure to join
+  static constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
+  std::atomic<std::uint64_t> next_look_{kNever};  // ticks
+  std::atomic<std::uint64_t> next_join_{0};       // ticks; after a failure to join
 };
 
 }  // namespace weir::detail

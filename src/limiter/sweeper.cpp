@@ -12,8 +12,8 @@ namespace {
 
 constexpr std::uint64_t kSweepInterval = ticks_from_ns(10'000'000);
 /// Workers whose locks a sweep on the way of a request asks for. The kernel walks all locks of the segment to
-/// answer for one (5 ns each). So all of 4,095 workers are asked within eight sweeps, and none of them takes
-/// longer than about 10 ms; those whose pid is free are asked first, in every sweep.
+/// answer for one, so asking for all of 4,095 workers would take eight times as long as this. All of them are
+/// asked within eight sweeps; those whose pid is free are asked first, in every sweep.
 constexpr std::uint32_t kMostAsked = 512;
 
 }  // namespace

@@ -3,12 +3,14 @@
 // The bytes of a segment file. A change here raises kLayoutVersion; another version is refused by name.
 //
 //   offset 0     Header: who made this, when, for which build; the directory of sections; two checksums
+//   4088         one word: not 0 once the segment was removed from its name (Segment::removed())
 //   4096         section 0  (every section starts on a page)
 //   ...          section 1, 2, ... each `count` elements of `stride` bytes
 //   total_bytes  end of file
 //
 // Frozen sections never change after publication and are covered by a checksum; the others are words that
 // every worker writes. The header is read once, checked, and copied; nobody reads it from the mapping again.
+// The word behind it is a hint: whoever finds it set looks whether its name leads to another segment.
 
 #include <array>
 #include <cstddef>
@@ -50,7 +52,8 @@ struct Header {
   std::uint64_t frozen_checksum = 0;
   std::uint64_t header_checksum = 0;  ///< of all bytes before it
 };
-static_assert(sizeof(Header) == 736 && sizeof(Header) <= kSectionAlignment);
+inline constexpr std::size_t kRemovedOffset = kSectionAlignment - sizeof(std::uint64_t);
+static_assert(sizeof(Header) == 736 && sizeof(Header) <= kRemovedOffset);
 static_assert(std::is_trivially_copyable_v<Header> && std::has_unique_object_representations_v<Header>);
 
 }  // namespace weir::detail

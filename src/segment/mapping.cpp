@@ -122,16 +122,14 @@ Header make_header(const PublishSpec& spec) {
 // A file on the tmpfs that has no name yet. Where the kernel or the file system knows no O_TMPFILE, a private
 // name serves; a creator killed before the rename leaves it behind, empty of meaning, and nobody opens it.
 struct NewFile {
-  FileHandle file;
+  FileHandle file;           // none: of a private segment alone
   std::string private_path;  // empty: the file has no name
 };
 
 Expected<NewFile> create_file(const PublishSpec& spec) {
-  if (spec.name.empty()) {  // private: works where there is no /dev/shm, or a full one
-    FileHandle memory = create_memory_file("weir");
-    if (!memory) return system_error(spec.name, "create", errno);
-    return NewFile{std::move(memory), {}};
-  }
+  // Private: works where there is no /dev/shm, or a full one; and without any file, where no descriptor is
+  // free.
+  if (spec.name.empty()) return NewFile{create_memory_file("weir"), {}};
   FileHandle unnamed = open_file(kDirectory, O_TMPFILE | O_RDWR, spec.mode);
   if (unnamed) return NewFile{std::move(unnamed), {}};
   if (errno != EOPNOTSUPP && errno != EISDIR && errno != EINVAL)
@@ -187,10 +185,10 @@ void take_huge_pages(const ipc::mapped_region& region) {
   (void)::madvise(region.get_address(), region.get_size(), MADV_POPULATE_WRITE);
 }
 
-// The memory of a new segment. A private one whose file may not be that large lies in no file: that then
-// stays empty, and serves for locks alone.
+// The memory of a new segment. A private one lies in no file where there is no descriptor for one, or where
+// the file may not be that large: that then stays empty, and serves for locks alone.
 Expected<ipc::mapped_region> make_region(const PublishSpec& spec, int fd, std::uint64_t bytes) {
-  if (spec.name.empty() && too_low_file_limit(bytes)) {
+  if (spec.name.empty() && (fd < 0 || too_low_file_limit(bytes))) {
     try {
       return ipc::anonymous_shared_memory(bytes);
     } catch (const ipc::interprocess_exception& e) {
@@ -325,6 +323,19 @@ Expected<Header> read_header(int fd, std::string_view name) {
   return header;
 }
 
+// Tells the processes that have the segment open. Written, not mapped: whoever owns the file could truncate
+// it under a mapping.
+void tell_removed(int fd) noexcept {
+  struct stat info {};
+  constexpr std::uint64_t kEnd = kRemovedOffset + sizeof(std::uint64_t);
+  if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode) || info.st_size < static_cast<off_t>(kEnd)) return;
+  Header header;
+  if (::pread(fd, &header, sizeof(header), 0) != static_cast<ssize_t>(sizeof(header))) return;
+  if (header.magic != kMagic || header.layout_version != kLayoutVersion || too_low_file_limit(kEnd)) return;
+  constexpr std::uint64_t kRemoved = 1;
+  (void)!::pwrite(fd, &kRemoved, sizeof(kRemoved), static_cast<off_t>(kRemovedOffset));
+}
+
 Expected<void> check_name(std::string_view name) {
   if (valid_segment_name(name)) return {};
   return fail(Errc::invalid_argument, "segment name: use 1 to 64 letters, digits, '.', '_' or '-'");
@@ -397,7 +408,13 @@ bool Segment::exists(std::string_view name) noexcept {
 
 Expected<void> Segment::remove(std::string_view name) {
   if (auto named = check_name(name); !named) return named;
-  if (::unlink(path_of(name).c_str()) == 0) return {};
+  const std::string path = path_of(name);
+  const FileHandle file = open_file(path.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK);
+  if (::unlink(path.c_str()) == 0) {
+    // crash here: the others find out when they look for their segment, once a second.
+    if (file) tell_removed(file.get());
+    return {};
+  }
   if (errno == ENOENT) return missing(name);
   return system_error(name, "remove", errno);
 }

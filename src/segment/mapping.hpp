@@ -22,6 +22,7 @@
 
 #include "base/descriptor.hpp"
 #include "base/expected.hpp"
+#include "base/word.hpp"
 #include "segment/layout.hpp"
 
 namespace weir::detail {
@@ -52,7 +53,8 @@ struct SegmentBeginning {
   std::array<std::uint64_t, 2> secret{};
 };
 
-/// What to publish, and under which name; an empty name: never linked, shared with forked children only.
+/// What to publish, and under which name; an empty name: never linked, shared with forked children only, and
+/// without any file where no descriptor is free.
 struct PublishSpec {
   std::string name;
   mode_t mode = 0600;
@@ -79,6 +81,7 @@ class Segment {
   /// Whether there is a file of that name, under the layout version of this build.
   [[nodiscard]] static bool exists(std::string_view name) noexcept;
 
+  /// Removes the name, and then tells those that have the segment open, if the caller may write to it.
   /// Errors  Errc::not_found, incompatible, permission, system.
   [[nodiscard]] static Expected<void> remove(std::string_view name);
 
@@ -113,6 +116,12 @@ class Segment {
   /// where somebody has closed that (daemonising code closes all it finds). Errors  Errc::permission, system.
   [[nodiscard]] Expected<FileHandle> reopen(OpenMode mode) const;
 
+  /// Not 0 once remove() was called for it; a file that was unlinked by other means keeps 0.
+  [[nodiscard]] const Word& removed() const noexcept {
+    return *reinterpret_cast<const Word*>(bytes().data() + kRemovedOffset);
+  }
+  /// Whether it was given a descriptor; a private one may have found none free, and is memory alone.
+  [[nodiscard]] bool has_file() const noexcept { return file_.get() >= 0; }
   /// Whether our descriptor is still open, and not reused for something else.
   [[nodiscard]] bool is_open() const noexcept { return file_.mark().is_there(); }
   /// Whether the segment that its name leads to now is another one: it was removed, and made once more.

@@ -111,6 +111,7 @@ Expected<Identity> Registry::claim_any(SlotLock lock, std::uint64_t now) {
 
 std::optional<Identity> Registry::claim(std::uint32_t slot, SlotLock lock, std::uint64_t now) {
   if (identity(slot).published) return std::nullopt;
+  if (!segment_.has_file()) return claim_unlocked(slot, now);
   if (!lock.take(segment_, slot)) return std::nullopt;  // somebody else is claiming it
   const SlotIdentity free = identity(slot);
   const SlotIdentity mine{true, free.generation, static_cast<std::uint32_t>(::getpid())};
@@ -125,6 +126,18 @@ std::optional<Identity> Registry::claim(std::uint32_t slot, SlotLock lock, std::
   }
   lock.drop(segment_, slot, is_of_this_process(slot));
   return std::nullopt;
+}
+
+std::optional<Identity> Registry::claim_unlocked(std::uint32_t slot, std::uint64_t now) {
+  const SlotIdentity free = identity(slot);
+  if (free.published || !tenancy::may_publish(slots_[slot], free.generation)) return std::nullopt;
+  const SlotIdentity mine{true, free.generation, static_cast<std::uint32_t>(::getpid())};
+  std::uint64_t seen = free.word();
+  if (!slots_[slot].identity.compare_exchange(seen, mine.word(), std::memory_order_acq_rel))
+    return std::nullopt;
+  // crash here: published without a PID namespace, so it is not known to be dead; the slot stays taken.
+  write_details(slots_[slot], false, now);
+  return Identity{slot, mine.generation};
 }
 
 void Registry::leave(std::uint32_t slot, SlotLock lock) noexcept {
@@ -160,6 +173,10 @@ Registry::Sweeping::Sweeping(Registry& registry) noexcept {
   if (const auto mine = registry.self()) {
     slot_ = &registry.slots_[mine->slot];
     tenancy::begin_sweep(*slot_);
+    return;
+  }
+  if (!registry.segment_.has_file()) {
+    need_not_say_ = true;
     return;
   }
   KeptFile* const file = keep_here([&]() -> FileHandle {
@@ -212,6 +229,7 @@ bool Registry::is_dead(std::uint32_t slot, SlotIdentity tenant) const noexcept {
   // Our own description sees no lock of ours.
   if (const auto mine = self(); mine && mine->slot == slot && mine->generation == tenant.generation)
     return false;
+  if (!segment_.has_file()) return pid_is_free(slot, tenant, own_pid_namespace()) && identity(slot) == tenant;
   if (!is_unlocked(slot)) return false;
   const WorkerSlot& line = slots_[slot];
   const bool lasting = line.lasting.load(std::memory_order_relaxed) == 1;
@@ -227,6 +245,9 @@ bool Registry::is_dead(std::uint32_t slot, SlotIdentity tenant) const noexcept {
 }
 
 bool Registry::release(std::uint32_t slot, SlotIdentity tenant) noexcept {
+  // Without locks the PID namespace of a tenant is written after it is published: that of the one before must
+  // not be taken for it. A late store here takes it from the next tenant, which then passes for alive.
+  if (!segment_.has_file()) slots_[slot].pid_namespace.store(0, std::memory_order_relaxed);
   std::uint64_t seen = tenant.word();
   const SlotIdentity free{false, (tenant.generation + 1) & 0x7fff'ffffU, 0};
   return slots_[slot].identity.compare_exchange(seen, free.word(), std::memory_order_acq_rel);

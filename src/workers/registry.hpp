@@ -107,11 +107,14 @@ class Registry {
     Sweeping& operator=(const Sweeping&) = delete;
     ~Sweeping();
     /// false: it could not be said, so nothing may be swept.
-    [[nodiscard]] explicit operator bool() const noexcept { return slot_ != nullptr || file_ != nullptr; }
+    [[nodiscard]] explicit operator bool() const noexcept {
+      return slot_ != nullptr || file_ != nullptr || need_not_say_;
+    }
 
    private:
     WorkerSlot* slot_ = nullptr;
-    KeptFile* file_ = nullptr;  // of a process without a slot
+    KeptFile* file_ = nullptr;   // of a process without a slot
+    bool need_not_say_ = false;  // without a file no slot has more tenants than a sweeper tells apart
   };
 
   /// Whether the tenant's pid belongs to nobody any more: a hint whose death is worth asking for. Cost  one
@@ -142,6 +145,8 @@ class Registry {
   }
 
   [[nodiscard]] std::optional<Identity> claim(std::uint32_t slot, SlotLock lock, std::uint64_t now);
+  /// The same where there is no file to lock.
+  [[nodiscard]] std::optional<Identity> claim_unlocked(std::uint32_t slot, std::uint64_t now);
   [[nodiscard]] Expected<Identity> claim_any(SlotLock lock, std::uint64_t now);
   /// Gives up a slot that this process has claimed.
   void leave(std::uint32_t slot, SlotLock lock) noexcept;

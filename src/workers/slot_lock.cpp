@@ -20,6 +20,7 @@ struct flock byte_of(std::uint32_t slot, short type) noexcept {
 }
 
 Expected<SlotLock> SlotLock::open(const Segment& segment) {
+  if (!segment.has_file()) return SlotLock(kNothingToLock);
   Error error{Errc::system, "out of memory", ""};
   KeptFile* const kept = keep_here([&]() -> FileHandle {
     auto file = segment.reopen(OpenMode::read_write);
@@ -37,14 +38,14 @@ Expected<SlotLock> SlotLock::open(const Segment& segment) {
 bool SlotLock::take(const Segment& segment, std::uint32_t slot) const noexcept {
   struct flock byte = byte_of(slot, F_WRLCK);
   if (is_of_process()) return take_process_lock(segment.file().mark(), byte.l_start);
-  return ::fcntl(kept()->mark.fd(), F_OFD_SETLK, &byte) == 0;
+  return is_file() && ::fcntl(kept()->mark.fd(), F_OFD_SETLK, &byte) == 0;
 }
 
 void SlotLock::drop(const Segment& segment, std::uint32_t slot, bool ours) const noexcept {
   struct flock byte = byte_of(slot, F_UNLCK);
   if (is_of_process()) {
     drop_process_lock(segment.file().mark(), byte.l_start, !ours);
-  } else {
+  } else if (is_file()) {
     (void)::fcntl(kept()->mark.fd(), F_OFD_SETLK, &byte);
   }
 }

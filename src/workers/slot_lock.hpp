@@ -8,6 +8,11 @@
 // through the descriptor that it has: a worker whose master opened the segment as root and that has become
 // another user since; one that has no descriptor left, or no /proc. Looking (F_OFD_GETLK) sees both alike.
 //
+// A private segment without a file (Segment::has_file()) has nothing to lock. There a slot is claimed by one
+// exchange, and a worker is dead when its pid belongs to nobody: a zombie lives until it was waited for, and
+// so does, for us, a worker whose pid went to another process. Nobody can say that it sweeps without a slot,
+// so each slot has as many tenants as the owners in a user's permits tell apart, and no more (tenancy.hpp).
+//
 // Traps of the second kind, beside those in registry.hpp:
 //   close       of any descriptor of the inode drops it; base/descriptor.hpp takes it again.
 //   two claims  of one process both get it, whatever limiters they are for. So one that finds the slot
@@ -40,7 +45,7 @@ class SlotLock {
   }
   /// Closes the description and unmaps its page, and with that drops its lock.
   void close() const noexcept {
-    if (!is_of_process() && word_ != 0) close_kept(*kept());
+    if (is_file()) close_kept(*kept());
   }
 
   [[nodiscard]] bool is_of_process() const noexcept { return word_ == kOfProcess; }
@@ -51,9 +56,7 @@ class SlotLock {
   /// Whether closing all descriptors leaves the lock: a mapping holds it, too.
   [[nodiscard]] bool lasts() const noexcept { return file() != nullptr && kept()->page != nullptr; }
   /// The description of our own; nullptr: none.
-  [[nodiscard]] const FileMark* file() const noexcept {
-    return is_of_process() || word_ == 0 ? nullptr : &kept()->mark;
-  }
+  [[nodiscard]] const FileMark* file() const noexcept { return is_file() ? &kept()->mark : nullptr; }
 
   /// To lie in an atomic word; 0: none.
   [[nodiscard]] std::uintptr_t word() const noexcept { return word_; }
@@ -61,7 +64,9 @@ class SlotLock {
 
  private:
   static constexpr std::uintptr_t kOfProcess = 1;
+  static constexpr std::uintptr_t kNothingToLock = 2;
   explicit SlotLock(std::uintptr_t word) noexcept : word_(word) {}
+  [[nodiscard]] bool is_file() const noexcept { return word_ > kNothingToLock; }
   [[nodiscard]] KeptFile* kept() const noexcept { return reinterpret_cast<KeptFile*>(word_); }
 
   std::uintptr_t word_ = 0;

@@ -1,6 +1,7 @@
 // What a host program may do around its limiter: close descriptors, fork at any moment, change its user.
 
 #include <atomic>
+#include <csignal>
 #include <fcntl.h>
 #include <filesystem>
 #include <fstream>
@@ -11,6 +12,7 @@
 #include <stdexcept>
 #include <string>
 #include <sys/resource.h>
+#include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -266,12 +268,61 @@ TEST_F(HostProgram, OpensNoSegmentThatAnotherUserMade) {
   EXPECT_TRUE(take_snapshot(name.str())) << "an operator may look at it";
 }
 
-// The first call after a pause: every way to ask goes to the segment that replaced the removed one.
+// A stand-in needs no descriptor. What its processes held comes back when they are dead, and it ends when
+// there is a descriptor again.
+TEST_F(HostProgram, WithoutAFreeDescriptorGetsAStandIn) {
+  Config wanted = config(two_at_once, OnFault::local);
+  wanted.segment.local_workers = 1;
+  if (::geteuid() == 0) wanted.segment.group = "root";  // is looked up in a file, too
+  EXPECT_EQ(in_child([&] {
+              rlimit files{};
+              if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return 1;
+              const rlimit none{3, files.rlim_max};
+              if (::setrlimit(RLIMIT_NOFILE, &none) != 0) return 2;
+              Limiter limiter = open(wanted);
+              if (!limiter.fault() || limiter.fault()->what.find("Too many open files") == std::string::npos)
+                return 3;
+              const pid_t worker = ::fork();
+              if (worker == 0) {
+                std::vector<Admission> held;
+                held.push_back(limiter.admit("work"));
+                ::raise(held[0] ? SIGKILL : SIGTERM);
+              }
+              int status = 0;
+              ::waitpid(worker, &status, 0);
+              if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) return 4;
+              if (admitted(limiter, 3) != 2) return 5;
+              const Admission held = limiter.admit("work");
+              const int beside = in_child([&] { return admitted(limiter, 3); });
+              if (!held || beside != 1) return 6;
+              if (::setrlimit(RLIMIT_NOFILE, &files) != 0) return 7;
+              (void)limiter.admit_at(HostClock::now() + 5s, *limiter.operation("work"));
+              return limiter.fault() ? 8 : 0;
+            }),
+            0);
+}
+
+// remove_segment() tells those that have the segment open: the next call of each goes to the one made since,
+// however short ago it looked.
+TEST_F(HostProgram, AsksTheNewSegmentAtTheNextCallAfterARemoval) {
+  const std::string text = "[operations.work]\nrate = \"1/h burst 2\"\n";
+  Limiter limiter = open(config(text));
+  Limiter for_good = std::move(*Limiter::attach(name.str()));
+  const Operation work = *limiter.operation("work");
+  ASSERT_TRUE(remove_segment(name.str()));
+  EXPECT_EQ(limiter.peek(work).verdict, Verdict::admitted) << "there is no other yet";
+  Limiter fresh = open(config(text));
+  ASSERT_EQ(admitted(fresh, 3), 2);
+  EXPECT_EQ(limiter.admit(work).decision().verdict, Verdict::throttled);
+  EXPECT_EQ(admitted(for_good, 3), 2) << "attach() stays with what it attached to";
+}
+
+// The first call after a pause: every way to ask goes to the segment that replaced one unlinked by hand.
 TEST_F(HostProgram, ThatWasIdleAsksTheNewSegmentAtOnce) {
   const std::string text = "[operations.work]\nrate = \"1/h burst 2\"\n";
   Limiter limiter = open(config(text));
   const Operation work = *limiter.operation("work");
-  ASSERT_TRUE(remove_segment(name.str()));
+  ASSERT_EQ(::unlink(name.path().c_str()), 0);
   Limiter fresh = open(config(text));
   ASSERT_EQ(admitted(fresh, 3), 2);
   EXPECT_EQ(limiter.admit_at(HostClock::now() + 2s, work).decision().verdict, Verdict::throttled);
