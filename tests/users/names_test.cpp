@@ -80,7 +80,7 @@ TEST_F(Names, WithoutSlotsNothingIsRemembered) {
 }
 
 TEST_F(Names, AsManyAsWereAskedForAreAllRemembered) {
-  for (const std::uint64_t asked : {1, 2, 12, 13, 100, 1000, 20'000}) {
+  for (const std::uint64_t asked : {1U, 2U, 12U, 13U, 100U, 1000U, 20'000U}) {
     std::vector<NameSlot> enough(NameTable::slots_for(asked));
     NameTable table{enough};
     for (std::uint64_t i = 0; i < asked; ++i) table.remember(hash_of(std::to_string(i)), std::to_string(i));
