@@ -612,9 +612,10 @@ class Rollback {
       together = one.together;
       const ConfigChange& change = one.entry.change;
       if (change.from.size() >= decltype(ChangeRecord::from)::kBytes ||
-          change.key.size() >= decltype(ChangeRecord::key)::kBytes)
+          change.key.size() >= decltype(ChangeRecord::key)::kBytes) {
         return gone(fmt::format("generation {}: {}: what it was is too long for the history", generation,
                                 change.key));
+      }
       back.push_back({change.key, change.to, change.from});
     }
     if (back.empty() || back.size() != together) {

@@ -67,7 +67,9 @@ class SlotLock {
   static constexpr std::uintptr_t kNothingToLock = 2;
   explicit SlotLock(std::uintptr_t word) noexcept : word_(word) {}
   [[nodiscard]] bool is_file() const noexcept { return word_ > kNothingToLock; }
-  [[nodiscard]] KeptFile* kept() const noexcept { return reinterpret_cast<KeptFile*>(word_); }
+  [[nodiscard]] KeptFile* kept() const noexcept {
+    return reinterpret_cast<KeptFile*>(word_);  // NOLINT(performance-no-int-to-ptr): one word holds either
+  }
 
   std::uintptr_t word_ = 0;
 };
