@@ -25,6 +25,7 @@
 #include "policy/compile.hpp"
 #include "policy/schema.hpp"
 #include "policy/shared_window.hpp"
+#include "policy/turn.hpp"
 #include "policy/user_rule.hpp"
 #include "primitives/cooldown.hpp"
 #include "primitives/permits.hpp"
@@ -135,7 +136,10 @@ class Change {
     auto lock = take_writer_lock(*segment);
     if (!lock) return tl::make_unexpected(lock.error());
     Change change(std::move(*segment), *sections, std::move(*lock));
-    change.finish_last();
+    if (is_being_changed(change.sections_.control->turn.load(std::memory_order_relaxed))) {
+      const ChangeOfLimits killed(change.sections_.control->turn);
+      change.finish_last();
+    }
     return change;
   }
 
@@ -158,6 +162,7 @@ class Change {
     auto planned = plan(now, target);
     if (!planned) return tl::make_unexpected(planned.error());
     if (dry_run) return report;
+    const ChangeOfLimits changing(sections_.control->turn);
     ++report.generation;
     record(report, undoes);
     for (const Planned& change : *planned) {

@@ -235,7 +235,7 @@ struct alignas(kCacheLine) Control {
   Word generation;    ///< live changes so far
   Word permit_cells;  ///< words of the permit cells section that are given out
   Word window_cells;  ///< the same of the window cells section
-  Word turn;          ///< moves after limits changed and before what is owed is carried over; sync(turn)
+  Word turn;          ///< which state of the limits this is: see policy/turn.hpp
 };
 
 /// Finds the block of a name by its hash: open addressing. A slot whose block was given to another name is a

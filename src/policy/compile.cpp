@@ -4,6 +4,7 @@
 #include <fmt/format.h>
 
 #include "policy/line_up.hpp"
+#include "policy/turn.hpp"
 #include "policy/window_books.hpp"
 #include "primitives/permits.hpp"
 
@@ -136,11 +137,6 @@ void write_line(LimitLine& line, std::uint32_t index, const LineValue& value, st
   line.params.store(value.params, std::memory_order_release);
 }
 
-/// Lets the next request, and the charge of any that is on its way, see that limits have changed.
-void turn(const Sections& sections) {
-  sections.control->turn.fetch_add(1, std::memory_order_seq_cst);  // sync(turn)
-}
-
 SharedWindow window_of(const Sections& sections, LimitLine& line) {
   return {line, sections.window_cells, sections.created_wall_ns};
 }
@@ -261,7 +257,7 @@ Expected<LineMask> write_block(const Sections& sections, std::uint32_t index, co
   }
   // sync(present): release; pairs with the acquire of a decision. crash before: new lines are nobody's.
   block.present.store(with_old.word(), std::memory_order_release);
-  turn(sections);
+  move_turn(sections.control->turn);
   // crash here: heirs are enforced beside what they take over from, and finish_block() adds what is missing.
   for (const std::uint32_t i : LineRange(heirs)) {
     LimitLine& old = block.limits[(*lined_up)[i].heir_of - 1];
@@ -282,7 +278,7 @@ void finish_block(const Sections& sections, std::uint32_t index, std::uint64_t n
   Block& block = sections.blocks[index];
   const Presence before = block.presence(std::memory_order_relaxed);
   if (listed_lines(block, before) == before.any()) return;
-  turn(sections);
+  move_turn(sections.control->turn);
   Presence presence;
   for (const std::uint32_t i : LineRange(listed_lines(block, before))) {
     presence.add(i, mode_of(block, i));

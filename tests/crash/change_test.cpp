@@ -19,6 +19,7 @@
 #include "base/hash.hpp"
 #include "policy/compile.hpp"
 #include "policy/schema.hpp"
+#include "policy/turn.hpp"
 #include "segment/mapping.hpp"
 #include "support/crash_images.hpp"
 #include "support/segment_name.hpp"
@@ -78,6 +79,7 @@ TEST_F(ChangeCrash, EachLimitIsTheOldOrTheNewOneAndTheNextChangeGoesThrough) {
   const detail::BlockValue value = detail::compile(after.operations.at("work"));
   const detail::BlockValue fresh = detail::compile(after.operations.at("fresh"));
   const CrashImages crash = crash_images(bytes, [&] {
+    const detail::ChangeOfLimits changing(sections.control->turn);
     detail::write_breaker(sections, detail::kFirstOperation, after.operations.at("work").breaker);
     (void)detail::write_block(sections, detail::kFirstOperation, value, 1);
     std::uint32_t taken = 0;
@@ -109,9 +111,11 @@ TEST_F(ChangeCrash, EachLimitIsTheOldOrTheNewOneAndTheNextChangeGoesThrough) {
     EXPECT_TRUE(work.shared.concurrent.limit == 4 || work.shared.concurrent.limit == 2);
     EXPECT_TRUE(work.breaker == before.operations.at("work").breaker ||
                 work.breaker == after.operations.at("work").breaker);
+    // Of a change that was killed, what the words say is enforced; the next change ends its turn.
     EXPECT_TRUE(limiter->admit("work"));
     const auto applied = apply_config(name.str(), after);
     ASSERT_TRUE(applied) << applied.error().message();
+    EXPECT_FALSE(detail::is_being_changed(detail::turn_of_limits(sections.control->turn)));
     EXPECT_TRUE(limiter->config().operations == detail::canonical(after).operations);
     EXPECT_TRUE(limiter->admit("fresh"));
   });
@@ -135,6 +139,7 @@ TEST_F(ChangeCrash, AKilledChangeOfAWindowHandsOutNothingThatWasSpent) {
       const Config wanted = with(next);
       const std::uint64_t now = detail::ticks_at(segment->header(), HostClock::now());
       const CrashImages crash = crash_images(bytes, [&] {
+        const detail::ChangeOfLimits changing(sections.control->turn);
         (void)detail::write_block(sections, detail::kFirstOperation,
                                   detail::compile(wanted.operations.at("work")), now);
       });
