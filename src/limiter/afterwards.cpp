@@ -1,5 +1,7 @@
 #include "limiter/afterwards.hpp"
 
+#include <span>
+
 #include "limiter/user_changes.hpp"
 #include "primitives/cooldown.hpp"
 #include "primitives/token_bucket.hpp"
@@ -7,128 +9,134 @@
 namespace weir::detail {
 namespace {
 
-TokenBucketParams rate(const LimitLine& line) noexcept {
-  return packed::to_token_bucket(line.params.load(std::memory_order_relaxed));
+void overdraw_user(const Context& context, const UserQuotaStep& step) noexcept {
+  const Overdraw change{UserChangeBase(context), step.rule, context.cost};
+  context.user_table.update(context.key, entry_of(step.id), change);
 }
 
-void overdraw_user(const Context& context, std::uint32_t place, const UserRule& rule) noexcept {
-  const Overdraw change{UserChangeBase(context), rule, context.ask.cost};
-  context.users.update(context.ask.key, entry_of(context.ask.limits.id(place)), change);
-}
+/// The fixed window that is furthest over its limit.
+class FurthestOver {
+ public:
+  explicit FurthestOver(const Context& context) noexcept : context_(context) {}
 
-BitRange<PlaceMask> quotas(const Context& context) noexcept {
-  return BitRange<PlaceMask>(context.ask.limits.enforced() & places::kQuotas);
-}
+  void counted(LimitId id, fixed_window::Count count, std::uint32_t limit) noexcept {
+    const auto over = [](std::uint32_t counted, std::uint32_t of) { return std::int64_t{counted} - of; };
+    if (most_ && over(most_->count, most_->of) >= over(count.count, limit)) return;
+    const std::chrono::nanoseconds expires(static_cast<std::int64_t>(
+        context_.sections.created_wall_ns + ns_from_ticks(context_.now + count.expires_in)));
+    using std::chrono::system_clock;
+    most_ = {id, count.count, limit,
+             system_clock::time_point(std::chrono::duration_cast<system_clock::duration>(expires))};
+  }
+  [[nodiscard]] std::optional<WindowCount> most() const noexcept { return most_; }
 
-fixed_window::Count count_in(const Context& context, std::uint32_t place,
-                             const packed::WindowParams& window) noexcept {
-  if (!LimitSet::is_of_users(place)) return shared_window(context, place).add(context.now, context.ask.cost);
-  overdraw_user(context, place, user_rule(context, place));
-  const UserLimit entry = entry_of(context.ask.limits.id(place));
-  return fixed_window::read(SharedWindow::fixed_params(window, context.sections.created_wall_ns),
-                            context.users.find(context.ask.key, entry).state, context.now);
+ private:
+  const Context& context_;
+  std::optional<WindowCount> most_;
+};
+
+/// The cooldown beside a limit: of the same block.
+struct Beside {
+  const CooldownStep* step = nullptr;
+  bool enforced = false;
+};
+template <std::size_t N>
+Beside beside(const Steps<CooldownStep, N>& cooldowns, LimitId limit) noexcept {
+  const auto of_same_block = [&](const CooldownStep& step) {
+    return LimitPlace::of(step.id).block == LimitPlace::of(limit).block;
+  };
+  for (const CooldownStep& step : cooldowns.enforced()) {
+    if (of_same_block(step)) return {&step, true};
+  }
+  for (const CooldownStep& step : cooldowns.counting()) {
+    if (of_same_block(step)) return {&step, false};
+  }
+  return {};
 }
 
 }  // namespace
 
 void charge(const Context& context) noexcept {
-  for (const std::uint32_t place : quotas(context)) {
-    LimitLine& line = context.ask.limits.line(place);
-    if (LimitSet::is_of_users(place)) {
-      overdraw_user(context, place, user_rule(context, place));
-    } else if (kind_of(place) == LimitKind::rate) {
-      TokenBucket(line.state).charge(rate(line), context.now, context.ask.cost);
-    } else {
-      shared_window(context, place).charge(context.now, context.ask.cost);
-    }
+  for (const RateStep& step : context.plan->shared.rates.enforced()) {
+    TokenBucket(step.line->state).charge(step.rate, context.now, context.cost);
   }
+  for (const WindowStep& step : context.plan->shared.windows.enforced()) {
+    SharedWindow(step.window).charge(context.now, context.cost);
+  }
+  for (const UserQuotaStep& step : context.users->quotas.enforced()) overdraw_user(context, step);
 }
 
 void refund(const Context& context, std::uint64_t charged_at) noexcept {
-  for (const std::uint32_t place : quotas(context)) refund(context, place, charged_at);
+  for (const RateStep& step : context.plan->shared.rates.enforced()) refund(context, step, charged_at);
+  for (const WindowStep& step : context.plan->shared.windows.enforced()) refund(context, step, charged_at);
+  for (const UserQuotaStep& step : context.users->quotas.enforced()) refund(context, step, charged_at);
 }
 
 // What was spent under another rate cannot be told in tokens of this one: it stays spent, but nobody owes
 // more than an empty bucket for it.
-void refund(const Context& context, std::uint32_t place, std::uint64_t charged_at) noexcept {
-  const Ask& ask = context.ask;
-  LimitLine& line = ask.limits.line(place);
-  if (LimitSet::is_of_users(place)) {
-    const UserRule rule = user_rule(context, place);
-    if (kind_of(place) == LimitKind::rate && line.changed_since(charged_at)) {
-      const std::uint64_t deepest = rate(line).depth();
-      const std::uint64_t now = context.clock();
-      context.users.modify(ask.key, entry_of(ask.limits.id(place)), nullptr, [&](std::uint64_t tat) {
-        return gcra::debt(tat, now) > deepest ? std::optional(now + deepest) : std::nullopt;
-      });
-      return;
-    }
-    context.users.modify(ask.key, entry_of(ask.limits.id(place)), nullptr, [&](std::uint64_t state) {
-      // The clock after the state, as TokenBucket::refund() does.
-      return std::optional(rule.refunded(state, context.clock(), ask.cost, charged_at));
+void refund(const Context& context, const RateStep& step, std::uint64_t charged_at) noexcept {
+  TokenBucket bucket(step.line->state);
+  if (step.line->changed_since(charged_at)) return bucket.clamp(step.rate, context.clock());
+  bucket.refund(step.rate, context.clock, context.cost, charged_at);
+}
+
+void refund(const Context& context, const WindowStep& step, std::uint64_t charged_at) noexcept {
+  SharedWindow(step.window).refund(context.clock(), context.cost, charged_at);
+}
+
+void refund(const Context& context, const UserQuotaStep& step, std::uint64_t charged_at) noexcept {
+  const bool is_rate = step.rule.kind() == UserRule::Kind::rate;
+  if (is_rate && step.line->changed_since(charged_at)) {
+    const std::uint64_t deepest = step.rule.depth();
+    const std::uint64_t now = context.clock();
+    context.user_table.modify(context.key, entry_of(step.id), nullptr, [&](std::uint64_t tat) {
+      return gcra::debt(tat, now) > deepest ? std::optional(now + deepest) : std::nullopt;
     });
-  } else if (kind_of(place) == LimitKind::rate) {
-    if (line.changed_since(charged_at)) return TokenBucket(line.state).clamp(rate(line), context.clock());
-    TokenBucket(line.state).refund(rate(line), context.clock, ask.cost, charged_at);
-  } else {
-    shared_window(context, place).refund(context.clock(), ask.cost, charged_at);
+    return;
   }
+  context.user_table.modify(context.key, entry_of(step.id), nullptr, [&](std::uint64_t state) {
+    // The clock after the state, as TokenBucket::refund() does.
+    return std::optional(step.rule.refunded(state, context.clock(), context.cost, charged_at));
+  });
 }
 
 std::optional<WindowCount> count_in_fixed_windows(const Context& context) noexcept {
-  std::optional<WindowCount> most;
-  for (const std::uint32_t place : quotas(context)) {
-    const std::uint64_t params = context.ask.limits.line(place).params.load(std::memory_order_relaxed);
-    const packed::WindowParams window = packed::to_window(params);
-    if (kind_of(place) != LimitKind::window || window.kind != WindowKind::fixed) continue;
-    const fixed_window::Count counted = count_in(context, place, window);
-    const auto over = [](std::uint32_t count, std::uint32_t of) { return std::int64_t{count} - of; };
-    if (most && over(most->count, most->of) >= over(counted.count, window.limit)) continue;
-    const std::chrono::nanoseconds expires(static_cast<std::int64_t>(
-        context.sections.created_wall_ns + ns_from_ticks(context.now + counted.expires_in)));
-    using std::chrono::system_clock;
-    most = {context.ask.limits.id(place), counted.count, window.limit,
-            system_clock::time_point(std::chrono::duration_cast<system_clock::duration>(expires))};
+  FurthestOver furthest(context);
+  for (const WindowStep& step : context.plan->shared.windows.enforced()) {
+    if (!step.window.is_fixed()) continue;
+    furthest.counted(step.id, SharedWindow(step.window).add(context.now, context.cost), step.window.limit());
   }
-  return most;
-}
-
-std::uint64_t cooldown_state(const Context& context, std::uint32_t place) noexcept {
-  const LimitSet& limits = context.ask.limits;
-  return LimitSet::is_of_users(place) ? context.users.find(context.ask.key, entry_of(limits.id(place))).state
-                                      : limits.line(place).state.load(std::memory_order_relaxed);
+  for (const UserQuotaStep& step : context.users->quotas.enforced()) {
+    if (step.rule.kind() != UserRule::Kind::fixed) continue;
+    overdraw_user(context, step);
+    const std::uint64_t state = context.user_table.find(context.key, entry_of(step.id)).state;
+    furthest.counted(step.id, step.rule.count_in_fixed_window(state, context.now), step.rule.limit());
+  }
+  return furthest.most();
 }
 
 std::uint64_t note_refusal(const Context& context, LimitId refused_by) noexcept {
-  const LimitPlace refused = LimitPlace::of(refused_by);
-  const bool user = scope_of(refused.line) == LimitScope::user;
-  const std::uint32_t at = (user ? kScopeLines : 0) + kCooldown;
-  Block& block = context.sections.blocks[refused.block];
-  const Presence presence = block.presence(std::memory_order_acquire);
-  if (!presence.has(at)) return 0;
-  const bool enforced = !presence.counts_only(at);
-  const auto packed = packed::to_cooldown(block.limits[at].params.load(std::memory_order_relaxed));
-  const cooldown::Params params{packed.refusals, packed.length()};
+  const bool user = scope_of(LimitPlace::of(refused_by).line) == LimitScope::user;
+  const Beside cooldown = user ? beside(context.users->cooldowns, refused_by)
+                               : beside(context.plan->shared.cooldowns, refused_by);
+  if (cooldown.step == nullptr) return 0;
   if (user) {
-    const UserLimit entry = entry_of(LimitPlace{refused.block, at}.id());
-    const NoteRefusal change{UserChangeBase(context), params};
-    const bool noted = context.users.update(context.ask.key, entry, change) != UserTable::Outcome::full;
-    return enforced && noted ? change.wait : 0;
+    const NoteRefusal change{UserChangeBase(context), cooldown.step->params};
+    const auto outcome = context.user_table.update(context.key, entry_of(cooldown.step->id), change);
+    return cooldown.enforced && outcome != UserTable::Outcome::full ? change.wait : 0;
   }
-  const std::uint64_t wait = CooldownWord(block.limits[at].state).refuse(params, context.now);
-  return enforced ? wait : 0;
+  const std::uint64_t wait =
+      CooldownWord(cooldown.step->line->state).refuse(cooldown.step->params, context.now);
+  return cooldown.enforced ? wait : 0;
 }
 
-void end_streaks(const Context& context, PlaceMask cooldowns) noexcept {
-  const LimitSet& limits = context.ask.limits;
-  for (const std::uint32_t place : BitRange<PlaceMask>(cooldowns)) {
-    if (LimitSet::is_of_users(place)) {
-      context.users.modify(context.ask.key, entry_of(limits.id(place)), nullptr,
-                           [](std::uint64_t state) { return std::optional(cooldown::admitted(state)); });
-      continue;
-    }
-    CooldownWord(limits.line(place).state).admit();
-  }
+void end_shared_streak(const CooldownStep& step) noexcept {
+  CooldownWord(step.line->state).admit();
+}
+
+void end_user_streak(const Context& context, const CooldownStep& step) noexcept {
+  context.user_table.modify(context.key, entry_of(step.id), nullptr,
+                            [](std::uint64_t state) { return std::optional(cooldown::admitted(state)); });
 }
 
 }  // namespace weir::detail

@@ -7,18 +7,9 @@
 
 #include "weir/decision.hpp"
 
-#include "limiter/ask.hpp"
-#include "policy/shared_window.hpp"
-#include "policy/user_rule.hpp"
+#include "limiter/context.hpp"
 
 namespace weir::detail {
-
-[[nodiscard]] inline SharedWindow shared_window(const Context& context, std::uint32_t place) noexcept {
-  return {context.ask.limits.line(place), context.sections.window_cells, context.sections.created_wall_ns};
-}
-[[nodiscard]] inline UserRule user_rule(const Context& context, std::uint32_t place) noexcept {
-  return UserRule::of(context.sections, LimitPlace::of(context.ask.limits.id(place)));
-}
 
 /// Spends under every rate and window, whether it conforms or not.
 void charge(const Context& context) noexcept;
@@ -27,19 +18,27 @@ void charge(const Context& context) noexcept;
 /// far as it is still owed: by the clock as it stands then, not by that of the request, which may be long
 /// ago.
 void refund(const Context& context, std::uint64_t charged_at) noexcept;
-void refund(const Context& context, std::uint32_t place, std::uint64_t charged_at) noexcept;
+void refund(const Context& context, const RateStep& step, std::uint64_t charged_at) noexcept;
+void refund(const Context& context, const WindowStep& step, std::uint64_t charged_at) noexcept;
+void refund(const Context& context, const UserQuotaStep& step, std::uint64_t charged_at) noexcept;
 
 /// Counts in every fixed window, above the limits too. @return the one that is furthest over its limit.
 [[nodiscard]] std::optional<WindowCount> count_in_fixed_windows(const Context& context) noexcept;
 
-/// The word of a cooldown; 0 of a user who has none.
-[[nodiscard]] std::uint64_t cooldown_state(const Context& context, std::uint32_t place) noexcept;
+/// The word of a cooldown over all callers; of the user, 0 if it has none.
+[[nodiscard]] inline std::uint64_t shared_cooldown(const CooldownStep& step) noexcept {
+  return step.line->state.load(std::memory_order_relaxed);
+}
+[[nodiscard]] inline std::uint64_t user_cooldown(const Context& context, const CooldownStep& step) noexcept {
+  return context.user_table.find(context.key, entry_of(step.id)).state;
+}
 
 /// Counts a refusal towards the cooldown beside the limit that refused.
 /// @return ticks for which that cooldown is on from now, if it is enforced; else 0.
 std::uint64_t note_refusal(const Context& context, LimitId refused_by) noexcept;
 
-/// An admission resets the count of consecutive refusals.
-void end_streaks(const Context& context, PlaceMask cooldowns) noexcept;
+/// An admission resets the count of consecutive refusals of a cooldown over all callers, or of the user.
+void end_shared_streak(const CooldownStep& step) noexcept;
+void end_user_streak(const Context& context, const CooldownStep& step) noexcept;
 
 }  // namespace weir::detail

@@ -29,21 +29,20 @@ std::uint32_t give_back_places(UserTable& users, const HeldUserPermits& held, Ha
 UserBulkhead::Room UserBulkhead::room(const Context& context) const noexcept {
   std::array<std::uint32_t, kMaxUserPermits / owner_set::kPlaces> counts;
   std::uint32_t held = 0;
-  for (std::uint32_t part = 0; part < parts_; ++part) {
-    const UserTable::Found found = context.users.find(key_of(context, part), entry_of(id_, part));
+  for (std::uint32_t part = 0; part < step_->parts; ++part) {
+    const UserTable::Found found = context.user_table.find(key_of(context, part), entry_of(id(), part));
     held += counts[part] = owner_set::count(found.state);
   }
-  return {owner_set::usable(std::span(counts).first(parts_), limit_), held};
+  return {owner_set::usable(std::span(counts).first(step_->parts), limit()), held};
 }
 
 UserBulkhead::Taken UserBulkhead::take_anew(const Context& context) const noexcept {
-  const std::uint32_t usable = parts_ == 1 ? limit_ : room(context).usable;
-  for (std::uint32_t taken = 0; taken < context.ask.weight; ++taken) {
+  const std::uint32_t usable = step_->parts == 1 ? limit() : room(context).usable;
+  for (std::uint32_t taken = 0; taken < context.weight; ++taken) {
     const UserTable::Outcome outcome = take_place(context, usable);
     if (outcome == UserTable::Outcome::changed) continue;
-    const HeldUserPermits held{nullptr, id_, parts_};
-    (void)give_back_places(context.users, held, context.ask.user, owner_set::place_of(context.ask.owner),
-                           taken);
+    const HeldUserPermits held{nullptr, id(), static_cast<std::uint8_t>(step_->parts)};
+    (void)give_back_places(context.user_table, held, context.user, owner_set::place_of(context.owner), taken);
     return outcome == UserTable::Outcome::full && passes_when_full(context) ? Taken::none_but_passes
                                                                             : Taken::none;
   }
@@ -52,11 +51,11 @@ UserBulkhead::Taken UserBulkhead::take_anew(const Context& context) const noexce
 
 UserTable::Outcome UserBulkhead::take_place(const Context& context, std::uint32_t usable) const noexcept {
   UserTable::Outcome worst = UserTable::Outcome::declined;
-  for (std::uint32_t part = 0; part < parts_; ++part) {
+  for (std::uint32_t part = 0; part < step_->parts; ++part) {
     const std::uint32_t places = owner_set::places_in(part, usable);
-    const TakePlace change{UserChangeBase(context), owner_set::place_of(context.ask.owner), places};
+    const TakePlace change{UserChangeBase(context), owner_set::place_of(context.owner), places};
     const UserTable::Outcome outcome =
-        context.users.update(key_of(context, part), entry_of(id_, part), change);
+        context.user_table.update(key_of(context, part), entry_of(id(), part), change);
     if (outcome == UserTable::Outcome::changed) return outcome;
     if (outcome == UserTable::Outcome::full) worst = outcome;
   }

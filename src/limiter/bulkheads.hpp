@@ -8,7 +8,7 @@
 
 #include "weir/admission.hpp"
 
-#include "limiter/ask.hpp"
+#include "limiter/context.hpp"
 #include "primitives/owner_set.hpp"
 #include "primitives/permits.hpp"
 
@@ -16,60 +16,50 @@ namespace weir::detail {
 
 class SharedBulkhead {
  public:
-  [[gnu::always_inline]] SharedBulkhead(const Context& context, std::uint32_t place) noexcept
-      : place_(place), limit_(limit_of(context.ask.limits.line(place))) {
-    permits_ = Permits(permit_cells(context.ask.limits.line(place), limit_, context.sections.permit_cells));
-    free_ = permits_.find_free(limit_, context.ask.home);
-  }
+  [[gnu::always_inline]] SharedBulkhead(const Context& context, const PermitStep& step) noexcept
+      : step_(&step), free_(permits().find_free(step.limit, context.home)) {}
 
-  [[nodiscard]] std::uint32_t place() const noexcept { return place_; }
-  [[nodiscard]] std::uint32_t limit() const noexcept { return limit_; }
+  [[nodiscard]] LimitId id() const noexcept { return step_->id; }
+  [[nodiscard]] std::uint32_t limit() const noexcept { return step_->limit; }
 
-  [[nodiscard]] bool available(const Ask& ask) const noexcept {
-    return ask.owner && free_ && (ask.weight == 1 || permits_.available(limit_, ask.weight, ask.home));
+  [[nodiscard]] bool available(const Context& context) const noexcept {
+    return context.owner && free_ &&
+           (context.weight == 1 || permits().available(limit(), context.weight, context.home));
   }
 
   /// @return whether permits were taken; `holding` has them then.
   bool take(const Context& context, Holding& holding) noexcept {
-    const Ask& ask = context.ask;
+    Permits permits = this->permits();
     Permit permit;
-    if (free_ && ask.weight == 1) [[likely]]
-      permit = permits_.take_at(ask.owner, *free_, context.now);
+    if (free_ && context.weight == 1) [[likely]]
+      permit = permits.take_at(context.owner, *free_, context.now);
     if (!permit) [[unlikely]]
-      permit = permits_.take(ask.owner, limit_, ask.weight, ask.home, context.now);
-    if (permit)
-      holding.shared[holding.permits++] = {permit.word, &permits_.cell(permit), ask.limits.id(place_)};
+      permit = permits.take(context.owner, limit(), context.weight, context.home, context.now);
+    if (permit) holding.shared[holding.permits++] = {permit.word, &permits.cell(permit), id()};
     return static_cast<bool>(permit);
   }
 
  private:
-  static std::uint32_t limit_of(const LimitLine& line) noexcept {
-    return static_cast<std::uint32_t>(line.params.load(std::memory_order_acquire));  // sync(reach)
-  }
+  [[nodiscard]] const Permits& permits() const noexcept { return step_->permits; }
 
-  Permits permits_;
-  std::uint32_t place_;
-  std::uint32_t limit_;
+  const PermitStep* step_;
   std::optional<std::uint32_t> free_;
 };
 
 /// A user's permits lie in one entry, or in parts of four places each.
 class UserBulkhead {
  public:
-  [[gnu::always_inline]] UserBulkhead(const Context& context, std::uint32_t place) noexcept
-      : limit_(limit_of(context.ask.limits.line(place))),
-        parts_(static_cast<std::uint8_t>(permit_parts(context.ask.limits.line(place), limit_))),
-        place_(static_cast<std::uint8_t>(place)),
-        id_(context.ask.limits.id(place)),
-        first_(context.users.find(context.ask.key, entry_of(id_))),
-        room_(parts_ == 1 ? Room{limit_, owner_set::count(first_.state)} : room(context)),
-        with_one_(owner_set::add(first_.state, owner_set::place_of(context.ask.owner), room_.usable)) {}
+  [[gnu::always_inline]] UserBulkhead(const Context& context, const UserPermitStep& step) noexcept
+      : step_(&step),
+        first_(context.user_table.find(context.key, entry_of(step.id))),
+        room_(step.parts == 1 ? Room{step.limit, owner_set::count(first_.state)} : room(context)),
+        with_one_(owner_set::add(first_.state, owner_set::place_of(context.owner), room_.usable)) {}
 
-  [[nodiscard]] std::uint32_t place() const noexcept { return place_; }
-  [[nodiscard]] std::uint32_t limit() const noexcept { return limit_; }
+  [[nodiscard]] LimitId id() const noexcept { return step_->id; }
+  [[nodiscard]] std::uint32_t limit() const noexcept { return step_->limit; }
 
-  [[nodiscard]] bool available(const Ask& ask) const noexcept {
-    return ask.owner && room_.held + ask.weight <= limit_;
+  [[nodiscard]] bool available(const Context& context) const noexcept {
+    return context.owner && room_.held + context.weight <= limit();
   }
 
   /// @return whether the request may go on: also without permits, where a full table lets new users pass.
@@ -78,7 +68,8 @@ class UserBulkhead {
       const Taken taken = take_anew(context);
       if (taken != Taken::all) return taken == Taken::none_but_passes;
     }
-    holding.of_user[holding.user_permits++] = {first_.entry, id_, parts_};
+    holding.user = {context.user.low, context.user.high};
+    holding.of_user[holding.user_permits++] = {first_.entry, id(), static_cast<std::uint8_t>(step_->parts)};
     return true;
   }
 
@@ -88,30 +79,23 @@ class UserBulkhead {
     std::uint32_t held;
   };
 
-  static std::uint32_t limit_of(const LimitLine& line) noexcept {
-    const std::uint64_t limit = line.params.load(std::memory_order_acquire);  // sync(reach)
-    return static_cast<std::uint32_t>(std::min<std::uint64_t>(limit, kMaxUserPermits));
-  }
   static UserKey key_of(const Context& context, std::uint32_t part) noexcept {
-    return context.users.key(context.ask.user, part / UserTable::kPartsTogether);
+    return context.user_table.key(context.user, part / UserTable::kPartsTogether);
   }
 
   [[nodiscard]] Room room(const Context& context) const noexcept;
 
   /// One permit, in the entry that was seen.
   [[nodiscard]] bool take_as_seen(const Context& context) const noexcept {
-    return with_one_ && context.ask.weight == 1 &&
-           context.users.exchange(context.ask.key, entry_of(id_), first_, *with_one_);
+    return with_one_ && context.weight == 1 &&
+           context.user_table.exchange(context.key, entry_of(id()), first_, *with_one_);
   }
 
   enum class Taken : std::uint8_t { all, none, none_but_passes };
   [[nodiscard]] Taken take_anew(const Context& context) const noexcept;
   [[nodiscard]] UserTable::Outcome take_place(const Context& context, std::uint32_t usable) const noexcept;
 
-  std::uint32_t limit_;
-  std::uint8_t parts_;
-  std::uint8_t place_;
-  LimitId id_;
+  const UserPermitStep* step_;
   UserTable::Found first_;  // of the first part; permits fill it first
   Room room_;
   std::optional<std::uint64_t> with_one_;  // the first part with one more permit

@@ -9,56 +9,58 @@
 namespace weir::detail {
 namespace {
 
-/// Admissions end a row of refusals here as they do where the cooldown is enforced.
-bool passes_cooldown(const Context& context, std::uint32_t place, bool admitted) noexcept {
-  const std::uint64_t state = cooldown_state(context, place);
-  if (admitted && (state & cooldown::kCount) != 0) end_streaks(context, PlaceMask{1} << place);
-  return cooldown::wait(state, context.now) == 0;
+void note(bool passes, LimitLine& line) noexcept {
+  if (!passes) line.would_refuse.fetch_add(1, std::memory_order_relaxed);
 }
 
-bool passes_shared(const Context& context, std::uint32_t place, bool admitted, Holding& holding) noexcept {
-  LimitLine& line = context.ask.limits.line(place);
-  switch (kind_of(place)) {
-    case LimitKind::rate: {
-      const auto params = packed::to_token_bucket(line.params.load(std::memory_order_relaxed));
-      return TokenBucket(line.state).admit(params, context.now, context.ask.cost) == 0;
-    }
-    case LimitKind::window:
-      return shared_window(context, place).admit(context.now, context.ask.cost) == 0;
-    case LimitKind::permits: {
-      SharedBulkhead bulkhead(context, place);
-      return admitted ? bulkhead.take(context, holding) : bulkhead.available(context.ask);
-    }
-    case LimitKind::cooldown:
-      return passes_cooldown(context, place, admitted);
-    case LimitKind::breaker:
-      break;  // counts in the course of the decision
+template <class Bulkhead>
+bool passes(Bulkhead bulkhead, const Context& context, bool admitted, Holding& holding) noexcept {
+  return admitted ? bulkhead.take(context, holding) : bulkhead.available(context);
+}
+
+/// Whether admissions end a row of refusals here, as they do where the cooldown is enforced.
+bool has_row(std::uint64_t cooldown) noexcept {
+  return (cooldown & cooldown::kCount) != 0;
+}
+
+void count_shared(const Context& context, bool admitted, Holding& holding) noexcept {
+  const SharedSteps& steps = context.plan->shared;
+  for (const RateStep& step : steps.rates.counting()) {
+    note(TokenBucket(step.line->state).admit(step.rate, context.now, context.cost) == 0, *step.line);
   }
-  return true;
+  for (const WindowStep& step : steps.windows.counting()) {
+    note(SharedWindow(step.window).admit(context.now, context.cost) == 0, *step.line);
+  }
+  for (const PermitStep& step : steps.permits.counting()) {
+    note(passes(SharedBulkhead(context, step), context, admitted, holding), *step.line);
+  }
+  for (const CooldownStep& step : steps.cooldowns.counting()) {
+    const std::uint64_t state = shared_cooldown(step);
+    if (admitted && has_row(state)) end_shared_streak(step);
+    note(cooldown::wait(state, context.now) == 0, *step.line);
+  }
 }
 
-bool passes_user(const Context& context, std::uint32_t place, bool admitted, Holding& holding) noexcept {
-  switch (kind_of(place)) {
-    case LimitKind::cooldown:
-      return passes_cooldown(context, place, admitted);
-    case LimitKind::permits: {
-      UserBulkhead bulkhead(context, place);
-      return admitted ? bulkhead.take(context, holding) : bulkhead.available(context.ask);
-    }
-    default:
-      return UserQuota(context, place, user_rule(context, place)).spend(context) == 0;
+void count_users(const Context& context, bool admitted, Holding& holding) noexcept {
+  const UserSteps& steps = *context.users;
+  for (const UserQuotaStep& step : steps.quotas.counting()) {
+    note(UserQuota(context, step).spend(context) == 0, *step.line);
+  }
+  for (const UserPermitStep& step : steps.permits.counting()) {
+    note(passes(UserBulkhead(context, step), context, admitted, holding), *step.line);
+  }
+  for (const CooldownStep& step : steps.cooldowns.counting()) {
+    const std::uint64_t state = user_cooldown(context, step);
+    if (admitted && has_row(state)) end_user_streak(context, step);
+    note(cooldown::wait(state, context.now) == 0, *step.line);
   }
 }
 
 }  // namespace
 
 void count_only(const Context& context, bool admitted, Holding& holding) noexcept {
-  const LimitSet& limits = context.ask.limits;
-  for (const std::uint32_t place : BitRange<PlaceMask>(limits.counting())) {
-    const bool passes = LimitSet::is_of_users(place) ? passes_user(context, place, admitted, holding)
-                                                     : passes_shared(context, place, admitted, holding);
-    if (!passes) limits.line(place).would_refuse.fetch_add(1, std::memory_order_relaxed);
-  }
+  count_shared(context, admitted, holding);
+  count_users(context, admitted, holding);
 }
 
 }  // namespace weir::detail

@@ -2,7 +2,7 @@
 
 #include "weir/admission.hpp"
 
-#include "limiter/ask.hpp"
+#include "limiter/context.hpp"
 
 namespace weir::detail {
 

@@ -16,7 +16,7 @@
 #include "weir/admission.hpp"
 #include "weir/decision.hpp"
 
-#include "limiter/ask.hpp"
+#include "limiter/context.hpp"
 
 namespace weir::detail {
 

@@ -21,9 +21,11 @@
 #include "limiter/home.hpp"
 #include "limiter/quota.hpp"
 #include "limiter/sweeper.hpp"
+#include "plan/compile.hpp"
+#include "plan/plans.hpp"
 #include "policy/compile.hpp"
 #include "policy/schema.hpp"
-#include "policy/shared_window.hpp"
+#include "policy/turn.hpp"
 #include "workers/registry.hpp"
 
 namespace weir::detail {
@@ -102,68 +104,61 @@ class LimiterImpl {
   template <class Clock>
   Admission admit(Operation operation, const Request& request, Clock&& clock) noexcept {
     Admission admission{{Verdict::invalid, LimitId::none, {}}};  // filled in where the caller will have it
-    Ask ask;
-    if (!prepare(ask, operation, request)) return admission;
-    const auto read = [&] { return ticks_at(segment_.header(), clock()); };
-    const Context context(sections_, users_, ask, read);
-    if (is_look_due(context.now)) [[unlikely]] {
-      if (LimiterImpl* const next = look_again()) return next->admit(operation, request, clock);
-    }
-    identify(ask, context.now);
-    Holding& holding = admission.holding_;
-    decide(context, admission.decision_, holding);
-    if (admission && turned(ask)) [[unlikely]]
-      decide_again(context, ask, request, admission);
-    if (!admission) [[unlikely]] {
-      after_refusal(context, admission.decision_, holding);
-    } else if (ask.limits.counting() != 0) {
-      count_only(context, true, holding);
-    }
-    if (admission && (holding.has_call || holding.permits + holding.user_permits != 0)) {
-      holding.limiter = this;
-      holding.block = static_cast<std::uint16_t>(ask.limits.operation());
-    }
+    admit_into(admission, operation, request, clock);
     return admission;
   }
 
   Decision peek(Operation operation, const Request& request) noexcept {
-    Ask ask;
-    if (!prepare(ask, operation, request)) return {Verdict::invalid, LimitId::none, {}};
-    const auto read = [this] { return fast_now(); };
-    const Context context(sections_, users_, ask, read);
-    identify(ask, context.now);
-    return detail::peek(context);
+    Decision decision{Verdict::invalid, LimitId::none, {}};
+    with_limits(operation, request, [&](Context& context) {
+      const auto read = [this] { return fast_now(); };
+      context.begin(read);
+      identify(context);
+      decision = detail::peek(context);
+    });
+    return decision;
   }
 
   void charge(Operation operation, const Request& request) noexcept {
-    Ask ask;
-    const auto read = [this] { return fast_now(); };
-    if (prepare(ask, operation, request)) detail::charge(Context(sections_, users_, ask, read));
+    with_limits(operation, request, [&](Context& context) {
+      const auto read = [this] { return fast_now(); };
+      context.begin(read);
+      detail::charge(context);
+    });
   }
 
   void refund(Operation operation, const Request& request, Admission& admission) noexcept {
-    Ask ask;
-    if (!admission || !charged_here(admission.holding_) || !prepare(ask, operation, request)) return;
-    const auto read = [this] { return fast_now(); };
-    detail::refund(Context(sections_, users_, ask, read), admission.holding_.admitted_at);
-    admission.release();
-    admission.decision_ = {Verdict::invalid, LimitId::none, {}};
+    if (!admission || !charged_here(admission.holding_)) return;
+    with_limits(operation, request, [&](Context& context) {
+      const auto read = [this] { return fast_now(); };
+      context.begin(read);
+      detail::refund(context, admission.holding_.admitted_at);
+      admission.release();
+      admission.decision_ = {Verdict::invalid, LimitId::none, {}};
+    });
   }
 
   std::optional<WindowCount> count(Operation operation, const Request& request) noexcept {
-    Ask ask;
-    if (!prepare(ask, operation, request)) return std::nullopt;
-    const auto read = [this] { return fast_now(); };
-    return count_in_fixed_windows(Context(sections_, users_, ask, read));
+    std::optional<WindowCount> count;
+    with_limits(operation, request, [&](Context& context) {
+      const auto read = [this] { return fast_now(); };
+      context.begin(read);
+      count = count_in_fixed_windows(context);
+    });
+    return count;
   }
 
   [[nodiscard]] std::vector<Quota> quotas(Operation operation, const Request& request) {
-    Ask ask;
     std::vector<Quota> quotas;
-    if (!prepare(ask, operation, request)) return quotas;
-    for (const std::uint32_t place : BitRange<PlaceMask>(ask.limits.enforced() & places::kQuotas)) {
-      quotas.push_back(quota_of(sections_, users_, ask.key, LimitPlace::of(ask.limits.id(place)), now()));
-    }
+    with_limits(operation, request, [&](Context& context) {
+      std::vector<LimitId> ids;
+      for (const RateStep& step : context.plan->shared.rates.enforced()) ids.push_back(step.id);
+      for (const WindowStep& step : context.plan->shared.windows.enforced()) ids.push_back(step.id);
+      for (const UserQuotaStep& step : context.users->quotas.enforced()) ids.push_back(step.id);
+      std::sort(ids.begin(), ids.end());  // block by block, the global one first
+      for (const LimitId id : ids)
+        quotas.push_back(quota_of(sections_, users_, context.key, LimitPlace::of(id), now()));
+    });
     return quotas;
   }
 
@@ -199,8 +194,8 @@ class LimiterImpl {
   void release(const Holding& holding) noexcept {
     // A copy of the parent's admission in a forked child: the parent's permits are not ours to give.
     const Owner owner = Owner::from_bits(holding.owner);
-    if (!registry_.was_self(owner)) return;
-    const bool still_ours = holding.user_permits == 0 || registry_.is_self(owner);
+    const bool still_ours = registry_.is_self(owner);
+    if (!still_ours && !registry_.was_self(owner)) return;
     const std::uint32_t late = give_back(sections_, users_, holding, still_ours);
     if (late != 0) sections_.swept->late_releases.fetch_add(late, std::memory_order_relaxed);
   }
@@ -311,52 +306,158 @@ class LimiterImpl {
     return ticks_at(segment_.header(), FastClock::now());
   }
 
-  // Everything that needs no clock. The user's entries are fetched while it is read and the shared words are
-  // looked at.
-  [[gnu::always_inline]] bool prepare(Ask& ask, Operation operation, const Request& request) noexcept {
+  /// Calls use(Context&) with what a request asks for under the limits in force. @return false: there is no
+  /// such operation, or the request asks for nothing.
+  template <class Use>
+  bool with_limits(Operation operation, const Request& request, Use&& use) noexcept {
+    if (request.cost == 0 || request.weight == 0) return false;
+    const std::uint64_t turn = turn_of_limits(sections_.control->turn);
+    const Plan* const plan = plan_of(operation, turn);
+    return plan != nullptr ? with_plan(*plan, turn, request, use) : with_own_plan(operation, request, use);
+  }
+
+  /// The plan of an operation that is kept under a turn; nullptr: compile it.
+  [[nodiscard]] const Plan* plan_of(Operation operation, std::uint64_t turn) const noexcept {
+    const auto handle = static_cast<std::uint32_t>(operation);
+    const Plan* const plan = plans_.find(handle % kMaxOperations, turn);
+    return plan != nullptr && plan->handle == handle ? plan : nullptr;
+  }
+
+  /// The same by a plan on this call's stack, which the next one finds if the limits stand still.
+  template <class Use>
+  [[gnu::noinline]] bool with_own_plan(Operation operation, const Request& request, Use& use) noexcept {
+    const std::uint64_t turn = turn_of_limits(sections_.control->turn);
     const std::uint32_t block = block_of(operation);
-    if (block == 0 || request.cost == 0 || request.weight == 0) return false;
-    ask.cost = request.cost;
-    ask.weight = request.weight;
-    const bool has_user = !request.user.empty();
-    std::uint32_t user_block = 0;
-    if (has_user) {
-      ask.name = request.user;
-      ask.user = hasher_(request.user);
-      ask.key = users_.key(ask.user);
-      users_.prefetch(ask.key);
-      if (sections_.control->overrides.load(std::memory_order_relaxed) != 0) {
-        user_block = find_block(sections_.override_index, ask.user);
+    if (block == 0) return false;
+    const auto handle = static_cast<std::uint32_t>(operation);
+    const Plan plan = compile_plan(sections_, block, handle);
+    if (stood_still(sections_.control->turn, turn)) plans_.keep(handle % kMaxOperations, plan, turn);
+    return with_plan(plan, turn, request, use);
+  }
+
+  /// What a request asks for, under the limits of a plan. The user's entries are fetched while the clock is
+  /// read and the words of all callers are looked at.
+  /// @return the block of a user with limits of its own, whose steps are still to be found; 0: all is there.
+  [[gnu::always_inline]] std::uint32_t prepare(Context& context, const Plan& plan, std::uint64_t turn,
+                                               const Request& request) noexcept {
+    context.plan = &plan;
+    context.users = &kNoUserSteps;
+    context.turn = turn;
+    context.cost = request.cost;
+    context.weight = request.weight;
+    if (!plan.of_users || request.user.empty()) return 0;
+    context.name = request.user;
+    context.user = hasher_(request.user);
+    context.key = users_.key(context.user);
+    users_.prefetch(context.key);
+    context.users = &plan.user;
+    return plan.overrides ? override_of(context.user) : 0;
+  }
+
+  /// The block of a user with limits of its own; 0: it has none, or a live change took them out.
+  [[nodiscard]] std::uint32_t override_of(Hash128 user) const noexcept {
+    const std::uint32_t block = find_block(sections_.override_index, user);
+    return block != 0 && !sections_.blocks[block].presence(std::memory_order_acquire).retired() ? block : 0;
+  }
+
+  template <class Use>
+  bool with_plan(const Plan& plan, std::uint64_t turn, const Request& request, Use& use) noexcept {
+    if (plan.retired) return false;
+    Context context(sections_, users_);
+    if (const std::uint32_t block = prepare(context, plan, turn, request); block != 0)
+      return with_override(context, block, use);
+    use(context);
+    return true;
+  }
+
+  /// The same of a user with limits of its own.
+  template <class Use>
+  [[gnu::noinline]] bool with_override(Context& context, std::uint32_t block, Use& use) noexcept {
+    context.users = overrides_.find((block - kFirstOverride) % kMaxOverrides, context.turn);
+    if (context.users == nullptr) return with_own_override(context, block, use);
+    use(context);
+    return true;
+  }
+  template <class Use>
+  [[gnu::noinline]] bool with_own_override(Context& context, std::uint32_t block, Use& use) noexcept {
+    const UserSteps steps = compile_override(sections_, block);
+    if (stood_still(sections_.control->turn, context.turn))
+      overrides_.keep((block - kFirstOverride) % kMaxOverrides, steps, context.turn);
+    context.users = &steps;
+    use(context);
+    context.users = &kNoUserSteps;  // the steps end here
+    return true;
+  }
+
+  // The way of nearly every request; the others follow.
+  template <class Clock>
+  [[gnu::always_inline]] void admit_into(Admission& admission, Operation operation, const Request& request,
+                                         Clock& clock) noexcept {
+    const std::uint64_t turn = turn_of_limits(sections_.control->turn);
+    const Plan* const plan = plan_of(operation, turn);
+    if (plan == nullptr || plan->retired || request.cost == 0 || request.weight == 0) [[unlikely]]
+      return admit_otherwise(admission, operation, request, clock);
+    Context context(sections_, users_);
+    if (prepare(context, *plan, turn, request) != 0) [[unlikely]]
+      return admit_otherwise(admission, operation, request, clock);
+    if (!decide_by(context, admission, operation, request, clock)) [[unlikely]]
+      admit_otherwise(admission, operation, request, clock);
+  }
+
+  // Where limits change live meanwhile, a request is decided again: not without end.
+  template <class Clock>
+  [[gnu::noinline]] void admit_otherwise(Admission& admission, Operation operation, const Request& request,
+                                         Clock& clock) noexcept {
+    constexpr int kMostTurns = 16;
+    bool again = true;
+    for (int i = 0; i < kMostTurns && again; ++i) {
+      again = false;
+      admission.decision_ = {Verdict::invalid, LimitId::none, {}};
+      with_limits(operation, request, [&](Context& context) {
+        again = !decide_by(context, admission, operation, request, clock);
+      });
+    }
+    if (again) admission.decision_ = {Verdict::shed, LimitId::none, {}};
+  }
+
+  /// @return false: limits were changed live meanwhile. What was charged under limits that are not those any
+  ///         more counts for nobody else: it was taken back.
+  template <class Clock>
+  [[gnu::always_inline]] bool decide_by(Context& context, Admission& admission, Operation operation,
+                                        const Request& request, Clock& clock) noexcept {
+    const auto read = [&] { return ticks_at(segment_.header(), clock()); };
+    context.begin(read);
+    if (is_look_due(context.now)) [[unlikely]] {
+      if (LimiterImpl* const next = look_again()) {
+        next->admit_otherwise(admission, operation, request, clock);
+        return true;
       }
     }
-    ask.turn = sections_.control->turn.load(std::memory_order_acquire);  // sync(turn): before the limits
-    ask.limits.gather(sections_.blocks, block, has_user, user_block);
+    identify(context);
+    Holding& holding = admission.holding_;
+    decide(context, admission.decision_, holding);
+    if (!admission) [[unlikely]] {
+      after_refusal(context, admission.decision_, holding);
+    } else {
+      if (turned(context)) [[unlikely]] {
+        take_back(context, holding);
+        return false;
+      }
+      if (context.plan->counting) [[unlikely]]
+        count_only(context, true, holding);
+    }
+    if (admission && (holding.has_call || holding.permits + holding.user_permits != 0)) {
+      holding.limiter = this;
+      holding.block = static_cast<std::uint16_t>(context.plan->block);
+    }
     return true;
   }
 
   /// Whether limits were changed live since they were looked up. Asked after a request was charged: either
   /// this sees the turn, or whoever changes limits, and then reads what is owed, sees the charge.
-  [[nodiscard]] bool turned(const Ask& ask) const noexcept {
+  [[nodiscard]] bool turned(const Context& context) const noexcept {
     exchange_before_load();  // sync(turn): pairs with the one of the change
-    return sections_.control->turn.load(std::memory_order_seq_cst) != ask.turn;
-  }
-
-  // What was charged under limits that are not those any more counts for nobody else: it is taken back, and
-  // the request is decided again. As often as limits change meanwhile, but not without end.
-  [[gnu::noinline]] void decide_again(const Context& context, Ask& ask, const Request& request,
-                                      Admission& admission) noexcept {
-    constexpr int kMostTurns = 16;
-    for (int i = 0; i < kMostTurns && admission && turned(ask); ++i) {
-      take_back(context, admission.holding_);
-      ask.turn = sections_.control->turn.load(std::memory_order_acquire);
-      const bool has_user = !request.user.empty();
-      const std::uint32_t user_block =
-          has_user && sections_.control->overrides.load(std::memory_order_relaxed) != 0
-              ? find_block(sections_.override_index, ask.user)
-              : 0;
-      ask.limits.gather(sections_.blocks, ask.limits.operation(), has_user, user_block);
-      decide(context, admission.decision_, admission.holding_);
-    }
+    return sections_.control->turn.load(std::memory_order_seq_cst) != context.turn;
   }
 
   // A sweep may free a permit. A refusal by a rate or a window may begin a cooldown, and the answer then says
@@ -366,8 +467,7 @@ class LimiterImpl {
                                        Holding& holding) noexcept {
     if (decision.verdict == Verdict::shed && sweeper_.sweep_if_due(context.now))
       decide(context, decision, holding);
-    if (context.ask.limits.counting() != 0)
-      count_only(context, decision.verdict == Verdict::admitted, holding);
+    if (context.plan->counting) count_only(context, decision.verdict == Verdict::admitted, holding);
     if (decision.verdict != Verdict::throttled) return;
     if (const std::uint64_t cooldown = note_refusal(context, decision.limit); cooldown != 0) {
       const std::chrono::nanoseconds wait(ns_from_ticks(cooldown));
@@ -375,14 +475,14 @@ class LimiterImpl {
     }
   }
 
-  [[gnu::always_inline]] void identify(Ask& ask, std::uint64_t now) noexcept {
+  [[gnu::always_inline]] void identify(Context& context) noexcept {
     auto mine = registry_.self();
-    if (!mine) mine = join_again(now);
+    if (!mine) mine = join_again(context.now);
     if (!mine) return;
-    ask.owner = mine->owner();
+    context.owner = mine->owner();
     // Every worker and thread looks for free permits at a place of its own; stacks lie megabytes apart.
-    const auto thread = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(&ask) >> 20);
-    ask.home = (mine->slot + 1) * 0x9e37'79b1U + thread * 0x85eb'ca6bU;
+    const auto thread = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(&context) >> 20);
+    context.home = (mine->slot + 1) * 0x9e37'79b1U + thread * 0x85eb'ca6bU;
   }
 
   // The first call of a process, and of one that was taken for dead. Where there is no slot to be had, not
@@ -454,6 +554,8 @@ class LimiterImpl {
   UserTable users_;
   Registry registry_;
   Sweeper sweeper_;
+  PlanShelf<Plan, kMaxOperations> plans_;
+  PlanShelf<UserSteps, kMaxOverrides> overrides_;
   /// An operation of this segment, as a caller of another one knew it.
   struct Handle {
     std::uint32_t tenancy = 0;

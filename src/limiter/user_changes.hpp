@@ -6,7 +6,7 @@
 #include <cstdint>
 #include <optional>
 
-#include "limiter/ask.hpp"
+#include "limiter/context.hpp"
 #include "policy/user_rule.hpp"
 #include "primitives/owner_set.hpp"
 #include "users/table.hpp"
@@ -40,7 +40,7 @@ struct UserChangeBase {
 
 /// What a full table does to a new user, counted. @return whether the request passes.
 inline bool passes_when_full(const Context& context) noexcept {
-  UserTableCounters& counters = context.users.counters();
+  UserTableCounters& counters = context.user_table.counters();
   const bool passes = context.when_full() == TableFull::admit;
   (passes ? counters.unlimited : counters.refused).fetch_add(1, std::memory_order_relaxed);
   return passes;

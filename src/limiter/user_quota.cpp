@@ -7,14 +7,11 @@
 namespace weir::detail {
 
 std::uint64_t UserQuota::spend_anew(const Context& context) const noexcept {
-  const Ask& ask = context.ask;
-  const UserRule rule = user_rule(context, place_);
-  // Not const: clang 14 would take what is returned of it for the address of `rule`, which lies beside it.
-  Spend change{UserChangeBase(context), rule, ask.cost};
-  switch (context.users.update(ask.key, entry_, change)) {
+  const Spend change{UserChangeBase(context), step_->rule, context.cost};
+  switch (context.user_table.update(context.key, entry_of(id()), change)) {
     case UserTable::Outcome::changed:
       if (const std::span<NameSlot> names = context.sections.names; seen_.entry == nullptr && !names.empty())
-        NameTable(names).remember(UserTable::tag_hash(ask.user), ask.name);
+        NameTable(names).remember(UserTable::tag_hash(context.user), context.name);
       return 0;
     case UserTable::Outcome::declined:
       return change.wait;

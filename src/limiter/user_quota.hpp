@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "limiter/ask.hpp"
+#include "limiter/context.hpp"
 #include "policy/user_rule.hpp"
 #include "users/table.hpp"
 
@@ -12,14 +12,13 @@ namespace weir::detail {
 
 class UserQuota {
  public:
-  [[gnu::always_inline]] UserQuota(const Context& context, std::uint32_t place, const UserRule& rule) noexcept
-      : place_(place),
-        entry_(entry_of(context.ask.limits.id(place))),
-        seen_(context.users.find(context.ask.key, entry_)),
-        judged_(rule.judge(seen_.entry != nullptr ? seen_.state : rule.at_rest(context.now), context.now,
-                           context.ask.cost)) {}
+  [[gnu::always_inline]] UserQuota(const Context& context, const UserQuotaStep& step) noexcept
+      : step_(&step),
+        seen_(context.user_table.find(context.key, entry_of(step.id))),
+        judged_(step.rule.judge(seen_.entry != nullptr ? seen_.state : step.rule.at_rest(context.now),
+                                context.now, context.cost)) {}
 
-  [[nodiscard]] std::uint32_t place() const noexcept { return place_; }
+  [[nodiscard]] LimitId id() const noexcept { return step_->id; }
 
   /// Ticks until the request conforms; 0: it does now.
   [[nodiscard]] std::uint64_t wait() const noexcept { return judged_.wait; }
@@ -27,7 +26,7 @@ class UserQuota {
   /// @return 0: spent; else the ticks until it conforms.
   std::uint64_t spend(const Context& context) const noexcept {
     if (judged_.wait != 0) return judged_.wait;
-    if (context.users.exchange(context.ask.key, entry_, seen_, judged_.charged)) [[likely]]
+    if (context.user_table.exchange(context.key, entry_of(id()), seen_, judged_.charged)) [[likely]]
       return 0;
     return spend_anew(context);
   }
@@ -36,8 +35,7 @@ class UserQuota {
   // Overtaken, or new.
   [[nodiscard]] std::uint64_t spend_anew(const Context& context) const noexcept;
 
-  std::uint32_t place_;
-  UserLimit entry_;
+  const UserQuotaStep* step_;
   UserTable::Found seen_;
   gcra::Judgement judged_;
 };

@@ -20,6 +20,7 @@ namespace weir::detail {
 
 class SharedWindow {
  public:
+  SharedWindow() = default;
   /// @param cells   the section of all windows' cells.
   /// @param origin  when a fixed window of this length begins: fixed_origin().
   SharedWindow(LimitLine& line, std::span<Word> cells, std::uint64_t created_wall_ns) noexcept
@@ -131,8 +132,13 @@ class SharedWindow {
     return fixed().add(fixed_params(), now, n);
   }
 
-  [[nodiscard]] WindowKind kind() const noexcept { return kind_; }
+  [[nodiscard]] bool is_fixed() const noexcept { return kind_ == WindowKind::fixed; }
   [[nodiscard]] std::uint32_t limit() const noexcept { return params_.limit; }
+
+  friend bool operator==(const SharedWindow& a, const SharedWindow& b) noexcept {
+    return a.line_ == b.line_ && a.cells_.data() == b.cells_.data() && a.cells_.size() == b.cells_.size() &&
+           a.kind_ == b.kind_ && a.params_ == b.params_ && a.created_wall_ns_ == b.created_wall_ns_;
+  }
 
   /// Aligned windows of that length begin here (ticks): at its multiples in UTC, as the wall clock told it
   /// when the segment was created. Later steps of the wall clock do not move them.
@@ -155,11 +161,11 @@ class SharedWindow {
     return {params_.length, fixed_origin(length_ms, created_wall_ns_), params_.limit};
   }
 
-  LimitLine* line_;
+  LimitLine* line_ = nullptr;
   std::span<Word> cells_;
   WindowKind kind_ = WindowKind::log;
   WindowParams params_;
-  std::uint64_t created_wall_ns_;
+  std::uint64_t created_wall_ns_ = 0;
 };
 
 }  // namespace weir::detail

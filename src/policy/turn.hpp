@@ -7,14 +7,14 @@
 //   even -> odd            whoever holds the lock of changes, before the first word
 //   odd  -> the next odd   the same process, after limits changed and before what is owed is carried over
 //   odd  -> the next even  the same process, after the last word, also of a change that failed half-way
-//   crash                  odd: decisions follow the words as they are; the next change finishes this one first
+//   crash                  odd: decisions follow the words as they are; the next change finishes this one
 //
-// Ordering  sync(turn): a change moves the turn, fences, and writes words; it ends with release. A reader loads the turn
-//           with acquire, reads words, fences, and asks whether it stood still. So what it read is of one turn alone.
-//           After a charge the reader loads the turn once more: either it sees that the turn moved, or the change, which
-//           then reads what is owed, sees the charge.
-//           Source: Boehm, "Can Seqlocks Get Along With Programming Language Memory Models?", MSPC 2012. Unlike a
-//           seqlock's, its readers never wait: what did not stand still serves one request.
+// Ordering  sync(turn): a change moves the turn, fences, and writes words; it ends with release. A reader
+//           loads the turn with acquire, reads words, fences, and asks whether it stood still. So what it
+//           read is of one turn alone. After a charge the reader loads the turn once more: either it sees
+//           that the turn moved, or the change, which then reads what is owed, sees the charge.
+// Source    Boehm, "Can Seqlocks Get Along With Programming Language Memory Models?", MSPC 2012. Unlike a
+//           seqlock's, these readers never wait: what did not stand still serves one request.
 
 #include <atomic>
 #include <cstdint>

@@ -124,6 +124,16 @@ class UserRule {
   /// what came to rest before the change is told then.
   [[nodiscard]] std::uint64_t settled_for_good(std::uint64_t state, std::uint64_t now) const noexcept;
 
+  /// The count of the fixed window that `now` lies in.
+  [[nodiscard]] fixed_window::Count count_in_fixed_window(std::uint64_t state,
+                                                          std::uint64_t now) const noexcept {
+    return fixed_window::read(fixed(), settled(state, now), now);
+  }
+  /// Of a rate: ticks from empty to full.
+  [[nodiscard]] std::uint64_t depth() const noexcept { return bucket().depth(); }
+
+  friend bool operator==(const UserRule&, const UserRule&) = default;
+
   [[nodiscard]] Kind kind() const noexcept { return kind_; }
   [[nodiscard]] std::uint32_t limit() const noexcept { return limit_; }
 

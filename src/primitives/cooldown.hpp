@@ -24,6 +24,8 @@ namespace weir::detail::cooldown {
 struct Params {
   std::uint32_t refusals = 1;  ///< in a row that begin it
   std::uint64_t length = 0;    ///< ticks, at most kMaxDepthTicks
+
+  friend constexpr bool operator==(const Params&, const Params&) = default;
 };
 
 inline constexpr unsigned kCountBits = 8;

@@ -175,6 +175,11 @@ class Permits {
   }
   [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(cells_.size()); }
 
+  /// Whether both are over the same cells.
+  friend bool operator==(const Permits& a, const Permits& b) noexcept {
+    return a.cells_.data() == b.cells_.data() && a.cells_.size() == b.cells_.size();
+  }
+
  private:
   /// How many cells from the front may be taken so that no more than `limit` are in use, those beyond
   /// included.

@@ -32,6 +32,7 @@ struct TokenBucketParams {
   std::uint32_t burst = 0;              ///< emission_interval * burst <= kMaxDepthTicks
 
   [[nodiscard]] constexpr std::uint64_t depth() const noexcept { return emission_interval * burst; }
+  friend constexpr bool operator==(const TokenBucketParams&, const TokenBucketParams&) = default;
 };
 
 /// The algorithm, over a TAT that somebody else keeps (in a word of its own or in a user's entry).

@@ -13,6 +13,8 @@ namespace weir::detail {
 struct WindowParams {
   std::uint64_t length = 0;  ///< ticks, 1 to kMaxDepthTicks
   std::uint32_t limit = 0;
+
+  friend constexpr bool operator==(const WindowParams&, const WindowParams&) = default;
 };
 
 /// The shortest window that a policy may ask for.

@@ -68,8 +68,9 @@ class Registry {
         private_->joined.load(std::memory_order_relaxed);  // alone: it publishes nothing
     if (word == 0) return std::nullopt;
     const Identity mine = unpack(word);
-    const SlotIdentity tenant = identity(mine.slot);
-    if (!tenant.published || tenant.generation != mine.generation) return std::nullopt;
+    // sync(slot): acquire; pairs with claim(). Both words begin with {1 | generation 31}.
+    const std::uint64_t tenant = slots_[mine.slot].identity.load(std::memory_order_acquire);
+    if ((tenant ^ word) >> 32 != 0) return std::nullopt;
     return mine;
   }
 
@@ -130,6 +131,7 @@ class Registry {
 
  private:
   static constexpr std::uint64_t kJoined = std::uint64_t{1} << 63;  // {joined 1 | generation 31 | slot 32}
+  static_assert(SlotIdentity{true, 0, 0}.word() == kJoined, "self() compares the upper halves");
   /// What only this process knows, in a page of its own that the kernel wipes in a forked child.
   struct PrivatePage {
     std::atomic<std::uint64_t> joined;  ///< our identity; 0: none

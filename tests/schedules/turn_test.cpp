@@ -1,5 +1,5 @@
-// The turn of the limits under every interleaving and kill of a change: what a worker keeps under a turn is of that turn
-// alone, and a change that ended is seen by the next request.
+// The turn of the limits under every interleaving and kill of a change: what a worker keeps under a turn is
+// of that turn alone, and a change that ended is seen by the next request.
 
 #include "policy/turn.hpp"
 

@@ -1,0 +1,152 @@
+#pragma once
+
+// What the limits of a request are compiled to: the steps that its decision runs over.
+//
+// The blocks of the segment say where each limit lies and what it is. Finding that out again at every visit
+// took more than half of a decision. So the limits of an operation are compiled once, into memory of this
+// process that does not change afterwards: addresses of words, unpacked parameters, ids. A decision follows
+// nothing else; the ranges of cells were checked when the plan was compiled.
+//
+//   Plan       of an operation: its limits over all callers and the global ones, and those of each user
+//   UserSteps  also of a user with limits of its own, which replace the latter
+//
+// Steps are lists by kind. Limits that only count follow those that are enforced.
+
+#include <array>
+#include <cstdint>
+#include <span>
+
+#include "weir/decision.hpp"
+
+#include "policy/blocks.hpp"
+#include "policy/breakers.hpp"
+#include "policy/shared_window.hpp"
+#include "policy/user_rule.hpp"
+#include "primitives/cooldown.hpp"
+#include "primitives/permits.hpp"
+#include "primitives/token_bucket.hpp"
+
+namespace weir::detail {
+
+/// The steps of one kind, at most N.
+template <class Step, std::size_t N>
+class Steps {
+ public:
+  /// Enforced steps are added before those that only count.
+  void add(const Step& step, bool counts_only) noexcept {
+    items_[count_++] = step;
+    enforced_ += counts_only ? 0 : 1;
+  }
+  [[nodiscard]] std::span<const Step> enforced() const noexcept { return {items_.data(), enforced_}; }
+  [[nodiscard]] std::span<const Step> counting() const noexcept {
+    return {items_.data() + enforced_, static_cast<std::size_t>(count_ - enforced_)};
+  }
+  [[nodiscard]] std::span<const Step> all() const noexcept { return {items_.data(), count_}; }
+
+  friend bool operator==(const Steps&, const Steps&) = default;
+
+ private:
+  std::uint32_t enforced_ = 0;
+  std::uint32_t count_ = 0;
+  std::array<Step, N> items_;
+};
+
+/// A rate over all callers.
+struct RateStep {
+  LimitLine* line = nullptr;
+  TokenBucketParams rate;
+  LimitId id = LimitId::none;
+
+  friend bool operator==(const RateStep&, const RateStep&) = default;
+};
+
+/// A window over all callers.
+struct WindowStep {
+  LimitLine* line = nullptr;
+  SharedWindow window;
+  LimitId id = LimitId::none;
+
+  friend bool operator==(const WindowStep&, const WindowStep&) = default;
+};
+
+/// A concurrency limit over all callers.
+struct PermitStep {
+  LimitLine* line = nullptr;
+  Permits permits;  ///< every cell in which a permit may lie: see permit_cells()
+  std::uint32_t limit = 0;
+  LimitId id = LimitId::none;
+
+  friend bool operator==(const PermitStep&, const PermitStep&) = default;
+};
+
+/// A cooldown, of all callers or of each user.
+struct CooldownStep {
+  LimitLine* line = nullptr;
+  cooldown::Params params;
+  LimitId id = LimitId::none;
+
+  friend bool operator==(const CooldownStep&, const CooldownStep&) = default;
+};
+
+/// A rate or a window of each user.
+struct UserQuotaStep {
+  LimitLine* line = nullptr;
+  UserRule rule;
+  LimitId id = LimitId::none;
+
+  friend bool operator==(const UserQuotaStep&, const UserQuotaStep&) = default;
+};
+
+/// A concurrency limit of each user.
+struct UserPermitStep {
+  LimitLine* line = nullptr;
+  std::uint32_t limit = 0;
+  std::uint32_t parts = 0;  ///< entries among which a user's permits may lie: see permit_parts()
+  LimitId id = LimitId::none;
+
+  friend bool operator==(const UserPermitStep&, const UserPermitStep&) = default;
+};
+
+inline constexpr std::size_t kPlanScopes = 2;  ///< the global limits, and those of the operation
+
+/// The limits over all callers.
+struct SharedSteps {
+  Steps<RateStep, kPlanScopes * kMaxRates> rates;
+  Steps<PermitStep, kPlanScopes * 2> permits;
+  Steps<WindowStep, kPlanScopes * kWindowLines> windows;
+  Steps<CooldownStep, kPlanScopes> cooldowns;
+  BreakerRecord* breaker = nullptr;  ///< also one that only counts: it is told of every call
+  LimitId breaker_id = LimitId::none;
+  bool more_than_rates = false;  ///< whether anything else is enforced
+  bool rare = false;             ///< whether a window or a cooldown is
+
+  friend bool operator==(const SharedSteps&, const SharedSteps&) = default;
+};
+
+/// The limits of each user. Quotas: the rates first, then the windows.
+struct UserSteps {
+  Steps<UserQuotaStep, kPlanScopes*(kMaxRates + kWindowLines)> quotas;
+  Steps<UserPermitStep, kPlanScopes * 2> permits;
+  Steps<CooldownStep, kPlanScopes> cooldowns;
+  bool rare = false;  ///< whether a cooldown is enforced
+
+  [[nodiscard]] bool empty() const noexcept {
+    return quotas.all().size() + permits.all().size() + cooldowns.all().size() == 0;
+  }
+  friend bool operator==(const UserSteps&, const UserSteps&) = default;
+};
+
+struct Plan {
+  std::uint32_t block = 0;   ///< of the operation
+  std::uint32_t handle = 0;  ///< by which callers name it: see LimiterImpl::block_of()
+  bool retired = false;      ///< a live change took the operation out
+  bool overrides = false;    ///< whether some users have limits of their own
+  bool of_users = false;     ///< whether there is anything that depends on the user
+  bool counting = false;     ///< whether some limit only counts
+  SharedSteps shared;
+  UserSteps user;
+
+  friend bool operator==(const Plan&, const Plan&) = default;
+};
+
+}  // namespace weir::detail

@@ -1,0 +1,67 @@
+// How many instructions a decision takes, as callgrind counts them: a number that does not depend on how busy
+// the machine is, so it may gate. What they cost in time: docs/performance.md.
+
+#include <cstdint>
+#include <gmock/gmock.h>
+#include <string>
+
+#include "support/process.hpp"
+
+namespace weir {
+namespace {
+
+constexpr std::uint64_t kFew = 1'000;
+constexpr std::uint64_t kMany = 11'000;
+
+/// All instructions of a run; 0: callgrind did not say.
+std::uint64_t instructions_of(const std::string& kind, std::uint64_t decisions) {
+  const test::Ran ran = test::run({"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+                                   WEIR_BIN_DIR "/decisions", kind, std::to_string(decisions)});
+  constexpr std::string_view kLabel = "Collected : ";
+  const std::size_t at = ran.err.find(kLabel);
+  if (ran.status != 0 || at == std::string::npos) {
+    ADD_FAILURE() << "status " << ran.status << "\n" << ran.err;
+    return 0;
+  }
+  return std::stoull(ran.err.substr(at + kLabel.size()));
+}
+
+/// Instructions of admit_at() and succeed(), the loop around them included.
+double instructions_of_one(const std::string& kind) {
+  const std::uint64_t few = instructions_of(kind, kFew);
+  const std::uint64_t many = instructions_of(kind, kMany);
+  const double each = static_cast<double>(many - few) / static_cast<double>(kMany - kFew);
+  testing::Test::RecordProperty(kind, std::to_string(each));
+  std::printf("%s: %.1f instructions\n", kind.c_str(), each);
+  return each;
+}
+
+bool has_valgrind() {
+  return test::run({"valgrind", "--version"}).status == 0;
+}
+
+#define SKIP_WITHOUT_VALGRIND() \
+  if (!has_valgrind()) GTEST_SKIP() << "valgrind is not installed, so nothing counts the instructions"
+
+TEST(InstructionsOfADecision, UnderOneRateAreFew) {
+  SKIP_WITHOUT_VALGRIND();
+  EXPECT_LE(instructions_of_one("one_rate"), 320);
+}
+
+TEST(InstructionsOfADecision, OfARefusalAreFew) {
+  SKIP_WITHOUT_VALGRIND();
+  EXPECT_LE(instructions_of_one("refusal"), 360);
+}
+
+TEST(InstructionsOfADecision, UnderARateOfEachUserAreFew) {
+  SKIP_WITHOUT_VALGRIND();
+  EXPECT_LE(instructions_of_one("rate_of_a_user"), 545);
+}
+
+TEST(InstructionsOfADecision, UnderFiveLimitsAndABreakerAreFew) {
+  SKIP_WITHOUT_VALGRIND();
+  EXPECT_LE(instructions_of_one("five_limits_and_a_breaker"), 1260);
+}
+
+}  // namespace
+}  // namespace weir
