@@ -1,6 +1,7 @@
 #pragma once
 
-// The bytes of a segment file. A change here raises kLayoutVersion; another version is refused by name.
+// The bytes of a segment file. A release that changes them raises kLayoutVersion, and another version is refused
+// by name. Builds between two releases are told apart by the ABI fingerprint and the header's checksum.
 //
 //   offset 0     Header: who made this, when, for which build; the directory of sections; two checksums
 //   4088         one word: not 0 once the segment was removed from its name (Segment::removed())
@@ -20,7 +21,7 @@
 namespace weir::detail {
 
 inline constexpr std::array<char, 8> kMagic{'w', 'e', 'i', 'r', '-', 's', 'h', 'm'};
-inline constexpr std::uint32_t kLayoutVersion = 3;
+inline constexpr std::uint32_t kLayoutVersion = 2;
 inline constexpr std::size_t kSectionAlignment = 4096;
 inline constexpr std::size_t kMaxSections = 16;
 

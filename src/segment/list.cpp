@@ -17,7 +17,7 @@ namespace {
 
 constexpr const char* kDirectory = "/dev/shm";
 
-/// "weir.v3.captions"; the version of a file of another name is 0.
+/// "weir.v2.captions"; the version of a file of another name is 0.
 SegmentFile parsed(std::string_view file) {
   constexpr std::string_view kPrefix = "weir.v";
   SegmentFile segment;
