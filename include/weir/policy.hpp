@@ -172,8 +172,8 @@ struct SegmentPolicy {
   std::string name = "weir";
   /// How many users may owe something at once. Each costs 22 bytes per limit that applies to it.
   std::uint64_t users = 100'000;
-  /// For how many limits of each user there is room; 0: for those of the configuration, and for four at least.
-  /// More can be set live only as far as there is room.
+  /// For how many limits of each user there is room; 0: for those of the configuration, and for four at least
+  /// where that takes no more than 64 MiB. A live change that needs more is refused.
   std::uint32_t limits_per_user = 0;
   TableFull when_full = TableFull::evict;
   /// Permission bits of the segment: 0600, or 0660 with a group.

@@ -63,13 +63,25 @@ std::uint64_t entries_per_user(const Config& config) {
   return most;
 }
 
+namespace {
+
+std::uint64_t entries_for(std::uint64_t users, std::uint64_t each) {
+  return users * each * 4 / 3 + 1;
+}
+
+}  // namespace
+
 std::uint64_t entries_made_for(const Config& config) {
-  const std::uint64_t asked = config.segment.limits_per_user;
-  return std::max(entries_per_user(config), asked != 0 ? asked : kLeastLimitsPerUser);
+  const std::uint64_t needed = std::max(entries_per_user(config), std::uint64_t{1});
+  if (config.segment.limits_per_user != 0)
+    return std::max<std::uint64_t>(needed, config.segment.limits_per_user);
+  const std::uint64_t roomy = std::max(needed, kRoomyLimitsPerUser);
+  const std::uint64_t bytes = entries_for(config.segment.users, roomy) * sizeof(PairWord);
+  return bytes <= kRoomyTableBytes ? roomy : needed;
 }
 
 std::uint64_t user_entries(const Config& config) {
-  return config.segment.users * entries_made_for(config) * 4 / 3 + 1;
+  return entries_for(config.segment.users, entries_made_for(config));
 }
 
 Expected<Sections> Sections::of(const Segment& segment) {

@@ -159,9 +159,11 @@ struct Sections {
 
 /// Entries of the user table that one user may take: one for each limit that can apply to one request.
 [[nodiscard]] std::uint64_t entries_per_user(const Config& config);
-/// Those that there is room for: that many, or as the configuration says; at least kLeastLimitsPerUser.
+/// Those that there is room for: as the configuration says, or those of its limits, and one at least. Where that
+/// takes no more than kRoomyTableBytes, there is room for kRoomyLimitsPerUser, so that more can be set live.
 [[nodiscard]] std::uint64_t entries_made_for(const Config& config);
-inline constexpr std::uint64_t kLeastLimitsPerUser = 4;
+inline constexpr std::uint64_t kRoomyLimitsPerUser = 4;
+inline constexpr std::uint64_t kRoomyTableBytes = std::uint64_t{64} << 20;
 /// Those of all users that the segment is made for, at a load of 3/4.
 [[nodiscard]] std::uint64_t user_entries(const Config& config);
 

@@ -88,6 +88,20 @@ TEST(Policy, NamesEveryLimitByItsPlaceInTheConfiguration) {
   EXPECT_EQ(limiter->limit_name(LimitId{65535}), "");
 }
 
+TEST(Policy, ATableHasRoomForMoreLimitsOfUsersWhereThatIsCheap) {
+  Config config;
+  config.operations["a"].user.rates = {{10, 1min, 3}};
+  config.segment.users = 100'000;
+  EXPECT_EQ(entries_made_for(config), 4U);
+  config.segment.users = 20'000'000;
+  EXPECT_EQ(entries_made_for(config), 1U) << "1.2 GiB more for limits that nobody asked for";
+  config.segment.limits_per_user = 2;
+  EXPECT_EQ(entries_made_for(config), 2U);
+  config.segment.limits_per_user = 0;
+  config.operations["a"].user.windows = {{100, 1h, WindowKind::weighted}};
+  EXPECT_EQ(entries_made_for(config), 2U);
+}
+
 TEST(Policy, PacksARateIntoAWordWithinItsError) {
   for (const Rate& rate :
        {Rate{1, 24h, 1}, Rate{30, 1min, 10}, Rate{500, 1h, 500}, Rate{7, 3s, 4'000'000'000},
