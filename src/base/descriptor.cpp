@@ -38,7 +38,7 @@ bool set_lock(const FileMark& file, off_t byte, short type) noexcept {
 
 ProcessLock* find_lock(const FileMark& file, off_t byte) noexcept {
   for (ProcessLock& lock : g_locks) {
-    const bool held = lock.holder.load(std::memory_order_acquire) == process_tag();
+    const bool held = lock.holder.load(std::memory_order_seq_cst) == process_tag();
     if (held && lock.file.fd() == file.fd() && lock.byte == byte) return &lock;
   }
   return nullptr;
@@ -110,7 +110,6 @@ void FileMark::close() const noexcept {
 
 bool take_process_lock(const FileMark& file, off_t byte) noexcept {
   if (!set_lock(file, byte, F_WRLCK)) return false;
-  if (find_lock(file, byte) != nullptr) return true;
   const std::uint64_t mine = process_tag();
   for (ProcessLock& lock : g_locks) {
     std::uint64_t seen = lock.holder.load(std::memory_order_relaxed);
@@ -119,16 +118,22 @@ bool take_process_lock(const FileMark& file, off_t byte) noexcept {
     lock.file = file;
     lock.byte = byte;
     g_any_lock.store(true, std::memory_order_relaxed);
-    lock.holder.store(mine, std::memory_order_release);
-    return true;
+    lock.holder.store(mine, std::memory_order_seq_cst);
+    // Once more: another thread that dropped the byte, and did not see us yet, may have unlocked it meanwhile.
+    if (set_lock(file, byte, F_WRLCK)) return true;
+    lock.holder.store(0, std::memory_order_release);
+    return false;
   }
-  (void)set_lock(file, byte, F_UNLCK);
+  if (find_lock(file, byte) == nullptr) (void)set_lock(file, byte, F_UNLCK);
   return false;
 }
 
-void drop_process_lock(const FileMark& file, off_t byte, bool unlock) noexcept {
-  if (ProcessLock* const lock = find_lock(file, byte)) lock->holder.store(0, std::memory_order_release);
-  if (unlock) (void)set_lock(file, byte, F_UNLCK);
+void drop_process_lock(const FileMark& file, off_t byte) noexcept {
+  if (ProcessLock* const lock = find_lock(file, byte)) lock->holder.store(0, std::memory_order_seq_cst);
+  if (find_lock(file, byte) != nullptr) return;
+  (void)set_lock(file, byte, F_UNLCK);
+  // Whoever took the byte after we looked locks it again, unless that came before we unlocked it.
+  if (find_lock(file, byte) != nullptr) (void)set_lock(file, byte, F_WRLCK);
 }
 
 }  // namespace weir::detail

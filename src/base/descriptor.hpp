@@ -97,9 +97,9 @@ class MarkedFile {
 /// A lock of the whole process (F_SETLK) on one byte of a file, for a process that may not open the file once
 /// more. The kernel drops it when the process dies, and does not give it to children; but also when the
 /// process closes any descriptor of the inode, so it is taken again whenever one is closed through this door.
+/// Each thread that takes a byte holds it: it is unlocked when the last of them has dropped it.
 /// @return false: another process holds it, or too many are held.
 [[nodiscard]] bool take_process_lock(const FileMark& file, off_t byte) noexcept;
-/// @param unlock  false: another user of the same process holds the byte, too, and only we forget it.
-void drop_process_lock(const FileMark& file, off_t byte, bool unlock) noexcept;
+void drop_process_lock(const FileMark& file, off_t byte) noexcept;
 
 }  // namespace weir::detail

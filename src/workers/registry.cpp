@@ -124,7 +124,7 @@ std::optional<Identity> Registry::claim(std::uint32_t slot, SlotLock lock, std::
       return Identity{slot, mine.generation};
     }
   }
-  lock.drop(segment_, slot, is_of_this_process(slot));
+  lock.drop(segment_, slot);
   return std::nullopt;
 }
 
@@ -143,12 +143,6 @@ std::optional<Identity> Registry::claim_unlocked(std::uint32_t slot, std::uint64
 void Registry::leave(std::uint32_t slot, SlotLock lock) noexcept {
   lock.leave(segment_, slot);
   release(slot, identity(slot));
-}
-
-bool Registry::is_of_this_process(std::uint32_t slot) const noexcept {
-  const SlotIdentity tenant = identity(slot);
-  return tenant.published && tenant.pid == static_cast<std::uint32_t>(::getpid()) &&
-         slots_[slot].pid_namespace.load(std::memory_order_relaxed) == own_pid_namespace();
 }
 
 std::uint32_t Registry::find_sweeper() const noexcept {

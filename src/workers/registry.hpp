@@ -152,7 +152,6 @@ class Registry {
   [[nodiscard]] Expected<Identity> claim_any(SlotLock lock, std::uint64_t now);
   /// Gives up a slot that this process has claimed.
   void leave(std::uint32_t slot, SlotLock lock) noexcept;
-  [[nodiscard]] bool is_of_this_process(std::uint32_t slot) const noexcept;
   /// Whether it is certain that nobody holds the slot's byte.
   [[nodiscard]] bool is_unlocked(std::uint32_t slot) const noexcept;
   /// Whether a claimant may publish this generation of a slot whose byte it has locked.

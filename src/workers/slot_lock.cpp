@@ -41,10 +41,10 @@ bool SlotLock::take(const Segment& segment, std::uint32_t slot) const noexcept {
   return is_file() && ::fcntl(kept()->mark.fd(), F_OFD_SETLK, &byte) == 0;
 }
 
-void SlotLock::drop(const Segment& segment, std::uint32_t slot, bool ours) const noexcept {
+void SlotLock::drop(const Segment& segment, std::uint32_t slot) const noexcept {
   struct flock byte = byte_of(slot, F_UNLCK);
   if (is_of_process()) {
-    drop_process_lock(segment.file().mark(), byte.l_start, !ours);
+    drop_process_lock(segment.file().mark(), byte.l_start);
   } else if (is_file()) {
     (void)::fcntl(kept()->mark.fd(), F_OFD_SETLK, &byte);
   }

@@ -37,11 +37,10 @@ class SlotLock {
 
   /// @return false: another process holds that slot's byte.
   [[nodiscard]] bool take(const Segment& segment, std::uint32_t slot) const noexcept;
-  /// @param ours  whether another claim of this process may hold the slot.
-  void drop(const Segment& segment, std::uint32_t slot, bool ours) const noexcept;
+  void drop(const Segment& segment, std::uint32_t slot) const noexcept;
   /// Before the slot is freed: what has to be given up while nobody else can have the slot.
   void leave(const Segment& segment, std::uint32_t slot) const noexcept {
-    if (is_of_process()) drop(segment, slot, false);
+    if (is_of_process()) drop(segment, slot);
   }
   /// Closes the description and unmaps its page, and with that drops its lock.
   void close() const noexcept {

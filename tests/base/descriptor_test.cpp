@@ -100,10 +100,21 @@ TEST(ProcessLocks, OutliveTheClosingOfOtherDescriptorsAndNotTheirProcess) {
             }),
             0);
   EXPECT_FALSE(locked_by_another(file.get(), 101)) << "its holder is dead";
-  drop_process_lock(file.mark(), 100, true);
+  drop_process_lock(file.mark(), 100);
   EXPECT_FALSE(locked_by_another(file.get(), 100));
   { const FileHandle other = once_more(file.get()); }
   EXPECT_FALSE(locked_by_another(file.get(), 100)) << "what was dropped is not taken again";
+}
+
+TEST(ProcessLocks, ThatTwoThreadsTookAreHeldUntilBothHaveDroppedThem) {
+  const MarkedFile file(create_memory_file("test"));
+  ASSERT_TRUE(take_process_lock(file.mark(), 100));
+  ASSERT_TRUE(take_process_lock(file.mark(), 100));
+  drop_process_lock(file.mark(), 100);
+  { const FileHandle other = once_more(file.get()); }
+  EXPECT_TRUE(locked_by_another(file.get(), 100));
+  drop_process_lock(file.mark(), 100);
+  EXPECT_FALSE(locked_by_another(file.get(), 100));
 }
 
 TEST(ProcessTags, DifferInAChildHoweverItWasMade) {
