@@ -195,7 +195,8 @@ class Presence {
   [[nodiscard]] constexpr bool retired() const noexcept { return (word_ & kRetired) != 0; }
 
   constexpr void add(std::uint32_t line, Mode mode) noexcept {
-    word_ |= std::uint64_t{1} << (mode == Mode::enforced ? line : line + kBlockLines);
+    const std::uint32_t bit = mode == Mode::enforced ? line : line + kBlockLines;
+    word_ |= std::uint64_t{1} << bit % (2 * kBlockLines);  // whatever a damaged listing says
   }
   [[nodiscard]] constexpr std::uint64_t word() const noexcept { return word_; }
 
