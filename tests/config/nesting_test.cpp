@@ -1,5 +1,6 @@
 #include "config/nesting.hpp"
 
+#include <fmt/format.h>
 #include <functional>
 #include <gmock/gmock.h>
 #include <string>
@@ -26,8 +27,8 @@ struct Case {
 // Each ended the stack of the parser, of the tables' destructors, or of our own recursion.
 const Case kWaysDown[] = {
     {"a dotted key", [](int depth) { return repeated("a.", depth) + "a = 1\n"; }},
-    {"a table's name", [](int depth) { return "[" + repeated("a.", depth) + "a]\n"; }},
-    {"a list's name", [](int depth) { return "[[" + repeated("a.", depth) + "a]]\n"; }},
+    {"a table's name", [](int depth) { return fmt::format("[{}a]\n", repeated("a.", depth)); }},
+    {"a list's name", [](int depth) { return fmt::format("[[{}a]]\n", repeated("a.", depth)); }},
     {"lists", [](int depth) { return "a = " + repeated("[", depth) + repeated("]", depth); }},
     {"lists over lines", [](int depth) { return "a = " + repeated("[\n", depth) + repeated("]\n", depth); }},
     {"tables", [](int depth) { return "a = " + repeated("{a = ", depth) + "1" + repeated("}", depth); }},
