@@ -22,14 +22,17 @@ LineMask listed_lines(const Block& block, Presence presence) noexcept {
 }
 
 std::vector<std::uint32_t> in_order(const Block& block, Presence presence, LineMask among) {
-  std::vector<std::uint32_t> lines;
-  for (const std::uint32_t line : LineRange(listed_lines(block, presence) & among)) lines.push_back(line);
-  const auto rank = [&](std::uint32_t line) {
+  // Each order is read once: a change that moves it while we sort would let the sort run out of its bounds.
+  std::vector<std::tuple<LimitScope, LimitKind, std::uint32_t, std::uint32_t>> ranked;
+  for (const std::uint32_t line : LineRange(listed_lines(block, presence) & among)) {
     const bool list = kind_of(line) == LimitKind::rate || kind_of(line) == LimitKind::window;
-    return std::tuple(scope_of(line), kind_of(line), list ? listing_of(block.limits[line]).order : line);
-  };
-  std::stable_sort(lines.begin(), lines.end(),
-                   [&](std::uint32_t a, std::uint32_t b) { return rank(a) < rank(b); });
+    ranked.emplace_back(scope_of(line), kind_of(line), list ? listing_of(block.limits[line]).order : line,
+                        line);
+  }
+  std::sort(ranked.begin(), ranked.end());  // of equal orders, by line
+  std::vector<std::uint32_t> lines;
+  lines.reserve(ranked.size());
+  for (const auto& entry : ranked) lines.push_back(std::get<3>(entry));
   return lines;
 }
 
