@@ -143,7 +143,7 @@ void hold_signals() noexcept {
 }
 
 void run_preforked(const Prefork& prefork) {
-  std::signal(SIGCHLD, SIG_DFL);  // whoever started us may have had it ignored, and then nothing is reaped
+  std::signal(SIGCHLD, SIG_DFL);  // a parent that ignored it would leave nothing to reap
   hold_signals();
 
   std::vector<Seat> seats(static_cast<std::size_t>(prefork.workers));
