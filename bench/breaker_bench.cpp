@@ -14,10 +14,10 @@
 namespace weir {
 namespace {
 
-using detail::Breaker;
 using detail::BreakerKind;
 using detail::BreakerOutcome;
 using detail::BreakerParams;
+using detail::CircuitBreaker;
 using detail::Owner;
 
 constexpr std::uint64_t kSecond = std::uint64_t{128} * 1'000'000'000;
@@ -52,19 +52,19 @@ void BM_Floor_Load(benchmark::State& state) {
 BENCHMARK(BM_Floor_Load)->Arg(1)->Arg(2);
 
 void BM_Breaker_CheckClosed(benchmark::State& state) {
-  Shared<Breaker> breaker;
+  Shared<CircuitBreaker> breaker;
   measure(state, [&] { benchmark::DoNotOptimize(breaker->check(kInARow, kNow).wait); });
 }
 BENCHMARK(BM_Breaker_CheckClosed)->Arg(1)->Arg(2);
 
 void BM_Breaker_AdmitClosed(benchmark::State& state) {
-  Shared<Breaker> breaker;
+  Shared<CircuitBreaker> breaker;
   measure(state, [&] { benchmark::DoNotOptimize(breaker->admit(kInARow, kNow, kOwner)); });
 }
 BENCHMARK(BM_Breaker_AdmitClosed)->Arg(1)->Arg(2);
 
 void BM_Breaker_RefuseOpen(benchmark::State& state) {
-  Shared<Breaker> breaker;
+  Shared<CircuitBreaker> breaker;
   BreakerParams params = kInARow;
   params.consecutive = 1;
   (void)breaker->report(params, {}, BreakerOutcome::failure, 0, kNow);
@@ -73,7 +73,7 @@ void BM_Breaker_RefuseOpen(benchmark::State& state) {
 BENCHMARK(BM_Breaker_RefuseOpen)->Arg(1);
 
 void BM_Breaker_ReportSuccess(benchmark::State& state) {
-  Shared<Breaker> breaker;
+  Shared<CircuitBreaker> breaker;
   measure(state, [&] {
     benchmark::DoNotOptimize(breaker->report(kInARow, {}, BreakerOutcome::success, 0, kNow).happened);
   });
@@ -82,7 +82,7 @@ BENCHMARK(BM_Breaker_ReportSuccess)->Arg(1)->Arg(2);
 
 // Two reports.
 void BM_Breaker_ReportFailureThenSuccess(benchmark::State& state) {
-  Shared<Breaker> breaker;
+  Shared<CircuitBreaker> breaker;
   measure(state, [&] {
     benchmark::DoNotOptimize(breaker->report(kInARow, {}, BreakerOutcome::failure, 0, kNow).happened);
     benchmark::DoNotOptimize(breaker->report(kInARow, {}, BreakerOutcome::success, 0, kNow).happened);
@@ -91,7 +91,7 @@ void BM_Breaker_ReportFailureThenSuccess(benchmark::State& state) {
 BENCHMARK(BM_Breaker_ReportFailureThenSuccess)->Arg(1)->Arg(2);
 
 void report_over(benchmark::State& state, const BreakerParams& params) {
-  Shared<Breaker> breaker;
+  Shared<CircuitBreaker> breaker;
   std::uint64_t now = kNow;
   measure(state, [&] {
     now += 128;  // a call each nanosecond: fills the cells, and moves on

@@ -27,7 +27,7 @@ struct HeldUserPermits {
   std::uint8_t parts;  ///< entries among which they may lie
 };
 
-/// The place of a call with its breaker.
+/// What an admitted call is to its breaker.
 struct HeldCall {
   std::uint64_t probe;       ///< the word in its probe cell; 0: no probe
   std::uint16_t generation;  ///< outcomes of an earlier one do not count

@@ -27,7 +27,7 @@ enum class Verdict : std::uint8_t {
 /// What came of admitted work, for the breaker.
 enum class Outcome : std::uint8_t { success = 0, failure = 1, ignored = 2 };
 
-/// Names one limit of a limiter; `Limiter::limit_name` turns it into its place in the configuration.
+/// Names one limit of a limiter; `Limiter::limit_name` turns it into its key in the configuration.
 enum class LimitId : std::uint16_t { none = 0 };
 
 /// A verdict, who gave it, and how long to wait.

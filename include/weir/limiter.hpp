@@ -21,7 +21,7 @@
 namespace weir {
 
 namespace detail {
-class Home;
+class SegmentBinding;
 }  // namespace detail
 
 /// One request, as the limits see it.
@@ -198,7 +198,7 @@ class WEIR_EXPORT Limiter {
     return result;
   }
 
-  /// Gives this process its place among the workers, if it has none. `open` and `attach` do it; in a forked
+  /// Gives this process a worker slot, if it has none. `open` and `attach` do it; in a forked
   /// child the first `admit` does. Call it where you want to see the error.
   ///
   /// Errors  Errc::no_space: all of segment.workers are alive; Errc::permission: the child changed its user
@@ -214,7 +214,7 @@ class WEIR_EXPORT Limiter {
   ///        use; a pass over all permits, and, if a worker died, over all users.
   ReapReport reap() noexcept;
 
-  /// The place of a limit in the configuration: "operations.caption_generation.user.rate[1]".
+  /// The key of a limit in the configuration: "operations.caption_generation.user.rate[1]".
   /// Empty for LimitId::none and unknown ids.
   [[nodiscard]] std::string limit_name(LimitId limit) const noexcept;
 
@@ -231,8 +231,8 @@ class WEIR_EXPORT Limiter {
   ResetReport reset_user(std::string_view user) noexcept;
 
  private:
-  explicit Limiter(std::unique_ptr<detail::Home> home) noexcept;
-  std::unique_ptr<detail::Home> home_;
+  explicit Limiter(std::unique_ptr<detail::SegmentBinding> binding) noexcept;
+  std::unique_ptr<detail::SegmentBinding> binding_;
 };
 
 /// Removes the name of a segment; the next `open` creates another. Processes that have it open go on with it

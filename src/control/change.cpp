@@ -44,7 +44,7 @@ constexpr off_t kWriterByte = (off_t{1} << 62) - 1;  // before the bytes of the 
 struct Planned {
   std::uint32_t block;
   BlockValue value;
-  std::optional<weir::Breaker> breaker;
+  std::optional<Breaker> breaker;
   Family family;
   Hash128 hash;
   bool exempt = false;
@@ -143,7 +143,7 @@ class Change {
     return change;
   }
 
-  [[nodiscard]] Config current() const { return read_config(sections_, segment_.name()); }
+  [[nodiscard]] Config current() const { return load_config(sections_, segment_.name()); }
   [[nodiscard]] const Sections& sections() const { return sections_; }
 
   /// @param undoes  of a rollback, see ChangeRecord; 0: it is none.
@@ -225,7 +225,7 @@ class Change {
     for (const auto& [name, policy] : target.operations) {
       const auto known = now.operations.find(name);
       if (known != now.operations.end() && known->second == policy) continue;
-      auto block = place(Family::operations, name, added, planned);
+      auto block = find_room(Family::operations, name, added, planned);
       if (!block) return tl::make_unexpected(block.error());
       planned.push_back({block->block, compile(policy), policy.breaker, Family::operations, hasher_(name),
                          false, block->given ? name : ""});
@@ -234,7 +234,7 @@ class Change {
     for (const auto& [key, user] : target.users) {
       const auto known = now.users.find(key);
       if (known != now.users.end() && known->second == user) continue;
-      auto block = place(Family::overrides, key, added, planned);
+      auto block = find_room(Family::overrides, key, added, planned);
       if (!block) return tl::make_unexpected(block.error());
       planned.push_back({block->block,
                          compile(user),
@@ -253,17 +253,18 @@ class Change {
   };
 
   /// The block of a name, a new one, or where there is none left that of a name that was taken out.
-  Expected<Found> place(Family family, std::string_view name, std::uint32_t& added,
-                        const std::vector<Planned>& planned) const {
+  Expected<Found> find_room(Family family, std::string_view name, std::uint32_t& added,
+                            const std::vector<Planned>& planned) const {
     auto block = block_for(sections_, family, name, hasher_(name), added);
     if (block) return Found{*block, false};
     const std::uint32_t first = family == Family::operations ? kFirstOperation : kFirstOverride;
     const std::uint32_t most = family == Family::operations ? kMaxOperations : kMaxOverrides;
     const std::vector<bool> held = blocks_held();
-    for (std::uint32_t index = first; index < first + most; ++index) {
-      const bool free = sections_.blocks[index].presence(std::memory_order_acquire).retired() && !held[index];
-      const auto same = [index](const Planned& other) { return other.block == index; };
-      if (free && std::none_of(planned.begin(), planned.end(), same)) return Found{index, true};
+    for (std::uint32_t block_index = first; block_index < first + most; ++block_index) {
+      const bool free =
+          sections_.blocks[block_index].presence(std::memory_order_acquire).retired() && !held[block_index];
+      const auto same = [block_index](const Planned& other) { return other.block == block_index; };
+      if (free && std::none_of(planned.begin(), planned.end(), same)) return Found{block_index, true};
     }
     return tl::make_unexpected(block.error());
   }
@@ -272,29 +273,29 @@ class Change {
   [[nodiscard]] std::vector<bool> blocks_held() const {
     std::vector<bool> held(kMaxBlocks, false);
     sections_.for_each_user_entry(segment_, [&](UserLimit entry, std::uint64_t state) {
-      const LimitPlace place = LimitPlace::of(LimitId{entry.id});
-      if (entry.id == 0 || place.block >= kMaxBlocks || state == 0) return;
-      const bool permits = kind_of(place.line) == LimitKind::permits;
-      if (permits || UserRule::of(sections_, place).debt(state, now_) != 0) held[place.block] = true;
+      const LimitRef ref = LimitRef::of(LimitId{entry.id});
+      if (entry.id == 0 || ref.block >= kMaxBlocks || state == 0) return;
+      const bool permits = kind_of(ref.index) == LimitKind::permits;
+      if (permits || UserRule::of(sections_, ref).debt(state, now_) != 0) held[ref.block] = true;
     });
-    for (std::uint32_t index = kFirstOperation; index < kMaxBlocks; ++index) {
-      for (const std::uint32_t line : LineRange(lines::kShared)) {
-        if (is_held(sections_.blocks[index].limits[line], line)) held[index] = true;
+    for (std::uint32_t block_index = kFirstOperation; block_index < kMaxBlocks; ++block_index) {
+      for (const std::uint32_t index : LimitIndices(masks::kShared)) {
+        if (is_held(sections_.blocks[block_index].limits[index], index)) held[block_index] = true;
       }
     }
     return held;
   }
 
-  [[nodiscard]] bool is_held(LimitLine& line, std::uint32_t index) const {
-    if (line.params.load(std::memory_order_relaxed) == 0) return false;
-    const std::uint64_t state = line.state.load(std::memory_order_relaxed);
+  [[nodiscard]] bool is_held(LimitRecord& record, std::uint32_t index) const {
+    if (record.params.load(std::memory_order_relaxed) == 0) return false;
+    const std::uint64_t state = record.state.load(std::memory_order_relaxed);
     switch (kind_of(index)) {
       case LimitKind::rate:
         return gcra::debt(state, now_) != 0;
       case LimitKind::window:
-        return SharedWindow(line, sections_.window_cells, sections_.created_wall_ns).full_in(now_) != 0;
+        return SharedWindow(record, sections_.window_cells, sections_.created_wall_ns).full_in(now_) != 0;
       case LimitKind::permits: {
-        const CellRange cells = CellRange::from_word(line.cells.load(std::memory_order_relaxed));
+        const CellRange cells = CellRange::from_word(record.cells.load(std::memory_order_relaxed));
         return Permits(cells.in(sections_.permit_cells)).in_use() != 0;
       }
       case LimitKind::cooldown:
@@ -352,23 +353,23 @@ class Change {
 
   Expected<void> write(const Planned& change) {
     Block& block = sections_.blocks[change.block];
-    std::array<std::uint64_t, kBlockLines> before{};
-    for (std::uint32_t i = 0; i < kBlockLines; ++i)
+    std::array<std::uint64_t, kBlockLimits> before{};
+    for (std::uint32_t i = 0; i < kBlockLimits; ++i)
       before[i] = block.limits[i].params.load(std::memory_order_relaxed);
     if (!change.given_to.empty()) {
       forget_users_of(change.block);
       give_block(sections_, change.family, change.block, change.given_to);
     }
     settle_users(change.block);
-    write_breaker(sections_, change.block, change.breaker);
+    store_breaker(sections_, change.block, change.breaker);
     auto changed = write_block(sections_, change.block, change.value, now_);
     if (!changed) return tl::make_unexpected(changed.error());
-    for (const std::uint32_t line : LineRange(*changed)) {
-      LimitLine& where = block.limits[line];
+    for (const std::uint32_t index : LimitIndices(*changed)) {
+      LimitRecord& where = block.limits[index];
       // Once more: a request may have been charged under the old params until just now.
-      if (before[line] != 0 && before[line] != where.params.load(std::memory_order_relaxed))
+      if (before[index] != 0 && before[index] != where.params.load(std::memory_order_relaxed))
         where.changed.store(ticks_at(segment_.header(), HostClock::now()), std::memory_order_release);
-      carry_over({change.block, line}, before[line]);
+      carry_over({change.block, index}, before[index]);
     }
     settle_users(change.block);
     if (change.family == Family::overrides) {
@@ -380,17 +381,17 @@ class Change {
 
   // What has been spent under the old value, under the new one. Windows see to that themselves: those over
   // all callers in write_block(), those of users in UserRule.
-  void carry_over(LimitPlace place, std::uint64_t before) {
-    LimitLine& line = sections_.blocks[place.block].limits[place.line];
-    const std::uint64_t after = line.params.load(std::memory_order_relaxed);
-    if (before == 0 || before == after || kind_of(place.line) != LimitKind::rate) return;
-    clamp(place, line, packed::to_token_bucket(after));
+  void carry_over(LimitRef ref, std::uint64_t before) {
+    LimitRecord& record = sections_.blocks[ref.block].limits[ref.index];
+    const std::uint64_t after = record.params.load(std::memory_order_relaxed);
+    if (before == 0 || before == after || kind_of(ref.index) != LimitKind::rate) return;
+    clamp(ref, record, packed::to_token_bucket(after));
   }
 
   [[nodiscard]] bool has_changed_windows(std::uint32_t block) const {
     bool any = false;
-    for (const std::uint32_t line : LineRange(lines::kWindows << kScopeLines)) {
-      any = any || sections_.blocks[block].limits[line].before.load(std::memory_order_relaxed) != 0;
+    for (const std::uint32_t index : LimitIndices(masks::kWindows << kScopeLimits)) {
+      any = any || sections_.blocks[block].limits[index].before.load(std::memory_order_relaxed) != 0;
     }
     return any;
   }
@@ -401,18 +402,18 @@ class Change {
     if (!has_changed_windows(block)) return;
     sections_.modify_user_entries(
         segment_, [&](UserLimit entry, std::uint64_t state) -> std::optional<std::uint64_t> {
-          const LimitPlace place = LimitPlace::of(LimitId{entry.id});
-          const bool of_a_window = entry.id != 0 && place.block == block &&
-                                   kind_of(place.line) == LimitKind::window &&
-                                   scope_of(place.line) == LimitScope::user;
+          const LimitRef ref = LimitRef::of(LimitId{entry.id});
+          const bool of_a_window = entry.id != 0 && ref.block == block &&
+                                   kind_of(ref.index) == LimitKind::window &&
+                                   scope_of(ref.index) == LimitScope::user;
           if (!of_a_window) return std::nullopt;
           // The clock after the state: nothing that was written is ahead of it.
           const std::uint64_t now = ticks_at(segment_.header(), HostClock::now());
-          const std::uint64_t next = UserRule::of(sections_, place).settled_for_good(state, now);
+          const std::uint64_t next = UserRule::of(sections_, ref).settled_for_good(state, now);
           return next == state ? std::nullopt : std::optional(next);
         });
-    for (const std::uint32_t line : LineRange(lines::kWindows << kScopeLines)) {
-      sections_.blocks[block].limits[line].period.store(0, std::memory_order_relaxed);
+    for (const std::uint32_t index : LimitIndices(masks::kWindows << kScopeLimits)) {
+      sections_.blocks[block].limits[index].period.store(0, std::memory_order_relaxed);
     }
   }
 
@@ -421,8 +422,8 @@ class Change {
     for (std::uint32_t block = 0; block < kMaxBlocks; ++block) {
       finish_block(sections_, block, now_);
       bool unsettled = false;
-      for (const std::uint32_t line : LineRange(lines::kWindows << kScopeLines)) {
-        const LimitLine& window = sections_.blocks[block].limits[line];
+      for (const std::uint32_t index : LimitIndices(masks::kWindows << kScopeLimits)) {
+        const LimitRecord& window = sections_.blocks[block].limits[index];
         unsettled = unsettled || window.period.load(std::memory_order_relaxed) != 0;
       }
       if (unsettled) settle_users(block);
@@ -430,9 +431,9 @@ class Change {
   }
 
   // Nobody owes more than an empty bucket of the new size.
-  void clamp(LimitPlace place, LimitLine& line, TokenBucketParams params) {
-    if (scope_of(place.line) == LimitScope::shared) return TokenBucket(line.state).clamp(params, now_);
-    change_users(place, [&](std::uint64_t tat) {
+  void clamp(LimitRef ref, LimitRecord& record, TokenBucketParams params) {
+    if (scope_of(ref.index) == LimitScope::shared) return TokenBucket(record.state).clamp(params, now_);
+    change_users(ref, [&](std::uint64_t tat) {
       return gcra::debt(tat, now_) > params.depth() ? now_ + params.depth() : tat;
     });
   }
@@ -441,17 +442,16 @@ class Change {
   void forget_users_of(std::uint32_t block) {
     sections_.modify_user_entries(
         segment_, [&](UserLimit entry, std::uint64_t state) -> std::optional<std::uint64_t> {
-          const bool here = entry.id != 0 && LimitPlace::of(LimitId{entry.id}).block == block && state != 0;
+          const bool here = entry.id != 0 && LimitRef::of(LimitId{entry.id}).block == block && state != 0;
           return here ? std::optional<std::uint64_t>(0) : std::nullopt;
         });
   }
 
   template <class Next>
-  void change_users(LimitPlace place, Next&& next_of) {
+  void change_users(LimitRef ref, Next&& next_of) {
     sections_.modify_user_entries(segment_,
                                   [&](UserLimit entry, std::uint64_t state) -> std::optional<std::uint64_t> {
-                                    if (entry.id != static_cast<std::uint16_t>(place.id()))
-                                      return std::nullopt;
+                                    if (entry.id != static_cast<std::uint16_t>(ref.id())) return std::nullopt;
                                     const std::uint64_t next = next_of(state);
                                     return next == state ? std::nullopt : std::optional(next);
                                   });
@@ -524,7 +524,7 @@ class Change {
       record.sequence.store(0, std::memory_order_relaxed);  // the stores below publish it
       fill(record, change, report.generation);
       record.undoes.store(undoes, std::memory_order_release);
-      record.place.store(std::uint64_t{report.changes.size()} << 32 | index++, std::memory_order_release);
+      record.position.store(std::uint64_t{report.changes.size()} << 32 | index++, std::memory_order_release);
       record.sequence.store(sequence, std::memory_order_release);  // sync(record)
     }
   }
@@ -573,7 +573,7 @@ std::vector<Recorded> read_records(const Sections& sections) {
     const std::uint64_t sequence = record.sequence.load(std::memory_order_acquire);  // sync(record)
     if (sequence == 0) continue;
     const std::uint64_t who = record.who.load(std::memory_order_acquire);
-    const auto together = static_cast<std::uint32_t>(record.place.load(std::memory_order_acquire) >> 32);
+    const auto together = static_cast<std::uint32_t>(record.position.load(std::memory_order_acquire) >> 32);
     ChangeEntry entry{
         record.generation.load(std::memory_order_acquire),
         std::chrono::system_clock::time_point(
@@ -689,7 +689,7 @@ std::vector<ConfigChange> note_difference(std::string_view segment, const Config
   if (!attached) return {};
   auto sections = Sections::of(*attached);
   if (!sections) return {};
-  std::vector<ConfigChange> differs = difference_between(read_config(*sections, attached->name()), config);
+  std::vector<ConfigChange> differs = difference_between(load_config(*sections, attached->name()), config);
   const bool noted = sections->difference->sequence.load(std::memory_order_relaxed) != 0;
   if (differs.empty() && !noted) return differs;
   // Where another process is changing limits just now, what it leaves will be noted by the next one that
@@ -762,7 +762,7 @@ Result<std::vector<ConfigChange>> difference_to(std::string_view segment, const 
     if (!attached) return attached.error();
     auto sections = Sections::of(*attached);
     if (!sections) return sections.error();
-    return difference_between(read_config(*sections, attached->name()), config);
+    return difference_between(load_config(*sections, attached->name()), config);
   });
 }
 

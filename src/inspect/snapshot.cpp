@@ -27,9 +27,9 @@ std::string uuid_text(const std::array<std::uint8_t, 16>& uuid) {
   return text;
 }
 
-class Reader {
+class SnapshotReader {
  public:
-  Reader(const Segment& segment, const Sections& sections)
+  SnapshotReader(const Segment& segment, const Sections& sections)
       : segment_(segment), sections_(sections), now_(ticks_at(segment.header(), HostClock::now())) {}
 
   Snapshot read() const {
@@ -43,7 +43,7 @@ class Reader {
     snapshot.created =
         std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(
             std::chrono::nanoseconds(header.created_wall_ns)));
-    snapshot.config = read_config(sections_, segment_.name());
+    snapshot.config = load_config(sections_, segment_.name());
     snapshot.generation = sections_.control->generation.load(std::memory_order_relaxed);
     read_difference(snapshot);
     read_limits(snapshot);
@@ -80,11 +80,11 @@ class Reader {
 
   void read_limits(Snapshot& snapshot) const {
     const std::vector<Holders> holders = read_users(snapshot.table);
-    const auto read_block = [&](std::uint32_t index) {
-      const Presence presence = sections_.blocks[index].presence(std::memory_order_acquire);
-      for (const std::uint32_t line : in_order(sections_.blocks[index], presence)) {
-        const LimitPlace place{index, line};
-        read_limit(snapshot, place, holders[static_cast<std::size_t>(place.id())]);
+    const auto read_block = [&](std::uint32_t block_index) {
+      const Presence presence = sections_.blocks[block_index].presence(std::memory_order_acquire);
+      for (const std::uint32_t index : in_order(sections_.blocks[block_index], presence)) {
+        const LimitRef ref{block_index, index};
+        read_limit(snapshot, ref, holders[static_cast<std::size_t>(ref.id())]);
       }
     };
     read_block(kGlobalBlock);
@@ -92,22 +92,22 @@ class Reader {
     for (std::uint32_t i = 0; i < sections_.overrides(); ++i) read_block(kFirstOverride + i);
   }
 
-  void read_limit(Snapshot& snapshot, LimitPlace place, const Holders& holders) const {
-    const Block& block = sections_.blocks[place.block];
-    const LimitLine& line = block.limits[place.line];
-    const bool shared = scope_of(place.line) == LimitScope::shared;
-    const std::string name = limit_name(sections_.blocks, place);
-    const std::uint64_t params = line.params.load(std::memory_order_relaxed);
-    const std::uint64_t would_refuse = line.would_refuse.load(std::memory_order_relaxed);
-    const Mode mode = mode_of(block, place.line);
-    switch (kind_of(place.line)) {
+  void read_limit(Snapshot& snapshot, LimitRef ref, const Holders& holders) const {
+    const Block& block = sections_.blocks[ref.block];
+    const LimitRecord& record = block.limits[ref.index];
+    const bool shared = scope_of(ref.index) == LimitScope::shared;
+    const std::string name = limit_name(sections_.blocks, ref);
+    const std::uint64_t params = record.params.load(std::memory_order_relaxed);
+    const std::uint64_t would_refuse = record.would_refuse.load(std::memory_order_relaxed);
+    const Mode mode = mode_of(block, ref.index);
+    switch (kind_of(ref.index)) {
       case LimitKind::rate: {
-        const Rate rate = rate_of(block, place.line);
+        const Rate rate = rate_of(block, ref.index);
         if (!shared) {
           snapshot.users.push_back({name, rate, holders.users, holders.exhausted, would_refuse});
           break;
         }
-        const std::uint64_t tat = line.state.load(std::memory_order_relaxed);
+        const std::uint64_t tat = record.state.load(std::memory_order_relaxed);
         snapshot.shared.push_back({name, rate, gcra::available(packed::to_token_bucket(params), tat, now_),
                                    std::chrono::nanoseconds(ns_from_ticks(gcra::debt(tat, now_))),
                                    would_refuse});
@@ -119,17 +119,17 @@ class Reader {
           snapshot.user_permits.push_back({name, limit, holders.users, holders.in_use, mode, would_refuse});
           break;
         }
-        const CellRange cells = CellRange::from_word(line.cells.load(std::memory_order_relaxed));
+        const CellRange cells = CellRange::from_word(record.cells.load(std::memory_order_relaxed));
         snapshot.shared_permits.push_back(
             {name, limit, Permits(cells.in(sections_.permit_cells)).in_use(), mode, would_refuse});
         break;
       }
       case LimitKind::window:
-        snapshot.windows.push_back(window(place, holders));
+        snapshot.windows.push_back(window(ref, holders));
         break;
       case LimitKind::cooldown: {
         const packed::CooldownParams cooldown = packed::to_cooldown(params);
-        const std::uint64_t state = line.state.load(std::memory_order_relaxed);
+        const std::uint64_t state = record.state.load(std::memory_order_relaxed);
         snapshot.cooldowns.push_back(
             {name,
              {std::chrono::milliseconds(cooldown.length_ms), cooldown.refusals, mode != Mode::enforced},
@@ -140,39 +140,39 @@ class Reader {
         break;
       }
       case LimitKind::breaker:
-        if (place.block != kGlobalBlock) snapshot.breakers.push_back(breaker(place, mode != Mode::enforced));
+        if (ref.block != kGlobalBlock) snapshot.breakers.push_back(breaker(ref, mode != Mode::enforced));
         break;
     }
   }
 
-  [[nodiscard]] WindowStatus window(LimitPlace place, const Holders& holders) const {
-    const Block& block = sections_.blocks[place.block];
-    const LimitLine& line = block.limits[place.line];
-    const packed::WindowParams params = packed::to_window(line.params.load(std::memory_order_relaxed));
+  [[nodiscard]] WindowStatus window(LimitRef ref, const Holders& holders) const {
+    const Block& block = sections_.blocks[ref.block];
+    const LimitRecord& record = block.limits[ref.index];
+    const packed::WindowParams params = packed::to_window(record.params.load(std::memory_order_relaxed));
     WindowStatus status{
-        limit_name(sections_.blocks, place),
-        {params.limit, std::chrono::milliseconds(params.length_ms), params.kind, mode_of(block, place.line)}};
-    status.per_user = scope_of(place.line) == LimitScope::user;
-    status.would_refuse = line.would_refuse.load(std::memory_order_relaxed);
+        limit_name(sections_.blocks, ref),
+        {params.limit, std::chrono::milliseconds(params.length_ms), params.kind, mode_of(block, ref.index)}};
+    status.per_user = scope_of(ref.index) == LimitScope::user;
+    status.would_refuse = record.would_refuse.load(std::memory_order_relaxed);
     if (status.per_user) {
       status.active = holders.users;
       status.exhausted = holders.exhausted;
       return status;
     }
-    // The mapping is read-only, and so is all that is called: SharedWindow wants a line that it could write.
-    const SharedWindow shared(sections_.blocks[place.block].limits[place.line], sections_.window_cells,
+    // The mapping is read-only, and so is all that is called: SharedWindow wants a record that it could write.
+    const SharedWindow shared(sections_.blocks[ref.block].limits[ref.index], sections_.window_cells,
                               sections_.created_wall_ns);
     status.available = shared.available(now_);
     status.full_in = std::chrono::nanoseconds(ns_from_ticks(shared.full_in(now_)));
     return status;
   }
 
-  [[nodiscard]] weir::BreakerStatus breaker(LimitPlace place, bool shadow) const {
-    const BreakerRecord& record = sections_.breaker(place.block);
+  [[nodiscard]] BreakerStatus breaker(LimitRef ref, bool shadow) const {
+    const BreakerRecord& record = sections_.breaker(ref.block);
     const BreakerParams params = record.params.load();
-    const detail::BreakerStatus seen = record.breaker.status(params, now_);
-    weir::BreakerStatus status;
-    status.operation = read_name(sections_.blocks[place.block].name);
+    const detail::BreakerReading seen = record.breaker.status(params, now_);
+    BreakerStatus status;
+    status.operation = read_name(sections_.blocks[ref.block].name);
     status.breaker = to_policy(params, shadow);
     status.state = state_of(seen.kind);
     status.failures_in_a_row = seen.consecutive;
@@ -207,7 +207,7 @@ class Reader {
 
   /// One pass over the user table. @return by limit id.
   std::vector<Holders> read_users(UserTableStatus& status) const {
-    std::vector<Holders> holders(kMaxBlocks * kBlockLines + 1);
+    std::vector<Holders> holders(kMaxBlocks * kBlockLimits + 1);
     sections_.for_each_user_entry(segment_, [&](UserLimit entry, std::uint64_t state) {
       ++status.occupied;
       if (entry.id == 0 || entry.id >= holders.size()) return;  // damage
@@ -218,15 +218,15 @@ class Reader {
   }
 
   bool add(Holders& holders, UserLimit entry, std::uint64_t state) const {
-    const LimitPlace place = LimitPlace::of(LimitId{entry.id});
-    if (kind_of(place.line) == LimitKind::permits) {
+    const LimitRef ref = LimitRef::of(LimitId{entry.id});
+    if (kind_of(ref.index) == LimitKind::permits) {
       if (state == 0) return false;
       if (entry.part == 0) ++holders.users;  // permits fill the first part first
       holders.in_use += owner_set::count(state);
       return true;
     }
-    if (kind_of(place.line) == LimitKind::breaker || place.block >= kMaxBlocks) return false;
-    const UserRule rule = UserRule::of(sections_, place);
+    if (kind_of(ref.index) == LimitKind::breaker || ref.block >= kMaxBlocks) return false;
+    const UserRule rule = UserRule::of(sections_, ref);
     if (rule.debt(state, now_) == 0) return false;
     ++holders.users;
     if (rule.wait(state, now_, 1) != 0) ++holders.exhausted;
@@ -255,20 +255,20 @@ class Reader {
       holder->oldest = std::max(holder->oldest, age);
     });
     sections_.for_each_user_entry(segment_, [&](UserLimit entry, std::uint64_t set) {
-      if (kind_of(LimitPlace::of(LimitId{entry.id}).line) != LimitKind::permits) return;
-      for (std::uint32_t i = 0; i < owner_set::kPlaces; ++i) {
-        const owner_set::Place place = owner_set::at(set, i);
-        if (WorkerStatus* holder = place != 0 ? of(owner_set::slot_of(place)) : nullptr) ++holder->permits;
+      if (kind_of(LimitRef::of(LimitId{entry.id}).index) != LimitKind::permits) return;
+      for (std::uint32_t i = 0; i < owner_set::kPermitsPerSet; ++i) {
+        const owner_set::PackedOwner owner = owner_set::at(set, i);
+        if (WorkerStatus* holder = owner != 0 ? of(owner_set::slot_of(owner)) : nullptr) ++holder->permits;
       }
     });
   }
 
   WorkerStatus worker(const Registry& registry, std::uint32_t slot, SlotIdentity tenant) const {
-    const WorkerSlot& line = registry.slots()[slot];
+    const WorkerSlot& worker = registry.slots()[slot];
     std::array<std::uint64_t, 3> words{};
-    for (std::size_t i = 0; i < words.size(); ++i) words[i] = line.name[i].load(std::memory_order_relaxed);
+    for (std::size_t i = 0; i < words.size(); ++i) words[i] = worker.name[i].load(std::memory_order_relaxed);
     std::string name(reinterpret_cast<const char*>(words.data()), sizeof(words));
-    const std::uint64_t attached = std::min(line.attached_at.load(std::memory_order_relaxed), now_);
+    const std::uint64_t attached = std::min(worker.attached_at.load(std::memory_order_relaxed), now_);
     return {.slot = slot,
             .pid = tenant.pid,
             .name = name.substr(0, name.find('\0')),
@@ -328,7 +328,7 @@ Result<Snapshot> take_snapshot(std::string_view segment) noexcept {
     if (!attached) return attached.error();
     const auto sections = Sections::of(*attached);
     if (!sections) return sections.error();
-    return Reader(*attached, *sections).read();
+    return SnapshotReader(*attached, *sections).read();
   } catch (const std::exception& e) {
     return Error{Errc::system, e.what(), ""};
   }

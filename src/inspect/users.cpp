@@ -26,9 +26,9 @@ struct Row {
   std::uint64_t state = 0;
 };
 
-class Reader {
+class UserReader {
  public:
-  Reader(const Segment& segment, const Sections& sections)
+  UserReader(const Segment& segment, const Sections& sections)
       : segment_(segment),
         sections_(sections),
         table_(sections_.users, sections_.user_counters),
@@ -45,10 +45,10 @@ class Reader {
     std::vector<Row> heap;
     sections_.for_each_user_entry(segment_,
                                   [&](UserLimit limit, std::uint64_t state, std::uint64_t tag_hash) {
-                                    const LimitPlace place = LimitPlace::of(LimitId{limit.id});
-                                    if (state == 0 || limit.id == 0 || place.block >= kMaxBlocks) return;
-                                    if (only_block != 0 && place.block != only_block) return;
-                                    const double rank = rank_of(query.order, place, state);
+                                    const LimitRef ref = LimitRef::of(LimitId{limit.id});
+                                    if (state == 0 || limit.id == 0 || ref.block >= kMaxBlocks) return;
+                                    if (only_block != 0 && ref.block != only_block) return;
+                                    const double rank = rank_of(query.order, ref, state);
                                     if (rank <= 0 || query.top == 0) return;
                                     if (heap.size() == query.top && rank <= heap.front().rank) return;
                                     if (heap.size() == query.top) {
@@ -62,7 +62,7 @@ class Reader {
     std::vector<UserEntry> entries;
     entries.reserve(heap.size());
     for (const Row& row : heap) {
-      entries.push_back(entry(LimitPlace::of(LimitId{row.limit.id}), row.state, {}));
+      entries.push_back(entry(LimitRef::of(LimitId{row.limit.id}), row.state, {}));
       name(entries.back(), row.tag_hash);
     }
     return entries;
@@ -73,10 +73,10 @@ class Reader {
     const Hash128 hash = hasher_(user);
     const std::uint32_t own = find_block(sections_.override_index, hash);
     std::vector<UserEntry> entries;
-    const auto add = [&](std::uint32_t index) {
-      const Presence presence = sections_.blocks[index].presence(std::memory_order_acquire);
-      for (const std::uint32_t line : in_order(sections_.blocks[index], presence, lines::kUser)) {
-        entries.push_back(look_up(hash, {index, line}, user));
+    const auto add = [&](std::uint32_t block_index) {
+      const Presence presence = sections_.blocks[block_index].presence(std::memory_order_acquire);
+      for (const std::uint32_t index : in_order(sections_.blocks[block_index], presence, masks::kUser)) {
+        entries.push_back(look_up(hash, {block_index, index}, user));
       }
     };
     if (own != 0 && !sections_.blocks[own].presence(std::memory_order_acquire).retired()) {
@@ -89,33 +89,33 @@ class Reader {
   }
 
  private:
-  [[nodiscard]] std::uint64_t params(LimitPlace place) const {
-    return sections_.blocks[place.block].limits[place.line].params.load(std::memory_order_relaxed);
+  [[nodiscard]] std::uint64_t params(LimitRef ref) const {
+    return sections_.blocks[ref.block].limits[ref.index].params.load(std::memory_order_relaxed);
   }
 
-  [[nodiscard]] double rank_of(UserOrder order, LimitPlace place, std::uint64_t state) const {
-    if (kind_of(place.line) == LimitKind::permits) {
+  [[nodiscard]] double rank_of(UserOrder order, LimitRef ref, std::uint64_t state) const {
+    if (kind_of(ref.index) == LimitKind::permits) {
       const double held = owner_set::count(state);
-      const double limit = static_cast<double>(std::max<std::uint64_t>(1, params(place)));
+      const double limit = static_cast<double>(std::max<std::uint64_t>(1, params(ref)));
       return order == UserOrder::permits ? held : order == UserOrder::nearest_limit ? held / limit : 0;
     }
-    if (order == UserOrder::permits || kind_of(place.line) == LimitKind::breaker) return 0;
-    const UserRule rule = UserRule::of(sections_, place);
+    if (order == UserOrder::permits || kind_of(ref.index) == LimitKind::breaker) return 0;
+    const UserRule rule = UserRule::of(sections_, ref);
     const std::uint64_t wait = rule.wait(state, now_, 1);
     if (order == UserOrder::refused) return wait == kNever ? 0 : static_cast<double>(wait);
     if (rule.kind() == UserRule::Kind::cooldown) return wait == 0 ? 0 : 2;
     return 1 - static_cast<double>(rule.available(state, now_)) / std::max(1U, rule.limit());
   }
 
-  [[nodiscard]] UserEntry entry(LimitPlace place, std::uint64_t state, std::string user) const {
-    UserEntry entry{std::move(user), limit_name(sections_.blocks, place)};
-    if (kind_of(place.line) == LimitKind::permits) {
-      entry.of = static_cast<std::uint32_t>(params(place));
+  [[nodiscard]] UserEntry entry(LimitRef ref, std::uint64_t state, std::string user) const {
+    UserEntry entry{std::move(user), limit_name(sections_.blocks, ref)};
+    if (kind_of(ref.index) == LimitKind::permits) {
+      entry.of = static_cast<std::uint32_t>(params(ref));
       entry.permits = owner_set::count(state);
       entry.available = entry.of - std::min(entry.of, entry.permits);
       return entry;
     }
-    const UserRule rule = UserRule::of(sections_, place);
+    const UserRule rule = UserRule::of(sections_, ref);
     entry.of = rule.kind() == UserRule::Kind::cooldown ? 1 : rule.limit();
     entry.available = std::min(entry.of, rule.available(state, now_));
     const std::uint64_t wait = rule.wait(state, now_, 1);
@@ -123,12 +123,12 @@ class Reader {
     return entry;
   }
 
-  [[nodiscard]] UserEntry look_up(Hash128 hash, LimitPlace place, std::string_view user) const {
-    const auto id = static_cast<std::uint16_t>(place.id());
-    if (kind_of(place.line) == LimitKind::permits) {
-      UserEntry all = entry(place, 0, std::string(user));
-      const LimitLine& line = sections_.blocks[place.block].limits[place.line];
-      for (std::uint32_t part = 0; part < permit_parts(line, all.of); ++part) {
+  [[nodiscard]] UserEntry look_up(Hash128 hash, LimitRef ref, std::string_view user) const {
+    const auto id = static_cast<std::uint16_t>(ref.id());
+    if (kind_of(ref.index) == LimitKind::permits) {
+      UserEntry all = entry(ref, 0, std::string(user));
+      const LimitRecord& record = sections_.blocks[ref.block].limits[ref.index];
+      for (std::uint32_t part = 0; part < permit_parts(record, all.of); ++part) {
         const UserKey key = table_.key(hash, part / UserTable::kPartsTogether);
         all.permits += owner_set::count(table_.find(key, {id, static_cast<std::uint8_t>(part)}).state);
       }
@@ -137,8 +137,8 @@ class Reader {
     }
     const UserTable::Found found = table_.find(table_.key(hash), {id, 0});
     const std::uint64_t state =
-        found.entry != nullptr ? found.state : UserRule::of(sections_, place).at_rest(now_);
-    return entry(place, state, std::string(user));
+        found.entry != nullptr ? found.state : UserRule::of(sections_, ref).at_rest(now_);
+    return entry(ref, state, std::string(user));
   }
 
   void name(UserEntry& entry, std::uint64_t tag_hash) const {
@@ -177,7 +177,7 @@ Result<std::vector<UserEntry>> with_reader(std::string_view segment, Call&& call
     if (!attached) return attached.error();
     const auto sections = Sections::of(*attached);
     if (!sections) return sections.error();
-    return call(Reader(*attached, *sections));
+    return call(UserReader(*attached, *sections));
   } catch (const std::exception& e) {
     return Error{Errc::system, e.what(), ""};
   }
@@ -186,7 +186,7 @@ Result<std::vector<UserEntry>> with_reader(std::string_view segment, Call&& call
 }  // namespace
 
 Result<std::vector<UserEntry>> list_users(std::string_view segment, const UserQuery& query) noexcept {
-  return with_reader(segment, [&](const Reader& reader) -> Result<std::vector<UserEntry>> {
+  return with_reader(segment, [&](const UserReader& reader) -> Result<std::vector<UserEntry>> {
     const std::uint32_t only = query.operation.empty() ? 0 : reader.operation(query.operation);
     if (only == 0 && !query.operation.empty()) {
       return Error{Errc::not_found, fmt::format("operation {}: not in the segment", quoted(query.operation)),
@@ -197,8 +197,9 @@ Result<std::vector<UserEntry>> list_users(std::string_view segment, const UserQu
 }
 
 Result<std::vector<UserEntry>> look_up_user(std::string_view segment, std::string_view user) noexcept {
-  return with_reader(
-      segment, [&](const Reader& reader) -> Result<std::vector<UserEntry>> { return reader.look_up(user); });
+  return with_reader(segment, [&](const UserReader& reader) -> Result<std::vector<UserEntry>> {
+    return reader.look_up(user);
+  });
 }
 
 }  // namespace weir

@@ -43,7 +43,7 @@ struct Beside {
 template <std::size_t N>
 Beside beside(const Steps<CooldownStep, N>& cooldowns, LimitId limit) noexcept {
   const auto of_same_block = [&](const CooldownStep& step) {
-    return LimitPlace::of(step.id).block == LimitPlace::of(limit).block;
+    return LimitRef::of(step.id).block == LimitRef::of(limit).block;
   };
   for (const CooldownStep& step : cooldowns.enforced()) {
     if (of_same_block(step)) return {&step, true};
@@ -58,7 +58,7 @@ Beside beside(const Steps<CooldownStep, N>& cooldowns, LimitId limit) noexcept {
 
 void charge(const Context& context) noexcept {
   for (const RateStep& step : context.plan->shared.rates.enforced()) {
-    TokenBucket(step.line->state).charge(step.rate, context.now, context.cost);
+    TokenBucket(step.record->state).charge(step.rate, context.now, context.cost);
   }
   for (const WindowStep& step : context.plan->shared.windows.enforced()) {
     SharedWindow(step.window).charge(context.now, context.cost);
@@ -75,8 +75,8 @@ void refund(const Context& context, std::uint64_t charged_at) noexcept {
 // What was spent under another rate cannot be told in tokens of this one: it stays spent, but nobody owes
 // more than an empty bucket for it.
 void refund(const Context& context, const RateStep& step, std::uint64_t charged_at) noexcept {
-  TokenBucket bucket(step.line->state);
-  if (step.line->changed_since(charged_at)) return bucket.clamp(step.rate, context.clock());
+  TokenBucket bucket(step.record->state);
+  if (step.record->changed_since(charged_at)) return bucket.clamp(step.rate, context.clock());
   bucket.refund(step.rate, context.clock, context.cost, charged_at);
 }
 
@@ -86,7 +86,7 @@ void refund(const Context& context, const WindowStep& step, std::uint64_t charge
 
 void refund(const Context& context, const UserQuotaStep& step, std::uint64_t charged_at) noexcept {
   const bool is_rate = step.rule.kind() == UserRule::Kind::rate;
-  if (is_rate && step.line->changed_since(charged_at)) {
+  if (is_rate && step.record->changed_since(charged_at)) {
     const std::uint64_t deepest = step.rule.depth();
     const std::uint64_t now = context.clock();
     context.user_table.modify(context.key, entry_of(step.id), nullptr, [&](std::uint64_t tat) {
@@ -116,7 +116,7 @@ std::optional<WindowCount> count_in_fixed_windows(const Context& context) noexce
 }
 
 std::uint64_t note_refusal(const Context& context, LimitId refused_by) noexcept {
-  const bool user = scope_of(LimitPlace::of(refused_by).line) == LimitScope::user;
+  const bool user = scope_of(LimitRef::of(refused_by).index) == LimitScope::user;
   const Beside cooldown = user ? beside(context.users->cooldowns, refused_by)
                                : beside(context.plan->shared.cooldowns, refused_by);
   if (cooldown.step == nullptr) return 0;
@@ -126,12 +126,12 @@ std::uint64_t note_refusal(const Context& context, LimitId refused_by) noexcept 
     return cooldown.enforced && outcome != UserTable::Outcome::full ? change.wait : 0;
   }
   const std::uint64_t wait =
-      CooldownWord(cooldown.step->line->state).refuse(cooldown.step->params, context.now);
+      CooldownWord(cooldown.step->record->state).refuse(cooldown.step->params, context.now);
   return cooldown.enforced ? wait : 0;
 }
 
 void end_shared_streak(const CooldownStep& step) noexcept {
-  CooldownWord(step.line->state).admit();
+  CooldownWord(step.record->state).admit();
 }
 
 void end_user_streak(const Context& context, const CooldownStep& step) noexcept {

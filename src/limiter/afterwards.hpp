@@ -27,7 +27,7 @@ void refund(const Context& context, const UserQuotaStep& step, std::uint64_t cha
 
 /// The word of a cooldown over all callers; of the user, 0 if it has none.
 [[nodiscard]] inline std::uint64_t shared_cooldown(const CooldownStep& step) noexcept {
-  return step.line->state.load(std::memory_order_relaxed);
+  return step.record->state.load(std::memory_order_relaxed);
 }
 [[nodiscard]] inline std::uint64_t user_cooldown(const Context& context, const CooldownStep& step) noexcept {
   return context.user_table.find(context.key, entry_of(step.id)).state;

@@ -17,14 +17,14 @@ namespace weir::detail {
 class SharedBulkhead {
  public:
   [[gnu::always_inline]] SharedBulkhead(const Context& context, const PermitStep& step) noexcept
-      : step_(&step), free_(permits().find_free(step.limit, context.home)) {}
+      : step_(&step), free_(permits().find_free(step.limit, context.hint)) {}
 
   [[nodiscard]] LimitId id() const noexcept { return step_->id; }
   [[nodiscard]] std::uint32_t limit() const noexcept { return step_->limit; }
 
   [[nodiscard]] bool available(const Context& context) const noexcept {
     return context.owner && free_ &&
-           (context.weight == 1 || permits().available(limit(), context.weight, context.home));
+           (context.weight == 1 || permits().available(limit(), context.weight, context.hint));
   }
 
   /// @return whether permits were taken; `holding` has them then.
@@ -34,7 +34,7 @@ class SharedBulkhead {
     if (free_ && context.weight == 1) [[likely]]
       permit = permits.take_at(context.owner, *free_, context.now);
     if (!permit) [[unlikely]]
-      permit = permits.take(context.owner, limit(), context.weight, context.home, context.now);
+      permit = permits.take(context.owner, limit(), context.weight, context.hint, context.now);
     if (permit) holding.shared[holding.permits++] = {permit.word, &permits.cell(permit), id()};
     return static_cast<bool>(permit);
   }
@@ -46,14 +46,14 @@ class SharedBulkhead {
   std::optional<std::uint32_t> free_;
 };
 
-/// A user's permits lie in one entry, or in parts of four places each.
+/// A user's permits lie in one entry, or in sets of four permits each.
 class UserBulkhead {
  public:
   [[gnu::always_inline]] UserBulkhead(const Context& context, const UserPermitStep& step) noexcept
       : step_(&step),
         first_(context.user_table.find(context.key, entry_of(step.id))),
         room_(step.parts == 1 ? Room{step.limit, owner_set::count(first_.state)} : room(context)),
-        with_one_(owner_set::add(first_.state, owner_set::place_of(context.owner), room_.usable)) {}
+        with_one_(owner_set::add(first_.state, owner_set::pack(context.owner), room_.usable)) {}
 
   [[nodiscard]] LimitId id() const noexcept { return step_->id; }
   [[nodiscard]] std::uint32_t limit() const noexcept { return step_->limit; }
@@ -93,7 +93,8 @@ class UserBulkhead {
 
   enum class Taken : std::uint8_t { all, none, none_but_passes };
   [[nodiscard]] Taken take_anew(const Context& context) const noexcept;
-  [[nodiscard]] UserTable::Outcome take_place(const Context& context, std::uint32_t usable) const noexcept;
+  [[nodiscard]] UserTable::Outcome take_from_sets(const Context& context,
+                                                  std::uint32_t usable) const noexcept;
 
   const UserPermitStep* step_;
   UserTable::Found first_;  // of the first part; permits fill it first
@@ -105,8 +106,8 @@ class UserBulkhead {
 [[nodiscard]] std::uint32_t give_back_chain(const Sections& sections, const HeldPermit& held,
                                             std::uint32_t weight) noexcept;
 /// Places of an owner, wherever among the parts they lie; all of them are alike, so any will do:
-[[nodiscard]] std::uint32_t give_back_places(UserTable& users, const HeldUserPermits& held, Hash128 user,
-                                             owner_set::Place owner, std::uint32_t weight) noexcept;
+[[nodiscard]] std::uint32_t give_back_from_sets(UserTable& users, const HeldUserPermits& held, Hash128 user,
+                                                owner_set::PackedOwner owner, std::uint32_t weight) noexcept;
 
 /// Gives permits back. @return how many of them had been taken back before.
 /// @param still_ours  whether the owner is this process still. Permits of users have no word that tells one
@@ -121,7 +122,7 @@ inline std::uint32_t give_back(const Sections& sections, UserTable& users, const
                                 : give_back_chain(sections, held, holding.weight);
   }
   const Hash128 user{holding.user[0], holding.user[1]};
-  const owner_set::Place owner = owner_set::place_of(Owner::from_bits(holding.owner));
+  const owner_set::PackedOwner owner = owner_set::pack(Owner::from_bits(holding.owner));
   const auto without_one = [=](std::uint64_t set) { return owner_set::remove(set, owner); };
   for (std::uint32_t i = 0; i < holding.user_permits; ++i) {
     const HeldUserPermits& held = holding.of_user[i];
@@ -132,7 +133,7 @@ inline std::uint32_t give_back(const Sections& sections, UserTable& users, const
     if (holding.weight == 1 && users.modify(users.key(user), entry_of(held.limit),
                                             static_cast<PairWord*>(held.entry), without_one)) [[likely]]
       continue;
-    late += give_back_places(users, held, user, owner, holding.weight);
+    late += give_back_from_sets(users, held, user, owner, holding.weight);
   }
   return late;
 }

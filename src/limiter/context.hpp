@@ -55,7 +55,7 @@ struct Context {
   std::uint32_t cost;
   std::uint32_t weight;
   Owner owner{};           ///< the worker that will hold the permits; nobody: no permit is to be had
-  std::uint32_t home = 0;  ///< where the caller's thread looks for free permits first
+  std::uint32_t hint = 0;  ///< where the caller's thread looks for free permits first
   // Only of a request with limits of users:
   std::string_view name;  ///< of the user
   Hash128 user;

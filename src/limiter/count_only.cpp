@@ -9,8 +9,8 @@
 namespace weir::detail {
 namespace {
 
-void note(bool passes, LimitLine& line) noexcept {
-  if (!passes) line.would_refuse.fetch_add(1, std::memory_order_relaxed);
+void note(bool passes, LimitRecord& record) noexcept {
+  if (!passes) record.would_refuse.fetch_add(1, std::memory_order_relaxed);
 }
 
 template <class Bulkhead>
@@ -26,33 +26,33 @@ bool has_row(std::uint64_t cooldown) noexcept {
 void count_shared(const Context& context, bool admitted, Holding& holding) noexcept {
   const SharedSteps& steps = context.plan->shared;
   for (const RateStep& step : steps.rates.counting()) {
-    note(TokenBucket(step.line->state).admit(step.rate, context.now, context.cost) == 0, *step.line);
+    note(TokenBucket(step.record->state).admit(step.rate, context.now, context.cost) == 0, *step.record);
   }
   for (const WindowStep& step : steps.windows.counting()) {
-    note(SharedWindow(step.window).admit(context.now, context.cost) == 0, *step.line);
+    note(SharedWindow(step.window).admit(context.now, context.cost) == 0, *step.record);
   }
   for (const PermitStep& step : steps.permits.counting()) {
-    note(passes(SharedBulkhead(context, step), context, admitted, holding), *step.line);
+    note(passes(SharedBulkhead(context, step), context, admitted, holding), *step.record);
   }
   for (const CooldownStep& step : steps.cooldowns.counting()) {
     const std::uint64_t state = shared_cooldown(step);
     if (admitted && has_row(state)) end_shared_streak(step);
-    note(cooldown::wait(state, context.now) == 0, *step.line);
+    note(cooldown::wait(state, context.now) == 0, *step.record);
   }
 }
 
 void count_users(const Context& context, bool admitted, Holding& holding) noexcept {
   const UserSteps& steps = *context.users;
   for (const UserQuotaStep& step : steps.quotas.counting()) {
-    note(UserQuota(context, step).spend(context) == 0, *step.line);
+    note(UserQuota(context, step).spend(context) == 0, *step.record);
   }
   for (const UserPermitStep& step : steps.permits.counting()) {
-    note(passes(UserBulkhead(context, step), context, admitted, holding), *step.line);
+    note(passes(UserBulkhead(context, step), context, admitted, holding), *step.record);
   }
   for (const CooldownStep& step : steps.cooldowns.counting()) {
     const std::uint64_t state = user_cooldown(context, step);
     if (admitted && has_row(state)) end_user_streak(context, step);
-    note(cooldown::wait(state, context.now) == 0, *step.line);
+    note(cooldown::wait(state, context.now) == 0, *step.record);
   }
 }
 

@@ -40,7 +40,7 @@ void write_new(const Segment& segment, const Config& config) {
                 "padding would make checksums differ");
   std::memcpy(settings.data(), &record, sizeof(record));
   if (const auto sections = Sections::of(segment)) {
-    write_config(*sections, config, KeyHasher(segment.header().secret));
+    store_config(*sections, config, KeyHasher(segment.header().secret));
   }
 }
 

@@ -52,7 +52,7 @@ class SharedRate {
  public:
   [[gnu::always_inline]] SharedRate(const Context& context, const RateStep& step) noexcept
       : step_(&step),
-        seen_(step.line->state.load(std::memory_order_relaxed)),
+        seen_(step.record->state.load(std::memory_order_relaxed)),
         judged_(gcra::judge(step.rate, seen_, context.now, context.cost)) {}
 
   [[nodiscard]] LimitId id() const noexcept { return step_->id; }
@@ -60,7 +60,7 @@ class SharedRate {
 
   /// @return 0: spent; else the ticks until the request conforms.
   std::uint64_t spend(const Context& context) const noexcept {
-    Word& tat = step_->line->state;
+    Word& tat = step_->record->state;
     std::uint64_t seen = seen_;
     if (tat.compare_exchange(seen, judged_.charged, std::memory_order_relaxed)) [[likely]]
       return 0;
@@ -285,7 +285,7 @@ class Attempt {
   Met<SharedBulkhead, 2 * kPlanScopes> permits_;
   Met<UserBulkhead, 2 * kPlanScopes> user_permits_;
   Met<SharedRate, kPlanScopes * kMaxRates> rates_;
-  Met<UserQuota, kPlanScopes*(kMaxRates + kWindowLines)> quotas_;
+  Met<UserQuota, kPlanScopes*(kMaxRates + kWindowRecords)> quotas_;
 };
 
 }  // namespace

@@ -18,8 +18,8 @@
 #include "limiter/bulkheads.hpp"
 #include "limiter/count_only.hpp"
 #include "limiter/decide.hpp"
-#include "limiter/home.hpp"
 #include "limiter/quota.hpp"
+#include "limiter/segment_binding.hpp"
 #include "limiter/sweeper.hpp"
 #include "plan/compile.hpp"
 #include "plan/plans.hpp"
@@ -89,15 +89,15 @@ class LimiterImpl {
     handles_ = std::move(handles);
   }
 
-  /// Says to `home` what becomes of this process here.
-  void live_in(Home& home) noexcept { home_ = &home; }
-  /// From then on asks its home, once a second, whether the segment is still the one to use; at every call
+  /// Tells `binding` from now on whether this process has a worker slot here.
+  void bind_to(SegmentBinding& binding) noexcept { binding_ = &binding; }
+  /// From then on asks its binding, once a second, whether the segment is still the one to use; at every call
   /// after it was removed.
   void look_from(std::uint64_t first_look) noexcept {
     next_look_.store(first_look, std::memory_order_relaxed);
   }
   /// What to use instead, after looking for it if that is due; nullptr: this one.
-  [[nodiscard]] LimiterImpl* next_home() noexcept { return is_look_due(fast_now()) ? look_again() : nullptr; }
+  [[nodiscard]] LimiterImpl* successor() noexcept { return is_look_due(fast_now()) ? look_again() : nullptr; }
   [[nodiscard]] std::uint64_t now() const noexcept { return ticks_at(segment_.header(), HostClock::now()); }
   [[nodiscard]] const Segment& segment() const noexcept { return segment_; }
 
@@ -157,7 +157,7 @@ class LimiterImpl {
       for (const UserQuotaStep& step : context.users->quotas.enforced()) ids.push_back(step.id);
       std::sort(ids.begin(), ids.end());  // block by block, the global one first
       for (const LimitId id : ids)
-        quotas.push_back(quota_of(sections_, users_, context.key, LimitPlace::of(id), now()));
+        quotas.push_back(quota_of(sections_, users_, context.key, LimitRef::of(id), now()));
     });
     return quotas;
   }
@@ -209,7 +209,7 @@ class LimiterImpl {
       sweeper_.sweep();
       joined = registry_.join(now);
     }
-    if (joined && home_ != nullptr) home_->has_joined();
+    if (joined && binding_ != nullptr) binding_->has_joined();
     return joined;
   }
 
@@ -236,11 +236,11 @@ class LimiterImpl {
   ResetReport reset_user(std::string_view user) noexcept {
     const UserKey key = users_.key(hasher_(user));
     ResetReport report;
-    for (std::uint32_t index = 0; index < kMaxBlocks; ++index) {
-      const Presence presence = sections_.blocks[index].presence(std::memory_order_acquire);
-      for (const std::uint32_t line : LineRange(presence.any() & lines::kUser)) {
-        if (kind_of(line) == LimitKind::permits) continue;
-        const UserLimit entry{static_cast<std::uint16_t>(LimitPlace{index, line}.id()), 0};
+    for (std::uint32_t block_index = 0; block_index < kMaxBlocks; ++block_index) {
+      const Presence presence = sections_.blocks[block_index].presence(std::memory_order_acquire);
+      for (const std::uint32_t index : LimitIndices(presence.any() & masks::kUser)) {
+        if (kind_of(index) == LimitKind::permits) continue;
+        const UserLimit entry{static_cast<std::uint16_t>(LimitRef{block_index, index}.id()), 0};
         report.users += users_.modify(key, entry, nullptr, to_never_seen) ? 1 : 0;
       }
     }
@@ -256,7 +256,7 @@ class LimiterImpl {
   }
 
   [[nodiscard]] const Sections& sections() const noexcept { return sections_; }
-  [[nodiscard]] Config config() const { return read_config(sections_, segment_.name()); }
+  [[nodiscard]] Config config() const { return load_config(sections_, segment_.name()); }
 
  private:
   static std::optional<std::uint64_t> to_never_seen(std::uint64_t state) noexcept {
@@ -297,8 +297,8 @@ class LimiterImpl {
     return next_look_.compare_exchange_strong(due, now + kSecond, std::memory_order_relaxed);
   }
   [[gnu::noinline]] LimiterImpl* look_again() noexcept {
-    home_->look_again(*this);
-    LimiterImpl& current = home_->impl();
+    binding_->look_again(*this);
+    LimiterImpl& current = binding_->impl();
     return &current != this ? &current : nullptr;
   }
 
@@ -480,9 +480,9 @@ class LimiterImpl {
     if (!mine) mine = join_again(context.now);
     if (!mine) return;
     context.owner = mine->owner();
-    // Every worker and thread looks for free permits at a place of its own; stacks lie megabytes apart.
+    // Every worker and thread looks for free permits from a cell of its own; stacks lie megabytes apart.
     const auto thread = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(&context) >> 20);
-    context.home = (mine->slot + 1) * 0x9e37'79b1U + thread * 0x85eb'ca6bU;
+    context.hint = (mine->slot + 1) * 0x9e37'79b1U + thread * 0x85eb'ca6bU;
   }
 
   // The first call of a process, and of one that was taken for dead. Where there is no slot to be had, not
@@ -499,15 +499,15 @@ class LimiterImpl {
         next_join_.store(0, std::memory_order_relaxed);
         return *joined;
       }
-      home_->cannot_join(joined.error());
+      binding_->cannot_join(joined.error());
     } catch (const std::exception&) {  // out of memory: as without a slot
     }
     return std::nullopt;
   }
 
-  bool reset_line(std::uint32_t index, std::uint32_t line) noexcept {
-    LimitLine& limit = sections_.blocks[index].limits[line];
-    switch (kind_of(line)) {
+  bool reset_record(std::uint32_t block_index, std::uint32_t index) noexcept {
+    LimitRecord& limit = sections_.blocks[block_index].limits[index];
+    switch (kind_of(index)) {
       case LimitKind::rate:
       case LimitKind::cooldown:
         TokenBucket(limit.state).reset();
@@ -516,7 +516,7 @@ class LimiterImpl {
         SharedWindow(limit, sections_.window_cells, sections_.created_wall_ns).reset();
         return true;
       case LimitKind::breaker: {
-        BreakerRecord& record = sections_.breaker(index);
+        BreakerRecord& record = sections_.breaker(block_index);
         const bool counts_only =
             record.breaker.status(record.params.load(), 0).kind == BreakerKind::metrics_only;
         record.breaker.set(counts_only ? BreakerKind::metrics_only : BreakerKind::closed);
@@ -531,18 +531,18 @@ class LimiterImpl {
   template <class Wanted>
   ResetReport reset_if(Wanted&& wanted) noexcept {
     ResetReport report;
-    for (std::uint32_t index = 0; index < kMaxBlocks; ++index) {
-      if (!wanted(index)) continue;
-      const Presence presence = sections_.blocks[index].presence(std::memory_order_acquire);
-      for (const std::uint32_t line : LineRange(presence.any() & lines::kShared)) {
-        if (reset_line(index, line)) ++report.limits;
+    for (std::uint32_t block_index = 0; block_index < kMaxBlocks; ++block_index) {
+      if (!wanted(block_index)) continue;
+      const Presence presence = sections_.blocks[block_index].presence(std::memory_order_acquire);
+      for (const std::uint32_t index : LimitIndices(presence.any() & masks::kShared)) {
+        if (reset_record(block_index, index)) ++report.limits;
       }
     }
     report.users = sections_.modify_user_entries(
         segment_, [&](UserLimit entry, std::uint64_t state) -> std::optional<std::uint64_t> {
-          const LimitPlace place = LimitPlace::of(LimitId{entry.id});
-          return kind_of(place.line) != LimitKind::permits && wanted(place.block) ? to_never_seen(state)
-                                                                                  : std::nullopt;
+          const LimitRef ref = LimitRef::of(LimitId{entry.id});
+          return kind_of(ref.index) != LimitKind::permits && wanted(ref.block) ? to_never_seen(state)
+                                                                               : std::nullopt;
         });
     return report;
   }
@@ -567,7 +567,7 @@ class LimiterImpl {
   static_assert(kMaxOperations == 256, "a handle is {tenancy 8 | operation 8}");
 
   std::vector<Handle> handles_;  // by handle; empty: the handle says which block
-  Home* home_ = nullptr;
+  SegmentBinding* binding_ = nullptr;
   LimiterImpl* next_staying_ = nullptr;
   static constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
   std::atomic<std::uint64_t> next_look_{kNever};  // ticks

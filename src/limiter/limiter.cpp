@@ -7,8 +7,8 @@
 #include "base/fast_clock.hpp"
 #include "base/text.hpp"
 #include "limiter/create.hpp"
-#include "limiter/home.hpp"
 #include "limiter/impl.hpp"
+#include "limiter/segment_binding.hpp"
 
 namespace weir {
 
@@ -29,7 +29,7 @@ auto guarded(Call&& call) noexcept -> decltype(call()) {
 
 }  // namespace
 
-Limiter::Limiter(std::unique_ptr<detail::Home> home) noexcept : home_(std::move(home)) {}
+Limiter::Limiter(std::unique_ptr<detail::SegmentBinding> binding) noexcept : binding_(std::move(binding)) {}
 Limiter::Limiter(Limiter&&) noexcept = default;
 Limiter& Limiter::operator=(Limiter&&) noexcept = default;
 Limiter::~Limiter() = default;
@@ -37,18 +37,18 @@ Limiter::~Limiter() = default;
 Result<Limiter> Limiter::open(const Config& config) noexcept {
   return guarded([&]() -> Result<Limiter> {
     if (auto valid = validate(config); !valid) return valid.error();
-    auto home = Home::open(config);
-    if (!home) return home.error();
-    return Limiter(std::move(*home));
+    auto binding = SegmentBinding::open(config);
+    if (!binding) return binding.error();
+    return Limiter(std::move(*binding));
   });
 }
 
 Result<Limiter> Limiter::open_private(const Config& config) noexcept {
   return guarded([&]() -> Result<Limiter> {
     if (auto valid = validate(config); !valid) return valid.error();
-    auto home = Home::over(publish_segment(config, ""));
-    if (!home) return home.error();
-    return Limiter(std::move(*home));
+    auto binding = SegmentBinding::over(publish_segment(config, ""));
+    if (!binding) return binding.error();
+    return Limiter(std::move(*binding));
   });
 }
 
@@ -60,32 +60,32 @@ Result<Limiter> Limiter::open_private(const Config& config, const Beginning& beg
     if (wall_ns < 0) return Error{Errc::invalid_argument, "private segment: it begins before 1970", ""};
     const SegmentBeginning its{
         beginning.at.time_since_epoch().count(), wall_ns, {beginning.seed, ~beginning.seed}};
-    auto home = Home::over(publish_segment(config, "", its));
-    if (!home) return home.error();
-    return Limiter(std::move(*home));
+    auto binding = SegmentBinding::over(publish_segment(config, "", its));
+    if (!binding) return binding.error();
+    return Limiter(std::move(*binding));
   });
 }
 
 Result<Limiter> Limiter::attach(std::string_view segment) noexcept {
   return guarded([&]() -> Result<Limiter> {
-    auto home = Home::over(
+    auto binding = SegmentBinding::over(
         Segment::attach(segment, OpenMode::read_write, kAbiFingerprint, {.root_trusts_all = false}));
-    if (!home) return home.error();
-    return Limiter(std::move(*home));
+    if (!binding) return binding.error();
+    return Limiter(std::move(*binding));
   });
 }
 
 std::optional<Error> Limiter::fault() const {
-  return home_->fault();
+  return binding_->fault();
 }
 
 std::optional<WindowCount> Limiter::count(Operation operation, const Request& request) noexcept {
-  return home_->settled().count(operation, request);
+  return binding_->settled().count(operation, request);
 }
 
 std::vector<Quota> Limiter::quotas(Operation operation, const Request& request) noexcept {
   try {
-    return home_->settled().quotas(operation, request);
+    return binding_->settled().quotas(operation, request);
   } catch (const std::exception&) {  // out of memory
     return {};
   }
@@ -93,9 +93,9 @@ std::vector<Quota> Limiter::quotas(Operation operation, const Request& request) 
 
 Result<Operation> Limiter::operation(std::string_view name) const noexcept {
   return guarded([&]() -> Result<Operation> {
-    if (const auto found = home_->settled().find(name)) return Operation{*found};
-    const Config config = home_->impl().config();
-    if (home_->configured(name)) {
+    if (const auto found = binding_->settled().find(name)) return Operation{*found};
+    const Config config = binding_->impl().config();
+    if (binding_->configured(name)) {
       return Error{
           Errc::conflict,
           fmt::format("operation {}: in the configuration, but not in segment \"{}\", which goes on with "
@@ -116,38 +116,38 @@ Result<Operation> Limiter::operation(std::string_view name) const noexcept {
 }
 
 Admission Limiter::admit(Operation operation, const Request& request) noexcept {
-  return home_->impl().admit(operation, request, FastClock::now);
+  return binding_->impl().admit(operation, request, FastClock::now);
 }
 
 Admission Limiter::admit(std::string_view operation, const Request& request) noexcept {
-  auto found = home_->impl().find(operation);
-  if (!found) found = home_->settled().find(operation);
+  auto found = binding_->impl().find(operation);
+  if (!found) found = binding_->settled().find(operation);
   if (!found) return Admission({Verdict::invalid, LimitId::none, {}});
   return admit(Operation{*found}, request);
 }
 
 Decision Limiter::peek(Operation operation, const Request& request) noexcept {
-  return home_->settled().peek(operation, request);
+  return binding_->settled().peek(operation, request);
 }
 
 void Limiter::charge(Operation operation, const Request& request) noexcept {
-  home_->settled().charge(operation, request);
+  binding_->settled().charge(operation, request);
 }
 
 void Limiter::refund(Operation operation, const Request& request, Admission& admission) noexcept {
-  home_->settled().refund(operation, request, admission);
+  binding_->settled().refund(operation, request, admission);
 }
 
 Admission Limiter::admit_at(HostClock::time_point now, Operation operation, const Request& request) noexcept {
-  return home_->impl().admit(operation, request, [now] { return now; });
+  return binding_->impl().admit(operation, request, [now] { return now; });
 }
 
 std::string Limiter::limit_name(LimitId limit) const noexcept {
   if (limit == LimitId::none) return {};
-  const LimitPlace place = LimitPlace::of(limit);
-  if (place.block >= kMaxBlocks) return {};
+  const LimitRef ref = LimitRef::of(limit);
+  if (ref.block >= kMaxBlocks) return {};
   try {
-    return detail::limit_name(home_->impl().sections().blocks, place);
+    return detail::limit_name(binding_->impl().sections().blocks, ref);
   } catch (const std::exception&) {  // out of memory
     return {};
   }
@@ -155,13 +155,13 @@ std::string Limiter::limit_name(LimitId limit) const noexcept {
 
 Result<void> Limiter::join() noexcept {
   return guarded([&]() -> Result<void> {
-    if (auto joined = home_->settled().join(); !joined) return joined.error();
+    if (auto joined = binding_->settled().join(); !joined) return joined.error();
     return {};
   });
 }
 
 ReapReport Limiter::reap() noexcept {
-  return home_->settled().reap();
+  return binding_->settled().reap();
 }
 
 void Admission::give_back(Outcome outcome) noexcept {
@@ -169,17 +169,17 @@ void Admission::give_back(Outcome outcome) noexcept {
 }
 
 Config Limiter::config() const {
-  return home_->settled().config();
+  return binding_->settled().config();
 }
 
 ResetReport Limiter::reset() noexcept {
-  return home_->settled().reset();
+  return binding_->settled().reset();
 }
 ResetReport Limiter::reset(Operation operation) noexcept {
-  return home_->settled().reset(operation);
+  return binding_->settled().reset(operation);
 }
 ResetReport Limiter::reset_user(std::string_view user) noexcept {
-  return home_->settled().reset_user(user);
+  return binding_->settled().reset_user(user);
 }
 
 Result<void> remove_segment(std::string_view segment) noexcept {

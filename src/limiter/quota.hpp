@@ -9,6 +9,6 @@ namespace weir::detail {
 
 /// What is left of one rate or window.
 [[nodiscard]] Quota quota_of(const Sections& sections, const UserTable& users, const UserKey& key,
-                             LimitPlace place, std::uint64_t now);
+                             LimitRef ref, std::uint64_t now);
 
 }  // namespace weir::detail

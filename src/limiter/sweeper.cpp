@@ -113,10 +113,10 @@ ReapReport Sweeper::sweep(std::uint32_t most_asked) noexcept {
 }
 
 bool Sweeper::had_user_permits() const noexcept {
-  constexpr LineMask kMask = static_cast<LineMask>(lines::kBulkheads) << kScopeLines;
+  constexpr LimitMask kMask = static_cast<LimitMask>(masks::kBulkheads) << kScopeLimits;
   for (const Block& block : sections_.blocks) {
-    for (const std::uint32_t line : LineRange(kMask)) {
-      const std::uint64_t highest_ever = block.limits[line].state.load(std::memory_order_relaxed);
+    for (const std::uint32_t index : LimitIndices(kMask)) {
+      const std::uint64_t highest_ever = block.limits[index].state.load(std::memory_order_relaxed);
       if (highest_ever != 0) return true;
     }
   }
@@ -133,8 +133,8 @@ bool Sweeper::holds(Owner owner) const noexcept {
   for (BreakerRecord& record : sections_.breakers) (void)record.breaker.reclaim(note);
   if (found || !had_user_permits()) return found;
   sections_.for_each_user_entry(segment_, [&](UserLimit entry, std::uint64_t set) {
-    if (set != 0 && kind_of(LimitPlace::of(LimitId{entry.id}).line) == LimitKind::permits)
-      found |= owner_set::remove(set, owner_set::place_of(owner)).has_value();
+    if (set != 0 && kind_of(LimitRef::of(LimitId{entry.id}).index) == LimitKind::permits)
+      found |= owner_set::remove(set, owner_set::pack(owner)).has_value();
   });
   return found;
 }
@@ -151,10 +151,10 @@ std::uint64_t Sweeper::reclaim(const DeadSet& dead) noexcept {
   if (dead.empty() || !had_user_permits()) return permits;
   sections_.modify_user_entries(
       segment_, [&](UserLimit entry, std::uint64_t set) -> std::optional<std::uint64_t> {
-        if (set == 0 || kind_of(LimitPlace::of(LimitId{entry.id}).line) != LimitKind::permits)
+        if (set == 0 || kind_of(LimitRef::of(LimitId{entry.id}).index) != LimitKind::permits)
           return std::nullopt;
-        const std::uint64_t left = owner_set::without(set, [&](owner_set::Place place) {
-          return dead.gone(owner_set::slot_of(place), owner_set::generation_of(place),
+        const std::uint64_t left = owner_set::without(set, [&](owner_set::PackedOwner owner) {
+          return dead.gone(owner_set::slot_of(owner), owner_set::generation_of(owner),
                            owner_set::kGenerations - 1);
         });
         if (left == set) return std::nullopt;

@@ -16,10 +16,10 @@ namespace weir::detail {
 /// What the entry of any limit owes, in ticks; held permits are never forgotten.
 inline std::uint64_t debt_of(const Sections& sections, UserLimit entry, std::uint64_t state,
                              std::uint64_t now) noexcept {
-  const LimitPlace place = LimitPlace::of(LimitId{entry.id});
-  if (entry.id == 0 || place.block >= kMaxBlocks) return 0;  // damage: an entry of no limit
-  if (kind_of(place.line) == LimitKind::permits) return state == 0 ? 0 : kPinned;
-  return UserRule::of(sections, place).debt(state, now);
+  const LimitRef ref = LimitRef::of(LimitId{entry.id});
+  if (entry.id == 0 || ref.block >= kMaxBlocks) return 0;  // damage: an entry of no limit
+  if (kind_of(ref.index) == LimitKind::permits) return state == 0 ? 0 : kPinned;
+  return UserRule::of(sections, ref).debt(state, now);
 }
 
 struct UserChangeBase {
@@ -92,8 +92,8 @@ struct NoteRefusal : UserChangeBase {
 static_assert(UserChange<NoteRefusal>);
 
 /// Takes one permit of a user, in one of the entries that hold them.
-struct TakePlace : UserChangeBase {
-  owner_set::Place owner;
+struct TakePermits : UserChangeBase {
+  owner_set::PackedOwner owner;
   std::uint32_t capacity;
 
   [[nodiscard]] std::optional<std::uint64_t> next(std::uint64_t set) const noexcept {
@@ -101,6 +101,6 @@ struct TakePlace : UserChangeBase {
   }
   [[nodiscard]] std::uint64_t never_seen(std::uint64_t /*forgotten*/) const noexcept { return 0; }
 };
-static_assert(UserChange<TakePlace>);
+static_assert(UserChange<TakePermits>);
 
 }  // namespace weir::detail

@@ -14,61 +14,61 @@ struct Source {
 };
 
 Source source(const Sections& sections, std::uint32_t block) noexcept {
-  // sync(present): acquire; pairs with write_block(): a bit that is seen comes with its line.
+  // sync(present): acquire; pairs with write_block(): a bit that is seen comes with its record.
   return {block, sections.blocks[block].presence(std::memory_order_acquire)};
 }
 
-/// Calls visit(LimitPlace, LimitLine&, bool counts_only) for the lines of a mask that are limits: those that
+/// Calls visit(LimitRef, LimitRecord&, bool counts_only) for the records of a mask that are limits: those that
 /// are enforced, block by block, then those that only count.
 template <class Visit>
-void for_each_limit(const Sections& sections, std::span<const Source> sources, LineMask among,
+void for_each_limit(const Sections& sections, std::span<const Source> sources, LimitMask among,
                     Visit&& visit) noexcept {
   for (const bool counts_only : {false, true}) {
     for (const Source& source : sources) {
-      const LineMask lines = counts_only ? source.presence.counting() : source.presence.enforced();
-      for (const std::uint32_t line : LineRange(lines & among)) {
-        visit(LimitPlace{source.block, line}, sections.blocks[source.block].limits[line], counts_only);
+      const LimitMask lines = counts_only ? source.presence.counting() : source.presence.enforced();
+      for (const std::uint32_t index : LimitIndices(lines & among)) {
+        visit(LimitRef{source.block, index}, sections.blocks[source.block].limits[index], counts_only);
       }
     }
   }
 }
 
-std::uint64_t params_of(const LimitLine& line) noexcept {
-  return line.params.load(std::memory_order_relaxed);
+std::uint64_t params_of(const LimitRecord& record) noexcept {
+  return record.params.load(std::memory_order_relaxed);
 }
 
-CooldownStep cooldown_step(LimitPlace place, LimitLine& line) noexcept {
-  const packed::CooldownParams params = packed::to_cooldown(params_of(line));
-  return {&line, {params.refusals, params.length()}, place.id()};
+CooldownStep cooldown_step(LimitRef ref, LimitRecord& record) noexcept {
+  const packed::CooldownParams params = packed::to_cooldown(params_of(record));
+  return {&record, {params.refusals, params.length()}, ref.id()};
 }
 
-PermitStep permit_step(const Sections& sections, LimitPlace place, LimitLine& line) noexcept {
+PermitStep permit_step(const Sections& sections, LimitRef ref, LimitRecord& record) noexcept {
   // sync(reach): acquire; pairs with write_block(): permit_cells() reaches as far as this limit.
-  const auto limit = static_cast<std::uint32_t>(line.params.load(std::memory_order_acquire));
-  return {&line, Permits(permit_cells(line, limit, sections.permit_cells)), limit, place.id()};
+  const auto limit = static_cast<std::uint32_t>(record.params.load(std::memory_order_acquire));
+  return {&record, Permits(permit_cells(record, limit, sections.permit_cells)), limit, ref.id()};
 }
 
-UserPermitStep user_permit_step(LimitPlace place, LimitLine& line) noexcept {
-  const std::uint64_t params = line.params.load(std::memory_order_acquire);  // sync(reach)
+UserPermitStep user_permit_step(LimitRef ref, LimitRecord& record) noexcept {
+  const std::uint64_t params = record.params.load(std::memory_order_acquire);  // sync(reach)
   const auto limit = static_cast<std::uint32_t>(std::min<std::uint64_t>(params, kMaxUserPermits));
-  return {&line, limit, permit_parts(line, limit), place.id()};
+  return {&record, limit, permit_parts(record, limit), ref.id()};
 }
 
 SharedSteps compile_shared(const Sections& sections, std::span<const Source> sources) noexcept {
   SharedSteps steps;
-  const auto each = [&](LineMask among, auto&& visit) { for_each_limit(sections, sources, among, visit); };
-  each(lines::kRates, [&](LimitPlace place, LimitLine& line, bool counts_only) {
-    steps.rates.add({&line, packed::to_token_bucket(params_of(line)), place.id()}, counts_only);
+  const auto each = [&](LimitMask among, auto&& visit) { for_each_limit(sections, sources, among, visit); };
+  each(masks::kRates, [&](LimitRef ref, LimitRecord& record, bool counts_only) {
+    steps.rates.add({&record, packed::to_token_bucket(params_of(record)), ref.id()}, counts_only);
   });
-  each(lines::kBulkheads, [&](LimitPlace place, LimitLine& line, bool counts_only) {
-    steps.permits.add(permit_step(sections, place, line), counts_only);
+  each(masks::kBulkheads, [&](LimitRef ref, LimitRecord& record, bool counts_only) {
+    steps.permits.add(permit_step(sections, ref, record), counts_only);
   });
-  each(lines::kWindows, [&](LimitPlace place, LimitLine& line, bool counts_only) {
-    const SharedWindow window(line, sections.window_cells, sections.created_wall_ns);
-    steps.windows.add({&line, window, place.id()}, counts_only);
+  each(masks::kWindows, [&](LimitRef ref, LimitRecord& record, bool counts_only) {
+    const SharedWindow window(record, sections.window_cells, sections.created_wall_ns);
+    steps.windows.add({&record, window, ref.id()}, counts_only);
   });
-  each(lines::kCooldowns, [&](LimitPlace place, LimitLine& line, bool counts_only) {
-    steps.cooldowns.add(cooldown_step(place, line), counts_only);
+  each(masks::kCooldowns, [&](LimitRef ref, LimitRecord& record, bool counts_only) {
+    steps.cooldowns.add(cooldown_step(ref, record), counts_only);
   });
   steps.rare = !steps.windows.enforced().empty() || !steps.cooldowns.enforced().empty();
   steps.more_than_rates = steps.rare || !steps.permits.enforced().empty();
@@ -77,25 +77,25 @@ SharedSteps compile_shared(const Sections& sections, std::span<const Source> sou
 
 UserSteps compile_user(const Sections& sections, std::span<const Source> sources) noexcept {
   UserSteps steps;
-  const auto each = [&](LineMask among, auto&& visit) {
-    for_each_limit(sections, sources, among << kScopeLines, visit);
+  const auto each = [&](LimitMask among, auto&& visit) {
+    for_each_limit(sections, sources, among << kScopeLimits, visit);
   };
   // All that are enforced come before those that only count: so kind by kind would not do.
   const auto add_quota = [&](bool of_counting) {
-    for (const LineMask kind : {lines::kRates, lines::kWindows}) {
-      each(kind, [&](LimitPlace place, LimitLine& line, bool counts_only) {
+    for (const LimitMask kind : {masks::kRates, masks::kWindows}) {
+      each(kind, [&](LimitRef ref, LimitRecord& record, bool counts_only) {
         if (counts_only == of_counting)
-          steps.quotas.add({&line, UserRule::of(sections, place), place.id()}, counts_only);
+          steps.quotas.add({&record, UserRule::of(sections, ref), ref.id()}, counts_only);
       });
     }
   };
   add_quota(false);
   add_quota(true);
-  each(lines::kBulkheads, [&](LimitPlace place, LimitLine& line, bool counts_only) {
-    steps.permits.add(user_permit_step(place, line), counts_only);
+  each(masks::kBulkheads, [&](LimitRef ref, LimitRecord& record, bool counts_only) {
+    steps.permits.add(user_permit_step(ref, record), counts_only);
   });
-  each(lines::kCooldowns, [&](LimitPlace place, LimitLine& line, bool counts_only) {
-    steps.cooldowns.add(cooldown_step(place, line), counts_only);
+  each(masks::kCooldowns, [&](LimitRef ref, LimitRecord& record, bool counts_only) {
+    steps.cooldowns.add(cooldown_step(ref, record), counts_only);
   });
   steps.rare = !steps.cooldowns.enforced().empty();
   return steps;
@@ -125,7 +125,7 @@ Plan compile_plan(const Sections& sections, std::uint32_t block, std::uint32_t h
   plan.shared = compile_shared(sections, sources);
   if (own.has(kBreaker)) {
     plan.shared.breaker = &sections.breaker(block);
-    plan.shared.breaker_id = LimitPlace{block, kBreaker}.id();
+    plan.shared.breaker_id = LimitRef{block, kBreaker}.id();
     plan.shared.more_than_rates = true;
   }
   plan.user = compile_user(sections, sources);

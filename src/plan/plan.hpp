@@ -53,7 +53,7 @@ class Steps {
 
 /// A rate over all callers.
 struct RateStep {
-  LimitLine* line = nullptr;
+  LimitRecord* record = nullptr;
   TokenBucketParams rate;
   LimitId id = LimitId::none;
 
@@ -62,7 +62,7 @@ struct RateStep {
 
 /// A window over all callers.
 struct WindowStep {
-  LimitLine* line = nullptr;
+  LimitRecord* record = nullptr;
   SharedWindow window;
   LimitId id = LimitId::none;
 
@@ -71,7 +71,7 @@ struct WindowStep {
 
 /// A concurrency limit over all callers.
 struct PermitStep {
-  LimitLine* line = nullptr;
+  LimitRecord* record = nullptr;
   Permits permits;  ///< every cell in which a permit may lie: see permit_cells()
   std::uint32_t limit = 0;
   LimitId id = LimitId::none;
@@ -81,7 +81,7 @@ struct PermitStep {
 
 /// A cooldown, of all callers or of each user.
 struct CooldownStep {
-  LimitLine* line = nullptr;
+  LimitRecord* record = nullptr;
   cooldown::Params params;
   LimitId id = LimitId::none;
 
@@ -90,7 +90,7 @@ struct CooldownStep {
 
 /// A rate or a window of each user.
 struct UserQuotaStep {
-  LimitLine* line = nullptr;
+  LimitRecord* record = nullptr;
   UserRule rule;
   LimitId id = LimitId::none;
 
@@ -99,7 +99,7 @@ struct UserQuotaStep {
 
 /// A concurrency limit of each user.
 struct UserPermitStep {
-  LimitLine* line = nullptr;
+  LimitRecord* record = nullptr;
   std::uint32_t limit = 0;
   std::uint32_t parts = 0;  ///< entries among which a user's permits may lie: see permit_parts()
   LimitId id = LimitId::none;
@@ -113,7 +113,7 @@ inline constexpr std::size_t kPlanScopes = 2;  ///< the global limits, and those
 struct SharedSteps {
   Steps<RateStep, kPlanScopes * kMaxRates> rates;
   Steps<PermitStep, kPlanScopes * 2> permits;
-  Steps<WindowStep, kPlanScopes * kWindowLines> windows;
+  Steps<WindowStep, kPlanScopes * kWindowRecords> windows;
   Steps<CooldownStep, kPlanScopes> cooldowns;
   BreakerRecord* breaker = nullptr;  ///< also one that only counts: it is told of every call
   LimitId breaker_id = LimitId::none;
@@ -125,7 +125,7 @@ struct SharedSteps {
 
 /// The limits of each user. Quotas: the rates first, then the windows.
 struct UserSteps {
-  Steps<UserQuotaStep, kPlanScopes*(kMaxRates + kWindowLines)> quotas;
+  Steps<UserQuotaStep, kPlanScopes*(kMaxRates + kWindowRecords)> quotas;
   Steps<UserPermitStep, kPlanScopes * 2> permits;
   Steps<CooldownStep, kPlanScopes> cooldowns;
   bool rare = false;  ///< whether a cooldown is enforced

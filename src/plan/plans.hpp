@@ -34,8 +34,8 @@ class PlanShelf {
   PlanShelf(const PlanShelf&) = delete;
   PlanShelf& operator=(const PlanShelf&) = delete;
   ~PlanShelf() {
-    for (Place& place : places_) {
-      for (Kept* kept = place.all.load(std::memory_order_relaxed); kept != nullptr;) {
+    for (Entry& entry : entries_) {
+      for (Kept* kept = entry.all.load(std::memory_order_relaxed); kept != nullptr;) {
         Kept* const next = kept->next;
         delete kept;
         kept = next;
@@ -46,21 +46,21 @@ class PlanShelf {
   /// What is kept of `number` under `turn`; nullptr: compile it. Two loads.
   [[nodiscard]] const Compiled* find(std::uint32_t number, std::uint64_t turn) const noexcept {
     // acquire: pairs with keep(); a plan that is seen was written before.
-    const Kept* const kept = places_[number].current.load(std::memory_order_acquire);
+    const Kept* const kept = entries_[number].current.load(std::memory_order_acquire);
     return kept != nullptr && kept->turn.load(std::memory_order_relaxed) == turn ? &kept->compiled : nullptr;
   }
 
   /// Keeps what was compiled from the words of `turn` alone. Without memory, or with too many plans, nothing
   /// is kept.
   void keep(std::uint32_t number, const Compiled& compiled, std::uint64_t turn) noexcept {
-    Place& place = places_[number];
-    if (place.not_kept.load(std::memory_order_relaxed) == turn) return;
-    Kept* kept = place.all.load(std::memory_order_acquire);
+    Entry& entry = entries_[number];
+    if (entry.not_kept.load(std::memory_order_relaxed) == turn) return;
+    Kept* kept = entry.all.load(std::memory_order_acquire);
     while (kept != nullptr && !(kept->compiled == compiled)) kept = kept->next;
-    if (kept == nullptr) kept = add(place, compiled);
-    if (kept == nullptr) return place.not_kept.store(turn, std::memory_order_relaxed);
+    if (kept == nullptr) kept = add(entry, compiled);
+    if (kept == nullptr) return entry.not_kept.store(turn, std::memory_order_relaxed);
     kept->turn.store(turn, std::memory_order_relaxed);
-    place.current.store(kept, std::memory_order_release);
+    entry.current.store(kept, std::memory_order_release);
   }
 
  private:
@@ -71,26 +71,26 @@ class PlanShelf {
     std::atomic<std::uint64_t> turn{kNoTurn};
     Kept* next = nullptr;
   };
-  struct Place {
+  struct Entry {
     std::atomic<Kept*> current{nullptr};
     std::atomic<Kept*> all{nullptr};
     std::atomic<std::uint64_t> not_kept{kNoTurn};  ///< the last turn whose plan could not be kept
   };
 
-  Kept* add(Place& place, const Compiled& compiled) noexcept {
+  Kept* add(Entry& entry, const Compiled& compiled) noexcept {
     if (kept_.fetch_add(1, std::memory_order_relaxed) >= kMostPlans) {
       kept_.store(kMostPlans, std::memory_order_relaxed);
       return nullptr;
     }
     Kept* const kept = new (std::nothrow) Kept{compiled};
     if (kept == nullptr) return nullptr;
-    kept->next = place.all.load(std::memory_order_relaxed);
-    while (!place.all.compare_exchange_weak(kept->next, kept, std::memory_order_release)) {
+    kept->next = entry.all.load(std::memory_order_relaxed);
+    while (!entry.all.compare_exchange_weak(kept->next, kept, std::memory_order_release)) {
     }
     return kept;
   }
 
-  std::array<Place, N> places_;
+  std::array<Entry, N> entries_;
   std::atomic<std::uint32_t> kept_{0};
 };
 

@@ -7,29 +7,29 @@
 
 namespace weir::detail {
 
-Mode mode_of(const Block& block, std::uint32_t line) noexcept {
-  if (!block.presence(std::memory_order_relaxed).counts_only(line)) return Mode::enforced;
-  return listing_of(block.limits[line]).mode == Mode::candidate ? Mode::candidate : Mode::shadow;
+Mode mode_of(const Block& block, std::uint32_t index) noexcept {
+  if (!block.presence(std::memory_order_relaxed).counts_only(index)) return Mode::enforced;
+  return listing_of(block.limits[index]).mode == Mode::candidate ? Mode::candidate : Mode::shadow;
 }
 
-LineMask listed_lines(const Block& block, Presence presence) noexcept {
-  LineMask listed = presence.any();
-  for (const std::uint32_t line : LineRange(presence.any())) {
-    const std::uint32_t heir_of = listing_of(block.limits[line]).heir_of;
-    if (heir_of != 0 && heir_of <= kBlockLines) listed &= ~(LineMask{1} << (heir_of - 1));
+LimitMask listed_limits(const Block& block, Presence presence) noexcept {
+  LimitMask listed = presence.any();
+  for (const std::uint32_t index : LimitIndices(presence.any())) {
+    const std::uint32_t heir_of = listing_of(block.limits[index]).heir_of;
+    if (heir_of != 0 && heir_of <= kBlockLimits) listed &= ~(LimitMask{1} << (heir_of - 1));
   }
   return listed;
 }
 
-std::vector<std::uint32_t> in_order(const Block& block, Presence presence, LineMask among) {
+std::vector<std::uint32_t> in_order(const Block& block, Presence presence, LimitMask among) {
   // Each order is read once: a change that moves it while we sort would let the sort run out of its bounds.
   std::vector<std::tuple<LimitScope, LimitKind, std::uint32_t, std::uint32_t>> ranked;
-  for (const std::uint32_t line : LineRange(listed_lines(block, presence) & among)) {
-    const bool list = kind_of(line) == LimitKind::rate || kind_of(line) == LimitKind::window;
-    ranked.emplace_back(scope_of(line), kind_of(line), list ? listing_of(block.limits[line]).order : line,
-                        line);
+  for (const std::uint32_t index : LimitIndices(listed_limits(block, presence) & among)) {
+    const bool list = kind_of(index) == LimitKind::rate || kind_of(index) == LimitKind::window;
+    ranked.emplace_back(scope_of(index), kind_of(index), list ? listing_of(block.limits[index]).order : index,
+                        index);
   }
-  std::sort(ranked.begin(), ranked.end());  // of equal orders, by line
+  std::sort(ranked.begin(), ranked.end());  // of equal orders, by record
   std::vector<std::uint32_t> lines;
   lines.reserve(ranked.size());
   for (const auto& entry : ranked) lines.push_back(std::get<3>(entry));
@@ -37,11 +37,12 @@ std::vector<std::uint32_t> in_order(const Block& block, Presence presence, LineM
 }
 
 Rate rate_of(const Block& block, std::uint32_t index) noexcept {
-  const LimitLine& line = block.limits[index];
-  const std::uint64_t params = line.params.load(std::memory_order_relaxed);
-  Rate rate{line.before.load(std::memory_order_relaxed),
-            std::chrono::nanoseconds(static_cast<std::int64_t>(line.period.load(std::memory_order_relaxed))),
-            packed::to_token_bucket(params).burst, mode_of(block, index)};
+  const LimitRecord& record = block.limits[index];
+  const std::uint64_t params = record.params.load(std::memory_order_relaxed);
+  Rate rate{
+      record.before.load(std::memory_order_relaxed),
+      std::chrono::nanoseconds(static_cast<std::int64_t>(record.period.load(std::memory_order_relaxed))),
+      packed::to_token_bucket(params).burst, mode_of(block, index)};
   const bool as_written = rate.count != 0 && rate.period.count() > 0 &&
                           packed::rate(emission_interval(rate), rate.burst) == params;
   if (as_written) return rate;
@@ -87,40 +88,40 @@ std::uint32_t find_block(std::span<const IndexSlot> index, Hash128 hash) noexcep
   return 0;
 }
 
-std::string limit_name(std::span<const Block> blocks, LimitPlace place) {
-  const Block& block = blocks[place.block];
+std::string limit_name(std::span<const Block> blocks, LimitRef ref) {
+  const Block& block = blocks[ref.block];
   std::string owner = "global";
-  if (place.block >= kFirstOverride) {
+  if (ref.block >= kFirstOverride) {
     owner = fmt::format("overrides.users.\"{}\"", read_name(block.name));
-  } else if (place.block >= kFirstOperation) {
+  } else if (ref.block >= kFirstOperation) {
     owner = fmt::format("operations.{}", read_name(block.name));
   }
-  const bool user = scope_of(place.line) == LimitScope::user;
-  if (user && place.block < kFirstOverride) owner += ".user";
-  const auto is_candidate = [&](std::uint32_t line) { return mode_of(block, line) == Mode::candidate; };
-  const auto order = [&](std::uint32_t line) { return listing_of(block.limits[line]).order; };
-  const LineMask present = listed_lines(block, block.presence(std::memory_order_relaxed));
-  const auto listed = [&](std::string_view key, LineMask kind) {
+  const bool user = scope_of(ref.index) == LimitScope::user;
+  if (user && ref.block < kFirstOverride) owner += ".user";
+  const auto is_candidate = [&](std::uint32_t index) { return mode_of(block, index) == Mode::candidate; };
+  const auto order = [&](std::uint32_t index) { return listing_of(block.limits[index]).order; };
+  const LimitMask present = listed_limits(block, block.presence(std::memory_order_relaxed));
+  const auto listed = [&](std::string_view key, LimitMask kind) {
     // A candidate is not an element of the list, but belongs to the one before it.
     std::uint32_t siblings = 0;
     std::uint32_t before = 0;
-    for (const std::uint32_t line : LineRange(present & (user ? kind << kScopeLines : kind))) {
-      if (is_candidate(line)) continue;
+    for (const std::uint32_t index : LimitIndices(present & (user ? kind << kScopeLimits : kind))) {
+      if (is_candidate(index)) continue;
       ++siblings;
-      if (order(line) < order(place.line)) ++before;
+      if (order(index) < order(ref.index)) ++before;
     }
-    if (is_candidate(place.line) && before > 0) --before;
+    if (is_candidate(ref.index) && before > 0) --before;
     std::string name =
         siblings <= 1 ? fmt::format("{}.{}", owner, key) : fmt::format("{}.{}[{}]", owner, key, before);
-    return is_candidate(place.line) ? name + ".candidate" : name;
+    return is_candidate(ref.index) ? name + ".candidate" : name;
   };
-  switch (kind_of(place.line)) {
+  switch (kind_of(ref.index)) {
     case LimitKind::rate:
-      return listed("rate", lines::kRates);
+      return listed("rate", masks::kRates);
     case LimitKind::window:
-      return listed("window", lines::kWindows);
+      return listed("window", masks::kWindows);
     case LimitKind::permits:
-      return place.line % kScopeLines == kPermits ? owner + ".concurrent" : owner + ".concurrent.candidate";
+      return ref.index % kScopeLimits == kPermits ? owner + ".concurrent" : owner + ".concurrent.candidate";
     case LimitKind::cooldown:
       return owner + ".cooldown";
     case LimitKind::breaker:

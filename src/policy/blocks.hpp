@@ -4,19 +4,19 @@
 // user with limits of its own. Every block has the same shape, so the place of a limit is arithmetic, nothing
 // in the segment points anywhere, and a live change is a store.
 //
-//   block   present | exempt | name | 16 lines for the limits over all users, 16 for those of each user
-//   line    params | state | cells | before | period | would_refuse | changed | listing
+//   block   present | exempt | name | 16 records for the limits over all users, 16 for those of each user
+//   record    params | state | cells | before | period | would_refuse | changed | listing
 //
-// A limit keeps its line while it lasts, wherever it stands in the list (policy/line_up.hpp): what is owed
-// under it lies in the line, and in the entries of users, whose id names the line. Where it stands is one of
+// A limit keeps its record while it lasts, wherever it stands in the list (policy/line_up.hpp): what is owed
+// under it lies in the record, and in the entries of users, whose id names the record. Where it stands is one of
 // its words.
 //
-// `present` says which lines are limits: the low half those that are enforced, the high half those that only
-// count. A line is filled before its bit is set, so whoever sees the bit sees the limit; params are one word,
+// `present` says which records are limits: the low half those that are enforced, the high half those that only
+// count. A record is filled before its bit is set, so whoever sees the bit sees the limit; params are one word,
 // so whoever sees them sees all of them.
 //
 // Ordering  sync(present): release when a bit is set, acquire in a decision. params: relaxed, alone.
-// Crash     killed between the stores of a change: the limit is the old or the new one; a line whose bit is
+// Crash     killed between the stores of a change: the limit is the old or the new one; a record whose bit is
 //           not set is nobody's.
 
 #include <algorithm>
@@ -41,35 +41,35 @@ namespace weir::detail {
 enum class LimitScope : std::uint8_t { shared = 0, user = 1 };
 enum class LimitKind : std::uint8_t { rate, window, permits, cooldown, breaker };
 
-// Positions of the lines of one scope.
+// Positions of the records of one scope.
 inline constexpr std::uint32_t kFirstRate = 0;
 inline constexpr std::uint32_t kFirstWindow = kFirstRate + kMaxRates;
 /// One more than a list may have: a window over all callers whose length or kind changes goes on in another
-/// line.
-inline constexpr std::uint32_t kWindowLines = kMaxWindows + 1;
-inline constexpr std::uint32_t kPermits = kFirstWindow + kWindowLines;
+/// record.
+inline constexpr std::uint32_t kWindowRecords = kMaxWindows + 1;
+inline constexpr std::uint32_t kPermits = kFirstWindow + kWindowRecords;
 inline constexpr std::uint32_t kPermitsCandidate = kPermits + 1;
 inline constexpr std::uint32_t kCooldown = kPermits + 2;
 inline constexpr std::uint32_t kBreaker = kPermits + 3;
-inline constexpr std::uint32_t kScopeLines = 16;
-inline constexpr std::uint32_t kBlockLines = 2 * kScopeLines;
-static_assert(kBreaker < kScopeLines);
+inline constexpr std::uint32_t kScopeLimits = 16;
+inline constexpr std::uint32_t kBlockLimits = 2 * kScopeLimits;
+static_assert(kBreaker < kScopeLimits);
 
-/// A set of lines of a block.
-using LineMask = std::uint32_t;
+/// A set of records of a block.
+using LimitMask = std::uint32_t;
 
-namespace lines {
-[[nodiscard]] constexpr LineMask range(std::uint32_t first, std::uint32_t count) noexcept {
-  return ((LineMask{1} << count) - 1) << first;
+namespace masks {
+[[nodiscard]] constexpr LimitMask range(std::uint32_t first, std::uint32_t count) noexcept {
+  return ((LimitMask{1} << count) - 1) << first;
 }
-inline constexpr LineMask kRates = range(kFirstRate, kMaxRates);
-inline constexpr LineMask kWindows = range(kFirstWindow, kWindowLines);
-inline constexpr LineMask kBulkheads = range(kPermits, 2);
-inline constexpr LineMask kCooldowns = range(kCooldown, 1);
-inline constexpr LineMask kBreakers = range(kBreaker, 1);
-inline constexpr LineMask kShared = range(0, kScopeLines);
-inline constexpr LineMask kUser = kShared << kScopeLines;
-}  // namespace lines
+inline constexpr LimitMask kRates = range(kFirstRate, kMaxRates);
+inline constexpr LimitMask kWindows = range(kFirstWindow, kWindowRecords);
+inline constexpr LimitMask kBulkheads = range(kPermits, 2);
+inline constexpr LimitMask kCooldowns = range(kCooldown, 1);
+inline constexpr LimitMask kBreakers = range(kBreaker, 1);
+inline constexpr LimitMask kShared = range(0, kScopeLimits);
+inline constexpr LimitMask kUser = kShared << kScopeLimits;
+}  // namespace masks
 
 /// The positions of the bits of a mask, lowest first.
 template <class Mask>
@@ -98,35 +98,35 @@ class BitRange {
  private:
   Mask mask_;
 };
-using LineRange = BitRange<LineMask>;
+using LimitIndices = BitRange<LimitMask>;
 
-[[nodiscard]] constexpr LimitKind kind_of(std::uint32_t line) noexcept {
-  const std::uint32_t position = line % kScopeLines;
+[[nodiscard]] constexpr LimitKind kind_of(std::uint32_t index) noexcept {
+  const std::uint32_t position = index % kScopeLimits;
   if (position < kFirstWindow) return LimitKind::rate;
   if (position < kPermits) return LimitKind::window;
   if (position < kCooldown) return LimitKind::permits;
   return position == kCooldown ? LimitKind::cooldown : LimitKind::breaker;
 }
-[[nodiscard]] constexpr LimitScope scope_of(std::uint32_t line) noexcept {
-  return line < kScopeLines ? LimitScope::shared : LimitScope::user;
+[[nodiscard]] constexpr LimitScope scope_of(std::uint32_t index) noexcept {
+  return index < kScopeLimits ? LimitScope::shared : LimitScope::user;
 }
 
 /// Where a limit lies. Its number, from 1, is its LimitId and the id of its entries in the user table.
-struct LimitPlace {
+struct LimitRef {
   std::uint32_t block = 0;
-  std::uint32_t line = 0;
+  std::uint32_t index = 0;
 
   [[nodiscard]] constexpr LimitId id() const noexcept {
-    return LimitId{static_cast<std::uint16_t>(1 + block * kBlockLines + line)};
+    return LimitId{static_cast<std::uint16_t>(1 + block * kBlockLimits + index)};
   }
-  [[nodiscard]] static constexpr LimitPlace of(LimitId id) noexcept {
+  [[nodiscard]] static constexpr LimitRef of(LimitId id) noexcept {
     const std::uint32_t number = static_cast<std::uint32_t>(id) - 1U;
-    return {number / kBlockLines, number % kBlockLines};
+    return {number / kBlockLimits, number % kBlockLimits};
   }
-  friend constexpr bool operator==(LimitPlace, LimitPlace) = default;
+  friend constexpr bool operator==(LimitRef, LimitRef) = default;
 };
 
-struct alignas(kCacheLine) LimitLine {
+struct alignas(kCacheLine) LimitRecord {
   Word params;  ///< packed; 0: no limit
   Word state;   ///< what callers owe together; of permits the highest limit ever, see permit_cells()
                 ///< and permit_parts(); of other limits per user unused (the user table has it)
@@ -144,16 +144,16 @@ struct alignas(kCacheLine) LimitLine {
     return changed.load(std::memory_order_relaxed) >= std::max<std::uint64_t>(then, 1);
   }
 };
-static_assert(sizeof(LimitLine) == kCacheLine);
+static_assert(sizeof(LimitRecord) == kCacheLine);
 
-/// How a line stands in the configuration: for people, but for `heir_of`.
+/// How a record stands in the configuration: for people, but for `heir_of`.
 ///
 ///   word   superseded 1 | heir of 8 | order 8 | mode 8
 struct Listing {
   Mode mode = Mode::enforced;  ///< `present` decides
   std::uint32_t order = 0;     ///< position in the list, candidates included
-  std::uint32_t heir_of = 0;   ///< 1 + the line that this one takes over from, until that is done; 0: none
-  bool superseded = false;     ///< another line has taken over: the books are worth nothing
+  std::uint32_t heir_of = 0;   ///< 1 + the record that this one takes over from, until that is done; 0: none
+  bool superseded = false;     ///< another record has taken over: the books are worth nothing
 
   [[nodiscard]] static constexpr Listing from_word(std::uint64_t word) noexcept {
     return {static_cast<Mode>(word & 0xff), static_cast<std::uint32_t>(word >> 8 & 0xff),
@@ -168,10 +168,10 @@ struct Listing {
 /// The words of a name of up to 71 bytes, zero-terminated.
 using NameWords = std::array<Word, 9>;
 
-/// Which lines of a block are limits: its word `present`, {only counting 32 | enforced 32}.
+/// Which records of a block are limits: its word `present`, {only counting 32 | enforced 32}.
 ///
-/// The last line of each scope is not used, so its bits are free, and the highest one says that the block
-/// stands for nothing any more. Any word is a Presence: a damaged one that says both of a line says
+/// The last record of each scope is not used, so its bits are free, and the highest one says that the block
+/// stands for nothing any more. Any word is a Presence: a damaged one that says both of a record says
 /// "enforced".
 class Presence {
  public:
@@ -180,31 +180,31 @@ class Presence {
   /// Of a block that was taken out.
   [[nodiscard]] static constexpr Presence of_retired() noexcept { return Presence(kRetired); }
 
-  [[nodiscard]] constexpr LineMask enforced() const noexcept {
-    return static_cast<LineMask>(word_) & kUsedLines;
+  [[nodiscard]] constexpr LimitMask enforced() const noexcept {
+    return static_cast<LimitMask>(word_) & kUsedLimits;
   }
   /// Those that only count what they would refuse.
-  [[nodiscard]] constexpr LineMask counting() const noexcept {
-    return static_cast<LineMask>(word_ >> kBlockLines) & kUsedLines & ~enforced();
+  [[nodiscard]] constexpr LimitMask counting() const noexcept {
+    return static_cast<LimitMask>(word_ >> kBlockLimits) & kUsedLimits & ~enforced();
   }
-  [[nodiscard]] constexpr LineMask any() const noexcept { return enforced() | counting(); }
-  [[nodiscard]] constexpr bool has(std::uint32_t line) const noexcept { return (any() >> line & 1) != 0; }
-  [[nodiscard]] constexpr bool counts_only(std::uint32_t line) const noexcept {
-    return (counting() >> line & 1) != 0;
+  [[nodiscard]] constexpr LimitMask any() const noexcept { return enforced() | counting(); }
+  [[nodiscard]] constexpr bool has(std::uint32_t index) const noexcept { return (any() >> index & 1) != 0; }
+  [[nodiscard]] constexpr bool counts_only(std::uint32_t index) const noexcept {
+    return (counting() >> index & 1) != 0;
   }
   [[nodiscard]] constexpr bool retired() const noexcept { return (word_ & kRetired) != 0; }
 
-  constexpr void add(std::uint32_t line, Mode mode) noexcept {
-    const std::uint32_t bit = mode == Mode::enforced ? line : line + kBlockLines;
-    word_ |= std::uint64_t{1} << bit % (2 * kBlockLines);  // whatever a damaged listing says
+  constexpr void add(std::uint32_t index, Mode mode) noexcept {
+    const std::uint32_t bit = mode == Mode::enforced ? index : index + kBlockLimits;
+    word_ |= std::uint64_t{1} << bit % (2 * kBlockLimits);  // whatever a damaged listing says
   }
   [[nodiscard]] constexpr std::uint64_t word() const noexcept { return word_; }
 
  private:
   static constexpr std::uint64_t kRetired = std::uint64_t{1} << 63;
-  static constexpr LineMask kUsedScope = lines::range(0, kBreaker + 1);
-  static constexpr LineMask kUsedLines = kUsedScope | kUsedScope << kScopeLines;
-  static_assert(kBreaker + 1 < kScopeLines, "the highest bit belongs to no line");
+  static constexpr LimitMask kUsedScope = masks::range(0, kBreaker + 1);
+  static constexpr LimitMask kUsedLimits = kUsedScope | kUsedScope << kScopeLimits;
+  static_assert(kBreaker + 1 < kScopeLimits, "the highest bit belongs to no line");
 
   std::uint64_t word_ = 0;
 };
@@ -215,19 +215,19 @@ struct alignas(kCacheLine) Block {
   NameWords name;
   Word tenancy;  ///< how many names it had before; handles of operations say which of them they mean
   std::array<Word, 4> unused;
-  std::array<LimitLine, kBlockLines> limits;
+  std::array<LimitRecord, kBlockLimits> limits;
 
   [[nodiscard]] Presence presence(std::memory_order order) const noexcept {
     return Presence(present.load(order));
   }
 };
-static_assert(sizeof(Block) == (2 + kBlockLines) * kCacheLine);
+static_assert(sizeof(Block) == (2 + kBlockLimits) * kCacheLine);
 
 inline constexpr std::uint32_t kGlobalBlock = 0;
 inline constexpr std::uint32_t kFirstOperation = 1;
 inline constexpr std::uint32_t kFirstOverride = kFirstOperation + kMaxOperations;
 inline constexpr std::uint32_t kMaxBlocks = kFirstOverride + kMaxOverrides;
-static_assert(kMaxBlocks * kBlockLines < (1U << 14), "the user table has 14 bits for the number of a limit");
+static_assert(kMaxBlocks * kBlockLimits < (1U << 14), "the user table has 14 bits for the number of a limit");
 
 /// How much of what is in use; on a line of its own. One writer at a time (see control/change.hpp).
 struct alignas(kCacheLine) Control {
@@ -274,40 +274,41 @@ struct CellRange {
 /// The cells of a shared concurrency limit in which anybody may hold a permit: up to the highest limit that
 /// was ever in force. Whoever takes one counts those beyond today's limit too, so a lowered limit holds
 /// strictly.
-[[nodiscard]] inline std::span<Word> permit_cells(const LimitLine& line, std::uint32_t limit,
+[[nodiscard]] inline std::span<Word> permit_cells(const LimitRecord& record, std::uint32_t limit,
                                                   std::span<Word> section) noexcept {
-  const std::span<Word> cells = CellRange::from_word(line.cells.load(std::memory_order_relaxed)).in(section);
+  const std::span<Word> cells =
+      CellRange::from_word(record.cells.load(std::memory_order_relaxed)).in(section);
   // After the limit was read (acquire; sync(reach) in write_block()): so it is not lower than that.
-  const std::uint64_t reach = std::max<std::uint64_t>(line.state.load(std::memory_order_relaxed), limit);
+  const std::uint64_t reach = std::max<std::uint64_t>(record.state.load(std::memory_order_relaxed), limit);
   return cells.first(static_cast<std::size_t>(std::min<std::uint64_t>(reach, cells.size())));
 }
 
 /// The entries among which a user's permits may lie: up to the highest limit that was ever in force.
-[[nodiscard]] inline std::uint32_t permit_parts(const LimitLine& line, std::uint32_t limit) noexcept {
-  const std::uint64_t reach = std::max<std::uint64_t>(line.state.load(std::memory_order_relaxed), limit);
+[[nodiscard]] inline std::uint32_t permit_parts(const LimitRecord& record, std::uint32_t limit) noexcept {
+  const std::uint64_t reach = std::max<std::uint64_t>(record.state.load(std::memory_order_relaxed), limit);
   return owner_set::parts_for(std::min<std::uint64_t>(reach, kMaxUserPermits));
 }
 
-[[nodiscard]] inline Listing listing_of(const LimitLine& line) noexcept {
-  return Listing::from_word(line.listing.load(std::memory_order_relaxed));
+[[nodiscard]] inline Listing listing_of(const LimitRecord& record) noexcept {
+  return Listing::from_word(record.listing.load(std::memory_order_relaxed));
 }
 
-/// Those lines of a block that are limits of the configuration. While one line takes over from another, both
+/// Those records of a block that are limits of the configuration. While one record takes over from another, both
 /// are enforced, and only the new one is the configuration's.
-[[nodiscard]] LineMask listed_lines(const Block& block, Presence presence) noexcept;
+[[nodiscard]] LimitMask listed_limits(const Block& block, Presence presence) noexcept;
 
 /// The same, kind by kind, those of a list as they stand in it.
 [[nodiscard]] std::vector<std::uint32_t> in_order(const Block& block, Presence presence,
-                                                  LineMask among = ~LineMask{0});
+                                                  LimitMask among = ~LimitMask{0});
 
 /// Whether a limit is enforced, or what it only counts for.
-[[nodiscard]] Mode mode_of(const Block& block, std::uint32_t line) noexcept;
+[[nodiscard]] Mode mode_of(const Block& block, std::uint32_t index) noexcept;
 
 /// A rate as it was written.
 [[nodiscard]] Rate rate_of(const Block& block, std::uint32_t index) noexcept;
 
 /// The place of a limit in the configuration: "operations.x.user.rate[1]".
-[[nodiscard]] std::string limit_name(std::span<const Block> blocks, LimitPlace place);
+[[nodiscard]] std::string limit_name(std::span<const Block> blocks, LimitRef ref);
 
 [[nodiscard]] std::string read_name(const NameWords& name);
 void write_name(NameWords& name, std::string_view text) noexcept;

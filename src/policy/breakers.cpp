@@ -57,7 +57,7 @@ BreakerKind kind_of(BreakerSwitch position, bool shadow) noexcept {
   return shadow ? BreakerKind::metrics_only : BreakerKind::closed;
 }
 
-BreakerParams to_params(const weir::Breaker& breaker, std::uint64_t seed) noexcept {
+BreakerParams to_params(const Breaker& breaker, std::uint64_t seed) noexcept {
   BreakerParams params;
   params.consecutive = breaker.failures;
   params.failure_rate = in_parts(breaker.failure_rate, kShareParts);
@@ -78,8 +78,8 @@ BreakerParams to_params(const weir::Breaker& breaker, std::uint64_t seed) noexce
   return params;
 }
 
-weir::Breaker to_policy(const BreakerParams& params, bool shadow) noexcept {
-  weir::Breaker breaker;
+Breaker to_policy(const BreakerParams& params, bool shadow) noexcept {
+  Breaker breaker;
   breaker.failures = params.consecutive;
   breaker.failure_rate = params.failure_rate / kShare;
   breaker.slow_rate = params.slow_rate / kShare;

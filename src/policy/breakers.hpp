@@ -13,7 +13,7 @@
 namespace weir::detail {
 
 struct alignas(kCacheLine) BreakerRecord {
-  Breaker breaker;
+  CircuitBreaker breaker;
   Versioned<BreakerParams> params;
 
   /// Whether there is nothing to count of a call of `generation` that did not fail and was not a probe: no row
@@ -45,7 +45,7 @@ inline constexpr std::uint32_t kFactorParts = 100;
   return switch_of(kind, shadow) != BreakerSwitch::automatic;
 }
 
-[[nodiscard]] BreakerParams to_params(const weir::Breaker& breaker, std::uint64_t seed) noexcept;
-[[nodiscard]] weir::Breaker to_policy(const BreakerParams& params, bool shadow) noexcept;
+[[nodiscard]] BreakerParams to_params(const Breaker& breaker, std::uint64_t seed) noexcept;
+[[nodiscard]] Breaker to_policy(const BreakerParams& params, bool shadow) noexcept;
 
 }  // namespace weir::detail

@@ -15,7 +15,7 @@ Mode shadow_if(bool shadow) {
   return shadow ? Mode::shadow : Mode::enforced;
 }
 
-LineValue value_of(const Rate& rate) {
+LimitValue value_of(const Rate& rate) {
   return {packed::rate(emission_interval(rate), rate.burst), rate.count,
           static_cast<std::uint64_t>(rate.period.count()), rate.mode};
 }
@@ -26,17 +26,17 @@ WindowKind chosen(const Window& window, LimitScope scope) {
   return window.limit <= kMaxPermits ? WindowKind::log : WindowKind::ring;
 }
 
-LineValue value_of(const Window& window, LimitScope scope) {
+LimitValue value_of(const Window& window, LimitScope scope) {
   return {packed::window({window.limit, chosen(window, scope), whole_ms(window.length)}), 0, 0, window.mode};
 }
 
-LineValue value_of(const Cooldown& cooldown) {
+LimitValue value_of(const Cooldown& cooldown) {
   if (cooldown.length.count() == 0) return {};
   return {packed::cooldown({cooldown.refusals, whole_ms(cooldown.length)}), 0, 0, shadow_if(cooldown.shadow)};
 }
 
 void compile_into(BlockValue& block, const Limits& limits, LimitScope scope) {
-  const std::uint32_t first = scope == LimitScope::user ? kScopeLines : 0;
+  const std::uint32_t first = scope == LimitScope::user ? kScopeLimits : 0;
   for (std::uint32_t i = 0; i < limits.rates.size(); ++i) {
     block[first + kFirstRate + i] = value_of(limits.rates[i]);
     block[first + kFirstRate + i].order = i;
@@ -50,8 +50,8 @@ void compile_into(BlockValue& block, const Limits& limits, LimitScope scope) {
   block[first + kCooldown] = value_of(limits.cooldown);
 }
 
-bool is_ring(std::uint32_t line, std::uint64_t params) {
-  return kind_of(line) == LimitKind::window && packed::to_window(params).kind == WindowKind::ring;
+bool is_ring(std::uint32_t index, std::uint64_t params) {
+  return kind_of(index) == LimitKind::window && packed::to_window(params).kind == WindowKind::ring;
 }
 
 /// Gives out a part of a cells section: the next words that nobody ever had.
@@ -61,39 +61,40 @@ Expected<CellRange> take_cells(Word& used, std::span<Word> section, std::uint32_
     return fail(Errc::no_space,
                 fmt::format("{} more cells: this segment has {} left of {}", count,
                             section.size() - std::min<std::uint64_t>(offset, section.size()), section.size()),
-                "remove the segment and let it be created anew with the new limits");
+                "remove the segment and let it be created again with the new limits");
   }
   used.store(offset + count, std::memory_order_relaxed);
   return CellRange{static_cast<std::uint32_t>(offset), count};
 }
 
-/// How many new cells the new value of a line needs; 0: those that it has will do.
-Expected<std::uint32_t> cells_to_take(std::uint32_t line, const LimitLine& where, const LineValue& value) {
-  const bool permits = kind_of(line) == LimitKind::permits;
-  const std::uint32_t wanted = permits ? permit_cells_for(line, value) : window_cells_for(line, value);
+/// How many new cells the new value of a record needs; 0: those that it has will do.
+Expected<std::uint32_t> cells_to_take(std::uint32_t index, const LimitRecord& where,
+                                      const LimitValue& value) {
+  const bool permits = kind_of(index) == LimitKind::permits;
+  const std::uint32_t wanted = permits ? permit_cells_for(index, value) : window_cells_for(index, value);
   if (wanted == 0) return 0U;
   const CellRange has = CellRange::from_word(where.cells.load(std::memory_order_relaxed));
-  const std::uint32_t least = permits                       ? static_cast<std::uint32_t>(value.params)
-                              : is_ring(line, value.params) ? kRingCells
-                                                            : packed::to_window(value.params).limit + 1;
+  const std::uint32_t least = permits                        ? static_cast<std::uint32_t>(value.params)
+                              : is_ring(index, value.params) ? kRingCells
+                                                             : packed::to_window(value.params).limit + 1;
   if (has.count >= least) return 0U;
   const bool in_use = where.params.load(std::memory_order_relaxed) != 0;
   if (permits && has.count != 0 &&
-      in_use) {  // permits are held in the old cells: two places would be two limits
+      in_use) {  // permits are held in the old cells: two ranges would be two limits
     return fail(
         Errc::no_space,
         fmt::format("concurrent: at most {} in this segment, whose cells were given out at first", has.count),
-        "remove the segment and let it be created anew");
+        "remove the segment and let it be created again");
   }
   return wanted;
 }
 
-Expected<void> provide_cells(const Sections& sections, std::uint32_t line, LimitLine& where,
-                             const LineValue& value) {
-  const auto wanted = cells_to_take(line, where, value);
+Expected<void> provide_cells(const Sections& sections, std::uint32_t index, LimitRecord& where,
+                             const LimitValue& value) {
+  const auto wanted = cells_to_take(index, where, value);
   if (!wanted) return tl::make_unexpected(wanted.error());
   if (*wanted == 0) return {};
-  auto cells = kind_of(line) == LimitKind::permits
+  auto cells = kind_of(index) == LimitKind::permits
                    ? take_cells(sections.control->permit_cells, sections.permit_cells, *wanted)
                    : take_cells(sections.control->window_cells, sections.window_cells, *wanted);
   if (!cells) return tl::make_unexpected(cells.error());
@@ -101,55 +102,55 @@ Expected<void> provide_cells(const Sections& sections, std::uint32_t line, Limit
   return {};
 }
 
-/// Whether a line says this already, in these words.
-bool is_written(const LimitLine& line, std::uint32_t index, const LineValue& value) noexcept {
-  if (line.params.load(std::memory_order_relaxed) != value.params) return false;
-  return kind_of(index) != LimitKind::rate || (line.before.load(std::memory_order_relaxed) == value.count &&
-                                               line.period.load(std::memory_order_relaxed) == value.period);
+/// Whether a record says this already, in these words.
+bool is_written(const LimitRecord& record, std::uint32_t index, const LimitValue& value) noexcept {
+  if (record.params.load(std::memory_order_relaxed) != value.params) return false;
+  return kind_of(index) != LimitKind::rate || (record.before.load(std::memory_order_relaxed) == value.count &&
+                                               record.period.load(std::memory_order_relaxed) == value.period);
 }
 
-bool is_shared_window(std::uint32_t line) {
-  return kind_of(line) == LimitKind::window && scope_of(line) == LimitScope::shared;
+bool is_shared_window(std::uint32_t index) {
+  return kind_of(index) == LimitKind::window && scope_of(index) == LimitScope::shared;
 }
 
-/// Writes the params of a line, and what goes with them.
-void write_line(LimitLine& line, std::uint32_t index, const LineValue& value, std::uint64_t now) {
-  const std::uint64_t before = line.params.load(std::memory_order_relaxed);
+/// Writes the params of a record, and what goes with them.
+void write_record(LimitRecord& record, std::uint32_t index, const LimitValue& value, std::uint64_t now) {
+  const std::uint64_t before = record.params.load(std::memory_order_relaxed);
   if (kind_of(index) == LimitKind::rate) {
-    line.before.store(value.count, std::memory_order_relaxed);
-    line.period.store(value.period, std::memory_order_relaxed);
+    record.before.store(value.count, std::memory_order_relaxed);
+    record.period.store(value.period, std::memory_order_relaxed);
     // crash here: shown as 1 in its interval until it is set again; enforced as before.
   } else if (kind_of(index) == LimitKind::window && scope_of(index) == LimitScope::user) {
     const packed::WindowParams old = packed::to_window(before);
     const packed::WindowParams next = packed::to_window(value.params);
     // crash here: the params say the same as `before` then, and mean what they meant.
     if (before != 0 && (old.kind != next.kind || old.length_ms != next.length_ms)) {
-      line.before.store(before, std::memory_order_relaxed);
-      line.period.store(1, std::memory_order_relaxed);
+      record.before.store(before, std::memory_order_relaxed);
+      record.period.store(1, std::memory_order_relaxed);
     }
   }
-  if (kind_of(index) == LimitKind::permits && line.state.load(std::memory_order_relaxed) < value.params) {
-    line.state.store(value.params, std::memory_order_relaxed);
+  if (kind_of(index) == LimitKind::permits && record.state.load(std::memory_order_relaxed) < value.params) {
+    record.state.store(value.params, std::memory_order_relaxed);
   }
-  if (before != 0) line.changed.store(std::max<std::uint64_t>(now, 1), std::memory_order_relaxed);
+  if (before != 0) record.changed.store(std::max<std::uint64_t>(now, 1), std::memory_order_relaxed);
   // sync(reach), sync(changed): release; pairs with the acquire of whoever goes on to permit_cells(), and of
   // whoever asks how old the params are.
-  line.params.store(value.params, std::memory_order_release);
+  record.params.store(value.params, std::memory_order_release);
 }
 
-SharedWindow window_of(const Sections& sections, LimitLine& line) {
-  return {line, sections.window_cells, sections.created_wall_ns};
+SharedWindow window_of(const Sections& sections, LimitRecord& record) {
+  return {record, sections.window_cells, sections.created_wall_ns};
 }
 
-/// Of a line that nobody decides over.
-void clear_books(const Sections& sections, LimitLine& line) {
-  line.state.store(0, std::memory_order_relaxed);
-  const CellRange cells = CellRange::from_word(line.cells.load(std::memory_order_relaxed));
+/// Of a record that nobody decides over.
+void clear_books(const Sections& sections, LimitRecord& record) {
+  record.state.store(0, std::memory_order_relaxed);
+  const CellRange cells = CellRange::from_word(record.cells.load(std::memory_order_relaxed));
   for (Word& cell : cells.in(sections.window_cells)) cell.store(0, std::memory_order_relaxed);
 }
 
-/// Adds what an old line counts, and is not in `known` yet, to its heir.
-void take_over(const Sections& sections, LimitLine& heir, LimitLine& old, const WindowBooks& known,
+/// Adds what an old record counts, and is not in `known` yet, to its heir.
+void take_over(const Sections& sections, LimitRecord& heir, LimitRecord& old, const WindowBooks& known,
                std::uint64_t now) {
   const WindowBooks books = WindowBooks::of(window_of(sections, old), now);
   books.without(known).charge_to(window_of(sections, heir));
@@ -187,15 +188,15 @@ BlockValue compile(const UserOverride& user) {
   return block;
 }
 
-std::uint32_t permit_cells_for(std::uint32_t line, const LineValue& value) noexcept {
-  if (kind_of(line) != LimitKind::permits || scope_of(line) != LimitScope::shared || value.params == 0)
+std::uint32_t permit_cells_for(std::uint32_t index, const LimitValue& value) noexcept {
+  if (kind_of(index) != LimitKind::permits || scope_of(index) != LimitScope::shared || value.params == 0)
     return 0;
   constexpr std::uint64_t kLeast = 64;
   return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(2 * value.params, kLeast, kMaxPermits));
 }
 
-std::uint32_t window_cells_for(std::uint32_t line, const LineValue& value) noexcept {
-  if (kind_of(line) != LimitKind::window || scope_of(line) != LimitScope::shared || value.params == 0)
+std::uint32_t window_cells_for(std::uint32_t index, const LimitValue& value) noexcept {
+  if (kind_of(index) != LimitKind::window || scope_of(index) != LimitScope::shared || value.params == 0)
     return 0;
   const packed::WindowParams window = packed::to_window(value.params);
   if (window.kind == WindowKind::ring) return kRingCells;
@@ -208,7 +209,7 @@ Expected<Room> room_for(const Sections& sections, std::uint32_t block, const Blo
   const auto lined_up = line_up(sections.blocks[block], value);
   if (!lined_up) return tl::make_unexpected(lined_up.error());
   Room room;
-  for (std::uint32_t i = 0; i < kBlockLines; ++i) {
+  for (std::uint32_t i = 0; i < kBlockLimits; ++i) {
     const auto cells = cells_to_take(i, sections.blocks[block].limits[i], (*lined_up)[i]);
     if (!cells) return tl::make_unexpected(cells.error());
     (kind_of(i) == LimitKind::permits ? room.permit_cells : room.window_cells) += *cells;
@@ -216,84 +217,85 @@ Expected<Room> room_for(const Sections& sections, std::uint32_t block, const Blo
   return room;
 }
 
-Expected<LineMask> write_block(const Sections& sections, std::uint32_t index, const BlockValue& value,
-                               std::uint64_t now) {
-  Block& block = sections.blocks[index];
+Expected<LimitMask> write_block(const Sections& sections, std::uint32_t block_index, const BlockValue& value,
+                                std::uint64_t now) {
+  Block& block = sections.blocks[block_index];
   const auto lined_up = line_up(block, value);
   if (!lined_up) return tl::make_unexpected(lined_up.error());
-  for (std::uint32_t i = 0; i < kBlockLines; ++i) {
+  for (std::uint32_t i = 0; i < kBlockLimits; ++i) {
     if (auto cells = provide_cells(sections, i, block.limits[i], (*lined_up)[i]); !cells)
       return tl::make_unexpected(cells.error());
   }
   const Presence before = block.presence(std::memory_order_relaxed);
-  LineMask changed = 0;
-  LineMask heirs = 0;
+  LimitMask changed = 0;
+  LimitMask heirs = 0;
   Presence presence;
-  Presence with_old;  // lines that have an heir are enforced until that has taken over
-  std::array<WindowBooks, kBlockLines> known;
-  for (std::uint32_t i = 0; i < kBlockLines; ++i) {
-    LimitLine& line = block.limits[i];
-    const LineValue& next = (*lined_up)[i];
+  Presence with_old;  // records that have an heir are enforced until that has taken over
+  std::array<WindowBooks, kBlockLimits> known;
+  for (std::uint32_t i = 0; i < kBlockLimits; ++i) {
+    LimitRecord& record = block.limits[i];
+    const LimitValue& next = (*lined_up)[i];
     // What goes does so by its bit alone, and may come back as it was.
     if (next.params == 0) continue;
     presence.add(i, next.mode);
     with_old.add(i, next.mode);
     const bool with_new_books =
         is_shared_window(i) && !before.has(i) &&
-        (next.heir_of != 0 || listing_of(line).superseded || !goes_on(line, next.params));
+        (next.heir_of != 0 || listing_of(record).superseded || !goes_on(record, next.params));
     // Before params: killed between the two, an heir would pass for a limit that went with these params.
-    line.listing.store(Listing{next.mode, next.order, next.heir_of, false}.word(), std::memory_order_relaxed);
-    if (!is_written(line, i, next)) {
-      write_line(line, i, next, now);
-      changed |= LineMask{1} << i;
+    record.listing.store(Listing{next.mode, next.order, next.heir_of, false}.word(),
+                         std::memory_order_relaxed);
+    if (!is_written(record, i, next)) {
+      write_record(record, i, next, now);
+      changed |= LimitMask{1} << i;
     }
-    if (with_new_books) clear_books(sections, line);
+    if (with_new_books) clear_books(sections, record);
     if (next.heir_of == 0) continue;
-    LimitLine& old = block.limits[next.heir_of - 1];
-    heirs |= LineMask{1} << i;
+    LimitRecord& old = block.limits[next.heir_of - 1];
+    heirs |= LimitMask{1} << i;
     with_old.add(next.heir_of - 1, mode_of(block, next.heir_of - 1));
     known[i] = WindowBooks::of(window_of(sections, old), now);
-    known[i].charge_to(window_of(sections, line));
+    known[i].charge_to(window_of(sections, record));
   }
-  // sync(present): release; pairs with the acquire of a decision. crash before: new lines are nobody's.
+  // sync(present): release; pairs with the acquire of a decision. crash before: new records are nobody's.
   block.present.store(with_old.word(), std::memory_order_release);
   move_turn(sections.control->turn);
   // crash here: heirs are enforced beside what they take over from, and finish_block() adds what is missing.
-  for (const std::uint32_t i : LineRange(heirs)) {
-    LimitLine& old = block.limits[(*lined_up)[i].heir_of - 1];
+  for (const std::uint32_t i : LimitIndices(heirs)) {
+    LimitRecord& old = block.limits[(*lined_up)[i].heir_of - 1];
     take_over(sections, block.limits[i], old, known[i], now);
     Listing left = listing_of(old);
     left.superseded = true;
     old.listing.store(left.word(), std::memory_order_relaxed);
   }
   if (heirs != 0) block.present.store(presence.word(), std::memory_order_release);
-  for (const std::uint32_t i : LineRange(heirs)) {
+  for (const std::uint32_t i : LimitIndices(heirs)) {
     block.limits[i].listing.store(Listing{(*lined_up)[i].mode, (*lined_up)[i].order}.word(),
                                   std::memory_order_relaxed);
   }
   return changed | (before.enforced() ^ presence.enforced()) | (before.counting() ^ presence.counting());
 }
 
-void finish_block(const Sections& sections, std::uint32_t index, std::uint64_t now) {
-  Block& block = sections.blocks[index];
+void finish_block(const Sections& sections, std::uint32_t block_index, std::uint64_t now) {
+  Block& block = sections.blocks[block_index];
   const Presence before = block.presence(std::memory_order_relaxed);
-  if (listed_lines(block, before) == before.any()) return;
+  if (listed_limits(block, before) == before.any()) return;
   move_turn(sections.control->turn);
   Presence presence;
-  for (const std::uint32_t i : LineRange(listed_lines(block, before))) {
+  for (const std::uint32_t i : LimitIndices(listed_limits(block, before))) {
     presence.add(i, mode_of(block, i));
-    LimitLine& line = block.limits[i];
-    Listing listing = listing_of(line);
-    if (listing.heir_of == 0 || listing.heir_of > kBlockLines) continue;
-    LimitLine& old = block.limits[listing.heir_of - 1];
+    LimitRecord& record = block.limits[i];
+    Listing listing = listing_of(record);
+    if (listing.heir_of == 0 || listing.heir_of > kBlockLimits) continue;
+    LimitRecord& old = block.limits[listing.heir_of - 1];
     // How much the killed change had taken over is not known: all of it, perhaps twice.
-    if (is_shared_window(i) && before.has(listing.heir_of - 1)) take_over(sections, line, old, {}, now);
+    if (is_shared_window(i) && before.has(listing.heir_of - 1)) take_over(sections, record, old, {}, now);
     Listing left = listing_of(old);
     left.superseded = true;
     old.listing.store(left.word(), std::memory_order_relaxed);
   }
   block.present.store(presence.word(), std::memory_order_release);
-  for (const std::uint32_t i : LineRange(presence.any())) {
+  for (const std::uint32_t i : LimitIndices(presence.any())) {
     Listing listing = listing_of(block.limits[i]);
     listing.heir_of = 0;
     block.limits[i].listing.store(listing.word(), std::memory_order_relaxed);
@@ -302,14 +304,14 @@ void finish_block(const Sections& sections, std::uint32_t index, std::uint64_t n
 
 namespace {
 
-struct FamilyPlace {
+struct FamilyBlocks {
   Word& count;
   BlockIndex index;
   std::uint32_t first;
   std::uint32_t most;
 };
 
-FamilyPlace place_of(const Sections& sections, Family family) {
+FamilyBlocks blocks_of(const Sections& sections, Family family) {
   if (family == Family::operations) {
     return {sections.control->operations, sections.operation_index, kFirstOperation, kMaxOperations};
   }
@@ -320,16 +322,16 @@ FamilyPlace place_of(const Sections& sections, Family family) {
 
 Expected<std::uint32_t> block_for(const Sections& sections, Family family, std::string_view name,
                                   Hash128 hash, std::uint32_t& taken) {
-  const FamilyPlace place = place_of(sections, family);
-  if (const std::uint32_t known = find_block(place.index, hash); known != 0) return known;
-  const std::uint64_t count = place.count.load(std::memory_order_relaxed) + taken;
-  if (count >= place.most) {
+  const FamilyBlocks blocks = blocks_of(sections, family);
+  if (const std::uint32_t known = find_block(blocks.index, hash); known != 0) return known;
+  const std::uint64_t count = blocks.count.load(std::memory_order_relaxed) + taken;
+  if (count >= blocks.most) {
     return fail(Errc::no_space,
-                fmt::format("all {} {} of this segment are taken", place.most,
+                fmt::format("all {} {} of this segment are taken", blocks.most,
                             family == Family::operations ? "operations" : "users with own limits"),
-                "leave out those that nobody uses, and let the segment be created anew");
+                "leave out those that nobody uses, and let the segment be created again");
   }
-  const std::uint32_t block = place.first + static_cast<std::uint32_t>(count);
+  const std::uint32_t block = blocks.first + static_cast<std::uint32_t>(count);
   write_name(sections.blocks[block].name, name);
   ++taken;
   return block;
@@ -341,7 +343,7 @@ void retire_block(const Sections& sections, std::uint32_t block) noexcept {
 
 void give_block(const Sections& sections, Family family, std::uint32_t block,
                 std::string_view name) noexcept {
-  for (IndexSlot& slot : place_of(sections, family).index) {
+  for (IndexSlot& slot : blocks_of(sections, family).index) {
     if (slot.block.load(std::memory_order_relaxed) == block)
       slot.block.store(kGap, std::memory_order_release);
   }
@@ -349,22 +351,22 @@ void give_block(const Sections& sections, Family family, std::uint32_t block,
   Block& given = sections.blocks[block];
   given.tenancy.fetch_add(1, std::memory_order_release);
   given.exempt.store(0, std::memory_order_relaxed);
-  for (LimitLine& line : given.limits) {
-    for (Word* word : {&line.params, &line.state, &line.before, &line.period, &line.would_refuse,
-                       &line.changed, &line.listing}) {
+  for (LimitRecord& record : given.limits) {
+    for (Word* word : {&record.params, &record.state, &record.before, &record.period, &record.would_refuse,
+                       &record.changed, &record.listing}) {
       word->store(0, std::memory_order_relaxed);
     }
-    const std::uint32_t index = static_cast<std::uint32_t>(&line - given.limits.data());
-    if (is_shared_window(index)) clear_books(sections, line);
+    const std::uint32_t index = static_cast<std::uint32_t>(&record - given.limits.data());
+    if (is_shared_window(index)) clear_books(sections, record);
   }
   write_name(given.name, name);
 }
 
 void publish_block(const Sections& sections, Family family, Hash128 hash, std::uint32_t block) noexcept {
-  const FamilyPlace place = place_of(sections, family);
-  const bool indexed = find_block(place.index, hash) != 0;
+  const FamilyBlocks blocks = blocks_of(sections, family);
+  const bool indexed = find_block(blocks.index, hash) != 0;
   for (std::uint32_t i = 0; i < kIndexSlots && !indexed; ++i) {
-    IndexSlot& slot = place.index[(hash.low + i) % kIndexSlots];
+    IndexSlot& slot = blocks.index[(hash.low + i) % kIndexSlots];
     const std::uint64_t taken = slot.block.load(std::memory_order_relaxed);
     if (taken != 0 && taken != kGap) continue;
     slot.hash_low.store(hash.low, std::memory_order_relaxed);
@@ -376,19 +378,18 @@ void publish_block(const Sections& sections, Family family, Hash128 hash, std::u
   }
   // crash here: found by its name, and not yet listed; the next change finds it so and lists it.
   // sync(blocks): release; pairs with Sections::operations() and overrides().
-  const std::uint64_t count = place.count.load(std::memory_order_relaxed);
-  place.count.store(std::max<std::uint64_t>(count, block - place.first + 1), std::memory_order_release);
+  const std::uint64_t count = blocks.count.load(std::memory_order_relaxed);
+  blocks.count.store(std::max<std::uint64_t>(count, block - blocks.first + 1), std::memory_order_release);
 }
 
-void write_breaker(const Sections& sections, std::uint32_t block,
-                   const std::optional<weir::Breaker>& breaker) {
+void store_breaker(const Sections& sections, std::uint32_t block, const std::optional<Breaker>& breaker) {
   if (!breaker) return;
   BreakerRecord& record = sections.breaker(block);
   const BreakerParams params = to_params(*breaker, sections.seed + block);
   const BreakerKind kind = breaker->shadow ? BreakerKind::metrics_only : BreakerKind::closed;
-  const Block& home = sections.blocks[block];
-  const bool was_there = home.presence(std::memory_order_relaxed).has(kBreaker);
-  const bool same_mode = (mode_of(home, kBreaker) != Mode::enforced) == breaker->shadow;
+  const Block& here = sections.blocks[block];
+  const bool was_there = here.presence(std::memory_order_relaxed).has(kBreaker);
+  const bool same_mode = (mode_of(here, kBreaker) != Mode::enforced) == breaker->shadow;
   record.breaker.watch(params.slow_rate != 0);
   // crash here: calls in flight are counted or not before their rate is in force; the next change says it again.
   const BreakerParams before = record.params.load();
@@ -400,14 +401,14 @@ void write_breaker(const Sections& sections, std::uint32_t block,
     record.breaker.set(kind);
 }
 
-void write_config(const Sections& sections, const Config& config, const KeyHasher& hasher) {
+void store_config(const Sections& sections, const Config& config, const KeyHasher& hasher) {
   // Sized for it: none of these can fail.
   (void)write_block(sections, kGlobalBlock, compile(config.global), 0);
   for (const auto& [name, policy] : config.operations) {
     std::uint32_t taken = 0;
     const auto block = block_for(sections, Family::operations, name, hasher(name), taken);
     if (!block) continue;
-    write_breaker(sections, *block, policy.breaker);
+    store_breaker(sections, *block, policy.breaker);
     (void)write_block(sections, *block, compile(policy), 0);
     publish_block(sections, Family::operations, hasher(name), *block);
   }
@@ -424,19 +425,19 @@ void write_config(const Sections& sections, const Config& config, const KeyHashe
 namespace {
 
 Limits read_limits(const Block& block, LimitScope scope) {
-  const std::uint32_t first = scope == LimitScope::user ? kScopeLines : 0;
+  const std::uint32_t first = scope == LimitScope::user ? kScopeLimits : 0;
   const Presence presence = block.presence(std::memory_order_acquire);
-  const auto params = [&](std::uint32_t line) {
-    return block.limits[line].params.load(std::memory_order_relaxed);
+  const auto params = [&](std::uint32_t index) {
+    return block.limits[index].params.load(std::memory_order_relaxed);
   };
   Limits limits;
-  for (const std::uint32_t line : in_order(block, presence, lines::kRates << first)) {
-    limits.rates.push_back(rate_of(block, line));
+  for (const std::uint32_t index : in_order(block, presence, masks::kRates << first)) {
+    limits.rates.push_back(rate_of(block, index));
   }
-  for (const std::uint32_t line : in_order(block, presence, lines::kWindows << first)) {
-    const packed::WindowParams window = packed::to_window(params(line));
+  for (const std::uint32_t index : in_order(block, presence, masks::kWindows << first)) {
+    const packed::WindowParams window = packed::to_window(params(index));
     limits.windows.push_back(
-        {window.limit, std::chrono::milliseconds(window.length_ms), window.kind, mode_of(block, line)});
+        {window.limit, std::chrono::milliseconds(window.length_ms), window.kind, mode_of(block, index)});
   }
   if (presence.has(first + kPermits)) {
     limits.concurrent.limit = static_cast<std::uint32_t>(params(first + kPermits));
@@ -455,15 +456,15 @@ Limits read_limits(const Block& block, LimitScope scope) {
 
 }  // namespace
 
-Config read_config(const Sections& sections, std::string_view segment_name) {
+Config load_config(const Sections& sections, std::string_view segment_name) {
   Config config;
   config.segment = segment_policy(sections.settings, segment_name);
-  const auto read = [&](std::uint32_t index) {
-    const Block& block = sections.blocks[index];
+  const auto read = [&](std::uint32_t block_index) {
+    const Block& block = sections.blocks[block_index];
     OperationPolicy policy{read_limits(block, LimitScope::shared), read_limits(block, LimitScope::user), {}};
-    if (block.presence(std::memory_order_relaxed).has(kBreaker) && index != kGlobalBlock) {
+    if (block.presence(std::memory_order_relaxed).has(kBreaker) && block_index != kGlobalBlock) {
       const bool shadow = mode_of(block, kBreaker) != Mode::enforced;
-      policy.breaker = to_policy(sections.breaker(index).params.load(), shadow);
+      policy.breaker = to_policy(sections.breaker(block_index).params.load(), shadow);
     }
     return policy;
   };

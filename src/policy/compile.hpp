@@ -16,8 +16,8 @@
 
 namespace weir::detail {
 
-/// What a configuration says about one line.
-struct LineValue {
+/// What a configuration says about one record.
+struct LimitValue {
   std::uint64_t params = 0;  ///< 0: no such limit
   std::uint64_t count = 0;   ///< of a rate, as it was written
   std::uint64_t period = 0;
@@ -25,12 +25,12 @@ struct LineValue {
   std::uint32_t order = 0;    ///< in its list
   std::uint32_t heir_of = 0;  ///< see Listing
 
-  friend bool operator==(const LineValue&, const LineValue&) = default;
+  friend bool operator==(const LimitValue&, const LimitValue&) = default;
 };
 
-using BlockValue = std::array<LineValue, kBlockLines>;
+using BlockValue = std::array<LimitValue, kBlockLimits>;
 
-/// The same configuration with everything said that goes without saying: as read_config() gives it back.
+/// The same configuration with everything said that goes without saying: as load_config() gives it back.
 [[nodiscard]] Config canonical(Config config);
 
 /// `policy` has passed validate().
@@ -38,12 +38,11 @@ using BlockValue = std::array<LineValue, kBlockLines>;
 [[nodiscard]] BlockValue compile(const UserOverride& user);
 
 /// Writes the parameters of an operation's breaker, and starts it anew if they changed.
-void write_breaker(const Sections& sections, std::uint32_t block,
-                   const std::optional<weir::Breaker>& breaker);
+void store_breaker(const Sections& sections, std::uint32_t block, const std::optional<Breaker>& breaker);
 
-/// Words that a line needs in a cells section, with room to be raised live.
-[[nodiscard]] std::uint32_t permit_cells_for(std::uint32_t line, const LineValue& value) noexcept;
-[[nodiscard]] std::uint32_t window_cells_for(std::uint32_t line, const LineValue& value) noexcept;
+/// Words that a record needs in a cells section, with room to be raised live.
+[[nodiscard]] std::uint32_t permit_cells_for(std::uint32_t index, const LimitValue& value) noexcept;
+[[nodiscard]] std::uint32_t window_cells_for(std::uint32_t index, const LimitValue& value) noexcept;
 
 /// Words of the cells sections that a change would take.
 struct Room {
@@ -52,16 +51,16 @@ struct Room {
 };
 [[nodiscard]] Expected<Room> room_for(const Sections& sections, std::uint32_t block, const BlockValue& value);
 
-/// Writes what differs, into the lines that line_up() finds for it. @return the lines whose value changed.
+/// Writes what differs, into the records that line_up() finds for it. @return the records whose value changed.
 ///
-/// A window that goes on in another line does so in three steps: the heir is filled with what the window
-/// counts and both are enforced; what was counted meanwhile is added; the old line goes.
+/// A window that goes on in another record does so in three steps: the heir is filled with what the window
+/// counts and both are enforced; what was counted meanwhile is added; the old record goes.
 ///
 /// @param now  ticks.
 /// Errors  Errc::no_space: a limit does not fit into the cells that it was given; nothing was written.
 /// Crash   each limit is the old or the new one, or both hold until the next change: finish_block().
-[[nodiscard]] Expected<LineMask> write_block(const Sections& sections, std::uint32_t index,
-                                             const BlockValue& value, std::uint64_t now);
+[[nodiscard]] Expected<LimitMask> write_block(const Sections& sections, std::uint32_t index,
+                                              const BlockValue& value, std::uint64_t now);
 
 /// Ends what a write_block() that was killed left in the middle.
 void finish_block(const Sections& sections, std::uint32_t index, std::uint64_t now);
@@ -83,9 +82,9 @@ void give_block(const Sections& sections, Family family, std::uint32_t block, st
 void publish_block(const Sections& sections, Family family, Hash128 hash, std::uint32_t block) noexcept;
 
 /// Writes a whole configuration into sections that nobody sees yet.
-void write_config(const Sections& sections, const Config& config, const KeyHasher& hasher);
+void store_config(const Sections& sections, const Config& config, const KeyHasher& hasher);
 
 /// The configuration that the blocks enforce now: limit by limit as of one moment.
-[[nodiscard]] Config read_config(const Sections& sections, std::string_view segment_name);
+[[nodiscard]] Config load_config(const Sections& sections, std::string_view segment_name);
 
 }  // namespace weir::detail

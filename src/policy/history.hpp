@@ -35,7 +35,7 @@ struct alignas(kCacheLine) ChangeRecord {
   Word wall_ns;     ///< when
   Word who;         ///< {uid 32 | pid 32}
   Word undoes;      ///< of a rollback the first generation that it took back, with all up to its own; 0: none
-  Word place;       ///< {how many changes were made together 32 | which of them this is 32}
+  Word position;    ///< {how many changes were made together 32 | which of them this is 32}
   TextWords<4> program;
   TextWords<32> key;  ///< "operations.x.rate"
   TextWords<64> from;

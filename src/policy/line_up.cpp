@@ -8,8 +8,8 @@ namespace weir::detail {
 namespace {
 
 /// Over how long a limit looks, for telling which of two limits is the change of a third.
-double span_of(std::uint32_t line, std::uint64_t params) {
-  if (kind_of(line) == LimitKind::window) return static_cast<double>(packed::to_window(params).length_ms);
+double span_of(std::uint32_t index, std::uint64_t params) {
+  if (kind_of(index) == LimitKind::window) return static_cast<double>(packed::to_window(params).length_ms);
   const TokenBucketParams bucket = packed::to_token_bucket(params);
   return static_cast<double>(bucket.emission_interval) * bucket.burst;
 }
@@ -20,51 +20,51 @@ double distance(double a, double b) {
   return a > b ? a / b : b / a;
 }
 
-/// One list: the lines of one kind in one scope.
+/// One list: the records of one kind in one scope.
 class List {
  public:
-  List(const Block& block, const BlockValue& value, LineMask lines)
-      : block_(block), presence_(block.presence(std::memory_order_relaxed)), lines_(lines), free_(lines) {
-    for (const std::uint32_t line : LineRange(lines)) {
-      if (value[line].params != 0) wanted_.push_back(&value[line]);
+  List(const Block& block, const BlockValue& value, LimitMask lines)
+      : block_(block), presence_(block.presence(std::memory_order_relaxed)), among_(lines), free_(lines) {
+    for (const std::uint32_t index : LimitIndices(lines)) {
+      if (value[index].params != 0) wanted_.push_back(&value[index]);
     }
   }
 
   Expected<void> line_up(BlockValue& placed) {
-    for (const std::uint32_t line : LineRange(lines_)) placed[line] = {};
-    keep(placed, [this](std::uint32_t line, const LineValue& value) {
-      return listed(line) && mode_of(block_, line) == value.mode;
+    for (const std::uint32_t index : LimitIndices(among_)) placed[index] = {};
+    keep(placed, [this](std::uint32_t index, const LimitValue& value) {
+      return listed(index) && mode_of(block_, index) == value.mode;
     });
-    keep(placed, [this](std::uint32_t line, const LineValue&) { return listed(line); });
-    keep(placed, [this](std::uint32_t line, const LineValue&) {
+    keep(placed, [this](std::uint32_t index, const LimitValue&) { return listed(index); });
+    keep(placed, [this](std::uint32_t index, const LimitValue&) {
       // An heir that was never enforced, its change having been killed, lacks what was counted since.
-      const Listing listing = listing_of(block_.limits[line]);
-      return !presence_.has(line) && !listing.superseded && listing.heir_of == 0;
+      const Listing listing = listing_of(block_.limits[index]);
+      return !presence_.has(index) && !listing.superseded && listing.heir_of == 0;
     });
     return change(placed);
   }
 
  private:
-  [[nodiscard]] std::uint64_t params(std::uint32_t line) const {
-    return block_.limits[line].params.load(std::memory_order_relaxed);
+  [[nodiscard]] std::uint64_t params(std::uint32_t index) const {
+    return block_.limits[index].params.load(std::memory_order_relaxed);
   }
-  [[nodiscard]] bool listed(std::uint32_t line) const {
-    return (listed_lines(block_, presence_) >> line & 1) != 0;
+  [[nodiscard]] bool listed(std::uint32_t index) const {
+    return (listed_limits(block_, presence_) >> index & 1) != 0;
   }
 
-  void take(BlockValue& placed, std::uint32_t line, std::size_t wanted) {
-    placed[line] = *wanted_[wanted];
+  void take(BlockValue& placed, std::uint32_t index, std::size_t wanted) {
+    placed[index] = *wanted_[wanted];
     wanted_.erase(wanted_.begin() + static_cast<std::ptrdiff_t>(wanted));
-    free_ &= ~(LineMask{1} << line);
+    free_ &= ~(LimitMask{1} << index);
   }
 
   template <class Allowed>
   void keep(BlockValue& placed, Allowed&& allowed) {
     for (std::size_t i = 0; i < wanted_.size();) {
       const std::size_t before = wanted_.size();
-      for (const std::uint32_t line : LineRange(free_)) {
-        if (params(line) != wanted_[i]->params || !allowed(line, *wanted_[i])) continue;
-        take(placed, line, i);
+      for (const std::uint32_t index : LimitIndices(free_)) {
+        if (params(index) != wanted_[i]->params || !allowed(index, *wanted_[i])) continue;
+        take(placed, index, i);
         break;
       }
       if (wanted_.size() == before) ++i;
@@ -73,91 +73,92 @@ class List {
 
   /// What is left of both: the nearest pairs first.
   Expected<void> change(BlockValue& placed) {
-    std::vector<std::pair<LineValue, std::uint32_t>> heirs;
-    LineMask leaving = 0;
-    for (const std::uint32_t line : LineRange(free_)) leaving |= listed(line) ? LineMask{1} << line : 0;
+    std::vector<std::pair<LimitValue, std::uint32_t>> heirs;
+    LimitMask leaving = 0;
+    for (const std::uint32_t index : LimitIndices(free_))
+      leaving |= listed(index) ? LimitMask{1} << index : 0;
     while (!wanted_.empty() && leaving != 0) {
-      const auto [line, i] = nearest(leaving);
-      leaving &= ~(LineMask{1} << line);
-      const bool shared_window = kind_of(line) == LimitKind::window && scope_of(line) == LimitScope::shared;
-      if (!shared_window || goes_on(block_.limits[line], wanted_[i]->params)) {
-        take(placed, line, i);
+      const auto [index, i] = nearest(leaving);
+      leaving &= ~(LimitMask{1} << index);
+      const bool shared_window = kind_of(index) == LimitKind::window && scope_of(index) == LimitScope::shared;
+      if (!shared_window || goes_on(block_.limits[index], wanted_[i]->params)) {
+        take(placed, index, i);
         continue;
       }
-      heirs.emplace_back(*wanted_[i], line);
+      heirs.emplace_back(*wanted_[i], index);
       wanted_.erase(wanted_.begin() + static_cast<std::ptrdiff_t>(i));
-      free_ &= ~(LineMask{1} << line);  // until the heir has taken over
+      free_ &= ~(LimitMask{1} << index);  // until the heir has taken over
     }
-    for (auto& [value, line] : heirs) {
-      value.heir_of = line + 1;
+    for (auto& [value, index] : heirs) {
+      value.heir_of = index + 1;
       if (auto found = fresh(placed, value); !found) return found;
     }
-    for (const LineValue* value : wanted_) {
+    for (const LimitValue* value : wanted_) {
       if (auto found = fresh(placed, *value); !found) return found;
     }
     return {};
   }
 
-  [[nodiscard]] std::pair<std::uint32_t, std::size_t> nearest(LineMask leaving) const {
+  [[nodiscard]] std::pair<std::uint32_t, std::size_t> nearest(LimitMask leaving) const {
     std::pair<std::uint32_t, std::size_t> best{};
     double least = -1;
     for (std::size_t i = 0; i < wanted_.size(); ++i) {
-      for (const std::uint32_t line : LineRange(leaving)) {
-        const double apart = distance(span_of(line, params(line)), span_of(line, wanted_[i]->params));
+      for (const std::uint32_t index : LimitIndices(leaving)) {
+        const double apart = distance(span_of(index, params(index)), span_of(index, wanted_[i]->params));
         if (least >= 0 && apart >= least) continue;
         least = apart;
-        best = {line, i};
+        best = {index, i};
       }
     }
     return best;
   }
 
-  /// A line for a value that no line stands for.
-  Expected<void> fresh(BlockValue& placed, const LineValue& value) {
-    const LineMask usable = free_ & ~presence_.any();
-    LineMask found = usable;
-    for (const std::uint32_t line : LineRange(usable)) {
-      if (found == usable || age(line) < age(static_cast<std::uint32_t>(std::countr_zero(found))))
-        found = LineMask{1} << line;
+  /// A record for a value that no record stands for.
+  Expected<void> fresh(BlockValue& placed, const LimitValue& value) {
+    const LimitMask usable = free_ & ~presence_.any();
+    LimitMask found = usable;
+    for (const std::uint32_t index : LimitIndices(usable)) {
+      if (found == usable || age(index) < age(static_cast<std::uint32_t>(std::countr_zero(found))))
+        found = LimitMask{1} << index;
     }
     if (found == 0) {
       return fail(Errc::no_space,
-                  "too many windows change their length or kind at once: one line is to spare",
+                  "too many windows change their length or kind at once: one record is to spare",
                   "change them one after the other");
     }
-    const auto line = static_cast<std::uint32_t>(std::countr_zero(found));
-    placed[line] = value;
+    const auto index = static_cast<std::uint32_t>(std::countr_zero(found));
+    placed[index] = value;
     free_ &= ~found;
     return {};
   }
 
   /// When it was last given a value; 0: never.
-  [[nodiscard]] std::uint64_t age(std::uint32_t line) const {
-    return params(line) == 0 ? 0 : 1 + block_.limits[line].changed.load(std::memory_order_relaxed);
+  [[nodiscard]] std::uint64_t age(std::uint32_t index) const {
+    return params(index) == 0 ? 0 : 1 + block_.limits[index].changed.load(std::memory_order_relaxed);
   }
 
   const Block& block_;
   Presence presence_;
-  LineMask lines_;
-  LineMask free_;
-  std::vector<const LineValue*> wanted_;
+  LimitMask among_;
+  LimitMask free_;
+  std::vector<const LimitValue*> wanted_;
 };
 
 }  // namespace
 
-bool goes_on(const LimitLine& line, std::uint64_t params) noexcept {
-  const packed::WindowParams before = packed::to_window(line.params.load(std::memory_order_relaxed));
+bool goes_on(const LimitRecord& record, std::uint64_t params) noexcept {
+  const packed::WindowParams before = packed::to_window(record.params.load(std::memory_order_relaxed));
   const packed::WindowParams after = packed::to_window(params);
   if (before.kind != after.kind) return false;
   if (after.kind != WindowKind::log) return before.length_ms == after.length_ms;
   // One cell more than times: see SharedWindow.
-  return CellRange::from_word(line.cells.load(std::memory_order_relaxed)).count > after.limit;
+  return CellRange::from_word(record.cells.load(std::memory_order_relaxed)).count > after.limit;
 }
 
 Expected<BlockValue> line_up(const Block& block, const BlockValue& value) {
   BlockValue placed = value;
-  for (const LineMask kind : {lines::kRates, lines::kWindows}) {
-    for (const LineMask list : {kind, kind << kScopeLines}) {
+  for (const LimitMask kind : {masks::kRates, masks::kWindows}) {
+    for (const LimitMask list : {kind, kind << kScopeLimits}) {
       if (auto done = List(block, value, list).line_up(placed); !done)
         return tl::make_unexpected(done.error());
     }

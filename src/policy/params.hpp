@@ -24,7 +24,7 @@ namespace weir::detail {
 
 inline constexpr std::uint64_t kTicksPerMs = ticks_from_ns(1'000'000);
 /// A user's permits fill at most sixteen entries: the part of an entry has four bits.
-inline constexpr std::uint32_t kMaxUserPermits = 16 * owner_set::kPlaces;
+inline constexpr std::uint32_t kMaxUserPermits = 16 * owner_set::kPermitsPerSet;
 inline constexpr std::uint32_t kMaxWindowLimit = (std::uint32_t{1} << 26) - 1;
 inline constexpr std::uint64_t kMaxWindowMs = std::uint64_t{366} * 24 * 3600 * 1000;
 

@@ -27,11 +27,11 @@ bool sound(const SettingsRecord& settings) {
          std::find(settings.group.begin(), settings.group.end(), '\0') != settings.group.end();
 }
 
-/// Calls visit(line, value) for every line of every block of a configuration.
+/// Calls visit(record, value) for every record of every block of a configuration.
 template <class Visit>
-void for_each_line(const Config& config, Visit&& visit) {
+void for_each_limit(const Config& config, Visit&& visit) {
   const auto all = [&](const BlockValue& block) {
-    for (std::uint32_t line = 0; line < kBlockLines; ++line) visit(line, block[line]);
+    for (std::uint32_t index = 0; index < kBlockLimits; ++index) visit(index, block[index]);
   };
   all(compile(config.global));
   for (const auto& entry : config.operations) all(compile(entry.second));
@@ -40,9 +40,9 @@ void for_each_line(const Config& config, Visit&& visit) {
 /// Entries that one user takes under one block.
 std::uint64_t entries_of(const BlockValue& block) {
   std::uint64_t entries = 0;
-  for (const std::uint32_t line : LineRange(lines::kUser)) {
-    if (block[line].params == 0) continue;
-    entries += kind_of(line) == LimitKind::permits ? owner_set::parts_for(block[line].params) : 1;
+  for (const std::uint32_t index : LimitIndices(masks::kUser)) {
+    if (block[index].params == 0) continue;
+    entries += kind_of(index) == LimitKind::permits ? owner_set::parts_for(block[index].params) : 1;
   }
   return entries;
 }
@@ -124,9 +124,9 @@ Expected<Sections> Sections::of(const Segment& segment) {
 std::vector<SectionSpec> sections_for(const Config& config) {
   std::uint64_t permit_cells = 0;
   std::uint64_t window_cells = 0;
-  for_each_line(config, [&](std::uint32_t line, const LineValue& value) {
-    permit_cells += permit_cells_for(line, value);
-    window_cells += window_cells_for(line, value);
+  for_each_limit(config, [&](std::uint32_t index, const LimitValue& value) {
+    permit_cells += permit_cells_for(index, value);
+    window_cells += window_cells_for(index, value);
   });
   return {
       {kSettingsSection, sizeof(SettingsRecord), 1, true},

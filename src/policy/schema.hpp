@@ -70,7 +70,7 @@ inline constexpr std::uint64_t kAbiFingerprint = [] {
                                                 sizeof(SettingsRecord),
                                                 sizeof(Control),
                                                 sizeof(Block),
-                                                sizeof(LimitLine),
+                                                sizeof(LimitRecord),
                                                 sizeof(IndexSlot),
                                                 sizeof(BreakerRecord),
                                                 sizeof(NameSlot),
@@ -83,8 +83,8 @@ inline constexpr std::uint64_t kAbiFingerprint = [] {
                                                 offsetof(SettingsRecord, group),
                                                 sizeof(WorkerSlot),
                                                 sizeof(SweepCounters),
-                                                kScopeLines,
-                                                owner_set::kPlaces};
+                                                kScopeLimits,
+                                                owner_set::kPermitsPerSet};
   std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a: any mixing does, nobody attacks it
   for (const std::uint64_t fact : facts) hash = (hash ^ fact) * 0x100000001b3;
   return hash;

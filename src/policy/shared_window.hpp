@@ -5,8 +5,8 @@
 // Its params are loaded once, and its kind is a part of them. Each kind keeps its words apart from those of
 // the others, so that a worker that was stopped between looking a window up and using it, while the window
 // became another one, writes nothing that the new one would believe: a log its hint and times (even, or given
-// back) in its cells, a ring its counts (odd) in its cells, a fixed window its count in the line's state. A
-// live change goes further: it leaves the line alone and lets another one take over (write_block()).
+// back) in its cells, a ring its counts (odd) in its cells, a fixed window its count in the record's state. A
+// live change goes further: it leaves the record alone and lets another one take over (write_block()).
 
 #include <cstdint>
 #include <span>
@@ -23,11 +23,11 @@ class SharedWindow {
   SharedWindow() = default;
   /// @param cells   the section of all windows' cells.
   /// @param origin  when a fixed window of this length begins: fixed_origin().
-  SharedWindow(LimitLine& line, std::span<Word> cells, std::uint64_t created_wall_ns) noexcept
-      : line_(&line),
-        cells_(CellRange::from_word(line.cells.load(std::memory_order_relaxed)).in(cells)),
+  SharedWindow(LimitRecord& record, std::span<Word> cells, std::uint64_t created_wall_ns) noexcept
+      : record_(&record),
+        cells_(CellRange::from_word(record.cells.load(std::memory_order_relaxed)).in(cells)),
         created_wall_ns_(created_wall_ns) {
-    const packed::WindowParams window = packed::to_window(line.params.load(std::memory_order_relaxed));
+    const packed::WindowParams window = packed::to_window(record.params.load(std::memory_order_relaxed));
     kind_ = window.kind;
     params_ = {window.length(), window.limit};
     // Damage: without cells there is nothing to count in. Counting in aligned windows needs none.
@@ -136,8 +136,9 @@ class SharedWindow {
   [[nodiscard]] std::uint32_t limit() const noexcept { return params_.limit; }
 
   friend bool operator==(const SharedWindow& a, const SharedWindow& b) noexcept {
-    return a.line_ == b.line_ && a.cells_.data() == b.cells_.data() && a.cells_.size() == b.cells_.size() &&
-           a.kind_ == b.kind_ && a.params_ == b.params_ && a.created_wall_ns_ == b.created_wall_ns_;
+    return a.record_ == b.record_ && a.cells_.data() == b.cells_.data() &&
+           a.cells_.size() == b.cells_.size() && a.kind_ == b.kind_ && a.params_ == b.params_ &&
+           a.created_wall_ns_ == b.created_wall_ns_;
   }
 
   /// Aligned windows of that length begin here (ticks): at its multiples in UTC, as the wall clock told it
@@ -155,13 +156,13 @@ class SharedWindow {
 
  private:
   [[nodiscard]] WindowLog log() const noexcept { return {cells_.subspan(1), cells_.front()}; }
-  [[nodiscard]] FixedWindow fixed() const noexcept { return FixedWindow(line_->state); }
+  [[nodiscard]] FixedWindow fixed() const noexcept { return FixedWindow(record_->state); }
   [[nodiscard]] FixedWindowParams fixed_params() const noexcept {
     const std::uint64_t length_ms = params_.length / kTicksPerMs;
     return {params_.length, fixed_origin(length_ms, created_wall_ns_), params_.limit};
   }
 
-  LimitLine* line_ = nullptr;
+  LimitRecord* record_ = nullptr;
   std::span<Word> cells_;
   WindowKind kind_ = WindowKind::log;
   WindowParams params_;

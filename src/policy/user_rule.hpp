@@ -3,7 +3,7 @@
 // What the state of a user's entry means under a rate, a window or a cooldown of each user. Pure.
 //
 // The state of a window is numbered in units of its length, and means nothing under another one. So after a
-// live change of length or kind the line says what it was before, and when it changed; a state that was
+// live change of length or kind the record says what it was before, and when it changed; a state that was
 // written under the old params, by whichever late worker, is told by its number, and counts as if it had come
 // when the limit changed. The next charge writes it in the new units, and the change itself goes through all
 // states once.
@@ -24,24 +24,24 @@ class UserRule {
  public:
   enum class Kind : std::uint8_t { rate, weighted, fixed, cooldown };
 
-  /// @param line  of a rate, a window or a cooldown of each user.
-  [[nodiscard]] static UserRule of(const Sections& sections, LimitPlace place) noexcept {
+  /// @param record  of a rate, a window or a cooldown of each user.
+  [[nodiscard]] static UserRule of(const Sections& sections, LimitRef ref) noexcept {
     const std::uint64_t params =
-        sections.blocks[place.block].limits[place.line].params.load(std::memory_order_relaxed);
-    if (kind_of(place.line) == LimitKind::rate) return rate(packed::to_token_bucket(params));
+        sections.blocks[ref.block].limits[ref.index].params.load(std::memory_order_relaxed);
+    if (kind_of(ref.index) == LimitKind::rate) return rate(packed::to_token_bucket(params));
     UserRule rule;
-    if (kind_of(place.line) == LimitKind::cooldown) {
+    if (kind_of(ref.index) == LimitKind::cooldown) {
       rule.kind_ = Kind::cooldown;
       return rule;
     }
-    const LimitLine& line = sections.blocks[place.block].limits[place.line];
+    const LimitRecord& record = sections.blocks[ref.block].limits[ref.index];
     rule.set_window(packed::to_window(params), sections.created_wall_ns);
     // sync(changed): acquire; pairs with write_block(): with new params come those before them.
     std::atomic_thread_fence(std::memory_order_acquire);
-    rule.before_ = line.before.load(std::memory_order_relaxed);
+    rule.before_ = record.before.load(std::memory_order_relaxed);
     if (rule.before_ == 0) [[likely]]
       return rule;
-    rule.changed_at_ = line.changed.load(std::memory_order_relaxed);
+    rule.changed_at_ = record.changed.load(std::memory_order_relaxed);
     rule.created_wall_ns_ = sections.created_wall_ns;
     return rule;
   }

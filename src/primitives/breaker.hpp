@@ -24,9 +24,9 @@
 //          they report. A report takes its call out of the ring first and counts it then: stopped or killed in
 //          between, the call is missing for as long, and is never counted twice.
 // Probes   a cell is taken first; the state is looked at again, and must still be half-open. No generation in
-//          the cell: a probe of the last half-open time that is still out keeps its place, so that never more
+//          the cell: a probe of the last half-open time that is still out keeps its cell, so that never more
 //          than `probes` are out; nor after a live change to fewer, whose higher cells count until they come
-//          back. A prober that is killed is reclaimed; one that is stopped or forgets loses its place at the
+//          back. A prober that is killed is reclaimed; one that is stopped or forgets loses its cell at the
 //          deadline, and what it reports after that says nothing.
 // Good     half-open, the state word itself counts good probes: counting the last one closes.
 // Progress lock-free: a lost compare-exchange means another call counted or decided something.
@@ -34,7 +34,7 @@
 //          count of a later generation also meets that generation in the state, and leaves the count alone.
 //          sync(probe): giving a probe back releases and looking for a free cell acquires, so a call that
 //          finds the cell of a bad probe free also meets the state into which that probe tripped.
-//          sync(places): taking a probe, the look at the state after it, every transition and the look at the
+//          sync(probes): taking a probe, the look at the state after it, every transition and the look at the
 //          cells above in fits() are sequentially consistent. So of a probe that was taken under a higher
 //          number of probes, and one under the lower number of a later generation, one sees the other.
 //          The state word alone is a whole: where it is loaded only to be exchanged, that is relaxed.
@@ -106,7 +106,7 @@ struct BreakerAdmission {
   [[nodiscard]] explicit operator bool() const noexcept { return wait == 0; }
 };
 
-struct BreakerStatus {
+struct BreakerReading {
   BreakerKind kind = BreakerKind::closed;
   std::uint16_t generation = 0;
   std::uint8_t trips = 0;
@@ -118,7 +118,7 @@ struct BreakerStatus {
   std::uint64_t good_probes = 0;
 };
 
-class Breaker {
+class CircuitBreaker {
  public:
   /// What an admit() now would give while every call passes and calls in flight are not counted; nothing
   /// otherwise: then look closer, with check() and the parameters. Two loads of one line.
@@ -154,7 +154,7 @@ class Breaker {
     return answer;
   }
 
-  /// Tells the outcome of an admitted call. `ignored` counts nothing and gives a probe's place back.
+  /// Tells the outcome of an admitted call. `ignored` counts nothing and gives a probe's cell back.
   BreakerTransition report(const BreakerParams& params, BreakerTicket ticket, BreakerOutcome outcome,
                            std::uint64_t duration, std::uint64_t now) noexcept {
     const bool failure = outcome == BreakerOutcome::failure;
@@ -207,10 +207,10 @@ class Breaker {
   }
 
   /// For people. Only loads; each number is right, but they may be of different moments.
-  [[nodiscard]] BreakerStatus status(const BreakerParams& params, std::uint64_t now) const noexcept {
+  [[nodiscard]] BreakerReading status(const BreakerParams& params, std::uint64_t now) const noexcept {
     const BreakerPhase phase = BreakerPhase::unpack(state_.load(std::memory_order_relaxed));
     const std::uint64_t failures = failures_.load(std::memory_order_relaxed);
-    BreakerStatus status;
+    BreakerReading status;
     status.kind = phase.kind;
     status.generation = static_cast<std::uint16_t>(phase.generation);
     status.trips = static_cast<std::uint8_t>(phase.trips);
@@ -239,11 +239,11 @@ class Breaker {
   [[nodiscard]] static Owner prober(std::uint64_t cell) noexcept {
     return Owner::from_bits(cell >> BreakerPhase::kRestBits);
   }
-  /// Ticks for which a probe still has its place; 0: the cell is free.
+  /// Ticks for which a probe still has its cell; 0: the cell is free.
   [[nodiscard]] static std::uint64_t held(std::uint64_t cell, std::uint64_t now) noexcept {
     return prober(cell) ? breaker_time::left(cell & BreakerPhase::kRestMask, now) : 0;
   }
-  [[nodiscard]] static std::uint32_t places(const BreakerParams& params) noexcept {
+  [[nodiscard]] static std::uint32_t allowed_probes(const BreakerParams& params) noexcept {
     return std::clamp(params.probes, 1U, kMaxProbes);
   }
 
@@ -261,7 +261,7 @@ class Breaker {
   }
 
   [[nodiscard]] bool move(std::uint64_t& seen, BreakerPhase next) noexcept {
-    // sync(places): seq_cst; pairs with fits().
+    // sync(probes): seq_cst; pairs with fits().
     return state_.compare_exchange(seen, next.pack(), std::memory_order_seq_cst, std::memory_order_relaxed);
   }
   [[nodiscard]] static BreakerTransition transition(BreakerPhase from, BreakerPhase to) noexcept {
@@ -287,46 +287,46 @@ class Breaker {
     if (phase.kind == BreakerKind::open) {
       if (const std::uint64_t wait = breaker_time::left(phase.rest, now); wait != 0) return {wait, false};
     }
-    const std::uint64_t wait = next_place(params, now);
+    const std::uint64_t wait = next_probe(params, now);
     return {wait, wait == 0};
   }
 
   /// Ticks until less than `probes` are out, those included that a higher number of them let out; 0: now.
-  [[nodiscard]] std::uint64_t next_place(const BreakerParams& params, std::uint64_t now) const noexcept {
-    std::array<std::uint64_t, kMaxProbes> out{};  // when they lose their places
+  [[nodiscard]] std::uint64_t next_probe(const BreakerParams& params, std::uint64_t now) const noexcept {
+    std::array<std::uint64_t, kMaxProbes> out{};  // when they lose their cells
     std::uint32_t count = 0;
     for (const Word& cell : probes_) {
       if (const std::uint64_t left = held(cell.load(std::memory_order_relaxed), now); left != 0)
         out[count++] = left;
     }
-    if (count < places(params)) return 0;
-    const auto due = out.begin() + (count - places(params));
+    if (count < allowed_probes(params)) return 0;
+    const auto due = out.begin() + (count - allowed_probes(params));
     std::nth_element(out.begin(), due, out.begin() + count);
     return *due;
   }
 
-  /// Whether cell `i` may be taken: it and what is out above it fit in the places from `i` on. Of all that
+  /// Whether cell `i` may be taken: it and what is out above it fit in the cells from `i` on. Of all that
   /// were let out under these parameters, look at the highest: what was out above it only comes back, and
   /// below it are `i` cells. So no more than `probes` are out, whoever takes which cell at once.
   [[nodiscard]] bool fits(const BreakerParams& params, std::uint32_t i, std::uint64_t now) const noexcept {
     std::uint32_t above = 0;
     for (std::uint32_t j = i + 1; j < kMaxProbes; ++j) {
-      // sync(places): seq_cst; pairs with take_probe(), whose process looks at the state after its exchange.
+      // sync(probes): seq_cst; pairs with take_probe(), whose process looks at the state after its exchange.
       above += held(probes_[j].load(std::memory_order_seq_cst), now) != 0 ? 1 : 0;
     }
-    return i + above < places(params);
+    return i + above < allowed_probes(params);
   }
 
   /// admit() where it may refuse.
   BreakerAdmission admit_guarded(const BreakerParams& params, std::uint64_t now, Owner owner) noexcept {
     BreakerAdmission answer;
     for (;;) {
-      // sync(places): acquire; pairs with move(), so the looks of fits() come after the transition that is
+      // sync(probes): acquire; pairs with move(), so the looks of fits() come after the transition that is
       // met.
       std::uint64_t word = state_.load(std::memory_order_acquire);
       const BreakerPhase phase = BreakerPhase::unpack(word);
       answer.ticket.generation = static_cast<std::uint16_t>(phase.generation);
-      // Half-open, taking a place is the look.
+      // Half-open, taking a cell is the look.
       answer.wait = phase.kind != BreakerKind::half_open ? look(params, phase, now).wait : 0;
       if (answer.wait != 0 || phase.passes()) return answer;
       if (!owner) {
@@ -361,10 +361,10 @@ class Breaker {
     const std::uint64_t mine =
         owner.bits() << BreakerPhase::kRestBits |
         breaker_time::deadline(now, std::clamp(params.probe_timeout, std::uint64_t{1}, kMaxBreakerTicks));
-    for (std::uint32_t i = 0; i < places(params); ++i) {
+    for (std::uint32_t i = 0; i < allowed_probes(params); ++i) {
       std::uint64_t seen = probes_[i].load(std::memory_order_acquire);  // sync(probe): pairs with give_back()
       while (held(seen, now) == 0 && fits(params, i, now)) {
-        // sync(places): seq_cst; pairs with fits(). A failure acquires as the load above does.
+        // sync(probes): seq_cst; pairs with fits(). A failure acquires as the load above does.
         if (!probes_[i].compare_exchange(seen, mine, std::memory_order_seq_cst, std::memory_order_acquire)) {
           continue;
         }
@@ -373,11 +373,11 @@ class Breaker {
         return 0;
       }
     }
-    return std::max(next_place(params, now), std::uint64_t{1});  // came back meanwhile: the next call's
+    return std::max(next_probe(params, now), std::uint64_t{1});  // came back meanwhile: the next call's
   }
 
   [[nodiscard]] bool half_open(std::uint64_t generation) const noexcept {
-    // sync(places): seq_cst, after the cell was taken; pairs with move().
+    // sync(probes): seq_cst, after the cell was taken; pairs with move().
     const BreakerPhase phase = BreakerPhase::unpack(state_.load(std::memory_order_seq_cst));
     return phase.kind == BreakerKind::half_open && phase.generation == generation;
   }
@@ -389,7 +389,7 @@ class Breaker {
     (void)probes_[ticket.cell % kMaxProbes].compare_exchange(seen, 0, std::memory_order_release);
   }
 
-  /// A probe that reports after its deadline is given up, whether its place was taken again or not.
+  /// A probe that reports after its deadline is given up, whether its cell was taken again or not.
   BreakerTransition report_probe(const BreakerParams& params, BreakerTicket ticket, BreakerOutcome outcome,
                                  bool bad, std::uint64_t now) noexcept {
     const Word& cell = probes_[ticket.cell % kMaxProbes];
@@ -505,6 +505,6 @@ class Breaker {
   alignas(kCacheLine) BreakerInFlight in_flight_;
   alignas(kCacheLine) BreakerWindow window_;
 };
-static_assert(sizeof(Breaker) == 23 * kCacheLine);
+static_assert(sizeof(CircuitBreaker) == 23 * kCacheLine);
 
 }  // namespace weir::detail

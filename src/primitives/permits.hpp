@@ -75,14 +75,14 @@ class Permits {
   Permits() = default;
   explicit Permits(std::span<Word> cells) noexcept : cells_(cells) {}
 
-  /// Takes a permit of `weight` cells among the first `limit`. Looks first at the cell that `home` picks:
+  /// Takes a permit of `weight` cells among the first `limit`. Looks first at the cell that `hint` picks:
   /// give every thread its own. @return none if there are not enough free cells; what was taken on the way is
   /// given back. Cost  one way round the cells, whatever the weight: a cell that becomes free behind it is
   /// missed.
-  [[nodiscard]] Permit take(Owner owner, std::uint32_t limit, std::uint32_t weight, std::uint32_t home,
+  [[nodiscard]] Permit take(Owner owner, std::uint32_t limit, std::uint32_t weight, std::uint32_t hint,
                             std::uint64_t now) noexcept {
     const std::uint32_t usable = prefix(limit);
-    const std::uint32_t start = start_of(home, usable);
+    const std::uint32_t start = start_of(hint, usable);
     Permit permit;
     std::uint32_t taken = 0;
     for (std::uint32_t i = 0; i < usable && taken < weight; ++i) {
@@ -101,8 +101,8 @@ class Permits {
 
   /// A free cell among the first `limit`, for take_at(); nothing if there is none. Only loads.
   [[nodiscard]] std::optional<std::uint32_t> find_free(std::uint32_t limit,
-                                                       std::uint32_t home) const noexcept {
-    return first_free(prefix(limit), home);
+                                                       std::uint32_t hint) const noexcept {
+    return first_free(prefix(limit), hint);
   }
 
   /// Takes a permit of weight 1 in a cell that find_free() met: prefix() says why it may still be taken.
@@ -132,9 +132,9 @@ class Permits {
   }
 
   /// Whether a permit of `weight` could be taken now. Only loads.
-  [[nodiscard]] bool available(std::uint32_t limit, std::uint32_t weight, std::uint32_t home) const noexcept {
+  [[nodiscard]] bool available(std::uint32_t limit, std::uint32_t weight, std::uint32_t hint) const noexcept {
     const std::uint32_t usable = prefix(limit);
-    const std::uint32_t start = start_of(home, usable);
+    const std::uint32_t start = start_of(hint, usable);
     std::uint32_t free = 0;
     for (std::uint32_t i = 0; i < usable && free < weight; ++i) {
       free += cells_[wrapped(start + i, usable)].load(std::memory_order_relaxed) == 0 ? 1 : 0;
@@ -203,16 +203,16 @@ class Permits {
     return count;
   }
 
-  [[nodiscard]] static std::uint32_t start_of(std::uint32_t home, std::uint32_t usable) noexcept {
-    return static_cast<std::uint32_t>((std::uint64_t{home} * usable) >> 32);
+  [[nodiscard]] static std::uint32_t start_of(std::uint32_t hint, std::uint32_t usable) noexcept {
+    return static_cast<std::uint32_t>((std::uint64_t{hint} * usable) >> 32);
   }
   [[nodiscard]] static std::uint32_t wrapped(std::uint32_t i, std::uint32_t usable) noexcept {
     return i < usable ? i : i - usable;
   }
 
   [[nodiscard]] std::optional<std::uint32_t> first_free(std::uint32_t usable,
-                                                        std::uint32_t home) const noexcept {
-    const std::uint32_t start = start_of(home, usable);
+                                                        std::uint32_t hint) const noexcept {
+    const std::uint32_t start = start_of(hint, usable);
     for (std::uint32_t i = 0; i < usable; ++i) {
       const std::uint32_t cell = wrapped(start + i, usable);
       if (cells_[cell].load(std::memory_order_relaxed) == 0) return cell;

@@ -17,13 +17,13 @@
 //   1. reserve:  empty (or a victim) -> reserved, with a ticket that nobody has used before.
 //   2. settle:   look at every other entry of the five buckets.
 //                the key is live elsewhere        -> withdraw (reserved -> empty) and use that one.
-//                reserved at a lower place        -> withdraw, and settle that one.
-//                reserved at a higher place       -> reserved -> empty there.
+//                reserved at a lower position     -> withdraw, and settle that one.
+//                reserved at a higher position    -> reserved -> empty there.
 //   3. promote:  reserved with that ticket -> live, already charged.
 // Places are ordered by address: the same order in every process.
 // Why it holds: take two reservations of one key, both promoted. The one made later was settled after both
 // existed, so its settler met the earlier one: live, and it withdrew; or reserved, and one of the two was
-// emptied, whose promotion then fails, since no ticket comes twice. Progress: the lowest place wins.
+// emptied, whose promotion then fails, since no ticket comes twice. Progress: the lowest position wins.
 // A reservation that a dead process left and nobody wants is overwritten once it is old (kStaleTickets).
 //
 // Victims: an empty entry, or one at rest (its state equals "never seen", so forgetting it loses nothing):
@@ -442,7 +442,7 @@ class UserTable {
     return false;
   }
 
-  /// Whether `other` leaves the key to a reservation elsewhere; one at a higher place is emptied.
+  /// Whether `other` leaves the key to a reservation elsewhere; one at a higher position is emptied.
   static bool yields_to(PairWord& other, std::uint64_t tag, bool other_is_higher) noexcept;
   static Attempt withdraw(PairWord& own, Pair reservation) noexcept;
   void raise_forgotten(std::uint64_t now) noexcept;

@@ -11,12 +11,12 @@
 namespace weir::test {
 namespace {
 
-using detail::Breaker;
 using detail::BreakerAdmission;
 using detail::BreakerKind;
 using detail::BreakerOutcome;
 using detail::BreakerParams;
 using detail::BreakerTicket;
+using detail::CircuitBreaker;
 using detail::Owner;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
@@ -49,7 +49,7 @@ class BreakerCrash : public ::testing::Test {
   }
   [[nodiscard]] BreakerKind kind() const { return breaker_->status(kTwoInARow, kLater).kind; }
 
-  SharedObject<Breaker> breaker_;
+  SharedObject<CircuitBreaker> breaker_;
 };
 
 TEST_F(BreakerCrash, KilledInsideTheReportThatTripsTheNextFailureOrSuccessCompletesIt) {

@@ -80,7 +80,7 @@ TEST_F(ChangeCrash, EachLimitIsTheOldOrTheNewOneAndTheNextChangeGoesThrough) {
   const detail::BlockValue fresh = detail::compile(after.operations.at("fresh"));
   const CrashImages crash = crash_images(bytes, [&] {
     const detail::ChangeOfLimits changing(sections.control->turn);
-    detail::write_breaker(sections, detail::kFirstOperation, after.operations.at("work").breaker);
+    detail::store_breaker(sections, detail::kFirstOperation, after.operations.at("work").breaker);
     (void)detail::write_block(sections, detail::kFirstOperation, value, 1);
     std::uint32_t taken = 0;
     const auto block =

@@ -32,8 +32,8 @@ TEST(HostileWords, ALimitThatIsEnforcedAndOnlyCountsIsEnforcedOnce) {
   ASSERT_TRUE(sections);
   for (Block& block : sections->blocks) {
     const std::uint64_t present = block.present.load(std::memory_order_relaxed);
-    const std::uint64_t lines = (present | present >> kBlockLines) & ~std::uint32_t{0};
-    block.present.store(lines | lines << kBlockLines, std::memory_order_relaxed);
+    const std::uint64_t lines = (present | present >> kBlockLimits) & ~std::uint32_t{0};
+    block.present.store(lines | lines << kBlockLimits, std::memory_order_relaxed);
   }
   for (const char* user : {"alice", "bob"}) {
     Admission admission = limiter->admit("work", {.user = user});

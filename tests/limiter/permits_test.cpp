@@ -320,7 +320,7 @@ TEST_F(LimiterPermits, OfAUserAreNotGivenBackForTheTenantAfterSixteen) {
   ASSERT_TRUE(held);
   sections.modify_user_entries(*segment, [](detail::UserLimit, std::uint64_t set) {
     return set == 0 ? std::nullopt
-                    : std::optional<std::uint64_t>(detail::owner_set::place_of(detail::Owner(0, 16)));
+                    : std::optional<std::uint64_t>(detail::owner_set::pack(detail::Owner(0, 16)));
   });
   late.release();
   EXPECT_FALSE(second->admit("work", {.user = "alice"}))

@@ -120,11 +120,11 @@ TEST(BreakerModel, AChangeToFewerProbesLeavesNoTwoOut) {
       // Needed, so that fits() looks after the transition also in the order of seq_cst; Relacy cannot show
       // it, since that
       // order is the one of the run.
-      {"admit_guarded() loads the state, sync(places)", mo_acquire, {}},
-      {"move(), sync(places)", mo_seq_cst, {mo_acq_rel}},
-      {"fits() loads the cells above, sync(places)", mo_seq_cst, {mo_acquire}},
-      {"take_probe() exchanges the cell, sync(places)", mo_seq_cst, {mo_acq_rel}},
-      {"half_open() after the exchange, sync(places)", mo_seq_cst, {mo_acquire}},
+      {"admit_guarded() loads the state, sync(probes)", mo_acquire, {}},
+      {"move(), sync(probes)", mo_seq_cst, {mo_acq_rel}},
+      {"fits() loads the cells above, sync(probes)", mo_seq_cst, {mo_acquire}},
+      {"take_probe() exchanges the cell, sync(probes)", mo_seq_cst, {mo_acq_rel}},
+      {"half_open() after the exchange, sync(probes)", mo_seq_cst, {mo_acquire}},
   });
 }
 

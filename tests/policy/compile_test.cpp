@@ -53,37 +53,38 @@ TEST(Policy, SaysTheConfigurationThatItWasCompiledFrom) {
 TEST(Presence, KnowsNoLineInTheBitsOfARetiredBlock) {
   EXPECT_TRUE(Presence::of_retired().retired());
   EXPECT_EQ(Presence::of_retired().any(), 0U);
-  for (std::uint32_t line = 0; line < kBlockLines; ++line) EXPECT_FALSE(Presence::of_retired().has(line));
+  for (std::uint32_t index = 0; index < kBlockLimits; ++index)
+    EXPECT_FALSE(Presence::of_retired().has(index));
 }
 
 TEST(Presence, OfAnyWordEachLineIsEnforcedOrOnlyCounts) {
   const Presence damaged(~std::uint64_t{0});
   EXPECT_EQ(damaged.enforced() & damaged.counting(), 0U);
   EXPECT_EQ(damaged.any(), damaged.enforced());
-  EXPECT_FALSE(damaged.has(kBlockLines - 1)) << "the last line of a scope is not a limit";
+  EXPECT_FALSE(damaged.has(kBlockLimits - 1)) << "the last line of a scope is not a limit";
   Presence both;
   both.add(3, Mode::enforced);
-  both.add(kScopeLines + 2, Mode::candidate);
-  EXPECT_EQ(both.enforced(), LineMask{1} << 3);
-  EXPECT_EQ(both.counting(), LineMask{1} << (kScopeLines + 2));
-  EXPECT_TRUE(both.has(3) && both.has(kScopeLines + 2) && !both.has(4));
+  both.add(kScopeLimits + 2, Mode::candidate);
+  EXPECT_EQ(both.enforced(), LimitMask{1} << 3);
+  EXPECT_EQ(both.counting(), LimitMask{1} << (kScopeLimits + 2));
+  EXPECT_TRUE(both.has(3) && both.has(kScopeLimits + 2) && !both.has(4));
 }
 
 TEST(Policy, NamesEveryLimitByItsPlaceInTheConfiguration) {
   const auto limiter = Limiter::open_private(everything());
   ASSERT_TRUE(limiter) << limiter.error().message();
-  const auto name_of = [&](std::uint32_t block, std::uint32_t line) {
-    return limiter->limit_name(LimitPlace{block, line}.id());
+  const auto name_of = [&](std::uint32_t block, std::uint32_t index) {
+    return limiter->limit_name(LimitRef{block, index}.id());
   };
   EXPECT_EQ(name_of(kGlobalBlock, kFirstRate), "global.rate");
-  EXPECT_EQ(name_of(kGlobalBlock, kScopeLines + kFirstRate), "global.user.rate");
+  EXPECT_EQ(name_of(kGlobalBlock, kScopeLimits + kFirstRate), "global.user.rate");
   EXPECT_EQ(name_of(kFirstOperation, kFirstRate), "operations.a.rate[0]");
   EXPECT_EQ(name_of(kFirstOperation, kFirstRate + 1), "operations.a.rate[0].candidate");
   EXPECT_EQ(name_of(kFirstOperation, kFirstRate + 2), "operations.a.rate[1]");
   EXPECT_EQ(name_of(kFirstOperation, kFirstWindow + 1), "operations.a.window[1]");
   EXPECT_EQ(name_of(kFirstOperation, kPermits), "operations.a.concurrent");
-  EXPECT_EQ(name_of(kFirstOperation, kScopeLines + kPermits), "operations.a.user.concurrent");
-  EXPECT_EQ(name_of(kFirstOverride, kScopeLines + kFirstRate), "overrides.users.\"big\".rate");
+  EXPECT_EQ(name_of(kFirstOperation, kScopeLimits + kPermits), "operations.a.user.concurrent");
+  EXPECT_EQ(name_of(kFirstOverride, kScopeLimits + kFirstRate), "overrides.users.\"big\".rate");
   EXPECT_EQ(limiter->limit_name(LimitId::none), "");
   EXPECT_EQ(limiter->limit_name(LimitId{65535}), "");
 }

@@ -17,12 +17,12 @@ constexpr std::uint64_t kSecond = ticks_from_ns(1'000'000'000);
 constexpr std::uint64_t kNow = 3605 * kSecond;  // 55 s before the end of a minute
 
 struct Memory {
-  std::unique_ptr<LimitLine> line = std::make_unique<LimitLine>();
+  std::unique_ptr<LimitRecord> record = std::make_unique<LimitRecord>();
   std::vector<Word> cells = std::vector<Word>(256);
 
-  SharedWindow window() { return {*line, cells, 0}; }
-  void put(CellRange range) { line->cells.store(range.word(), kRelaxed); }
-  void put(packed::WindowParams params) { line->params.store(packed::window(params), kRelaxed); }
+  SharedWindow window() { return {*record, cells, 0}; }
+  void put(CellRange range) { record->cells.store(range.word(), kRelaxed); }
+  void put(packed::WindowParams params) { record->params.store(packed::window(params), kRelaxed); }
 };
 
 TEST(SharedWindow, ALateTimeOfALogIsNotACountOfARing) {

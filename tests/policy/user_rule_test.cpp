@@ -12,21 +12,21 @@ using namespace detail;  // NOLINT(google-build-using-namespace)
 
 constexpr std::uint64_t kMs = kTicksPerMs;
 constexpr std::uint64_t kHour = 3'600'000 * kMs;
-constexpr LimitPlace kPlace{kFirstOperation, kScopeLines + kFirstWindow};
+constexpr LimitRef kPlace{kFirstOperation, kScopeLimits + kFirstWindow};
 
 struct Memory {
   Memory() {
     sections.blocks = blocks;
     sections.created_wall_ns = 1'700'000'000'123'456'789;
   }
-  LimitLine& line() { return blocks[kPlace.block].limits[kPlace.line]; }
+  LimitRecord& record() { return blocks[kPlace.block].limits[kPlace.index]; }
   UserRule rule() { return UserRule::of(sections, kPlace); }
   void set(packed::WindowParams params) {
-    line().params.store(packed::window(params), std::memory_order_relaxed);
+    record().params.store(packed::window(params), std::memory_order_relaxed);
   }
   void change(packed::WindowParams params, std::uint64_t now) {
-    line().before.store(line().params.load(std::memory_order_relaxed), std::memory_order_relaxed);
-    line().changed.store(now, std::memory_order_relaxed);
+    record().before.store(record().params.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    record().changed.store(now, std::memory_order_relaxed);
     set(params);
   }
 

@@ -68,10 +68,10 @@ struct Host {
     for (int i = 0; i < calls && begin(now); ++i) finish(now, outcome);
     others.swap(out);
   }
-  [[nodiscard]] BreakerStatus status(nanoseconds now) const { return breaker.status(params, at(now)); }
+  [[nodiscard]] BreakerReading status(nanoseconds now) const { return breaker.status(params, at(now)); }
 
   BreakerParams params;
-  Breaker breaker;
+  CircuitBreaker breaker;
   std::deque<Call> out;
   BreakerTransition last;
 };

@@ -71,16 +71,16 @@ struct Host {
     for (int i = 0; i < 1000 && kind(now) == BreakerKind::closed; ++i) call(now, failure);
     ASSERT_EQ(kind(now), BreakerKind::open);
   }
-  [[nodiscard]] BreakerStatus status(nanoseconds now) const { return breaker.status(params, at(now)); }
+  [[nodiscard]] BreakerReading status(nanoseconds now) const { return breaker.status(params, at(now)); }
   [[nodiscard]] BreakerKind kind(nanoseconds now) const { return status(now).kind; }
-  [[nodiscard]] std::array<std::uint64_t, sizeof(Breaker) / 8> image() const {
-    std::array<std::uint64_t, sizeof(Breaker) / 8> words{};
+  [[nodiscard]] std::array<std::uint64_t, sizeof(CircuitBreaker) / 8> image() const {
+    std::array<std::uint64_t, sizeof(CircuitBreaker) / 8> words{};
     std::memcpy(words.data(), static_cast<const void*>(&breaker), sizeof breaker);
     return words;
   }
 
   BreakerParams params;
-  Breaker breaker;
+  CircuitBreaker breaker;
   std::deque<BreakerTicket> tickets;
   BreakerTransition last;
 };
@@ -616,7 +616,7 @@ TEST(Breaker, StaysInBoundsAndFinishesOverAnyBytes) {
     params.consecutive = 3;
     params.probes = static_cast<std::uint32_t>(random() % 20);
     Host host(params);
-    std::array<std::uint64_t, sizeof(Breaker) / 8> image{};
+    std::array<std::uint64_t, sizeof(CircuitBreaker) / 8> image{};
     for (std::uint64_t& word : image) {
       const std::uint64_t any = random();
       word = random() % 3 == 0 ? 0 : random() % 3 == 0 ? any : any >> (random() % 64);
@@ -652,7 +652,7 @@ TEST(Breaker, ACountWindowOfAbsurdBlocksStillCounts) {
     params.window_calls = 20;
     Host host(params);
     auto image = host.image();
-    const std::size_t window = sizeof(Breaker) / 8 - 24;
+    const std::size_t window = sizeof(CircuitBreaker) / 8 - 24;
     for (std::uint64_t i = 0; i < 10; ++i) {
       image[window + 2 * i] = epoch - (epoch + 10 - i) % 10;
       image[window + 2 * i + 1] = 2;
@@ -670,7 +670,7 @@ TEST(Breaker, AProbeThatReportsAfterItsTimeoutNeitherClosesNorTrips) {
     Host host(kThreeInARow);
     host.trip(0s);
     ASSERT_EQ(host.admit(31s), 0U);
-    const BreakerStatus before = host.status(41s + 1ms);
+    const BreakerReading before = host.status(41s + 1ms);
     EXPECT_EQ(before.probes_out, 0U);
     host.report(41s + 1ms, outcome);
     EXPECT_FALSE(host.last);

@@ -7,11 +7,11 @@
 namespace weir::detail {
 namespace {
 
-constexpr owner_set::Place kAlice = owner_set::place_of(Owner(0, 3));
-constexpr owner_set::Place kBob = owner_set::place_of(Owner(4094, 0x1f));
+constexpr owner_set::PackedOwner kAlice = owner_set::pack(Owner(0, 3));
+constexpr owner_set::PackedOwner kBob = owner_set::pack(Owner(4094, 0x1f));
 
 TEST(OwnerSet, HoldsAsManyAsItsCapacity) {
-  for (std::uint32_t capacity = 1; capacity <= owner_set::kPlaces; ++capacity) {
+  for (std::uint32_t capacity = 1; capacity <= owner_set::kPermitsPerSet; ++capacity) {
     std::uint64_t set = 0;
     for (std::uint32_t i = 0; i < capacity; ++i) set = owner_set::add(set, kAlice, capacity).value();
     EXPECT_EQ(owner_set::count(set), capacity);
@@ -31,7 +31,7 @@ TEST(OwnerSet, RemovesOneOfAnOwnerAtATime) {
 TEST(OwnerSet, ForgetsTheDeadOnly) {
   std::uint64_t set = 0;
   for (const auto owner : {kAlice, kBob, kAlice}) set = owner_set::add(set, owner, 4).value();
-  set = owner_set::without(set, [](owner_set::Place place) { return owner_set::slot_of(place) == 0; });
+  set = owner_set::without(set, [](owner_set::PackedOwner owner) { return owner_set::slot_of(owner) == 0; });
   EXPECT_EQ(owner_set::count(set), 1U);
   EXPECT_TRUE(owner_set::remove(set, kBob));
   EXPECT_EQ(owner_set::generation_of(kBob), 0xfU) << "the low bits of the generation";
@@ -48,7 +48,7 @@ TEST(OwnerSet, AfterALowerLimitOnlyTheFirstPlacesAreUsableWhileMoreAreTaken) {
   EXPECT_EQ(usable({1, 4}, 2), 0U);
   EXPECT_EQ(usable({0, 1}, 2), 1U);
   EXPECT_EQ(usable({4, 0, 2}, 6), 4U);
-  // No more than the limit, whatever is taken: the usable places and those that are taken beyond them.
+  // No more than the limit, whatever is taken: the usable permits and those that are taken beyond them.
   std::mt19937 random(7);
   const auto up_to = [&](std::uint32_t most) { return static_cast<std::uint32_t>(random() % (most + 1)); };
   for (int step = 0; step < 10'000; ++step) {
@@ -57,7 +57,7 @@ TEST(OwnerSet, AfterALowerLimitOnlyTheFirstPlacesAreUsableWhileMoreAreTaken) {
     std::uint32_t most = 0;
     std::uint32_t held = 0;
     for (std::uint32_t i = 0; i < counts.size(); ++i) {
-      most += std::max(counts[i], owner_set::places_in(i, usable(counts, limit)));
+      most += std::max(counts[i], owner_set::permits_in(i, usable(counts, limit)));
       held += counts[i];
     }
     ASSERT_EQ(most, std::max(held, limit));
@@ -67,9 +67,9 @@ TEST(OwnerSet, AfterALowerLimitOnlyTheFirstPlacesAreUsableWhileMoreAreTaken) {
 TEST(OwnerSet, IsABag) {
   std::mt19937 random(5);
   std::uint64_t set = 0;
-  std::vector<owner_set::Place> model;
+  std::vector<owner_set::PackedOwner> model;
   for (int step = 0; step < 10'000; ++step) {
-    const auto owner = owner_set::place_of(Owner(static_cast<std::uint32_t>(random() % 3), 0));
+    const auto owner = owner_set::pack(Owner(static_cast<std::uint32_t>(random() % 3), 0));
     const auto found = std::find(model.begin(), model.end(), owner);
     if (random() % 2 == 0) {
       const auto next = owner_set::add(set, owner, 4);

@@ -16,8 +16,8 @@ constexpr std::uint64_t kNow = ticks_from_ns(5'000'000'000);
 
 struct Pool {
   explicit Pool(std::uint32_t cells) : words(cells), permits(words) {}
-  Permit take(Owner owner, std::uint32_t limit, std::uint32_t weight = 1, std::uint32_t home = 0) {
-    return permits.take(owner, limit, weight, home, kNow);
+  Permit take(Owner owner, std::uint32_t limit, std::uint32_t weight = 1, std::uint32_t hint = 0) {
+    return permits.take(owner, limit, weight, hint, kNow);
   }
   std::vector<std::uint64_t> image() const {
     std::vector<std::uint64_t> image;

@@ -11,15 +11,15 @@
 namespace weir::test {
 namespace {
 
-using detail::Breaker;
 using detail::BreakerAdmission;
 using detail::BreakerInFlight;
 using detail::BreakerKind;
 using detail::BreakerOutcome;
 using detail::BreakerParams;
-using detail::BreakerStatus;
+using detail::BreakerReading;
 using detail::BreakerTicket;
 using detail::BreakerWindow;
+using detail::CircuitBreaker;
 using detail::Owner;
 
 constexpr std::uint64_t kSecond = std::uint64_t{128} * 1'000'000'000;
@@ -37,7 +37,7 @@ constexpr BreakerParams slow_rate(std::uint32_t minimum) {
 }
 
 struct Memory {
-  Breaker breaker;
+  CircuitBreaker breaker;
   std::array<BreakerTicket, 3> tickets{};
   std::array<std::uint64_t, 3> returned{};  // what a process has done
 };
@@ -96,12 +96,12 @@ TEST_F(BreakerInFlightSchedules, NoLookMeetsACallTwiceWhileItReports) {
   for (std::size_t p = 0; p < 2; ++p)
     program.process("returning " + std::to_string(p), [this, p, params] { report(params, p, kLater); });
   program.process("looking", [&] {
-    const BreakerStatus status = memory.breaker.status(params, kLater);
+    const BreakerReading status = memory.breaker.status(params, kLater);
     program.require(status.window.slow <= 2, "a call counts as slow twice");
     memory.returned[2] = 1;
   });
   program.check([&]() -> Complaint {
-    const BreakerStatus status = memory.breaker.status(params, kLater);
+    const BreakerReading status = memory.breaker.status(params, kLater);
     if (!dead(0) && !dead(1) && (status.overdue != 0 || status.window.slow != 2))
       return "two calls are back, and not two slow calls are counted";
     if (status.window.slow > 2) return "a kill left a call that counts twice";
@@ -146,7 +146,7 @@ TEST_F(BreakerInFlightSchedules, OfThoseThatFindThatAllCallsHangOneTripsItAndNon
     });
   }
   program.check([&]() -> Complaint {
-    const BreakerStatus status = memory.breaker.status(params, kLater);
+    const BreakerReading status = memory.breaker.status(params, kLater);
     if (status.trips > 1) return "it tripped twice";
     std::uint32_t told = 0;
     std::uint32_t refused = 0;
@@ -198,7 +198,7 @@ TEST_F(BreakerInFlightSchedules, AnAdmissionOverAResetNeverReplacesACellOfTheLat
     memory.returned[1] = 1;
   });
   program.check([&]() -> Complaint {
-    const BreakerStatus status = memory.breaker.status(params, kLater);
+    const BreakerReading status = memory.breaker.status(params, kLater);
     if (memory.returned[1] != 0 && status.overdue == 0) return "the later generation lost its call";
     if (status.overdue > 2) return "a call counts twice";
     return std::nullopt;

@@ -11,13 +11,13 @@
 namespace weir::test {
 namespace {
 
-using detail::Breaker;
 using detail::BreakerAdmission;
 using detail::BreakerKind;
 using detail::BreakerOutcome;
 using detail::BreakerParams;
-using detail::BreakerStatus;
+using detail::BreakerReading;
 using detail::BreakerTicket;
+using detail::CircuitBreaker;
 using detail::Owner;
 using detail::Word;
 
@@ -37,7 +37,7 @@ Owner owner_of(std::size_t process) {
 
 // What the breaker is to hold, and beside it what its users believe.
 struct Memory {
-  Breaker breaker;
+  CircuitBreaker breaker;
   std::array<std::uint64_t, 3> reported{};  // failures whose report returned
   std::array<std::uint64_t, 3> inside{};    // probes that are out
   std::array<std::uint64_t, 3> seen{};      // how often a transition to open was told
@@ -46,7 +46,7 @@ struct Memory {
   [[nodiscard]] std::uint64_t total(const std::array<std::uint64_t, 3>& of) const {
     return of[0] + of[1] + of[2];
   }
-  [[nodiscard]] BreakerStatus status(const BreakerParams& params, std::uint64_t now) const {
+  [[nodiscard]] BreakerReading status(const BreakerParams& params, std::uint64_t now) const {
     return breaker.status(params, now);
   }
 };
@@ -110,7 +110,7 @@ class BreakerSchedules : public ::testing::Test {
       memory.reported[1] = 1;
     });
     program.check([&]() -> Complaint {
-      const BreakerStatus status = memory.status(params, kNow);
+      const BreakerReading status = memory.status(params, kNow);
       if (status.kind != BreakerKind::closed) return "failures of two generations tripped it";
       if (memory.reported[1] != 0 && counted(status) != 1)
         return "the new generation does not have its failure";
@@ -139,7 +139,7 @@ TEST_F(BreakerSchedules, OpensAfterThatManyFailuresInTotalHoweverTheyInterleaveA
   declare();
   for (std::size_t p = 0; p < 3; ++p) failing(p, params, 1);
   program.check([&]() -> Complaint {
-    const BreakerStatus status = memory.status(params, kNow);
+    const BreakerReading status = memory.status(params, kNow);
     if (status.kind != BreakerKind::open) return "three failed and it is not open";
     if (status.trips != 1 || status.generation != 1) return "it tripped more than once";
     if (memory.total(memory.seen) != 1) return "the trip was not told exactly once";
@@ -198,7 +198,7 @@ TEST_F(BreakerSchedules, ASuccessBreaksTheRowAndLosesNoFailureAfterIt) {
     const std::uint64_t before = order.before.load(std::memory_order_relaxed);
     const std::uint64_t after = order.after.load(std::memory_order_relaxed);
     if (before == 0 || after == 0) return std::nullopt;
-    const BreakerStatus status = memory.status(params, kNow);
+    const BreakerReading status = memory.status(params, kNow);
     if (status.kind != BreakerKind::closed) return "tripped although a success broke the row";
     if (status.consecutive > 3 - before) return "a failure from before the success still counts";
     if (status.consecutive < after) return "a failure from after the success was lost";
@@ -217,7 +217,7 @@ TEST_F(BreakerSchedules, AFailureRateOverCallsTripsHoweverTheyInterleave) {
   declare();
   for (std::size_t p = 0; p < 3; ++p) failing(p, params, 1);
   program.check([&]() -> Complaint {
-    const BreakerStatus status = memory.status(params, kNow);
+    const BreakerReading status = memory.status(params, kNow);
     if (killed(3) == 0 && status.kind != BreakerKind::open) return "three of three failed and it is not open";
     if (status.trips > 1 || memory.total(memory.seen) > 1) return "the trip was counted twice";
     if (status.kind == BreakerKind::closed && status.window.calls >= 2) {
@@ -269,7 +269,7 @@ TEST_F(BreakerSchedules, AFailureRateOverTimeTripsThoughTwoCountInDifferentCells
     });
   }
   program.check([&]() -> Complaint {
-    const BreakerStatus status = memory.status(params, kNow + kSecond);
+    const BreakerReading status = memory.status(params, kNow + kSecond);
     if (status.kind == BreakerKind::open)
       return memory.total(memory.seen) > 1 ? Complaint("tripped twice") : std::nullopt;
     if (memory.total(memory.reported) == 2) return "both failed and it is not open";
@@ -378,7 +378,7 @@ TEST_F(BreakerSchedules, AStoppedProberLosesItsPlaceAtTheDeadlineAndItsSay) {
   program.check([&]() -> Complaint {
     // It was in time if nobody had its place when it looked; then it opened the breaker, and may have been
     // killed before it told.
-    const BreakerStatus status = memory.status(params, after);
+    const BreakerReading status = memory.status(params, after);
     if (status.kind == BreakerKind::open) return std::nullopt;
     if (memory.seen[0] != 0) return "it was told that it opened, and it is not";
     if (memory.refused != 0) return "a stopped prober keeps it half-open";
@@ -411,7 +411,7 @@ TEST_F(BreakerSchedules, OutcomesOfAnEarlierGenerationDoNotCount) {
 }
 
 TEST_F(BreakerSchedules, ASlowReporterNeverOverwritesARowOfALaterGeneration) {
-  slow_over_a_reset(in_a_row(2), [](const BreakerStatus& status) { return status.consecutive; });
+  slow_over_a_reset(in_a_row(2), [](const BreakerReading& status) { return status.consecutive; });
 }
 
 TEST_F(BreakerSchedules, ASlowReporterNeverOverwritesACellOfALaterGeneration) {
@@ -420,7 +420,7 @@ TEST_F(BreakerSchedules, ASlowReporterNeverOverwritesACellOfALaterGeneration) {
                      .window_calls = 2,
                      .recovery = kRecovery,
                      .probe_timeout = kTimeout},
-                    [](const BreakerStatus& status) { return std::uint64_t{status.window.failures}; });
+                    [](const BreakerReading& status) { return std::uint64_t{status.window.failures}; });
 }
 
 TEST_F(BreakerSchedules, AGoodAndABadProbeDecideOnce) {
@@ -438,7 +438,7 @@ TEST_F(BreakerSchedules, AGoodAndABadProbeDecideOnce) {
     });
   }
   program.check([&]() -> Complaint {
-    const BreakerStatus status = memory.status(params, kLater);
+    const BreakerReading status = memory.status(params, kLater);
     if (status.generation > 3 || memory.total(memory.seen) > 1) return "both decided";
     if (memory.total(memory.reported) != 0 && status.kind == BreakerKind::half_open) return "nobody decided";
     if (memory.seen[0] != 0 && status.kind != BreakerKind::closed)

@@ -136,7 +136,7 @@ TEST_F(UserSchedules, TwoUsersWhoWantTheSameVictimBothGetIn) {
     for (std::size_t p = 0; p < 2; ++p) {
       const bool alive = program.alive(ProcessId{static_cast<std::uint8_t>(p)});
       if (auto wrong = one_entry(keys[p], memory.charged[p], alive ? 0 : 1)) return wrong;
-      if (alive && memory.charged[p] != 1) return "a user found no place";
+      if (alive && memory.charged[p] != 1) return "a user found no entry";
     }
     return std::nullopt;
   });
@@ -155,9 +155,9 @@ TEST_F(UserSchedules, ThreeWhoInsertTheSameUserLeaveOneEntry) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// The first sees a place at rest in the far bucket only; then one in the near bucket comes to rest, which the
-// second prefers. So both may reserve, in different places, and have to settle it between them.
-TEST_F(UserSchedules, TwoWhoReserveDifferentPlacesLeaveOneEntry) {
+// The first sees an entry at rest in the far bucket only; then one in the near bucket comes to rest, which the
+// second prefers. So both may reserve, in different entries, and have to settle it between them.
+TEST_F(UserSchedules, TwoReservationsOfOneKeyLeaveOneEntry) {
   declare(0);
   for (UserBucket& bucket : memory.buckets) {
     for (auto& entry : bucket.entries) {
@@ -180,13 +180,14 @@ TEST_F(UserSchedules, TwoWhoReserveDifferentPlacesLeaveOneEntry) {
 
 namespace owners = detail::owner_set;
 
-owners::Place place(std::size_t process) {
-  return owners::place_of({static_cast<std::uint32_t>(process), 1});
+owners::PackedOwner owner_of(std::size_t process) {
+  return owners::pack({static_cast<std::uint32_t>(process), 1});
 }
 
 struct TakeOne : CountUp {
-  explicit TakeOne(owners::Place place, std::uint32_t places = 1) : owner(place), capacity(places) {}
-  owners::Place owner;
+  explicit TakeOne(owners::PackedOwner owner, std::uint32_t capacity = 1)
+      : owner(owner), capacity(capacity) {}
+  owners::PackedOwner owner;
   std::uint32_t capacity;
   std::optional<std::uint64_t> next(std::uint64_t set) const noexcept {
     return owners::add(set, owner, capacity);
@@ -194,7 +195,7 @@ struct TakeOne : CountUp {
   static std::uint64_t debt(UserLimit, std::uint64_t set) noexcept { return set == 0 ? 0 : detail::kPinned; }
 };
 
-// Permits in an entry: one place, two workers, a sweeper.
+// Permits in an entry: one permit, two workers, a sweeper.
 TEST_F(UserSchedules, AUsersPermitIsNeverHeldByTwoAndComesBackFromAnyKill) {
   declare(2);
   (void)memory.table().update(key_of(7), kLimit, CountUp{});
@@ -202,12 +203,13 @@ TEST_F(UserSchedules, AUsersPermitIsNeverHeldByTwoAndComesBackFromAnyKill) {
                         [](std::uint64_t) { return std::optional<std::uint64_t>(0); });
   for (std::size_t p = 0; p < 2; ++p) {
     program.process(p == 0 ? "first" : "second", [&, p] {
-      if (memory.table().update(key_of(7), kLimit, TakeOne(place(p))) != UserTable::Outcome::changed) return;
+      if (memory.table().update(key_of(7), kLimit, TakeOne(owner_of(p))) != UserTable::Outcome::changed)
+        return;
       memory.charged[p] = 1;
       program.require(memory.charged[0] + memory.charged[1] <= 1, "two hold the user's only permit");
       memory.charged[p] = 0;
       memory.table().modify(key_of(7), kLimit, nullptr,
-                            [&](std::uint64_t set) { return owners::remove(set, place(p)); });
+                            [&](std::uint64_t set) { return owners::remove(set, owner_of(p)); });
     });
   }
   const auto sweep = [&] {
@@ -215,7 +217,7 @@ TEST_F(UserSchedules, AUsersPermitIsNeverHeldByTwoAndComesBackFromAnyKill) {
     for (std::size_t p = 0; p < 2; ++p) dead[p] = !program.alive(ProcessId{static_cast<std::uint8_t>(p)});
     memory.table().modify(key_of(7), kLimit, nullptr, [&](std::uint64_t set) -> std::optional<std::uint64_t> {
       const std::uint64_t left =
-          owners::without(set, [&](owners::Place holder) { return dead[owners::slot_of(holder)]; });
+          owners::without(set, [&](owners::PackedOwner holder) { return dead[owners::slot_of(holder)]; });
       if (left == set) return std::nullopt;
       memory.charged[owners::slot_of(owners::at(set, 0))] = 0;
       return left;
@@ -238,12 +240,12 @@ TEST_F(UserSchedules, ALoweredLimitOfAUserIsKeptStrictlyWhilePermitsDrain) {
   constexpr std::array<UserLimit, 2> kParts{UserLimit{1, 0}, UserLimit{1, 1}};
   declare(3);
   auto table = [&] { return memory.table(); };
-  for (int i = 0; i < 2; ++i) (void)table().update(key_of(7), kParts[1], TakeOne(place(2), 4));
-  (void)table().update(key_of(7), kParts[0], TakeOne(place(2), 4));
+  for (int i = 0; i < 2; ++i) (void)table().update(key_of(7), kParts[1], TakeOne(owner_of(2), 4));
+  (void)table().update(key_of(7), kParts[0], TakeOne(owner_of(2), 4));
   const auto give_back = [&](UserLimit part, std::size_t p) {
     --memory.charged[p];
     table().modify(key_of(7), part, nullptr,
-                   [&](std::uint64_t set) { return owners::remove(set, place(p)); });
+                   [&](std::uint64_t set) { return owners::remove(set, owner_of(p)); });
   };
   memory.charged[2] = 3;
   for (std::size_t p = 0; p < 2; ++p) {
@@ -252,7 +254,7 @@ TEST_F(UserSchedules, ALoweredLimitOfAUserIsKeptStrictlyWhilePermitsDrain) {
       for (std::size_t part = 0; part < 2; ++part)
         counts[part] = owners::count(table().find(key_of(7), kParts[part]).state);
       for (std::uint32_t part = 0; part < 2; ++part) {
-        const TakeOne one(place(p), owners::places_in(part, owners::usable(counts, 2)));
+        const TakeOne one(owner_of(p), owners::permits_in(part, owners::usable(counts, 2)));
         if (table().update(key_of(7), kParts[part], one) != UserTable::Outcome::changed) continue;
         ++memory.charged[p];
         program.require(memory.charged[0] + memory.charged[1] + memory.charged[2] <= 2,
@@ -282,10 +284,10 @@ class OneVictim : public UserSchedules {
     put(0, alice, alices);
     for (std::uint64_t i = 1; i < UserBucket::kEntries; ++i) put(i, key_of(i), 1000);
   }
-  void put(std::size_t place, const UserKey& key, std::uint64_t state) {
+  void put(std::size_t position, const UserKey& key, std::uint64_t state) {
     Pair empty;
-    (void)memory.buckets[0].entries[place].compare_exchange(empty,
-                                                            {(std::uint64_t{1} << 49) | key.tag_hash, state});
+    (void)memory.buckets[0].entries[position].compare_exchange(
+        empty, {(std::uint64_t{1} << 49) | key.tag_hash, state});
   }
   UserTable bucket() { return {std::span(memory.buckets).first(1), &memory.counters}; }
   std::uint64_t state_of(const UserKey& key) { return bucket().find(key, kLimit).state; }

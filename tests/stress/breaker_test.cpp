@@ -17,12 +17,12 @@
 namespace weir::test {
 namespace {
 
-using detail::Breaker;
 using detail::BreakerAdmission;
 using detail::BreakerKind;
 using detail::BreakerOutcome;
 using detail::BreakerParams;
 using detail::BreakerTicket;
+using detail::CircuitBreaker;
 using detail::Owner;
 
 constexpr std::uint32_t kWorkers = 64;
@@ -31,7 +31,7 @@ constexpr std::uint64_t kNow = 100 * kSecond;
 constexpr std::chrono::seconds kLimit{60};
 
 struct Shared {
-  Breaker breaker;
+  CircuitBreaker breaker;
   std::atomic<std::uint32_t> ready{0};
   std::atomic<std::uint32_t> round{0};
   std::atomic<std::uint32_t> done{0};

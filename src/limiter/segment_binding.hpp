@@ -32,17 +32,17 @@ namespace weir::detail {
 
 class LimiterImpl;
 
-class Home {
+class SegmentBinding {
  public:
   /// Over a segment as it is; no other is ever looked for.
-  [[nodiscard]] static Expected<std::unique_ptr<Home>> over(Expected<Segment> segment);
+  [[nodiscard]] static Expected<std::unique_ptr<SegmentBinding>> over(Expected<Segment> segment);
 
   /// Over the segment that a configuration names, made if it is not there; else as `on_fault` says.
-  [[nodiscard]] static Expected<std::unique_ptr<Home>> open(const Config& config);
+  [[nodiscard]] static Expected<std::unique_ptr<SegmentBinding>> open(const Config& config);
 
-  Home(const Home&) = delete;
-  Home& operator=(const Home&) = delete;
-  ~Home();
+  SegmentBinding(const SegmentBinding&) = delete;
+  SegmentBinding& operator=(const SegmentBinding&) = delete;
+  ~SegmentBinding();
 
   [[nodiscard]] LimiterImpl& impl() const noexcept { return *current_.load(std::memory_order_acquire); }
 
@@ -66,7 +66,7 @@ class Home {
   void has_joined() noexcept { no_slot_.store(nullptr, std::memory_order_relaxed); }
 
  private:
-  explicit Home(std::unique_ptr<LimiterImpl> first);
+  explicit SegmentBinding(std::unique_ptr<LimiterImpl> first);
   /// A member of a list that grows at its head and lives as long as the limiter.
   template <class T>
   struct Node {

@@ -1,4 +1,4 @@
-#include "limiter/home.hpp"
+#include "limiter/segment_binding.hpp"
 
 #include <algorithm>
 #include <fmt/format.h>
@@ -100,7 +100,7 @@ bool is_stand_in(const LimiterImpl& impl) noexcept {
 }  // namespace
 
 template <class T>
-const Home::Node<T>* Home::push(std::atomic<Node<T>*>& list, T value) {
+const SegmentBinding::Node<T>* SegmentBinding::push(std::atomic<Node<T>*>& list, T value) {
   auto* const node = new Node<T>{std::move(value), list.load(std::memory_order_acquire)};
   while (!list.compare_exchange_weak(node->before, node, std::memory_order_acq_rel)) {
   }
@@ -108,19 +108,19 @@ const Home::Node<T>* Home::push(std::atomic<Node<T>*>& list, T value) {
 }
 
 template <class T>
-void Home::free_all(std::atomic<Node<T>*>& list) noexcept {
+void SegmentBinding::free_all(std::atomic<Node<T>*>& list) noexcept {
   for (Node<T>* node = list.load(std::memory_order_acquire); node != nullptr;) {
     const std::unique_ptr<Node<T>> last(node);
     node = node->before;
   }
 }
 
-Home::Home(std::unique_ptr<LimiterImpl> first) : current_(first.get()) {
-  first->live_in(*this);
+SegmentBinding::SegmentBinding(std::unique_ptr<LimiterImpl> first) : current_(first.get()) {
+  first->bind_to(*this);
   push(all_, std::move(first));
 }
 
-Home::~Home() {
+SegmentBinding::~SegmentBinding() {
   for (auto* node = all_.load(std::memory_order_acquire); node != nullptr; node = node->before) {
     if (!node->value->may_end()) node->value.release()->stay();
   }
@@ -128,48 +128,48 @@ Home::~Home() {
   free_all(errors_);
 }
 
-Expected<std::unique_ptr<Home>> Home::over(Expected<Segment> segment) {
+Expected<std::unique_ptr<SegmentBinding>> SegmentBinding::over(Expected<Segment> segment) {
   auto impl = LimiterImpl::over(std::move(segment));
   if (!impl) return tl::make_unexpected(impl.error());
-  return std::unique_ptr<Home>(new Home(std::move(*impl)));
+  return std::unique_ptr<SegmentBinding>(new SegmentBinding(std::move(*impl)));
 }
 
-Expected<std::unique_ptr<Home>> Home::open(const Config& config) {
-  auto home = over(attach_or_publish(config));
+Expected<std::unique_ptr<SegmentBinding>> SegmentBinding::open(const Config& config) {
+  auto binding = over(attach_or_publish(config));
   const bool fatal =
-      !home && (config.segment.on_fault == OnFault::refuse || home.error().code == Errc::config);
-  if (fatal) return home;
-  if (home) {
+      !binding && (config.segment.on_fault == OnFault::refuse || binding.error().code == Errc::config);
+  if (fatal) return binding;
+  if (binding) {
     if (auto reconciled = reconcile(config); !reconciled) return tl::make_unexpected(reconciled.error());
   }
   std::optional<Error> fault;
-  if (!home) {
-    fault = home.error();
-    home = over(publish_segment(stand_in(config), ""));
-    if (!home) return home;
+  if (!binding) {
+    fault = binding.error();
+    binding = over(publish_segment(stand_in(config), ""));
+    if (!binding) return binding;
   }
-  (*home)->config_ = config;
-  (*home)->opened_by_ = ::geteuid();
-  if (fault) (*home)->stay_without(*fault, kAlone);
-  LimiterImpl& first = (*home)->impl();
+  (*binding)->config_ = config;
+  (*binding)->opened_by_ = ::geteuid();
+  if (fault) (*binding)->stay_without(*fault, kAlone);
+  LimiterImpl& first = (*binding)->impl();
   first.look_from(first.now() + kSecond);
-  return home;
+  return binding;
 }
 
-LimiterImpl& Home::settled() noexcept {
+LimiterImpl& SegmentBinding::settled() noexcept {
   LimiterImpl& seen = impl();
-  LimiterImpl* const next = seen.next_home();
+  LimiterImpl* const next = seen.successor();
   return next != nullptr ? *next : seen;
 }
 
-std::optional<Error> Home::fault() const {
+std::optional<Error> SegmentBinding::fault() const {
   for (const auto* fault : {&fault_, &no_slot_}) {
     if (const Error* const error = fault->load(std::memory_order_acquire)) return *error;
   }
   return std::nullopt;
 }
 
-const Error* Home::remember(const Error& error) {
+const Error* SegmentBinding::remember(const Error& error) {
   for (const Node<Error>* known = errors_.load(std::memory_order_acquire); known != nullptr;
        known = known->before) {
     if (known->value.code == error.code && known->value.message() == error.message()) return &known->value;
@@ -177,7 +177,7 @@ const Error* Home::remember(const Error& error) {
   return &push(errors_, error)->value;
 }
 
-void Home::stay_without(const Error& error, std::string_view what_holds) {
+void SegmentBinding::stay_without(const Error& error, std::string_view what_holds) {
   const Error* const fault = remember(error);
   if (fault_.exchange(fault, std::memory_order_acq_rel) == fault) return;
   const bool admits = what_holds == kAlone && config_->segment.on_fault == OnFault::admit;
@@ -185,13 +185,13 @@ void Home::stay_without(const Error& error, std::string_view what_holds) {
                   admits ? "everything is admitted" : what_holds));
 }
 
-void Home::cannot_join(const Error& error) {
+void SegmentBinding::cannot_join(const Error& error) {
   const Error* const fault = remember(error);
   if (no_slot_.exchange(fault, std::memory_order_acq_rel) == fault) return;
   log(fmt::format("{}; until then this process gets no permits and probes no breaker", error.message()));
 }
 
-void Home::look_again(LimiterImpl& seen) noexcept {
+void SegmentBinding::look_again(LimiterImpl& seen) noexcept {
   const TryToLook mine(looking_);
   if (!mine || &seen != &impl()) return;
   const bool alone = is_stand_in(seen);
@@ -212,8 +212,8 @@ void Home::look_again(LimiterImpl& seen) noexcept {
   }
 }
 
-void Home::move_to(std::unique_ptr<LimiterImpl> next) {
-  next->live_in(*this);
+void SegmentBinding::move_to(std::unique_ptr<LimiterImpl> next) {
+  next->bind_to(*this);
   next->take_handles_of(impl());
   next->look_from(next->now() + kSecond);
   LimiterImpl* const moved = next.get();
