@@ -185,8 +185,7 @@ owners::PackedOwner owner_of(std::size_t process) {
 }
 
 struct TakeOne : CountUp {
-  explicit TakeOne(owners::PackedOwner owner, std::uint32_t capacity = 1)
-      : owner(owner), capacity(capacity) {}
+  explicit TakeOne(owners::PackedOwner taker, std::uint32_t room = 1) : owner(taker), capacity(room) {}
   owners::PackedOwner owner;
   std::uint32_t capacity;
   std::optional<std::uint64_t> next(std::uint64_t set) const noexcept {
