@@ -41,7 +41,9 @@ enum class WindowKind : std::uint8_t {
                   ///< than the limit in any window; an admission counts for up to one cell longer than it
   fixed = 3,      ///< aligned to UTC: calendar minute, hour, day; across a boundary up to twice the limit
   weighted = 4,   ///< of a user: two counts and a weight, in 16 bytes. Never more than the limit n in an
-                  ///< aligned window, nor than 2n - 1 in any window; of evenly spaced requests n + 1
+                  ///< aligned window, nor than 2n - 1 in any window; of evenly spaced requests n + 1. A wait
+                  ///< is at most length * (1 + 1/n), less what is over of the aligned window: under a limit
+                  ///< of 1 nearly two lengths, where a rate with a burst of 1 ("1/h") waits for one
 };
 
 /// At most `limit` requests within `length`. Written "100 per 1min".
