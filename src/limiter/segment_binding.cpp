@@ -36,6 +36,7 @@ Config stand_in(const Config& config) {
     alone.global = {};
     for (auto& operation : alone.operations) operation.second = {};
     alone.users.clear();
+    alone.segment.users = 1;
     return alone;
   }
   const auto divide_all = [by = config.segment.local_workers](OperationPolicy& policy) {
@@ -46,6 +47,17 @@ Config stand_in(const Config& config) {
   for (auto& operation : alone.operations) divide_all(operation.second);
   for (auto& user : alone.users) divide(user.second.limits, config.segment.local_workers);
   return alone;
+}
+
+/// Where there is no memory for all users of the configuration it knows fewer: a process may have little address
+/// space (RLIMIT_AS) and a large table.
+Expected<Segment> publish_stand_in(const Config& config) {
+  Config alone = stand_in(config);
+  for (;;) {
+    auto segment = publish_segment(alone, "");
+    if (segment || alone.segment.users == 1) return segment;
+    alone.segment.users = std::max<std::uint64_t>(1, alone.segment.users / 8);
+  }
 }
 
 constexpr std::string_view kAlone = "limits hold for this process alone";
@@ -145,7 +157,7 @@ Expected<std::unique_ptr<SegmentBinding>> SegmentBinding::open(const Config& con
   std::optional<Error> fault;
   if (!binding) {
     fault = binding.error();
-    binding = over(publish_segment(stand_in(config), ""));
+    binding = over(publish_stand_in(config));
     if (!binding) return binding;
   }
   (*binding)->config_ = config;

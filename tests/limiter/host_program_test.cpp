@@ -91,6 +91,13 @@ std::vector<int> descriptors_on(const std::string& path) {
   return found;
 }
 
+// Bytes that this process has mapped.
+rlim_t address_space() {
+  rlim_t pages = 0;
+  std::ifstream("/proc/self/statm") >> pages;
+  return pages * static_cast<rlim_t>(::sysconf(_SC_PAGESIZE));
+}
+
 TEST_F(HostProgram, WithoutStandardStreamsGetsNoneOfThemForTheSegment) {
   const Config wanted = config(two_at_once);
   EXPECT_EQ(in_child([&] {
@@ -254,6 +261,25 @@ TEST_F(HostProgram, ThatMayWriteNoLargeFileGetsAStandInAndNoSignal) {
               return admitted(limiter, 3) == 1 ? 0 : 3;
             }),
             0);
+}
+
+// The table of users is what is large: a stand-in with fewer of them fits in little address space.
+TEST_F(HostProgram, WithoutAddressSpaceForAllUsersGetsAStandInForFewer) {
+  for (const OnFault on_fault : {OnFault::local, OnFault::admit}) {
+    Config wanted = config(two_at_once, on_fault);
+    wanted.segment.local_workers = 2;
+    wanted.segment.users = 20'000'000;
+    wanted.segment.limits_per_user = 1;
+    wanted.segment.reserve = false;
+    EXPECT_EQ(in_child([&] {
+                const rlimit limit{address_space() + (64 << 20), RLIM_INFINITY};
+                if (::setrlimit(RLIMIT_AS, &limit) != 0) return 1;
+                auto limiter = Limiter::open(wanted);
+                if (!limiter || !limiter->fault()) return 2;
+                return admitted(*limiter, 3) == (on_fault == OnFault::admit ? 3 : 1) ? 0 : 3;
+              }),
+              0);
+  }
 }
 
 TEST_F(HostProgram, OpensNoSegmentThatAnotherUserMade) {
