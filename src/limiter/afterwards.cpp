@@ -10,8 +10,24 @@ namespace weir::detail {
 namespace {
 
 void overdraw_user(const Context& context, const UserQuotaStep& step) noexcept {
-  const Overdraw change{UserChangeBase(context), step.rule, context.cost};
+  const Overdraw change{{UserChangeBase(context), LimitRef::of(step.id), context.cost}};
   context.user_table.update(context.key, entry_of(step.id), change);
+}
+
+/// The debt of a rate, of all callers or of a user, after a refund.
+///
+/// What was spent under another rate cannot be told in tokens of this one: it stays spent, but nobody owes more
+/// than an empty bucket for it.
+///
+/// Asked after the debt was read, and so are the record and the clock here: who is stopped from then on, while
+/// the rate changes and others spend, finds another debt than the one that it has seen.
+std::uint64_t after_refund_of_rate(const Context& context, const LimitRecord& record, std::uint64_t tat,
+                                   std::uint64_t charged_at) noexcept {
+  const TokenBucketParams rate = packed::to_token_bucket(record.params.load(std::memory_order_relaxed));
+  const bool changed = record.changed_since(charged_at);
+  const std::uint64_t now = context.clock();
+  if (changed) return gcra::debt(tat, now) > rate.depth() ? now + rate.depth() : tat;
+  return gcra::refunded(rate, tat, now, context.cost, charged_at);
 }
 
 /// The fixed window that is furthest over its limit.
@@ -72,12 +88,10 @@ void refund(const Context& context, std::uint64_t charged_at) noexcept {
   for (const UserQuotaStep& step : context.users->quotas.enforced()) refund(context, step, charged_at);
 }
 
-// What was spent under another rate cannot be told in tokens of this one: it stays spent, but nobody owes
-// more than an empty bucket for it.
 void refund(const Context& context, const RateStep& step, std::uint64_t charged_at) noexcept {
-  TokenBucket bucket(step.record->state);
-  if (step.record->changed_since(charged_at)) return bucket.clamp(step.rate, context.clock());
-  bucket.refund(step.rate, context.clock, context.cost, charged_at);
+  TokenBucket(step.record->state).update([&](std::uint64_t tat) {
+    return after_refund_of_rate(context, *step.record, tat, charged_at);
+  });
 }
 
 void refund(const Context& context, const WindowStep& step, std::uint64_t charged_at) noexcept {
@@ -85,18 +99,11 @@ void refund(const Context& context, const WindowStep& step, std::uint64_t charge
 }
 
 void refund(const Context& context, const UserQuotaStep& step, std::uint64_t charged_at) noexcept {
-  const bool is_rate = step.rule.kind() == UserRule::Kind::rate;
-  if (is_rate && step.record->changed_since(charged_at)) {
-    const std::uint64_t deepest = step.rule.depth();
-    const std::uint64_t now = context.clock();
-    context.user_table.modify(context.key, entry_of(step.id), nullptr, [&](std::uint64_t tat) {
-      return gcra::debt(tat, now) > deepest ? std::optional(now + deepest) : std::nullopt;
-    });
-    return;
-  }
   context.user_table.modify(context.key, entry_of(step.id), nullptr, [&](std::uint64_t state) {
-    // The clock after the state, as TokenBucket::refund() does.
-    return std::optional(step.rule.refunded(state, context.clock(), context.cost, charged_at));
+    if (step.rule.kind() == UserRule::Kind::rate)
+      return std::optional(after_refund_of_rate(context, *step.record, state, charged_at));
+    const UserRule rule = UserRule::of(context.sections, LimitRef::of(step.id));
+    return std::optional(rule.refunded(state, context.clock(), context.cost, charged_at));
   });
 }
 

@@ -119,11 +119,17 @@ class LimiterImpl {
     return decision;
   }
 
-  void charge(Operation operation, const Request& request) noexcept {
-    with_limits(operation, request, [&](Context& context) {
-      const auto read = [this] { return fast_now(); };
+  /// Under limits that change meanwhile it charges what is in force in the end. What it has spent under those
+  /// before is given back as far as it is known, and else stays spent.
+  template <class Clock>
+  void charge(Operation operation, const Request& request, Clock&& clock) noexcept {
+    until_limits_stand(operation, request, [&](Context& context) {
+      const auto read = [&] { return ticks_at(segment_.header(), clock()); };
       context.begin(read);
       detail::charge(context);
+      if (!turned(context)) return true;
+      detail::refund(context, context.now);
+      return false;
     });
   }
 
@@ -140,10 +146,12 @@ class LimiterImpl {
 
   std::optional<WindowCount> count(Operation operation, const Request& request) noexcept {
     std::optional<WindowCount> count;
-    with_limits(operation, request, [&](Context& context) {
+    // What was counted in a window that limits meanwhile took out of force is counted once more in its heir.
+    until_limits_stand(operation, request, [&](Context& context) {
       const auto read = [this] { return fast_now(); };
       context.begin(read);
       count = count_in_fixed_windows(context);
+      return !turned(context);
     });
     return count;
   }
@@ -404,20 +412,29 @@ class LimiterImpl {
       admit_otherwise(admission, operation, request, clock);
   }
 
-  // Where limits change live meanwhile, a request is decided again: not without end.
+  /// Calls use(Context&) again while it says that limits were changed live meanwhile: not without end.
+  /// @return false: they were changed to the last.
+  template <class Use>
+  bool until_limits_stand(Operation operation, const Request& request, Use&& use) noexcept {
+    constexpr int kMostTurns = 16;
+    for (int i = 0; i < kMostTurns; ++i) {
+      bool stood = true;
+      with_limits(operation, request, [&](Context& context) { stood = use(context); });
+      if (stood) return true;
+    }
+    return false;
+  }
+
   template <class Clock>
   [[gnu::noinline]] void admit_otherwise(Admission& admission, Operation operation, const Request& request,
                                          Clock& clock) noexcept {
-    constexpr int kMostTurns = 16;
-    bool again = true;
-    for (int i = 0; i < kMostTurns && again; ++i) {
-      again = false;
+    admission.decision_ = {Verdict::invalid, LimitId::none, {}};
+    const bool decided = until_limits_stand(operation, request, [&](Context& context) {
+      if (decide_by(context, admission, operation, request, clock)) return true;
       admission.decision_ = {Verdict::invalid, LimitId::none, {}};
-      with_limits(operation, request, [&](Context& context) {
-        again = !decide_by(context, admission, operation, request, clock);
-      });
-    }
-    if (again) admission.decision_ = {Verdict::shed, LimitId::none, {}};
+      return false;
+    });
+    if (!decided) admission.decision_ = {Verdict::shed, LimitId::none, {}};
   }
 
   /// @return false: limits were changed live meanwhile. What was charged under limits that are not those any
@@ -437,7 +454,7 @@ class LimiterImpl {
     Holding& holding = admission.holding_;
     decide(context, admission.decision_, holding);
     if (!admission) [[unlikely]] {
-      after_refusal(context, admission.decision_, holding);
+      if (!after_refusal(context, admission.decision_, holding)) return false;
     } else {
       if (turned(context)) [[unlikely]] {
         take_back(context, holding);
@@ -462,17 +479,22 @@ class LimiterImpl {
 
   // A sweep may free a permit. A refusal by a rate or a window may begin a cooldown, and the answer then says
   // when that ends. Limits that only count are asked before, so the refusal that begins a cooldown is not one
-  // of its own.
-  [[gnu::noinline]] void after_refusal(const Context& context, Decision& decision,
+  // of its own. @return as decide_by(): the limit that refused may have changed.
+  [[gnu::noinline]] bool after_refusal(const Context& context, Decision& decision,
                                        Holding& holding) noexcept {
     if (decision.verdict == Verdict::shed && sweeper_.sweep_if_due(context.now))
       decide(context, decision, holding);
+    if (turned(context)) {
+      if (decision.verdict == Verdict::admitted) take_back(context, holding);
+      return false;
+    }
     if (context.plan->counting) count_only(context, decision.verdict == Verdict::admitted, holding);
-    if (decision.verdict != Verdict::throttled) return;
+    if (decision.verdict != Verdict::throttled) return true;
     if (const std::uint64_t cooldown = note_refusal(context, decision.limit); cooldown != 0) {
       const std::chrono::nanoseconds wait(ns_from_ticks(cooldown));
       decision.retry_after = std::max(decision.retry_after, wait);
     }
+    return true;
   }
 
   [[gnu::always_inline]] void identify(Context& context) noexcept {

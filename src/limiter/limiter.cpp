@@ -131,7 +131,7 @@ Decision Limiter::peek(Operation operation, const Request& request) noexcept {
 }
 
 void Limiter::charge(Operation operation, const Request& request) noexcept {
-  binding_->settled().charge(operation, request);
+  binding_->settled().charge(operation, request, FastClock::now);
 }
 
 void Limiter::refund(Operation operation, const Request& request, Admission& admission) noexcept {

@@ -46,33 +46,34 @@ inline bool passes_when_full(const Context& context) noexcept {
   return passes;
 }
 
-/// Spends under a rate or a window.
-struct Spend : UserChangeBase {
-  const UserRule& rule;
+/// What a change of a rate or a window goes by: the rule that is in force after the state was read. The state
+/// may have been written under that rule, and under an older one its units would mean something else.
+struct QuotaChange : UserChangeBase {
+  LimitRef ref;
   std::uint32_t cost;
+
+  [[nodiscard]] UserRule rule() const noexcept { return UserRule::of(sections, ref); }
+  [[nodiscard]] std::uint64_t never_seen(std::uint64_t forgotten) const noexcept {
+    return rule().at_rest(forgotten);
+  }
+};
+
+/// Spends under a rate or a window.
+struct Spend : QuotaChange {
   mutable std::uint64_t wait = 0;  ///< of the last decline
 
   [[nodiscard]] std::optional<std::uint64_t> next(std::uint64_t state) const noexcept {
-    const gcra::Judgement judged = rule.judge(state, now, cost);
+    const gcra::Judgement judged = rule().judge(state, now, cost);
     wait = judged.wait;
     return wait == 0 ? std::optional(judged.charged) : std::nullopt;
-  }
-  [[nodiscard]] std::uint64_t never_seen(std::uint64_t forgotten) const noexcept {
-    return rule.at_rest(forgotten);
   }
 };
 static_assert(UserChange<Spend>);
 
 /// Spends whether it conforms or not.
-struct Overdraw : UserChangeBase {
-  const UserRule& rule;
-  std::uint32_t cost;
-
+struct Overdraw : QuotaChange {
   [[nodiscard]] std::optional<std::uint64_t> next(std::uint64_t state) const noexcept {
-    return rule.overdrawn(state, now, cost);
-  }
-  [[nodiscard]] std::uint64_t never_seen(std::uint64_t forgotten) const noexcept {
-    return rule.at_rest(forgotten);
+    return rule().overdrawn(state, now, cost);
   }
 };
 static_assert(UserChange<Overdraw>);

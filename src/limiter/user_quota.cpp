@@ -7,7 +7,7 @@
 namespace weir::detail {
 
 std::uint64_t UserQuota::spend_anew(const Context& context) const noexcept {
-  const Spend change{UserChangeBase(context), step_->rule, context.cost};
+  const Spend change{{UserChangeBase(context), LimitRef::of(id()), context.cost}};
   switch (context.user_table.update(context.key, entry_of(id()), change)) {
     case UserTable::Outcome::changed:
       if (const std::span<NameSlot> names = context.sections.names; seen_.entry == nullptr && !names.empty())

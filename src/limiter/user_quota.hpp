@@ -5,6 +5,7 @@
 #include <cstdint>
 
 #include "limiter/context.hpp"
+#include "policy/turn.hpp"
 #include "policy/user_rule.hpp"
 #include "users/table.hpp"
 
@@ -26,13 +27,15 @@ class UserQuota {
   /// @return 0: spent; else the ticks until it conforms.
   std::uint64_t spend(const Context& context) const noexcept {
     if (judged_.wait != 0) return judged_.wait;
-    if (context.user_table.exchange(context.key, entry_of(id()), seen_, judged_.charged)) [[likely]]
+    // The turn after the state: what others wrote under another length is not taken for a state of this one.
+    if (stood_still(context.sections.control->turn, context.turn) &&
+        context.user_table.exchange(context.key, entry_of(id()), seen_, judged_.charged)) [[likely]]
       return 0;
     return spend_anew(context);
   }
 
  private:
-  // Overtaken, or new.
+  // Overtaken, or new, or limits are being changed.
   [[nodiscard]] std::uint64_t spend_anew(const Context& context) const noexcept;
 
   const UserQuotaStep* step_;

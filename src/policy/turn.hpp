@@ -13,6 +13,9 @@
 //           loads the turn with acquire, reads words, fences, and asks whether it stood still. So what it
 //           read is of one turn alone. After a charge the reader loads the turn once more: either it sees
 //           that the turn moved, or the change, which then reads what is owed, sees the charge.
+//           What a user owes in a window is numbered in units of its length, so no state is exchanged by the
+//           rule that was looked up unless the turn stood still until after the state was read; where it did
+//           not, the rule is read again after the state (UserQuota::spend(), QuotaChange, refund()).
 // Source    Boehm, "Can Seqlocks Get Along With Programming Language Memory Models?", MSPC 2012. Unlike a
 //           seqlock's, these readers never wait: what did not stand still serves one request.
 

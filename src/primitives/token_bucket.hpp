@@ -7,7 +7,8 @@
 // `burst` intervals of now. No refill thread, no token count, no floating point.
 //
 // Progress  lock-free: a lost compare-exchange means another request was decided.
-// Ordering  relaxed throughout: the word is the whole state and publishes nothing beside itself.
+// Ordering  relaxed: the word is the whole state and publishes nothing beside itself. update() reads other
+//           words after it, so its loads acquire.
 // Time      a late `now` may refuse, never gives tokens back.
 // Crash     one store decides. Killed before it: nothing spent. After it: spent, and time refills it.
 // Source    ITU-T I.371, generic cell rate algorithm, virtual scheduling.
@@ -138,10 +139,18 @@ class TokenBucket {
   template <class Clock>
   void refund(TokenBucketParams params, Clock&& clock, std::uint32_t cost,
               std::uint64_t charged_at) noexcept {
-    std::uint64_t seen = tat();
+    update([&](std::uint64_t tat) { return gcra::refunded(params, tat, clock(), cost, charged_at); });
+  }
+
+  /// Makes of the TAT what `next` says, who is asked after the word was read: what it goes by is then no older
+  /// than the TAT, and the word is exchanged only if nobody was charged meanwhile.
+  template <class Next>
+  void update(Next&& next) noexcept {
+    std::uint64_t seen = tat_.load(std::memory_order_acquire);
     for (;;) {
-      const std::uint64_t next = gcra::refunded(params, seen, clock(), cost, charged_at);
-      if (next == seen || tat_.compare_exchange(seen, next, std::memory_order_relaxed)) return;
+      const std::uint64_t after = next(seen);
+      if (after == seen) return;
+      if (tat_.compare_exchange(seen, after, std::memory_order_relaxed, std::memory_order_acquire)) return;
     }
   }
 

@@ -1,0 +1,157 @@
+// A worker that is stopped between looking its limits up and using them, while they are changed live and
+// others spend under the new ones: it hands out nothing that was spent. Stopped by a clock that the test
+// turns, in a segment that is old enough for windows of other lengths to be numbered far apart.
+
+#include <functional>
+#include <gtest/gtest.h>
+#include <memory>
+#include <string>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "weir/config.hpp"
+#include "weir/control.hpp"
+
+#include "limiter/create.hpp"
+#include "limiter/impl.hpp"
+#include "support/segment_name.hpp"
+
+namespace weir::detail {
+namespace {
+
+using namespace std::chrono_literals;
+
+class LateWorker : public ::testing::Test {
+ protected:
+  void open(const std::string& limits) {
+    const auto config =
+        parse_config("[segment]\nusers = 20\nlimits_per_user = 4\n[operations.work]\n" + limits, "test");
+    ASSERT_TRUE(config) << config.error().message();
+    const auto then = HostClock::now().time_since_epoch() - 20 * 24h;
+    const SegmentBeginning beginning{
+        std::chrono::duration_cast<std::chrono::nanoseconds>(then).count(), 0, {1, 2}};
+    (void)remove_segment(name.str());
+    impl = nullptr;
+    auto opened = LimiterImpl::over(publish_segment(*config, name.str(), beginning));
+    ASSERT_TRUE(opened) << opened.error().what;
+    impl = std::move(*opened);
+    work = Operation{*impl->find("work")};
+  }
+  void set(const std::string& key, const std::string& value) {
+    const auto report = set_limit(name.str(), "operations.work." + key, value);
+    EXPECT_TRUE(report) << report.error().message();
+  }
+  int admitted(int asked, const Request& request = {.user = "u"}) {
+    int count = 0;
+    for (int i = 0; i < asked; ++i) count += impl->admit(work, request, HostClock::now) ? 1 : 0;
+    return count;
+  }
+  /// A clock at whose n-th reading, from 0, something happens before it tells the time.
+  auto stopped_at(int reading, std::function<void()> meanwhile) {
+    return [at = reading, meanwhile = std::move(meanwhile), readings = 0]() mutable {
+      if (readings++ == at) meanwhile();
+      return HostClock::now();
+    };
+  }
+
+  test::SegmentName name;
+  std::unique_ptr<LimiterImpl> impl;
+  Operation work{};
+};
+
+const std::vector<std::string> kWindowsOfAUser{
+    R"({ limit = "9 per 1s" })", R"({ limit = "9 per 2h" })", R"({ limit = "9 per 10day" })",
+    R"({ limit = "9 per 1s", kind = "fixed" })", R"({ limit = "9 per 10day", kind = "fixed" })"};
+
+TEST_F(LateWorker, FindsTheCountsOfAWindowOfAUserThatHasAnotherLength) {
+  for (const std::string& from : kWindowsOfAUser) {
+    for (const std::string& to : {kWindowsOfAUser[2], kWindowsOfAUser[4]}) {
+      if (from == to) continue;
+      open("user.window = " + from + "\n");
+      auto clock = stopped_at(0, [&] {
+        set("user.window", to);
+        EXPECT_EQ(admitted(20), 9);
+      });
+      const Admission late = impl->admit(work, {.user = "u"}, clock);
+      EXPECT_EQ(late.verdict(), Verdict::throttled) << from << " to " << to;
+      EXPECT_LE(late.retry_after(), 20 * 24h);
+      EXPECT_EQ(admitted(20), 0) << from << " to " << to;
+    }
+  }
+}
+
+TEST_F(LateWorker, ChargesAWindowOfAUserInTheUnitsInForce) {
+  for (const std::string& from : kWindowsOfAUser) {
+    for (const std::string& to : {kWindowsOfAUser[2], kWindowsOfAUser[4]}) {
+      if (from == to) continue;
+      open("user.window = " + from + "\n");
+      auto clock = stopped_at(0, [&] {
+        set("user.window", to);
+        EXPECT_EQ(admitted(7), 7);
+      });
+      impl->charge(work, {.user = "u"}, clock);
+      EXPECT_LE(admitted(20), 1) << from << " to " << to;
+    }
+  }
+}
+
+TEST_F(LateWorker, ChargesTheWindowThatHasTakenOver) {
+  open("window = \"10 per 1h\"\n");
+  auto clock = stopped_at(0, [&] { set("window", R"({ limit = "10 per 2h", kind = "ring" })"); });
+  impl->charge(work, {.cost = 10}, clock);
+  EXPECT_EQ(admitted(10), 0);
+}
+
+TEST_F(LateWorker, ChargesTheRateThatIsInForce) {
+  open("rate = \"1000/s burst 10\"\n");
+  auto clock = stopped_at(0, [&] { set("rate", "10/day burst 10"); });
+  impl->charge(work, {.cost = 10}, clock);
+  EXPECT_EQ(admitted(10), 0);
+}
+
+// It is shed, sweeps what a dead worker held, and decides once more.
+TEST_F(LateWorker, DecidesByTheLimitsInForceAlsoAfterASweep) {
+  open("concurrent = 1\nwindow = \"10 per 1h\"\n");
+  const pid_t child = ::fork();
+  ASSERT_GE(child, 0);
+  if (child == 0) {
+    const Admission held = impl->admit(work, {}, HostClock::now);
+    ::_exit(held ? 0 : 1);
+  }
+  int status = 0;
+  ASSERT_EQ(::waitpid(child, &status, 0), child);
+  ASSERT_EQ(status, 0);
+  auto clock = stopped_at(0, [&] { set("window", R"({ limit = "10 per 2h", kind = "ring" })"); });
+  EXPECT_TRUE(impl->admit(work, {.cost = 9}, clock));
+  EXPECT_EQ(admitted(10), 0);
+}
+
+TEST_F(LateWorker, TakesBackNothingThatOthersHaveSpentUnderANewRate) {
+  for (const std::string scope : {"", "user."}) {
+    open(scope + "rate = \"1/s burst 1\"\n");
+    int readings = 0;
+    const auto clock = [&] {
+      const auto before = HostClock::now();
+      if (readings == 0) set(scope + "rate", "10/day burst 10");
+      // Between finding that the rate has changed and taking back what was charged under the old one:
+      if (readings++ == 1) {
+        EXPECT_GE(admitted(20), 9);
+      }
+      return readings == 1 ? before : HostClock::now();
+    };
+    (void)impl->admit(work, {.user = "u"}, clock);
+    EXPECT_GE(readings, 2);
+    EXPECT_EQ(admitted(20), 0) << scope;
+  }
+}
+
+// What refuses is a limit no more.
+TEST_F(LateWorker, IsNotRefusedByALimitThatWasTakenOut) {
+  open("rate = \"1/day burst 1\"\n");
+  EXPECT_EQ(admitted(1), 1);
+  auto clock = stopped_at(0, [&] { set("rate", "none"); });
+  EXPECT_TRUE(impl->admit(work, {.user = "u"}, clock));
+}
+
+}  // namespace
+}  // namespace weir::detail
