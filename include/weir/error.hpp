@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <type_traits>
 #include <utility>
 #include <variant>
 
@@ -66,6 +67,13 @@ class [[nodiscard]] Result {
     if (error == nullptr)
       detail::end_with({Errc::invalid_argument, "error() of a result that is a success", ""});
     return *error;
+  }
+  /// Goes on with the value: `load_config(path).and_then(Limiter::open)`. A failure stays the failure it is.
+  /// @param next  called with the value; returns another Result.
+  template <class Next>
+  [[nodiscard]] std::invoke_result_t<Next, T> and_then(Next&& next) && {
+    if (!*this) return error();
+    return std::forward<Next>(next)(std::move(value()));
   }
 
  private:

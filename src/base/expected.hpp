@@ -1,19 +1,23 @@
 #pragma once
 
-#include <string>
-#include <tl/expected.hpp>
-#include <utility>
-
-#include "weir/error.hpp"
+#include "base/result.hpp"
 
 namespace weir::detail {
 
-/// How internals return a value or an Error; the facade turns it into the public Result.
+/// The name under which src/config still knows Result.
 template <class T>
-using Expected = tl::expected<T, Error>;
-
-[[nodiscard]] inline tl::unexpected<Error> fail(Errc code, std::string what, std::string hint = {}) {
-  return tl::make_unexpected(Error{code, std::move(what), std::move(hint)});
-}
+using Expected = Result<T>;
 
 }  // namespace weir::detail
+
+namespace tl {
+
+template <class E>
+using unexpected = E;
+
+template <class E>
+E make_unexpected(E error) {
+  return error;
+}
+
+}  // namespace tl

@@ -20,6 +20,7 @@
 #include "weir/control.hpp"
 
 #include "base/hash.hpp"
+#include "base/result.hpp"
 #include "base/text.hpp"
 #include "control/difference.hpp"
 #include "policy/compile.hpp"
@@ -110,7 +111,7 @@ struct GiveUpLock {
 };
 using WriterLock = std::unique_ptr<KeptFile, GiveUpLock>;
 
-Expected<WriterLock> take_writer_lock(const Segment& segment) {
+Result<WriterLock> take_writer_lock(const Segment& segment) {
   Error error{Errc::system, "out of memory", ""};
   WriterLock lock(keep_here([&]() -> FileHandle {
     auto file = segment.reopen(OpenMode::read_write);
@@ -118,7 +119,7 @@ Expected<WriterLock> take_writer_lock(const Segment& segment) {
     error = file.error();
     return {};
   }));
-  if (!lock) return tl::make_unexpected(error);
+  if (!lock) return error;
   struct flock byte = writer_byte(F_WRLCK);
   if (::fcntl(lock->mark.fd(), F_OFD_SETLK, &byte) == 0) return lock;
   return fail(Errc::conflict,
@@ -128,13 +129,13 @@ Expected<WriterLock> take_writer_lock(const Segment& segment) {
 
 class Change {
  public:
-  static Expected<Change> begin(std::string_view name) {
+  static Result<Change> begin(std::string_view name) {
     auto segment = Segment::attach(name, OpenMode::read_write, kAbiFingerprint);
-    if (!segment) return tl::make_unexpected(segment.error());
+    if (!segment) return segment.error();
     auto sections = Sections::of(*segment);
-    if (!sections) return tl::make_unexpected(sections.error());
+    if (!sections) return sections.error();
     auto lock = take_writer_lock(*segment);
-    if (!lock) return tl::make_unexpected(lock.error());
+    if (!lock) return lock.error();
     Change change(std::move(*segment), *sections, std::move(*lock));
     if (is_being_changed(change.sections_.control->turn.load(std::memory_order_relaxed))) {
       const ChangeOfLimits killed(change.sections_.control->turn);
@@ -147,26 +148,25 @@ class Change {
   [[nodiscard]] const Sections& sections() const { return sections_; }
 
   /// @param undoes  of a rollback, see ChangeRecord; 0: it is none.
-  Expected<ChangeReport> apply(const Config& wanted, bool dry_run, const Switches& switches = {},
-                               std::uint64_t undoes = 0) {
+  Result<ChangeReport> apply(const Config& wanted, bool dry_run, const Switches& switches = {},
+                             std::uint64_t undoes = 0) {
     const Config now = current();
-    if (auto same = same_settings(now.segment, wanted.segment); !same)
-      return tl::make_unexpected(same.error());
+    if (auto same = same_settings(now.segment, wanted.segment); !same) return same.error();
     Config target = canonical(wanted);
     target.segment = now.segment;
     ChangeReport report{sections_.control->generation.load(std::memory_order_relaxed),
                         config_difference(now, target)};
     const Switches turned = add_switches(report, target, switches);
     if (report.changes.empty()) return report;
-    if (auto room = enough_entries(now, target); !room) return tl::make_unexpected(room.error());
+    if (auto room = enough_entries(now, target); !room) return room.error();
     auto planned = plan(now, target);
-    if (!planned) return tl::make_unexpected(planned.error());
+    if (!planned) return planned.error();
     if (dry_run) return report;
     const ChangeOfLimits changing(sections_.control->turn);
     ++report.generation;
     record(report, undoes);
     for (const Planned& change : *planned) {
-      if (auto written = write(change); !written) return tl::make_unexpected(written.error());
+      if (auto written = write(change); !written) return written.error();
     }
     retire_missing(now, target);
     for (const auto& [operation, position] : turned) turn_switch(operation, position);
@@ -194,7 +194,7 @@ class Change {
 
   // What a segment has room for was decided when it was made. Name, mode and group are not compared: an
   // administrator may have changed them.
-  Expected<void> same_settings(const SegmentPolicy& segment, SegmentPolicy wanted) const {
+  Result<void> same_settings(const SegmentPolicy& segment, SegmentPolicy wanted) const {
     wanted.name = segment.name;
     wanted.mode = segment.mode;
     wanted.group = segment.group;
@@ -216,7 +216,7 @@ class Change {
   }
 
   /// All blocks that change, with room for all of them.
-  Expected<std::vector<Planned>> plan(const Config& now, const Config& target) {
+  Result<std::vector<Planned>> plan(const Config& now, const Config& target) {
     std::vector<Planned> planned;
     if (now.global != target.global) {
       planned.push_back({kGlobalBlock, compile(target.global), {}, Family::operations, {}});
@@ -226,7 +226,7 @@ class Change {
       const auto known = now.operations.find(name);
       if (known != now.operations.end() && known->second == policy) continue;
       auto block = find_room(Family::operations, name, added, planned);
-      if (!block) return tl::make_unexpected(block.error());
+      if (!block) return block.error();
       planned.push_back({block->block, compile(policy), policy.breaker, Family::operations, hasher_(name),
                          false, block->given ? name : ""});
     }
@@ -235,7 +235,7 @@ class Change {
       const auto known = now.users.find(key);
       if (known != now.users.end() && known->second == user) continue;
       auto block = find_room(Family::overrides, key, added, planned);
-      if (!block) return tl::make_unexpected(block.error());
+      if (!block) return block.error();
       planned.push_back({block->block,
                          compile(user),
                          {},
@@ -253,8 +253,8 @@ class Change {
   };
 
   /// The block of a name, a new one, or where there is none left that of a name that was taken out.
-  Expected<Found> find_room(Family family, std::string_view name, std::uint32_t& added,
-                            const std::vector<Planned>& planned) const {
+  Result<Found> find_room(Family family, std::string_view name, std::uint32_t& added,
+                          const std::vector<Planned>& planned) const {
     auto block = block_for(sections_, family, name, hasher_(name), added);
     if (block) return Found{*block, false};
     const std::uint32_t first = family == Family::operations ? kFirstOperation : kFirstOverride;
@@ -266,7 +266,7 @@ class Change {
       const auto same = [block_index](const Planned& other) { return other.block == block_index; };
       if (free && std::none_of(planned.begin(), planned.end(), same)) return Found{block_index, true};
     }
-    return tl::make_unexpected(block.error());
+    return block.error();
   }
 
   /// Blocks in which somebody holds or owes something.
@@ -306,16 +306,16 @@ class Change {
     return false;
   }
 
-  Expected<std::vector<Planned>> enough_room(std::vector<Planned> planned) const {
+  Result<std::vector<Planned>> enough_room(std::vector<Planned> planned) const {
     Room needed;
     for (const Planned& change : planned) {
       auto room = room_for(sections_, change.block, change.value);
-      if (!room) return tl::make_unexpected(room.error());
+      if (!room) return room.error();
       needed.permit_cells += room->permit_cells;
       needed.window_cells += room->window_cells;
     }
     const auto enough = [](std::string_view what, std::uint64_t wanted, const Word& used,
-                           std::span<Word> section) -> Expected<void> {
+                           std::span<Word> section) -> Result<void> {
       const std::uint64_t left =
           section.size() - std::min<std::uint64_t>(used.load(std::memory_order_relaxed), section.size());
       if (wanted <= left) return {};
@@ -327,16 +327,16 @@ class Change {
     if (auto room =
             enough("permits", needed.permit_cells, sections_.control->permit_cells, sections_.permit_cells);
         !room)
-      return tl::make_unexpected(room.error());
+      return room.error();
     if (auto room =
             enough("windows", needed.window_cells, sections_.control->window_cells, sections_.window_cells);
         !room)
-      return tl::make_unexpected(room.error());
+      return room.error();
     return planned;
   }
 
   // A table that is too small for what limits per user need forgets users, or refuses them.
-  Expected<void> enough_entries(const Config& now, const Config& target) const {
+  Result<void> enough_entries(const Config& now, const Config& target) const {
     const std::uint64_t each = entries_per_user(target);
     const std::uint64_t wanted = target.segment.users * each * 4 / 3 + 1;
     const std::uint64_t has = sections_.users.size() * UserBucket::kEntries;
@@ -351,7 +351,7 @@ class Change {
                     each));
   }
 
-  Expected<void> write(const Planned& change) {
+  Result<void> write(const Planned& change) {
     Block& block = sections_.blocks[change.block];
     std::array<std::uint64_t, kBlockLimits> before{};
     for (std::uint32_t i = 0; i < kBlockLimits; ++i)
@@ -363,7 +363,7 @@ class Change {
     settle_users(change.block);
     store_breaker(sections_, change.block, change.breaker);
     auto changed = write_block(sections_, change.block, change.value, now_);
-    if (!changed) return tl::make_unexpected(changed.error());
+    if (!changed) return changed.error();
     for (const std::uint32_t index : LimitIndices(*changed)) {
       LimitRecord& where = block.limits[index];
       // Once more: a request may have been charged under the old params until just now.
@@ -544,7 +544,7 @@ class Change {
   std::uint64_t now_;
 };
 
-Expected<void> no_new_operation(const Config& now, const Config& wanted) {
+Result<void> no_new_operation(const Config& now, const Config& wanted) {
   std::vector<std::string_view> names;
   for (const auto& entry : now.operations) names.push_back(entry.first);
   for (const auto& entry : wanted.operations) {
@@ -609,7 +609,7 @@ class Rollback {
     return 0;
   }
 
-  Expected<void> take_back(std::uint64_t generation) {
+  Result<void> take_back(std::uint64_t generation) {
     std::vector<ConfigChange> back;
     std::uint32_t together = 0;
     for (const Recorded& one : history_) {
@@ -631,7 +631,7 @@ class Rollback {
       if (operation) switches_[std::string(*operation)] = switch_named(change.to);
       return operation.has_value();
     });
-    if (auto set = apply_changes(config_, back); !set) return tl::make_unexpected(set.error());
+    if (auto set = apply_changes(config_, back); !set) return set.error();
     return {};
   }
 
@@ -639,7 +639,7 @@ class Rollback {
   [[nodiscard]] const Switches& switches() const { return switches_; }
 
  private:
-  static tl::unexpected<Error> gone(std::string fact) {
+  static Error gone(std::string fact) {
     return fail(Errc::not_found, std::move(fact), "apply the file that you want instead: shm-inspect apply");
   }
 
@@ -648,8 +648,8 @@ class Rollback {
   std::vector<Recorded> history_;
 };
 
-Expected<ChangeReport> take_back(Change& change, std::string_view segment, std::optional<std::uint64_t> to,
-                                 bool dry_run) {
+Result<ChangeReport> take_back(Change& change, std::string_view segment, std::optional<std::uint64_t> to,
+                               bool dry_run) {
   Rollback rollback(change.current(), read_records(change.sections()));
   const std::uint64_t now = change.sections().control->generation.load(std::memory_order_acquire);
   const std::uint64_t first = to ? *to + 1 : rollback.last();
@@ -659,25 +659,9 @@ Expected<ChangeReport> take_back(Change& change, std::string_view segment, std::
   }
   // What lies between was taken back already, unless a generation was named: then step by step through all.
   for (std::uint64_t generation = to ? now : first; generation >= first; --generation) {
-    if (auto back = rollback.take_back(generation); !back) return tl::make_unexpected(back.error());
+    if (auto back = rollback.take_back(generation); !back) return back.error();
   }
   return change.apply(rollback.config(), dry_run, rollback.switches(), first);
-}
-
-// Nothing thrown leaves the library: out of memory on a cold path is an error like any other.
-template <class Call>
-auto guarded(Call&& call) noexcept -> decltype(call()) {
-  try {
-    return call();
-  } catch (const std::exception& e) {
-    return Error{Errc::system, e.what(), ""};
-  }
-}
-
-template <class T>
-Result<T> to_result(Expected<T> expected) {
-  if (!expected) return expected.error();
-  return *std::move(expected);
 }
 
 }  // namespace
@@ -698,19 +682,18 @@ std::vector<ConfigChange> note_difference(std::string_view segment, const Config
   return differs;
 }
 
-Expected<void> apply_limits(std::string_view segment, const Config& config) {
+Result<void> apply_limits(std::string_view segment, const Config& config) {
   constexpr int kAttempts = 500;
   for (int attempt = 0;; ++attempt) {
     auto change = Change::begin(segment);
     if (!change) {
-      if (change.error().code != Errc::conflict || attempt == kAttempts)
-        return tl::make_unexpected(change.error());
+      if (change.error().code != Errc::conflict || attempt == kAttempts) return change.error();
       std::this_thread::sleep_for(std::chrono::milliseconds(1));  // it applies the same, as a rule
       continue;
     }
     Config wanted = config;
     wanted.segment = change->current().segment;
-    if (auto applied = change->apply(wanted, false); !applied) return tl::make_unexpected(applied.error());
+    if (auto applied = change->apply(wanted, false); !applied) return applied.error();
     return {};
   }
 }
@@ -727,7 +710,7 @@ Result<ChangeReport> set_limit(std::string_view segment, std::string_view key, s
     if (!may_add) {
       if (auto known = no_new_operation(change->current(), wanted); !known) return known.error();
     }
-    return to_result(change->apply(wanted, dry_run));
+    return change->apply(wanted, dry_run);
   });
 }
 
@@ -736,7 +719,7 @@ Result<ChangeReport> apply_config(std::string_view segment, const Config& config
     if (auto valid = validate(config); !valid) return valid.error();
     auto change = Change::begin(segment);
     if (!change) return change.error();
-    return to_result(change->apply(config, dry_run));
+    return change->apply(config, dry_run);
   });
 }
 
@@ -744,7 +727,7 @@ Result<ChangeReport> roll_back(std::string_view segment, bool dry_run) noexcept 
   return guarded([&]() -> Result<ChangeReport> {
     auto change = Change::begin(segment);
     if (!change) return change.error();
-    return to_result(take_back(*change, segment, std::nullopt, dry_run));
+    return take_back(*change, segment, std::nullopt, dry_run);
   });
 }
 
@@ -752,7 +735,7 @@ Result<ChangeReport> roll_back_to(std::string_view segment, std::uint64_t genera
   return guarded([&]() -> Result<ChangeReport> {
     auto change = Change::begin(segment);
     if (!change) return change.error();
-    return to_result(take_back(*change, segment, generation, dry_run));
+    return take_back(*change, segment, generation, dry_run);
   });
 }
 
@@ -790,7 +773,7 @@ Result<ChangeReport> switch_breaker(std::string_view segment, std::string_view o
           Errc::not_found, fmt::format("operation {}: has no breaker", quoted(operation)),
           "give it one with: shm-inspect set operations.X.breaker '{ failures = 5, recovery = \"60s\" }'"};
     }
-    return to_result(change->apply(now, dry_run, {{std::string(operation), position}}));
+    return change->apply(now, dry_run, {{std::string(operation), position}});
   });
 }
 

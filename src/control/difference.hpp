@@ -8,7 +8,7 @@
 #include "weir/config.hpp"
 #include "weir/policy.hpp"
 
-#include "base/expected.hpp"
+#include "base/result.hpp"
 
 namespace weir::detail {
 
@@ -16,6 +16,6 @@ namespace weir::detail {
 [[nodiscard]] std::vector<ConfigChange> note_difference(std::string_view segment, const Config& config);
 
 /// Makes the segment enforce the limits of a configuration, whatever its settings of the segment are.
-[[nodiscard]] Expected<void> apply_limits(std::string_view segment, const Config& config);
+[[nodiscard]] Result<void> apply_limits(std::string_view segment, const Config& config);
 
 }  // namespace weir::detail

@@ -5,6 +5,7 @@
 
 #include "weir/inspect.hpp"
 
+#include "base/result.hpp"
 #include "policy/schema.hpp"
 #include "workers/registry.hpp"
 
@@ -14,11 +15,11 @@ namespace {
 using namespace detail;  // NOLINT(google-build-using-namespace): written in the words of the layers it looks
                          // at
 
-Expected<std::uint32_t> living_workers(const std::string& name) {
+Result<std::uint32_t> living_workers(const std::string& name) {
   const auto segment = Segment::attach(name, OpenMode::read_only, kAbiFingerprint);
-  if (!segment) return tl::make_unexpected(segment.error());
+  if (!segment) return segment.error();
   const auto sections = Sections::of(*segment);
-  if (!sections) return tl::make_unexpected(sections.error());
+  if (!sections) return sections.error();
   const Registry registry(sections->workers, *segment);
   std::uint32_t living = 0;
   for (std::uint32_t slot = 0; slot < registry.size(); ++slot) {
@@ -31,7 +32,7 @@ Expected<std::uint32_t> living_workers(const std::string& name) {
 }  // namespace
 
 Result<std::vector<SegmentEntry>> list_segments() noexcept {
-  try {
+  return guarded([&]() -> Result<std::vector<SegmentEntry>> {
     std::vector<SegmentEntry> entries;
     for (SegmentFile& file : segment_files()) {
       SegmentEntry entry{.name = std::move(file.name),
@@ -52,9 +53,7 @@ Result<std::vector<SegmentEntry>> list_segments() noexcept {
       entries.push_back(std::move(entry));
     }
     return entries;
-  } catch (const std::exception& e) {
-    return Error{Errc::system, e.what(), ""};
-  }
+  });
 }
 
 }  // namespace weir

@@ -4,6 +4,7 @@
 #include "weir/clock.hpp"
 #include "weir/inspect.hpp"
 
+#include "base/result.hpp"
 #include "policy/compile.hpp"
 #include "policy/schema.hpp"
 #include "policy/shared_window.hpp"
@@ -323,15 +324,11 @@ std::string_view to_string(BreakerState state) noexcept {
 }
 
 Result<Snapshot> take_snapshot(std::string_view segment) noexcept {
-  try {
-    const auto attached = Segment::attach(segment, OpenMode::read_only, kAbiFingerprint);
-    if (!attached) return attached.error();
-    const auto sections = Sections::of(*attached);
-    if (!sections) return sections.error();
-    return SnapshotReader(*attached, *sections).read();
-  } catch (const std::exception& e) {
-    return Error{Errc::system, e.what(), ""};
-  }
+  return guarded([&]() -> Result<Snapshot> {
+    WEIR_TRY(const auto attached, Segment::attach(segment, OpenMode::read_only, kAbiFingerprint));
+    WEIR_TRY(const auto sections, Sections::of(attached));
+    return SnapshotReader(attached, sections).read();
+  });
 }
 
 }  // namespace weir

@@ -6,6 +6,7 @@
 #include "weir/clock.hpp"
 #include "weir/inspect.hpp"
 
+#include "base/result.hpp"
 #include "base/text.hpp"
 #include "policy/schema.hpp"
 #include "policy/user_rule.hpp"
@@ -172,15 +173,11 @@ class UserReader {
 
 template <class Call>
 Result<std::vector<UserEntry>> with_reader(std::string_view segment, Call&& call) noexcept {
-  try {
-    const auto attached = Segment::attach(segment, OpenMode::read_only, kAbiFingerprint);
-    if (!attached) return attached.error();
-    const auto sections = Sections::of(*attached);
-    if (!sections) return sections.error();
-    return call(UserReader(*attached, *sections));
-  } catch (const std::exception& e) {
-    return Error{Errc::system, e.what(), ""};
-  }
+  return guarded([&]() -> Result<std::vector<UserEntry>> {
+    WEIR_TRY(const auto attached, Segment::attach(segment, OpenMode::read_only, kAbiFingerprint));
+    WEIR_TRY(const auto sections, Sections::of(attached));
+    return call(UserReader(attached, sections));
+  });
 }
 
 }  // namespace

@@ -14,8 +14,8 @@
 namespace weir::detail {
 namespace {
 
-Expected<std::optional<gid_t>> find_group(const std::string& name) {
-  if (name.empty()) return std::nullopt;
+Result<std::optional<gid_t>> find_group(const std::string& name) {
+  if (name.empty()) return std::optional<gid_t>();
   errno = 0;
   const ::group* found =
       ::getgrnam(name.c_str());  // NOLINT(concurrency-mt-unsafe): opening is one thread's business
@@ -30,7 +30,7 @@ Expected<std::optional<gid_t>> find_group(const std::string& name) {
     return fail(Errc::config, fmt::format("segment.group: this host has no group \"{}\"", name),
                 "use a group of /etc/group");
   }
-  return found->gr_gid;
+  return std::optional(found->gr_gid);
 }
 
 void write_new(const Segment& segment, const Config& config) {
@@ -46,10 +46,10 @@ void write_new(const Segment& segment, const Config& config) {
 
 }  // namespace
 
-Expected<Segment> publish_segment(const Config& config, std::string_view name,
-                                  const std::optional<SegmentBeginning>& beginning) {
+Result<Segment> publish_segment(const Config& config, std::string_view name,
+                                const std::optional<SegmentBeginning>& beginning) {
   auto group = find_group(config.segment.group);
-  if (!group) return tl::make_unexpected(group.error());
+  if (!group) return group.error();
   const std::vector<SectionSpec> sections = sections_for(config);
   const PublishSpec spec{.name = std::string(name),
                          .mode = config.segment.mode,
@@ -62,14 +62,14 @@ Expected<Segment> publish_segment(const Config& config, std::string_view name,
   return Segment::publish(spec, [&](const Segment& segment) { write_new(segment, config); });
 }
 
-Expected<Segment> attach_existing(const Config& config) {
+Result<Segment> attach_existing(const Config& config) {
   auto group = find_group(config.segment.group);
-  if (!group) return tl::make_unexpected(group.error());
+  if (!group) return group.error();
   const Trust trust{.root_trusts_all = false, .mode = config.segment.mode, .group = *group};
   return Segment::attach(config.segment.name, OpenMode::read_write, kAbiFingerprint, trust);
 }
 
-Expected<Segment> attach_or_publish(const Config& config) {
+Result<Segment> attach_or_publish(const Config& config) {
   constexpr int kAttempts = 100;
   const std::string& name = config.segment.name;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {

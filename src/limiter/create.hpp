@@ -5,23 +5,23 @@
 
 #include "weir/policy.hpp"
 
-#include "base/expected.hpp"
+#include "base/result.hpp"
 #include "segment/mapping.hpp"
 
 namespace weir::detail {
 
 /// A new segment that enforces `config`; without a name it is shared with forked children only.
 /// Errors  Errc::conflict if the name is taken, and as Segment::publish.
-[[nodiscard]] Expected<Segment> publish_segment(
+[[nodiscard]] Result<Segment> publish_segment(
     const Config& config, std::string_view name,
     const std::optional<SegmentBeginning>& beginning = std::nullopt);
 
 /// The segment that `config` names, if its owner, group and mode are those that `config` expects.
 /// Errors  as Segment::attach.
-[[nodiscard]] Expected<Segment> attach_existing(const Config& config);
+[[nodiscard]] Result<Segment> attach_existing(const Config& config);
 
 /// Attaches first: of many starting processes all but one find the segment there. Whoever loses the race to
 /// publish attaches to the winner's; the loop ends unless somebody removes the segment again and again.
-[[nodiscard]] Expected<Segment> attach_or_publish(const Config& config);
+[[nodiscard]] Result<Segment> attach_or_publish(const Config& config);
 
 }  // namespace weir::detail

@@ -11,9 +11,9 @@
 #include "weir/limiter.hpp"
 #include "weir/log.hpp"
 
-#include "base/expected.hpp"
 #include "base/fast_clock.hpp"
 #include "base/hash.hpp"
+#include "base/result.hpp"
 #include "limiter/afterwards.hpp"
 #include "limiter/bulkheads.hpp"
 #include "limiter/count_only.hpp"
@@ -42,16 +42,16 @@ class LimiterImpl {
         registry_(sections_.workers, segment_),
         sweeper_(registry_, sections_, segment_) {}
 
-  static Expected<std::unique_ptr<LimiterImpl>> over(Expected<Segment> segment) {
-    if (!segment) return tl::make_unexpected(segment.error());
+  static Result<std::unique_ptr<LimiterImpl>> over(Result<Segment> segment) {
+    if (!segment) return segment.error();
     auto sections = Sections::of(*segment);
-    if (!sections) return tl::make_unexpected(sections.error());
+    if (!sections) return sections.error();
     if (sections->settings.huge_pages != 0 && !segment->name().empty()) {
       if (auto advised = segment->advise_huge(); !advised)
         log(advised.error().message());  // slower, no less right
     }
     auto impl = std::make_unique<LimiterImpl>(std::move(*segment), *sections);
-    if (auto joined = impl->join(); !joined) return tl::make_unexpected(joined.error());
+    if (auto joined = impl->join(); !joined) return joined.error();
     return impl;
   }
 
@@ -208,7 +208,7 @@ class LimiterImpl {
     if (late != 0) sections_.swept->late_releases.fetch_add(late, std::memory_order_relaxed);
   }
 
-  Expected<Identity> join() {
+  Result<Identity> join() {
     const std::uint64_t now = ticks_at(segment_.header(), HostClock::now());
     auto joined = registry_.join(now);
     // After any sweep there may be a slot: another process may have freed those that ours found taken.

@@ -5,6 +5,7 @@
 #include <fmt/ranges.h>
 
 #include "base/fast_clock.hpp"
+#include "base/result.hpp"
 #include "base/text.hpp"
 #include "limiter/create.hpp"
 #include "limiter/impl.hpp"
@@ -14,20 +15,6 @@ namespace weir {
 
 using namespace detail;  // NOLINT(google-build-using-namespace): the facade is written in the words of its
                          // layers
-
-namespace {
-
-// Nothing thrown leaves the library: out of memory on a cold path is an error like any other.
-template <class Call>
-auto guarded(Call&& call) noexcept -> decltype(call()) {
-  try {
-    return call();
-  } catch (const std::exception& e) {
-    return Error{Errc::system, e.what(), ""};
-  }
-}
-
-}  // namespace
 
 Limiter::Limiter(std::unique_ptr<detail::SegmentBinding> binding) noexcept : binding_(std::move(binding)) {}
 Limiter::Limiter(Limiter&&) noexcept = default;

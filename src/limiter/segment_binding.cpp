@@ -63,7 +63,7 @@ Expected<Segment> publish_stand_in(const Config& config) {
 constexpr std::string_view kAlone = "limits hold for this process alone";
 
 /// Sees to a segment that was there already and enforces other limits than `config` asks for.
-Expected<void> reconcile(const Config& config) {
+Result<void> reconcile(const Config& config) {
   const std::string& name = config.segment.name;
   if (config.segment.on_difference == OnDifference::apply) {
     if (auto applied = apply_limits(name, config); !applied) return applied;
@@ -140,19 +140,19 @@ SegmentBinding::~SegmentBinding() {
   free_all(errors_);
 }
 
-Expected<std::unique_ptr<SegmentBinding>> SegmentBinding::over(Expected<Segment> segment) {
+Result<std::unique_ptr<SegmentBinding>> SegmentBinding::over(Result<Segment> segment) {
   auto impl = LimiterImpl::over(std::move(segment));
-  if (!impl) return tl::make_unexpected(impl.error());
+  if (!impl) return impl.error();
   return std::unique_ptr<SegmentBinding>(new SegmentBinding(std::move(*impl)));
 }
 
-Expected<std::unique_ptr<SegmentBinding>> SegmentBinding::open(const Config& config) {
+Result<std::unique_ptr<SegmentBinding>> SegmentBinding::open(const Config& config) {
   auto binding = over(attach_or_publish(config));
   const bool fatal =
       !binding && (config.segment.on_fault == OnFault::refuse || binding.error().code == Errc::config);
   if (fatal) return binding;
   if (binding) {
-    if (auto reconciled = reconcile(config); !reconciled) return tl::make_unexpected(reconciled.error());
+    if (auto reconciled = reconcile(config); !reconciled) return reconciled.error();
   }
   std::optional<Error> fault;
   if (!binding) {

@@ -25,7 +25,7 @@
 #include "weir/error.hpp"
 #include "weir/policy.hpp"
 
-#include "base/expected.hpp"
+#include "base/result.hpp"
 #include "segment/mapping.hpp"
 
 namespace weir::detail {
@@ -35,10 +35,10 @@ class LimiterImpl;
 class SegmentBinding {
  public:
   /// Over a segment as it is; no other is ever looked for.
-  [[nodiscard]] static Expected<std::unique_ptr<SegmentBinding>> over(Expected<Segment> segment);
+  [[nodiscard]] static Result<std::unique_ptr<SegmentBinding>> over(Result<Segment> segment);
 
   /// Over the segment that a configuration names, made if it is not there; else as `on_fault` says.
-  [[nodiscard]] static Expected<std::unique_ptr<SegmentBinding>> open(const Config& config);
+  [[nodiscard]] static Result<std::unique_ptr<SegmentBinding>> open(const Config& config);
 
   SegmentBinding(const SegmentBinding&) = delete;
   SegmentBinding& operator=(const SegmentBinding&) = delete;

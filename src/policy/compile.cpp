@@ -55,7 +55,7 @@ bool is_ring(std::uint32_t index, std::uint64_t params) {
 }
 
 /// Gives out a part of a cells section: the next words that nobody ever had.
-Expected<CellRange> take_cells(Word& used, std::span<Word> section, std::uint32_t count) {
+Result<CellRange> take_cells(Word& used, std::span<Word> section, std::uint32_t count) {
   const std::uint64_t offset = used.load(std::memory_order_relaxed);
   if (offset + count > section.size()) {
     return fail(Errc::no_space,
@@ -68,8 +68,7 @@ Expected<CellRange> take_cells(Word& used, std::span<Word> section, std::uint32_
 }
 
 /// How many new cells the new value of a record needs; 0: those that it has will do.
-Expected<std::uint32_t> cells_to_take(std::uint32_t index, const LimitRecord& where,
-                                      const LimitValue& value) {
+Result<std::uint32_t> cells_to_take(std::uint32_t index, const LimitRecord& where, const LimitValue& value) {
   const bool permits = kind_of(index) == LimitKind::permits;
   const std::uint32_t wanted = permits ? permit_cells_for(index, value) : window_cells_for(index, value);
   if (wanted == 0) return 0U;
@@ -89,15 +88,15 @@ Expected<std::uint32_t> cells_to_take(std::uint32_t index, const LimitRecord& wh
   return wanted;
 }
 
-Expected<void> provide_cells(const Sections& sections, std::uint32_t index, LimitRecord& where,
-                             const LimitValue& value) {
+Result<void> provide_cells(const Sections& sections, std::uint32_t index, LimitRecord& where,
+                           const LimitValue& value) {
   const auto wanted = cells_to_take(index, where, value);
-  if (!wanted) return tl::make_unexpected(wanted.error());
+  if (!wanted) return wanted.error();
   if (*wanted == 0) return {};
   auto cells = kind_of(index) == LimitKind::permits
                    ? take_cells(sections.control->permit_cells, sections.permit_cells, *wanted)
                    : take_cells(sections.control->window_cells, sections.window_cells, *wanted);
-  if (!cells) return tl::make_unexpected(cells.error());
+  if (!cells) return cells.error();
   where.cells.store(cells->word(), std::memory_order_relaxed);
   return {};
 }
@@ -205,26 +204,26 @@ std::uint32_t window_cells_for(std::uint32_t index, const LimitValue& value) noe
                  std::clamp<std::uint64_t>(2 * std::uint64_t{window.limit}, 8, kMaxPermits));
 }
 
-Expected<Room> room_for(const Sections& sections, std::uint32_t block, const BlockValue& value) {
+Result<Room> room_for(const Sections& sections, std::uint32_t block, const BlockValue& value) {
   const auto lined_up = line_up(sections.blocks[block], value);
-  if (!lined_up) return tl::make_unexpected(lined_up.error());
+  if (!lined_up) return lined_up.error();
   Room room;
   for (std::uint32_t i = 0; i < kBlockLimits; ++i) {
     const auto cells = cells_to_take(i, sections.blocks[block].limits[i], (*lined_up)[i]);
-    if (!cells) return tl::make_unexpected(cells.error());
+    if (!cells) return cells.error();
     (kind_of(i) == LimitKind::permits ? room.permit_cells : room.window_cells) += *cells;
   }
   return room;
 }
 
-Expected<LimitMask> write_block(const Sections& sections, std::uint32_t block_index, const BlockValue& value,
-                                std::uint64_t now) {
+Result<LimitMask> write_block(const Sections& sections, std::uint32_t block_index, const BlockValue& value,
+                              std::uint64_t now) {
   Block& block = sections.blocks[block_index];
   const auto lined_up = line_up(block, value);
-  if (!lined_up) return tl::make_unexpected(lined_up.error());
+  if (!lined_up) return lined_up.error();
   for (std::uint32_t i = 0; i < kBlockLimits; ++i) {
     if (auto cells = provide_cells(sections, i, block.limits[i], (*lined_up)[i]); !cells)
-      return tl::make_unexpected(cells.error());
+      return cells.error();
   }
   const Presence before = block.presence(std::memory_order_relaxed);
   LimitMask changed = 0;
@@ -320,8 +319,8 @@ FamilyBlocks blocks_of(const Sections& sections, Family family) {
 
 }  // namespace
 
-Expected<std::uint32_t> block_for(const Sections& sections, Family family, std::string_view name,
-                                  Hash128 hash, std::uint32_t& taken) {
+Result<std::uint32_t> block_for(const Sections& sections, Family family, std::string_view name, Hash128 hash,
+                                std::uint32_t& taken) {
   const FamilyBlocks blocks = blocks_of(sections, family);
   if (const std::uint32_t known = find_block(blocks.index, hash); known != 0) return known;
   const std::uint64_t count = blocks.count.load(std::memory_order_relaxed) + taken;

@@ -10,7 +10,7 @@
 
 #include "weir/policy.hpp"
 
-#include "base/expected.hpp"
+#include "base/result.hpp"
 #include "policy/blocks.hpp"
 #include "policy/schema.hpp"
 
@@ -49,7 +49,7 @@ struct Room {
   std::uint64_t permit_cells = 0;
   std::uint64_t window_cells = 0;
 };
-[[nodiscard]] Expected<Room> room_for(const Sections& sections, std::uint32_t block, const BlockValue& value);
+[[nodiscard]] Result<Room> room_for(const Sections& sections, std::uint32_t block, const BlockValue& value);
 
 /// Writes what differs, into the records that line_up() finds for it. @return the records whose value changed.
 ///
@@ -59,8 +59,8 @@ struct Room {
 /// @param now  ticks.
 /// Errors  Errc::no_space: a limit does not fit into the cells that it was given; nothing was written.
 /// Crash   each limit is the old or the new one, or both hold until the next change: finish_block().
-[[nodiscard]] Expected<LimitMask> write_block(const Sections& sections, std::uint32_t index,
-                                              const BlockValue& value, std::uint64_t now);
+[[nodiscard]] Result<LimitMask> write_block(const Sections& sections, std::uint32_t index,
+                                            const BlockValue& value, std::uint64_t now);
 
 /// Ends what a write_block() that was killed left in the middle.
 void finish_block(const Sections& sections, std::uint32_t index, std::uint64_t now);
@@ -71,8 +71,8 @@ enum class Family : std::uint8_t { operations, overrides };
 /// The block of a name, or a free one that got this name and that nobody sees before publish_block().
 /// @param taken  how many free blocks were given out since the last publish_block(); one more, if this is
 /// one. Errors  Errc::no_space.
-[[nodiscard]] Expected<std::uint32_t> block_for(const Sections& sections, Family family,
-                                                std::string_view name, Hash128 hash, std::uint32_t& taken);
+[[nodiscard]] Result<std::uint32_t> block_for(const Sections& sections, Family family, std::string_view name,
+                                              Hash128 hash, std::uint32_t& taken);
 /// Takes a block out: an operation that is none any more, a user without limits of its own. Writing it again
 /// brings it back.
 void retire_block(const Sections& sections, std::uint32_t block) noexcept;

@@ -30,7 +30,7 @@ class List {
     }
   }
 
-  Expected<void> line_up(BlockValue& placed) {
+  Result<void> line_up(BlockValue& placed) {
     for (const std::uint32_t index : LimitIndices(among_)) placed[index] = {};
     keep(placed, [this](std::uint32_t index, const LimitValue& value) {
       return listed(index) && mode_of(block_, index) == value.mode;
@@ -72,7 +72,7 @@ class List {
   }
 
   /// What is left of both: the nearest pairs first.
-  Expected<void> change(BlockValue& placed) {
+  Result<void> change(BlockValue& placed) {
     std::vector<std::pair<LimitValue, std::uint32_t>> heirs;
     LimitMask leaving = 0;
     for (const std::uint32_t index : LimitIndices(free_))
@@ -114,7 +114,7 @@ class List {
   }
 
   /// A record for a value that no record stands for.
-  Expected<void> fresh(BlockValue& placed, const LimitValue& value) {
+  Result<void> fresh(BlockValue& placed, const LimitValue& value) {
     const LimitMask usable = free_ & ~presence_.any();
     LimitMask found = usable;
     for (const std::uint32_t index : LimitIndices(usable)) {
@@ -155,12 +155,11 @@ bool goes_on(const LimitRecord& record, std::uint64_t params) noexcept {
   return CellRange::from_word(record.cells.load(std::memory_order_relaxed)).count > after.limit;
 }
 
-Expected<BlockValue> line_up(const Block& block, const BlockValue& value) {
+Result<BlockValue> line_up(const Block& block, const BlockValue& value) {
   BlockValue placed = value;
   for (const LimitMask kind : {masks::kRates, masks::kWindows}) {
     for (const LimitMask list : {kind, kind << kScopeLimits}) {
-      if (auto done = List(block, value, list).line_up(placed); !done)
-        return tl::make_unexpected(done.error());
+      if (auto done = List(block, value, list).line_up(placed); !done) return done.error();
     }
   }
   return placed;

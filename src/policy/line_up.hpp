@@ -13,14 +13,14 @@
 // A window over all callers whose books the new value cannot go on with (another kind or length, more times
 // than it has cells) is the heir of record 3, in a record of 4: write_block() carries its books over.
 
-#include "base/expected.hpp"
+#include "base/result.hpp"
 #include "policy/compile.hpp"
 
 namespace weir::detail {
 
 /// `value` with each limit in the record that it takes.
 /// Errors  Errc::no_space: more windows are to become others than there are records to spare.
-[[nodiscard]] Expected<BlockValue> line_up(const Block& block, const BlockValue& value);
+[[nodiscard]] Result<BlockValue> line_up(const Block& block, const BlockValue& value);
 
 /// Whether a window over all callers can go on with the books of `record` under other params.
 [[nodiscard]] bool goes_on(const LimitRecord& record, std::uint64_t params) noexcept;

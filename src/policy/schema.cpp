@@ -84,7 +84,7 @@ std::uint64_t user_entries(const Config& config) {
   return entries_for(config.segment.users, entries_made_for(config));
 }
 
-Expected<Sections> Sections::of(const Segment& segment) {
+Result<Sections> Sections::of(const Segment& segment) {
   const auto damaged = [&](std::string_view fact) {
     return fail(Errc::damaged, fmt::format("segment \"{}\": damaged: {}", segment.name(), fact),
                 fmt::format("remove it with: shm-inspect --segment {} remove", segment.name()));

@@ -10,7 +10,7 @@
 #include "weir/clock.hpp"
 #include "weir/policy.hpp"
 
-#include "base/expected.hpp"
+#include "base/result.hpp"
 #include "policy/blocks.hpp"
 #include "policy/breakers.hpp"
 #include "policy/history.hpp"
@@ -119,7 +119,7 @@ struct Sections {
   }
 
   /// Errors  Errc::damaged: a section is missing or has an impossible size.
-  [[nodiscard]] static Expected<Sections> of(const Segment& segment);
+  [[nodiscard]] static Result<Sections> of(const Segment& segment);
 
   /// Every live entry of the user table, as UserTable::for_each() and modify_all(), but only where the table
   /// was ever written. `segment`: the one of these sections.

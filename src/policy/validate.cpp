@@ -5,7 +5,7 @@
 
 #include "weir/policy.hpp"
 
-#include "base/expected.hpp"
+#include "base/result.hpp"
 #include "base/text.hpp"
 #include "policy/breakers.hpp"
 #include "policy/params.hpp"
@@ -18,7 +18,6 @@
 namespace weir {
 namespace {
 
-using detail::Expected;
 using detail::fail;
 
 constexpr std::uint32_t kMaxKeyNames = 16'777'216;
@@ -34,7 +33,7 @@ auto bad(const std::string& key, std::string_view fact, std::string hint) {
   return fail(Errc::config, fmt::format("{}: {}", key, fact), std::move(hint));
 }
 
-Expected<void> check_rate(const Rate& rate, const std::string& key) {
+Result<void> check_rate(const Rate& rate, const std::string& key) {
   if (rate.count == 0 || rate.period.count() <= 0)
     return bad(key, "the rate is not positive", "for example: 30/min burst 10");
   if (rate.burst == 0) return bad(key, "a burst of 0 would refuse everything", "use a burst of at least 1");
@@ -60,7 +59,7 @@ Expected<void> check_rate(const Rate& rate, const std::string& key) {
   return {};
 }
 
-Expected<void> check_length(std::chrono::nanoseconds length, const std::string& key) {
+Result<void> check_length(std::chrono::nanoseconds length, const std::string& key) {
   if (length.count() == 0) return bad(key, "the length is missing", "write it as in \"30s\"");
   if (length >= std::chrono::milliseconds(1) && length <= kMaxLength &&
       length % std::chrono::milliseconds(1) == std::chrono::nanoseconds(0))
@@ -68,7 +67,7 @@ Expected<void> check_length(std::chrono::nanoseconds length, const std::string& 
   return bad(key, "the length is out of range", "use whole milliseconds, from 1 ms to 366 days");
 }
 
-Expected<void> check_window(const Window& window, bool user, const std::string& key) {
+Result<void> check_window(const Window& window, bool user, const std::string& key) {
   if (auto length = check_length(window.length, key); !length) return length;
   if (window.kind > WindowKind::weighted) return bad(key, "unknown kind", "use log, ring, fixed or weighted");
   if (user && (window.kind == WindowKind::log || window.kind == WindowKind::ring)) {
@@ -91,7 +90,7 @@ Expected<void> check_window(const Window& window, bool user, const std::string& 
              fmt::format("use 1 to {} within this length", most));
 }
 
-Expected<void> check_concurrent(const Concurrency& concurrent, bool user, const std::string& owner) {
+Result<void> check_concurrent(const Concurrency& concurrent, bool user, const std::string& owner) {
   const std::uint32_t most = user ? detail::kMaxUserPermits : detail::kMaxPermits;
   for (const std::uint32_t limit : {concurrent.limit, concurrent.candidate}) {
     if (limit > most) {
@@ -102,7 +101,7 @@ Expected<void> check_concurrent(const Concurrency& concurrent, bool user, const 
   return {};
 }
 
-Expected<void> check_cooldown(const Cooldown& cooldown, const std::string& owner) {
+Result<void> check_cooldown(const Cooldown& cooldown, const std::string& owner) {
   if (cooldown.length.count() == 0) return {};
   if (auto length = check_length(cooldown.length, owner + ".cooldown"); !length) return length;
   if (cooldown.refusals >= 1 && cooldown.refusals <= 255) return {};
@@ -117,7 +116,7 @@ std::string listed(const std::string& owner, std::string_view key, std::size_t s
 
 // A candidate is a second value of the limit before it.
 template <class List>
-Expected<void> check_candidates(const List& list, const std::string& key) {
+Result<void> check_candidates(const List& list, const std::string& key) {
   for (std::size_t i = 0; i < list.size(); ++i) {
     if (list[i].mode != Mode::candidate) continue;
     if (i == 0 || list[i - 1].mode == Mode::candidate) {
@@ -128,7 +127,7 @@ Expected<void> check_candidates(const List& list, const std::string& key) {
   return {};
 }
 
-Expected<void> check_limits(const Limits& limits, bool user, const std::string& owner) {
+Result<void> check_limits(const Limits& limits, bool user, const std::string& owner) {
   if (auto sound = check_candidates(limits.rates, owner + ".rate"); !sound) return sound;
   if (auto sound = check_candidates(limits.windows, owner + ".window"); !sound) return sound;
   if (limits.rates.size() > kMaxRates) {
@@ -156,20 +155,20 @@ Expected<void> check_limits(const Limits& limits, bool user, const std::string& 
   return check_cooldown(limits.cooldown, owner);
 }
 
-Expected<void> check_share(double share, const std::string& key) {
+Result<void> check_share(double share, const std::string& key) {
   if (share >= 0 && share <= 1) return {};
   return bad(key, "out of range", "use a share from 0 to 1");
 }
 
 /// What is kept in parts, `of` of them: more than `none`, and rounded to it, it would say nothing.
-Expected<void> check_parts(double value, double none, std::uint32_t of, const std::string& key) {
+Result<void> check_parts(double value, double none, std::uint32_t of, const std::string& key) {
   const double least = none + 1.0 / of;
   if (value == none || detail::in_parts(value, of) != detail::in_parts(none, of)) return {};
   return bad(key, "too small to be kept", fmt::format("leave it out, or use at least {}", least));
 }
 
 /// Whether a breaker's rates can be reached at all.
-Expected<void> check_rates(const Breaker& breaker, const std::string& key) {
+Result<void> check_rates(const Breaker& breaker, const std::string& key) {
   for (const auto& [rate, name] :
        {std::pair{breaker.failure_rate, ".failure_rate"}, {breaker.slow_rate, ".slow_rate"}}) {
     if (auto kept = check_parts(rate, 0, detail::kShareParts, key + name); !kept) return kept;
@@ -184,7 +183,7 @@ Expected<void> check_rates(const Breaker& breaker, const std::string& key) {
   return {};
 }
 
-Expected<void> check_breaker(const Breaker& breaker, const std::string& owner) {
+Result<void> check_breaker(const Breaker& breaker, const std::string& owner) {
   const std::string key = owner + ".breaker";
   if (breaker.failures == 0 && breaker.failure_rate == 0 && breaker.slow_rate == 0) {
     return bad(key, "it would never trip", "set failures, failure_rate or slow_rate");
@@ -235,13 +234,13 @@ Expected<void> check_breaker(const Breaker& breaker, const std::string& owner) {
   return {};
 }
 
-Expected<void> check_operation(const OperationPolicy& operation, const std::string& owner) {
+Result<void> check_operation(const OperationPolicy& operation, const std::string& owner) {
   if (auto shared = check_limits(operation.shared, false, owner); !shared) return shared;
   if (auto user = check_limits(operation.user, true, owner + ".user"); !user) return user;
-  return operation.breaker ? check_breaker(*operation.breaker, owner) : Expected<void>();
+  return operation.breaker ? check_breaker(*operation.breaker, owner) : Result<void>();
 }
 
-Expected<void> check_segment(const SegmentPolicy& segment) {
+Result<void> check_segment(const SegmentPolicy& segment) {
   if (!detail::valid_segment_name(segment.name)) {
     return bad("segment.name", "not a usable name", "use 1 to 64 letters, digits, '.', '_' or '-'");
   }
@@ -293,7 +292,7 @@ bool is_utf8(std::string_view text) {
   return true;
 }
 
-Expected<void> check_override(const UserOverride& user, const std::string& name) {
+Result<void> check_override(const UserOverride& user, const std::string& name) {
   const std::string key = fmt::format("overrides.users.{}", detail::quoted(name));
   if (name.empty() || name.size() > kMaxNameLength || name.find('\0') != name.npos || !is_utf8(name)) {
     return bad(key, "not a usable key",
@@ -304,7 +303,7 @@ Expected<void> check_override(const UserOverride& user, const std::string& name)
   return check_limits(user.limits, true, key);
 }
 
-Expected<void> check(const Config& config) {
+Result<void> check(const Config& config) {
   if (auto segment = check_segment(config.segment); !segment) return segment;
   if (auto global = check_operation(config.global, "global"); !global) return global;
   if (config.operations.size() > kMaxOperations) {
@@ -335,12 +334,7 @@ Expected<void> check(const Config& config) {
 }  // namespace
 
 Result<void> validate(const Config& config) noexcept {
-  try {
-    if (auto sound = check(config); !sound) return sound.error();
-    return {};
-  } catch (const std::exception& e) {
-    return Error{Errc::system, e.what(), ""};
-  }
+  return detail::guarded([&] { return check(config); });
 }
 
 }  // namespace weir

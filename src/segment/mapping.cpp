@@ -63,7 +63,7 @@ struct OpenFile {
   [[nodiscard]] ipc::mapping_handle_t get_mapping_handle() const { return {fd, false}; }
 };
 
-Expected<ipc::mapped_region> map_file(int fd, OpenMode mode, std::uint64_t bytes, std::string_view name) {
+Result<ipc::mapped_region> map_file(int fd, OpenMode mode, std::uint64_t bytes, std::string_view name) {
   try {
     return ipc::mapped_region(OpenFile{fd}, mode == OpenMode::read_only ? ipc::read_only : ipc::read_write, 0,
                               bytes);
@@ -126,7 +126,7 @@ struct NewFile {
   std::string private_path;  // empty: the file has no name
 };
 
-Expected<NewFile> create_file(const PublishSpec& spec) {
+Result<NewFile> create_file(const PublishSpec& spec) {
   // Private: works where there is no /dev/shm, or a full one; and without any file, where no descriptor is
   // free.
   if (spec.name.empty()) return NewFile{create_memory_file("weir"), {}};
@@ -150,7 +150,7 @@ std::optional<rlim_t> too_low_file_limit(std::uint64_t bytes) {
   return std::nullopt;
 }
 
-Expected<void> size_file(const PublishSpec& spec, int fd, std::uint64_t bytes) {
+Result<void> size_file(const PublishSpec& spec, int fd, std::uint64_t bytes) {
   if (!spec.name.empty() && ::fchmod(fd, spec.mode) != 0)
     return system_error(spec.name, "set the mode", errno);  // the umask had a say
   if (!spec.name.empty() && spec.group && ::fchown(fd, static_cast<uid_t>(-1), *spec.group) != 0) {
@@ -163,13 +163,13 @@ Expected<void> size_file(const PublishSpec& spec, int fd, std::uint64_t bytes) {
                 "raise that limit (ulimit -f, or LimitFSIZE= of the service), or lower segment.users");
   }
   if (::ftruncate(fd, static_cast<off_t>(bytes)) != 0) {
-    return errno == EFBIG || errno == EINVAL ? Expected<void>(out_of_space(spec.name, bytes))
+    return errno == EFBIG || errno == EINVAL ? Result<void>(out_of_space(spec.name, bytes))
                                              : system_error(spec.name, "set the size", errno);
   }
   return {};
 }
 
-Expected<void> reserve_memory(const PublishSpec& spec, int fd, std::uint64_t bytes) {
+Result<void> reserve_memory(const PublishSpec& spec, int fd, std::uint64_t bytes) {
   if (!spec.reserve) return {};
   int error = EINTR;
   while (error == EINTR) error = ::posix_fallocate(fd, 0, static_cast<off_t>(bytes));
@@ -187,7 +187,7 @@ void take_huge_pages(const ipc::mapped_region& region) {
 
 // The memory of a new segment. A private one lies in no file where there is no descriptor for one, or where
 // the file may not be that large: that then stays empty, and serves for locks alone.
-Expected<ipc::mapped_region> make_region(const PublishSpec& spec, int fd, std::uint64_t bytes) {
+Result<ipc::mapped_region> make_region(const PublishSpec& spec, int fd, std::uint64_t bytes) {
   if (spec.name.empty() && (fd < 0 || too_low_file_limit(bytes))) {
     try {
       return ipc::anonymous_shared_memory(bytes);
@@ -195,16 +195,15 @@ Expected<ipc::mapped_region> make_region(const PublishSpec& spec, int fd, std::u
       return system_error(spec.name, "mmap", e.get_native_error());
     }
   }
-  if (auto sized = size_file(spec, fd, bytes); !sized) return tl::make_unexpected(sized.error());
+  if (auto sized = size_file(spec, fd, bytes); !sized) return sized.error();
   auto region = map_file(fd, OpenMode::read_write, bytes, spec.name);
   if (!region) return region;
   if (spec.huge_pages && spec.reserve) take_huge_pages(*region);
-  if (auto reserved = reserve_memory(spec, fd, bytes); !reserved)
-    return tl::make_unexpected(reserved.error());
+  if (auto reserved = reserve_memory(spec, fd, bytes); !reserved) return reserved.error();
   return region;
 }
 
-Expected<void> link_file(const PublishSpec& spec, int fd, const std::string& private_path) {
+Result<void> link_file(const PublishSpec& spec, int fd, const std::string& private_path) {
   if (spec.name.empty()) return {};
   const std::string path = path_of(spec.name);
   int linked = -1;
@@ -233,7 +232,7 @@ bool is_trusted_owner(const struct stat& info, const Trust& trust) {
 
 // Whoever may write the segment can change every limit: its owner, group and mode must be as private as we
 // would make them.
-Expected<void> check_owner(const struct stat& info, std::string_view name, const Trust& trust) {
+Result<void> check_owner(const struct stat& info, std::string_view name, const Trust& trust) {
   if (!S_ISREG(info.st_mode)) {
     return fail(Errc::foreign, fmt::format("{}: is no regular file", who(name)), "use another segment name");
   }
@@ -256,7 +255,7 @@ Expected<void> check_owner(const struct stat& info, std::string_view name, const
 }
 
 // What a configuration says of its segment, of a file that is one.
-Expected<void> check_openness(const struct stat& info, std::string_view name, const Trust& trust) {
+Result<void> check_openness(const struct stat& info, std::string_view name, const Trust& trust) {
   const std::string removed = fmt::format("shm-inspect --segment {} remove", name);
   if (trust.group && info.st_gid != *trust.group) {
     return fail(Errc::permission,
@@ -283,7 +282,7 @@ std::uint32_t other_layout_of(std::string_view name) {
   return 0;
 }
 
-tl::unexpected<Error> missing(std::string_view name) {
+Error missing(std::string_view name) {
   if (const std::uint32_t other = other_layout_of(name); other != 0) {
     return fail(Errc::incompatible,
                 fmt::format("{}: there is only one of layout version {}, this build reads {}", who(name),
@@ -297,7 +296,7 @@ tl::unexpected<Error> missing(std::string_view name) {
                   : fmt::format("there are: {}; or create it with: shm-inspect create CONFIG", others));
 }
 
-Expected<FileHandle> open_existing(std::string_view name, OpenMode mode) {
+Result<FileHandle> open_existing(std::string_view name, OpenMode mode) {
   // No O_CREAT: with fs.protected_regular the kernel would refuse even root another user's file.
   const int flags = (mode == OpenMode::read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK;
   FileHandle file = open_file(path_of(name).c_str(), flags);
@@ -309,7 +308,7 @@ Expected<FileHandle> open_existing(std::string_view name, OpenMode mode) {
   return system_error(name, "open", errno);
 }
 
-Expected<Header> read_header(int fd, std::string_view name) {
+Result<Header> read_header(int fd, std::string_view name) {
   Header header;
   ssize_t got = -1;
   do {
@@ -336,7 +335,7 @@ void tell_removed(int fd) noexcept {
   (void)!::pwrite(fd, &kRemoved, sizeof(kRemoved), static_cast<off_t>(kRemovedOffset));
 }
 
-Expected<void> check_name(std::string_view name) {
+Result<void> check_name(std::string_view name) {
   if (valid_segment_name(name)) return {};
   return fail(Errc::invalid_argument, "segment name: use 1 to 64 letters, digits, '.', '_' or '-'");
 }
@@ -351,17 +350,17 @@ bool valid_segment_name(std::string_view name) noexcept {
   return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), allowed);
 }
 
-Expected<Segment> Segment::publish(const PublishSpec& spec, const Fill& fill) {
+Result<Segment> Segment::publish(const PublishSpec& spec, const Fill& fill) {
   if (!spec.name.empty()) {
-    if (auto named = check_name(spec.name); !named) return tl::make_unexpected(named.error());
+    if (auto named = check_name(spec.name); !named) return named.error();
   }
   Header header = make_header(spec);
   auto created = create_file(spec);
-  if (!created) return tl::make_unexpected(created.error());
+  if (!created) return created.error();
   const int fd = created->file.get();
   const auto give_up = [&](const Error& error) {
     if (!created->private_path.empty()) ::unlink(created->private_path.c_str());
-    return tl::make_unexpected(error);
+    return error;
   };
   auto region = make_region(spec, fd, header.total_bytes);
   if (!region) return give_up(region.error());
@@ -375,30 +374,29 @@ Expected<Segment> Segment::publish(const PublishSpec& spec, const Fill& fill) {
   std::memcpy(segment.bytes().data(), &header, sizeof(header));
   auto linked = link_file(spec, segment.file_.get(), path);
   if (!path.empty()) ::unlink(path.c_str());
-  if (!linked) return tl::make_unexpected(linked.error());
+  if (!linked) return linked.error();
   return segment;
 }
 
-Expected<Segment> Segment::attach(std::string_view name, OpenMode mode, std::uint64_t abi_fingerprint,
-                                  const Trust& trust) {
-  if (auto named = check_name(name); !named) return tl::make_unexpected(named.error());
+Result<Segment> Segment::attach(std::string_view name, OpenMode mode, std::uint64_t abi_fingerprint,
+                                const Trust& trust) {
+  if (auto named = check_name(name); !named) return named.error();
   auto file = open_existing(name, mode);
-  if (!file) return tl::make_unexpected(file.error());
+  if (!file) return file.error();
   struct stat info {};
   if (::fstat(file->get(), &info) != 0) return system_error(name, "stat", errno);
-  if (auto owner = check_owner(info, name, trust); !owner) return tl::make_unexpected(owner.error());
+  if (auto owner = check_owner(info, name, trust); !owner) return owner.error();
   auto header = read_header(file->get(), name);
-  if (!header) return tl::make_unexpected(header.error());
+  if (!header) return header.error();
   const auto size = static_cast<std::uint64_t>(info.st_size);
   if (auto sound = verify_header(*header, size, abi_fingerprint, HostIdentity::current(), name); !sound) {
-    return tl::make_unexpected(sound.error());
+    return sound.error();
   }
-  if (auto open = check_openness(info, name, trust); !open) return tl::make_unexpected(open.error());
+  if (auto open = check_openness(info, name, trust); !open) return open.error();
   auto region = map_file(file->get(), mode, size, name);
-  if (!region) return tl::make_unexpected(region.error());
+  if (!region) return region.error();
   Segment segment(std::move(*file), std::move(*region), *header);
-  if (auto sound = verify_frozen(*header, segment.bytes(), name); !sound)
-    return tl::make_unexpected(sound.error());
+  if (auto sound = verify_frozen(*header, segment.bytes(), name); !sound) return sound.error();
   return segment;
 }
 
@@ -406,7 +404,7 @@ bool Segment::exists(std::string_view name) noexcept {
   return ::access(path_of(name).c_str(), F_OK) == 0;
 }
 
-Expected<void> Segment::remove(std::string_view name) {
+Result<void> Segment::remove(std::string_view name) {
   if (auto named = check_name(name); !named) return named;
   const std::string path = path_of(name);
   const FileHandle file = open_file(path.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK);
@@ -422,7 +420,7 @@ Expected<void> Segment::remove(std::string_view name) {
 Segment::Segment(FileHandle file, ipc::mapped_region region, const Header& header) noexcept
     : file_(std::move(file)), region_(std::move(region)), header_(header) {}
 
-Expected<void> Segment::advise_huge() const {
+Result<void> Segment::advise_huge() const {
   const HugePagesRefused refused = huge_pages_refused(kDirectory);
   if (!refused.why.empty()) {
     return fail(Errc::system, fmt::format("{}: no huge pages: {}", who(name()), refused.why), refused.hint);
@@ -473,7 +471,7 @@ bool Segment::is_replaced() const noexcept {
   return ::lstat(path.data(), &info) == 0 && !file_.mark().is_file(info.st_dev, info.st_ino);
 }
 
-Expected<FileHandle> Segment::reopen(OpenMode mode) const {
+Result<FileHandle> Segment::reopen(OpenMode mode) const {
   const int flags = mode == OpenMode::read_only ? O_RDONLY : O_RDWR;
   FileHandle file;
   if (is_open()) file = open_file(fmt::format("/proc/self/fd/{}", file_.get()).c_str(), flags);

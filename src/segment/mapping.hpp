@@ -21,7 +21,7 @@
 #include <sys/types.h>
 
 #include "base/descriptor.hpp"
-#include "base/expected.hpp"
+#include "base/result.hpp"
 #include "base/word.hpp"
 #include "segment/layout.hpp"
 
@@ -72,18 +72,18 @@ class Segment {
   using Fill = std::function<void(const Segment& segment)>;
 
   /// Errors  Errc::conflict if the name is taken; Errc::no_space naming the size; permission, system.
-  [[nodiscard]] static Expected<Segment> publish(const PublishSpec& spec, const Fill& fill);
+  [[nodiscard]] static Result<Segment> publish(const PublishSpec& spec, const Fill& fill);
 
   /// Errors  Errc::not_found, permission, foreign, incompatible, damaged, system.
-  [[nodiscard]] static Expected<Segment> attach(std::string_view name, OpenMode mode,
-                                                std::uint64_t abi_fingerprint, const Trust& trust = {});
+  [[nodiscard]] static Result<Segment> attach(std::string_view name, OpenMode mode,
+                                              std::uint64_t abi_fingerprint, const Trust& trust = {});
 
   /// Whether there is a file of that name, under the layout version of this build.
   [[nodiscard]] static bool exists(std::string_view name) noexcept;
 
   /// Removes the name, and then tells those that have the segment open, if the caller may write to it.
   /// Errors  Errc::not_found, incompatible, permission, system.
-  [[nodiscard]] static Expected<void> remove(std::string_view name);
+  [[nodiscard]] static Result<void> remove(std::string_view name);
 
   /// The header as it was when it passed all checks: a private copy.
   [[nodiscard]] const Header& header() const noexcept { return header_; }
@@ -96,7 +96,7 @@ class Segment {
   /// must have been taken at publication (PublishSpec::huge_pages).
   /// Errors  Errc::system naming the setting of the kernel or of the tmpfs that forbids them; the segment
   ///         serves as before.
-  Expected<void> advise_huge() const;
+  Result<void> advise_huge() const;
 
   /// Calls visit(std::span<std::byte>) for the parts of `bytes`, which lie in this segment, that were ever
   /// written: whole pages. The rest is zeros, and even looking at it would take memory for it, unless the
@@ -114,7 +114,7 @@ class Segment {
 
   /// Another open file description of the same inode, for locks of its own: by our descriptor, or by name
   /// where somebody has closed that (daemonising code closes all it finds). Errors  Errc::permission, system.
-  [[nodiscard]] Expected<FileHandle> reopen(OpenMode mode) const;
+  [[nodiscard]] Result<FileHandle> reopen(OpenMode mode) const;
 
   /// Not 0 once remove() was called for it; a file that was unlinked by other means keeps 0.
   [[nodiscard]] const Word& removed() const noexcept {

@@ -44,7 +44,7 @@ bool terminated(const std::array<char, N>& text) {
   return std::find(text.begin(), text.end(), '\0') != text.end();
 }
 
-Expected<void> verify_geometry(const Header& header, std::uint64_t file_bytes, std::string_view name) {
+Result<void> verify_geometry(const Header& header, std::uint64_t file_bytes, std::string_view name) {
   if (header.total_bytes != file_bytes) {
     return damaged(name, fmt::format("says {} bytes, the file has {}", header.total_bytes, file_bytes));
   }
@@ -61,7 +61,7 @@ Expected<void> verify_geometry(const Header& header, std::uint64_t file_bytes, s
   return {};
 }
 
-Expected<void> verify_host(const Header& header, const HostIdentity& host, std::string_view name) {
+Result<void> verify_host(const Header& header, const HostIdentity& host, std::string_view name) {
   constexpr HostIdentity unknown;
   if (header.boot_id != unknown.boot_id && host.boot_id != unknown.boot_id &&
       header.boot_id != host.boot_id) {
@@ -109,8 +109,8 @@ std::uint64_t frozen_checksum(const Header& header, std::span<const std::byte> m
   return sum;
 }
 
-Expected<void> verify_header(const Header& header, std::uint64_t file_bytes, std::uint64_t abi_fingerprint,
-                             const HostIdentity& host, std::string_view name) {
+Result<void> verify_header(const Header& header, std::uint64_t file_bytes, std::uint64_t abi_fingerprint,
+                           const HostIdentity& host, std::string_view name) {
   if (header.magic != kMagic) {
     return fail(Errc::foreign, fmt::format("segment \"{}\": the file of that name is no weir segment", name),
                 "use another segment name, or remove the file");
@@ -139,8 +139,7 @@ Expected<void> verify_header(const Header& header, std::uint64_t file_bytes, std
   return verify_host(header, host, name);
 }
 
-Expected<void> verify_frozen(const Header& header, std::span<const std::byte> mapping,
-                             std::string_view name) {
+Result<void> verify_frozen(const Header& header, std::span<const std::byte> mapping, std::string_view name) {
   if (frozen_checksum(header, mapping) != header.frozen_checksum) {
     return damaged(name, "the checksum of its policy differs");
   }

@@ -61,14 +61,14 @@ Registry::~Registry() {
   if (private_ != &never_joined_) ::munmap(private_, kPage);
 }
 
-Expected<Identity> Registry::join(std::uint64_t now) {
+Result<Identity> Registry::join(std::uint64_t now) {
   if (const auto mine = self()) return *mine;
   if (private_ == &never_joined_) {
     return fail(Errc::system, "this kernel has no MADV_WIPEONFORK", "run Linux 4.14 or newer");
   }
   close_inherited();  // what the fork handlers would have closed in a child that a raw clone made
   auto lock = SlotLock::open(segment_);
-  if (!lock) return tl::make_unexpected(lock.error());
+  if (!lock) return lock.error();
   auto claimed = claim_any(*lock, now);
   std::uint64_t before = private_->joined.load(std::memory_order_relaxed);
   if (claimed) {
@@ -90,7 +90,7 @@ Expected<Identity> Registry::join(std::uint64_t now) {
   return claimed ? fail(Errc::system, "another thread gave this worker's slot away", "try again") : claimed;
 }
 
-Expected<Identity> Registry::claim_any(SlotLock lock, std::uint64_t now) {
+Result<Identity> Registry::claim_any(SlotLock lock, std::uint64_t now) {
   for (std::uint32_t slot = 0; slot < size(); ++slot) {
     if (const auto mine = claim(slot, lock, now)) return *mine;
   }

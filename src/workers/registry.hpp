@@ -35,8 +35,8 @@
 #include <optional>
 #include <span>
 
-#include "base/expected.hpp"
 #include "base/owner.hpp"
+#include "base/result.hpp"
 #include "segment/mapping.hpp"
 #include "workers/slot.hpp"
 #include "workers/slot_lock.hpp"
@@ -90,7 +90,7 @@ class Registry {
 
   /// Claims a slot for this process, if it has none.
   /// Errors  Errc::no_space: all slots are published; Errc::permission, system.
-  [[nodiscard]] Expected<Identity> join(std::uint64_t now);
+  [[nodiscard]] Result<Identity> join(std::uint64_t now);
 
   /// Whether the tenant of a slot is dead. Asks the kernel; in doubt, no.
   [[nodiscard]] bool is_dead(std::uint32_t slot, SlotIdentity tenant) const noexcept;
@@ -149,7 +149,7 @@ class Registry {
   [[nodiscard]] std::optional<Identity> claim(std::uint32_t slot, SlotLock lock, std::uint64_t now);
   /// The same where there is no file to lock.
   [[nodiscard]] std::optional<Identity> claim_unlocked(std::uint32_t slot, std::uint64_t now);
-  [[nodiscard]] Expected<Identity> claim_any(SlotLock lock, std::uint64_t now);
+  [[nodiscard]] Result<Identity> claim_any(SlotLock lock, std::uint64_t now);
   /// Gives up a slot that this process has claimed.
   void leave(std::uint32_t slot, SlotLock lock) noexcept;
   /// Whether it is certain that nobody holds the slot's byte.

@@ -19,7 +19,7 @@ struct flock byte_of(std::uint32_t slot, short type) noexcept {
   return lock;
 }
 
-Expected<SlotLock> SlotLock::open(const Segment& segment) {
+Result<SlotLock> SlotLock::open(const Segment& segment) {
   if (!segment.has_file()) return SlotLock(kNothingToLock);
   Error error{Errc::system, "out of memory", ""};
   KeptFile* const kept = keep_here([&]() -> FileHandle {
@@ -32,7 +32,7 @@ Expected<SlotLock> SlotLock::open(const Segment& segment) {
   if (segment.is_open()) return SlotLock(kOfProcess);
   error.hint =
       "let the process open its limiter, or call join(), before it changes its user or closes descriptors";
-  return tl::make_unexpected(error);
+  return error;
 }
 
 bool SlotLock::take(const Segment& segment, std::uint32_t slot) const noexcept {

@@ -22,7 +22,7 @@
 #include <cstdint>
 #include <sys/types.h>
 
-#include "base/expected.hpp"
+#include "base/result.hpp"
 #include "segment/mapping.hpp"
 #include "workers/inherited.hpp"
 
@@ -33,7 +33,7 @@ class SlotLock {
   SlotLock() = default;
 
   /// Errors  those of Segment::reopen(), where there is no other way either.
-  [[nodiscard]] static Expected<SlotLock> open(const Segment& segment);
+  [[nodiscard]] static Result<SlotLock> open(const Segment& segment);
 
   /// @return false: another process holds that slot's byte.
   [[nodiscard]] bool take(const Segment& segment, std::uint32_t slot) const noexcept;

@@ -27,6 +27,23 @@ TEST(Result, HoldsAValue) {
   Result<void>().value();
 }
 
+TEST(Result, GoesOnWithItsValueOrStaysTheFailureItIs) {
+  int calls = 0;
+  const auto length = [&calls](std::string text) -> Result<std::size_t> {
+    ++calls;
+    if (text.empty()) return Error{Errc::invalid_argument, "empty", ""};
+    return text.size();
+  };
+  EXPECT_EQ(Result<std::string>("value").and_then(length).value(), 5U);
+  EXPECT_EQ(Result<std::string>("").and_then(length).error().what, "empty");
+  EXPECT_EQ(calls, 2);
+  EXPECT_EQ(failure().and_then(length).error().message(), "\"limits.toml\": not there; name another");
+  EXPECT_EQ(calls, 2);
+  Result<std::unique_ptr<int>> seven = std::make_unique<int>(7);
+  EXPECT_EQ(
+      std::move(seven).and_then([](std::unique_ptr<int> moved) -> Result<int> { return *moved; }).value(), 7);
+}
+
 TEST(ResultDeathTest, OfAFailureEndsWithItsMessageHoweverItIsTaken) {
   constexpr const char* kMessage = "weir: \"limits.toml\": not there; name another";
   Result<std::string> result = failure();

@@ -45,7 +45,7 @@ void fill_with_sevens(const Segment& segment) {
   std::fill(bytes.begin(), bytes.end(), std::byte{7});
 }
 
-Expected<Segment> attach(const std::string& name) {
+Result<Segment> attach(const std::string& name) {
   return Segment::attach(name, OpenMode::read_write, kAbi);
 }
 
