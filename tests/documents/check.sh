@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Checks that what our documents refer to is there: the targets of relative links, and files of the source tree that
-# are named by their path. Argument: the root of the source tree. Prints each broken reference.
+# Checks that what our documents refer to is there: the targets of relative links, files of the source tree that are named
+# by their path, and each line of the tests that docs/testing.md quotes. Argument: the root of the source tree. Prints
+# each broken reference.
 set -euo pipefail
 cd -- "$1"
 
@@ -21,4 +22,10 @@ while IFS= read -r document; do
     check "$document" "\`$path\`" "$path"
   done < <(grep -oP '`\K(\.ci|bench|cmake|docs|examples|include|src|tests|tools)/[A-Za-z0-9_./*-]+(?=`)' <<<"$text")
 done < <(find . -path ./build -prune -o -name '*.md' -print)
+
+while IFS= read -r line; do
+  [[ -z $line ]] || grep -rqxF --include='*_test.cpp' -- "$line" tests && continue
+  echo "docs/testing.md quotes a line that is in no test: $line"
+  broken=1
+done < <(sed -n '/^```cpp$/,/^```$/p' docs/testing.md | grep -v '^```')
 exit "$broken"
