@@ -51,7 +51,7 @@ Config stand_in(const Config& config) {
 
 /// Where there is no memory for all users of the configuration it knows fewer: a process may have little address
 /// space (RLIMIT_AS) and a large table.
-Expected<Segment> publish_stand_in(const Config& config) {
+Result<Segment> publish_stand_in(const Config& config) {
   Config alone = stand_in(config);
   for (;;) {
     auto segment = publish_segment(alone, "");
