@@ -262,9 +262,10 @@ struct CellRange {
   [[nodiscard]] constexpr std::uint64_t word() const noexcept { return std::uint64_t{offset} << 32 | count; }
 
   /// The words; none if the range, which somebody may have damaged, leaves the section.
-  [[nodiscard]] std::span<Word> in(std::span<Word> section) const noexcept {
+  template <class Cell>
+  [[nodiscard]] std::span<Cell> in(std::span<Cell> section) const noexcept {
     return std::uint64_t{offset} + count <= section.size() ? section.subspan(offset, count)
-                                                           : std::span<Word>();
+                                                           : std::span<Cell>();
   }
 };
 

@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <span>
+#include <type_traits>
 
 #include "policy/blocks.hpp"
 #include "primitives/fixed_window.hpp"
@@ -18,12 +19,15 @@
 
 namespace weir::detail {
 
-class SharedWindow {
+/// @tparam Cell  a Word; const for a process that only looks.
+template <class Cell>
+class BasicSharedWindow {
  public:
-  SharedWindow() = default;
-  /// @param cells   the section of all windows' cells.
-  /// @param origin  when a fixed window of this length begins: fixed_origin().
-  SharedWindow(LimitRecord& record, std::span<Word> cells, std::uint64_t created_wall_ns) noexcept
+  using Record = std::conditional_t<std::is_const_v<Cell>, const LimitRecord, LimitRecord>;
+
+  BasicSharedWindow() = default;
+  /// @param cells  the section of all windows' cells.
+  BasicSharedWindow(Record& record, std::span<Cell> cells, std::uint64_t created_wall_ns) noexcept
       : record_(&record),
         cells_(CellRange::from_word(record.cells.load(std::memory_order_relaxed)).in(cells)),
         created_wall_ns_(created_wall_ns) {
@@ -35,96 +39,34 @@ class SharedWindow {
   }
 
   [[nodiscard]] std::uint64_t wait(std::uint64_t now, std::uint32_t cost) const noexcept {
-    switch (kind_) {
-      case WindowKind::log:
-        return log().wait(params_, now, cost);
-      case WindowKind::ring:
-        return WindowRing(cells_).wait(params_, now, cost);
-      default:
-        return fixed().wait(fixed_params(), now, cost);
-    }
+    return visit([&](auto window, auto params) { return window.wait(params, now, cost); });
   }
-
   std::uint64_t admit(std::uint64_t now, std::uint32_t cost) noexcept {
-    switch (kind_) {
-      case WindowKind::log:
-        return log().admit(params_, now, cost);
-      case WindowKind::ring:
-        return WindowRing(cells_).admit(params_, now, cost);
-      default:
-        return fixed().admit(fixed_params(), now, cost);
-    }
+    return visit([&](auto window, auto params) { return window.admit(params, now, cost); });
   }
-
   void refund(std::uint64_t now, std::uint32_t cost, std::uint64_t charged_at) noexcept {
-    switch (kind_) {
-      case WindowKind::log:
-        return log().refund(params_, now, cost, charged_at);
-      case WindowKind::ring:
-        return WindowRing(cells_).refund(params_, now, cost, charged_at);
-      default:
-        return fixed().refund(fixed_params(), now, cost, charged_at);
-    }
+    visit([&](auto window, auto params) { window.refund(params, now, cost, charged_at); });
   }
-
   void charge(std::uint64_t now, std::uint32_t cost) noexcept {
-    switch (kind_) {
-      case WindowKind::log:
-        return log().charge(params_, now, std::min(cost, params_.limit));
-      case WindowKind::ring:
-        return WindowRing(cells_).charge(params_, now, cost);
-      default:
-        return fixed().charge(fixed_params(), now, cost);
-    }
+    // A log has cells for its limit and a few more, and would forget what came before.
+    if (kind_ == WindowKind::log) cost = std::min(cost, params_.limit);
+    visit([&](auto window, auto params) { window.charge(params, now, cost); });
   }
-
   [[nodiscard]] std::uint32_t available(std::uint64_t now) const noexcept {
-    switch (kind_) {
-      case WindowKind::log:
-        return log().available(params_, now);
-      case WindowKind::ring:
-        return WindowRing(cells_).available(params_, now);
-      default:
-        return fixed().available(fixed_params(), now);
-    }
+    return visit([&](auto window, auto params) { return window.available(params, now); });
   }
-
   [[nodiscard]] std::uint64_t full_in(std::uint64_t now) const noexcept {
-    switch (kind_) {
-      case WindowKind::log:
-        return log().full_in(params_, now);
-      case WindowKind::ring:
-        return WindowRing(cells_).full_in(params_, now);
-      default:
-        return fixed().full_in(fixed_params(), now);
-    }
+    return visit([&](auto window, auto params) { return window.full_in(params, now); });
   }
-
-  /// Shows what is counted to visit(key, time, count): `key` is that of the same admissions at every look,
-  /// `time` the latest that they can have come.
-  template <class Visit>
-  void for_each_count(std::uint64_t now, Visit&& visit) const {
-    switch (kind_) {
-      case WindowKind::log:
-        return log().for_each_time(params_, now, [&](std::uint64_t time) { visit(time, time, 1U); });
-      case WindowKind::ring:
-        return WindowRing(cells_).for_each_count(params_, now, visit);
-      default: {
-        const fixed_window::Count seen = fixed().read(fixed_params(), now);
-        return visit(now + seen.expires_in, now, seen.count);
-      }
-    }
-  }
-
   void reset() noexcept {
-    switch (kind_) {
-      case WindowKind::log:
-        return log().reset();
-      case WindowKind::ring:
-        return WindowRing(cells_).reset();
-      default:
-        return fixed().reset();
-    }
+    visit([](auto window, auto /*params*/) { window.reset(); });
+  }
+
+  /// Shows what is counted to show(key, time, count): `key` is that of the same admissions at every look,
+  /// `time` the latest that they can have come.
+  template <class Show>
+  void for_each_count(std::uint64_t now, Show&& show) const {
+    visit([&](auto window, auto params) { window.for_each_count(params, now, show); });
   }
 
   /// The count of a fixed window, which goes on above the limit, and when it starts anew.
@@ -135,7 +77,7 @@ class SharedWindow {
   [[nodiscard]] bool is_fixed() const noexcept { return kind_ == WindowKind::fixed; }
   [[nodiscard]] std::uint32_t limit() const noexcept { return params_.limit; }
 
-  friend bool operator==(const SharedWindow& a, const SharedWindow& b) noexcept {
+  friend bool operator==(const BasicSharedWindow& a, const BasicSharedWindow& b) noexcept {
     return a.record_ == b.record_ && a.cells_.data() == b.cells_.data() &&
            a.cells_.size() == b.cells_.size() && a.kind_ == b.kind_ && a.params_ == b.params_ &&
            a.created_wall_ns_ == b.created_wall_ns_;
@@ -155,18 +97,34 @@ class SharedWindow {
   }
 
  private:
-  [[nodiscard]] WindowLog log() const noexcept { return {cells_.subspan(1), cells_.front()}; }
-  [[nodiscard]] FixedWindow fixed() const noexcept { return FixedWindow(record_->state); }
+  /// Calls `call` with the window of its kind, and with that kind's params.
+  template <class Call>
+  auto visit(Call&& call) const {
+    switch (kind_) {
+      case WindowKind::log:
+        return call(BasicWindowLog<Cell>(cells_.subspan(1), cells_.front()), params_);
+      case WindowKind::ring:
+        return call(BasicWindowRing<Cell>(cells_), params_);
+      default:
+        return call(fixed(), fixed_params());
+    }
+  }
+
+  [[nodiscard]] BasicFixedWindow<Cell> fixed() const noexcept {
+    return BasicFixedWindow<Cell>(record_->state);
+  }
   [[nodiscard]] FixedWindowParams fixed_params() const noexcept {
     const std::uint64_t length_ms = params_.length / kTicksPerMs;
     return {params_.length, fixed_origin(length_ms, created_wall_ns_), params_.limit};
   }
 
-  LimitRecord* record_ = nullptr;
-  std::span<Word> cells_;
+  Record* record_ = nullptr;
+  std::span<Cell> cells_;
   WindowKind kind_ = WindowKind::log;
   WindowParams params_;
   std::uint64_t created_wall_ns_ = 0;
 };
+using SharedWindow = BasicSharedWindow<Word>;
+using SharedWindowView = BasicSharedWindow<const Word>;
 
 }  // namespace weir::detail

@@ -134,9 +134,12 @@ struct Seen {
 }  // namespace fixed_window
 
 /// The window over a shared word.
-class FixedWindow {
+///
+/// @tparam State  a Word; const for a process that only looks.
+template <class State>
+class BasicFixedWindow {
  public:
-  explicit FixedWindow(Word& state) noexcept : state_(state) {}
+  explicit BasicFixedWindow(State& state) noexcept : state_(state) {}
 
   [[nodiscard]] std::uint64_t wait(FixedWindowParams params, std::uint64_t now,
                                    std::uint32_t cost) const noexcept {
@@ -176,6 +179,13 @@ class FixedWindow {
     return fixed_window::read(params, state(), now);
   }
 
+  /// Shows what is counted to visit(end of the window, now, count).
+  template <class Visit>
+  void for_each_count(FixedWindowParams params, std::uint64_t now, Visit&& visit) const {
+    const fixed_window::Count seen = read(params, now);
+    visit(now + seen.expires_in, now, seen.count);
+  }
+
   /// The highest cost that conforms now.
   [[nodiscard]] std::uint32_t available(FixedWindowParams params, std::uint64_t now) const noexcept {
     return fixed_window::available(params, state(), now);
@@ -203,7 +213,8 @@ class FixedWindow {
     }
   }
 
-  Word& state_;
+  State& state_;
 };
+using FixedWindow = BasicFixedWindow<Word>;
 
 }  // namespace weir::detail

@@ -70,10 +70,12 @@ inline constexpr unsigned kSinceShift = 33;  // 2^33 ticks = 2^26 ns = 67 ms
 
 }  // namespace permit_word
 
-class Permits {
+/// @tparam Cell  a Word; const for a process that only looks.
+template <class Cell>
+class BasicPermits {
  public:
-  Permits() = default;
-  explicit Permits(std::span<Word> cells) noexcept : cells_(cells) {}
+  BasicPermits() = default;
+  explicit BasicPermits(std::span<Cell> cells) noexcept : cells_(cells) {}
 
   /// Takes a permit of `weight` cells among the first `limit`. Looks first at the cell that `hint` picks:
   /// give every thread its own. @return none if there are not enough free cells; what was taken on the way is
@@ -168,7 +170,7 @@ class Permits {
     }
   }
 
-  [[nodiscard]] Word& cell(Permit permit) const noexcept { return cells_[permit.cell]; }
+  [[nodiscard]] Cell& cell(Permit permit) const noexcept { return cells_[permit.cell]; }
   /// Its index, of any address.
   [[nodiscard]] std::uint32_t index_of(const Word& cell) const noexcept {
     return static_cast<std::uint32_t>(&cell - cells_.data());
@@ -176,7 +178,7 @@ class Permits {
   [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(cells_.size()); }
 
   /// Whether both are over the same cells.
-  friend bool operator==(const Permits& a, const Permits& b) noexcept {
+  friend bool operator==(const BasicPermits& a, const BasicPermits& b) noexcept {
     return a.cells_.data() == b.cells_.data() && a.cells_.size() == b.cells_.size();
   }
 
@@ -235,7 +237,9 @@ class Permits {
     return permit_word::owner(word) == owner ? Permit{word, next - 1} : Permit{};
   }
 
-  std::span<Word> cells_;
+  std::span<Cell> cells_;
 };
+using Permits = BasicPermits<Word>;
+using PermitsView = BasicPermits<const Word>;
 
 }  // namespace weir::detail

@@ -90,10 +90,12 @@ static_assert(kLaps << 1U == ~kTime + 1, "lap and flag fill what is below a nano
 
 }  // namespace log_cell
 
-class WindowLog {
+/// @tparam Cell  a Word; const for a process that only looks.
+template <class Cell>
+class BasicWindowLog {
  public:
   /// @param times  as many cells as the limit will ever be, at least one; a higher limit is cut to them.
-  WindowLog(std::span<Word> times, Word& hint) noexcept : times_(times), hint_(&hint) {
+  BasicWindowLog(std::span<Cell> times, Cell& hint) noexcept : times_(times), hint_(&hint) {
     assert(!times.empty());
   }
 
@@ -187,7 +189,7 @@ class WindowLog {
     }
   }
 
-  /// Shows every time that is counted. Of times that change meanwhile some are shown, and perhaps twice.
+  /// Shows every time that is counted to visit(time). Of times that change meanwhile some are shown, and perhaps twice.
   template <class Visit>
   void for_each_time(WindowParams params, std::uint64_t now, Visit&& visit) const {
     for (const Word& cell : times_) {
@@ -195,6 +197,12 @@ class WindowLog {
       if (!log_cell::given_back(seen) && log_cell::leaves_in(seen, now, params.length) != 0)
         visit(log_cell::time(seen));
     }
+  }
+
+  /// The same as visit(key, time, count), as all kinds of windows have it.
+  template <class Visit>
+  void for_each_count(WindowParams params, std::uint64_t now, Visit&& visit) const {
+    for_each_time(params, now, [&](std::uint64_t time) { visit(time, time, 1U); });
   }
 
   /// Forgets all admissions that it meets. One that comes meanwhile may stay.
@@ -340,8 +348,9 @@ class WindowLog {
     return std::max(wait(params, now, cost), std::uint64_t{1});
   }
 
-  std::span<Word> times_;
-  Word* hint_;
+  std::span<Cell> times_;
+  Cell* hint_;
 };
+using WindowLog = BasicWindowLog<Word>;
 
 }  // namespace weir::detail

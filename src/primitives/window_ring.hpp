@@ -66,10 +66,12 @@ inline constexpr std::uint64_t kMinWidth = std::uint64_t{1}
 
 inline constexpr std::uint32_t kMaxRingLimit = ring_cell::kMaxCount;
 
-class WindowRing {
+/// @tparam Cell  a Word; const for a process that only looks.
+template <class Cell>
+class BasicWindowRing {
  public:
   /// @param cells  at least two; the more, the sooner an admission is forgotten after its window.
-  explicit WindowRing(std::span<Word> cells) noexcept : cells_(cells) { assert(cells.size() >= 2); }
+  explicit BasicWindowRing(std::span<Cell> cells) noexcept : cells_(cells) { assert(cells.size() >= 2); }
 
   /// Ticks until a request of `cost` (at least 1) conforms; 0: it does now; kNever: cost above the limit.
   /// Exact for what the ring counts.
@@ -176,7 +178,7 @@ class WindowRing {
     return {width, (params.length + width - 1) / width + 1, 2 * kMaxDepthTicks / width};
   }
 
-  [[nodiscard]] Word& cell_of(std::uint64_t epoch) const noexcept { return cells_[epoch % cells_.size()]; }
+  [[nodiscard]] Cell& cell_of(std::uint64_t epoch) const noexcept { return cells_[epoch % cells_.size()]; }
 
   [[nodiscard]] std::uint64_t count_of(std::uint64_t epoch) const noexcept {
     const std::uint64_t cell = cell_of(epoch).load(std::memory_order_relaxed);
@@ -240,7 +242,8 @@ class WindowRing {
     }
   }
 
-  std::span<Word> cells_;
+  std::span<Cell> cells_;
 };
+using WindowRing = BasicWindowRing<Word>;
 
 }  // namespace weir::detail

@@ -40,26 +40,26 @@ NameTable::Content NameTable::load(const NameSlot& slot) noexcept {
   return content;
 }
 
-NameSlot& NameTable::slot_of(std::uint64_t tag_hash, std::size_t probe) const noexcept {
+std::size_t NameTable::slot_of(std::size_t slots, std::uint64_t tag_hash, std::size_t probe) noexcept {
   const std::uint64_t first = tag_hash << (64 - UserTable::kHashBits);
-  if (slots_.size() <= kProbes) return slots_[(scaled(first, slots_.size()) + probe) % slots_.size()];
+  if (slots <= kProbes) return (scaled(first, slots) + probe) % slots;
   // Every probe is mixed by itself: multiples of one step could come round to the same few slots.
   std::uint64_t mixed = first + probe * 0x9e3779b97f4a7c15;
   mixed = (mixed ^ mixed >> 32) * 0xd6e8feb86659fd93;
   mixed = (mixed ^ mixed >> 32) * 0xd6e8feb86659fd93;
-  return slots_[scaled(probe == 0 ? first : mixed, slots_.size())];
+  return scaled(probe == 0 ? first : mixed, slots);
 }
 
 NameSlot& NameTable::slot_to_write(std::uint64_t tag_hash) const noexcept {
-  for (std::size_t probe = 0; probe < probes(); ++probe) {
-    NameSlot& slot = slot_of(tag_hash, probe);
+  for (std::size_t probe = 0; probe < probes(slots_.size()); ++probe) {
+    NameSlot& slot = slots_[slot_of(slots_.size(), tag_hash, probe)];
     std::uint64_t tenant = slot.tag_hash.load(std::memory_order_relaxed);
     if (tenant == 0 && slot.tag_hash.compare_exchange(tenant, tag_hash, std::memory_order_relaxed))
       return slot;
     if (tenant == tag_hash)
       return slot;  // also where another process has taken it for the same user just now
   }
-  return slot_of(tag_hash, 0);
+  return slots_[slot_of(slots_.size(), tag_hash, 0)];
 }
 
 void NameTable::remember(std::uint64_t tag_hash, std::string_view name) noexcept {
@@ -76,9 +76,9 @@ void NameTable::remember(std::uint64_t tag_hash, std::string_view name) noexcept
     slot.text[i].store(content.text[i], std::memory_order_relaxed);
 }
 
-std::optional<RememberedName> NameTable::find(std::uint64_t tag_hash) const {
-  for (std::size_t probe = 0; probe < probes(); ++probe) {
-    const Content content = load(slot_of(tag_hash, probe));
+std::optional<RememberedName> NameTable::find(std::span<const NameSlot> slots, std::uint64_t tag_hash) {
+  for (std::size_t probe = 0; probe < probes(slots.size()); ++probe) {
+    const Content content = load(slots[slot_of(slots.size(), tag_hash, probe)]);
     if (content.tag_hash == 0) return std::nullopt;  // it would have taken this one
     if (content.tag_hash == tag_hash && content.believed())
       return RememberedName{std::string(content.name()), content.cut()};

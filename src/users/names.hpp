@@ -57,7 +57,12 @@ class NameTable {
   void remember(std::uint64_t tag_hash, std::string_view name) noexcept;
 
   /// The name, if it is still remembered.
-  [[nodiscard]] std::optional<RememberedName> find(std::uint64_t tag_hash) const;
+  [[nodiscard]] std::optional<RememberedName> find(std::uint64_t tag_hash) const {
+    return find(slots_, tag_hash);
+  }
+  /// The same for a process that only looks.
+  [[nodiscard]] static std::optional<RememberedName> find(std::span<const NameSlot> slots,
+                                                          std::uint64_t tag_hash);
 
   /// Shows every name to visit(uint64_t tag_hash, std::string_view name).
   template <class Visit>
@@ -85,10 +90,12 @@ class NameTable {
       24;  // half the slots taken: fewer than one name in a million finds none
 
   static Content load(const NameSlot& slot) noexcept;
-  [[nodiscard]] std::size_t probes() const noexcept {
-    return slots_.size() < kProbes ? slots_.size() : kProbes;
+  [[nodiscard]] static std::size_t probes(std::size_t slots) noexcept {
+    return slots < kProbes ? slots : kProbes;
   }
-  [[nodiscard]] NameSlot& slot_of(std::uint64_t tag_hash, std::size_t probe) const noexcept;
+  /// The index of the slot that a user looks at in its `probe`-th attempt.
+  [[nodiscard]] static std::size_t slot_of(std::size_t slots, std::uint64_t tag_hash,
+                                           std::size_t probe) noexcept;
   [[nodiscard]] NameSlot& slot_to_write(std::uint64_t tag_hash) const noexcept;
 
   std::span<NameSlot> slots_;

@@ -2,18 +2,35 @@
 
 namespace weir::detail {
 
-UserTable::Route UserTable::route_of(const UserKey& key, std::uint64_t tag) const noexcept {
+template <class Bucket>
+UserTable::BasicRoute<Bucket> UserTable::route_over(std::span<Bucket> buckets, const UserKey& key,
+                                                    std::uint64_t tag) noexcept {
   constexpr std::uint64_t kOdd = 0xd6e8'feb8'6659'fd93;
-  const std::uint64_t count = buckets_.size();
+  const std::uint64_t count = buckets.size();
   // Equal steps from home, as long as the tag says.
   const std::uint64_t step = count <= kChoices ? 1 : 1 + scaled(tag * kOdd, count - 1);
-  Route route{.buckets = {}, .count = std::min<std::size_t>(count, kChoices)};
+  BasicRoute<Bucket> route{.buckets = {}, .count = std::min<std::size_t>(count, kChoices)};
   std::uint64_t at = key.home;
-  for (UserBucket*& bucket : route.buckets) {
-    bucket = &buckets_[at];
+  for (Bucket*& bucket : route.buckets) {
+    bucket = &buckets[at];
     at = at + step < count ? at + step : at + step - count;
   }
   return route;
+}
+
+UserTable::Route UserTable::route_of(const UserKey& key, std::uint64_t tag) const noexcept {
+  return route_over(buckets_, key, tag);
+}
+
+std::optional<std::uint64_t> UserTable::look_up(std::span<const UserBucket> buckets, const UserKey& key,
+                                                UserLimit limit) noexcept {
+  const std::uint64_t tag = tag_of(key, limit);
+  for (const UserBucket* bucket : route_over(buckets, key, tag)) {
+    for (const PairWord& entry : bucket->entries) {
+      if (const Pair seen = look(entry); seen.first == tag) return seen.second;
+    }
+  }
+  return std::nullopt;
 }
 
 namespace {

@@ -135,8 +135,12 @@ class UserTable {
   /// The key of a user. Entries beyond the first few get another home: `group`. A limit does so with each
   /// `kPartsTogether` of its parts.
   [[nodiscard]] UserKey key(Hash128 hash, std::uint32_t group = 0) const noexcept {
+    return key(buckets_, hash, group);
+  }
+  [[nodiscard]] static UserKey key(std::span<const UserBucket> buckets, Hash128 hash,
+                                   std::uint32_t group = 0) noexcept {
     constexpr std::uint64_t kOdd = 0x9e37'79b9'7f4a'7c15;  // spreads the groups of one user
-    return {scaled(hash.low + group * kOdd, buckets_.size()), tag_hash(hash)};
+    return {scaled(hash.low + group * kOdd, buckets.size()), tag_hash(hash)};
   }
   static constexpr std::uint32_t kPartsTogether = 4;
 
@@ -157,6 +161,10 @@ class UserTable {
     const Found at_home = find_in(buckets_[key.home], tag);
     return at_home.entry != nullptr ? at_home : find_elsewhere(key, tag);
   }
+
+  /// The state of (key, limit), for a process that only looks; nothing if it is absent.
+  [[nodiscard]] static std::optional<std::uint64_t> look_up(std::span<const UserBucket> buckets,
+                                                            const UserKey& key, UserLimit limit) noexcept;
 
   /// Changes what a look has met, if it is still so. @return false: it is not, or the look met nothing.
   bool exchange(const UserKey& key, UserLimit limit, Found met, std::uint64_t next) noexcept {
@@ -263,12 +271,14 @@ class UserTable {
   };
 
   /// The buckets in which an entry may lie, home first; all there are, if the table is small.
-  struct Route {
-    std::array<UserBucket*, kChoices> buckets;
+  template <class Bucket>
+  struct BasicRoute {
+    std::array<Bucket*, kChoices> buckets;
     std::size_t count;
     [[nodiscard]] auto begin() const noexcept { return buckets.begin(); }
     [[nodiscard]] auto end() const noexcept { return buckets.begin() + count; }
   };
+  using Route = BasicRoute<UserBucket>;
 
   static std::uint64_t tag_of(const UserKey& key, UserLimit limit) noexcept {
     return (std::uint64_t{limit.id} << 4 | limit.part) << kHashBits | key.tag_hash;
@@ -279,6 +289,9 @@ class UserTable {
   }
   static bool is_live(std::uint64_t tag) noexcept { return tag != 0 && (tag & kReserved) == 0; }
 
+  template <class Bucket>
+  [[nodiscard]] static BasicRoute<Bucket> route_over(std::span<Bucket> buckets, const UserKey& key,
+                                                     std::uint64_t tag) noexcept;
   [[nodiscard]] Route route_of(const UserKey& key, std::uint64_t tag) const noexcept;
 
   /// No branch depends on where in the bucket the entry lies: nobody could predict it.

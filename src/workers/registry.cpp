@@ -195,24 +195,23 @@ Registry::Sweeping::~Sweeping() {
   if (file_ != nullptr) close_kept(*file_);
 }
 
-bool Registry::pid_is_free(std::uint32_t slot, SlotIdentity tenant,
-                           std::uint64_t own_namespace) const noexcept {
+bool WorkerView::pid_is_free(std::uint32_t slot, SlotIdentity tenant,
+                             std::uint64_t own_namespace) const noexcept {
   if (own_namespace == 0 || slots_[slot].pid_namespace.load(std::memory_order_relaxed) != own_namespace)
     return false;
   return ::kill(static_cast<pid_t>(tenant.pid), 0) != 0 && errno == ESRCH;
 }
 
-bool Registry::is_unlocked(std::uint32_t slot) const noexcept {
+bool WorkerView::is_unlocked(std::uint32_t slot, const FileMark* another) const noexcept {
   struct flock byte = byte_of(slot, F_WRLCK);
   const auto ask = [&](const FileMark& file) {
     // A number that was closed and used again while we asked would speak of another file.
     return file.is_there() && ::fcntl(file.fd(), F_OFD_GETLK, &byte) == 0 && file.is_there();
   };
-  if (ask(segment_.file().mark())) return byte.l_type == F_UNLCK;
-  const SlotLock own = SlotLock::from_word(private_->lock.load(std::memory_order_relaxed));
-  if (own.file() != nullptr && ask(*own.file())) return byte.l_type == F_UNLCK;
+  if (ask(segment_->file().mark())) return byte.l_type == F_UNLCK;
+  if (another != nullptr && ask(*another)) return byte.l_type == F_UNLCK;
   try {  // code that makes a daemon has closed them
-    const auto reopened = segment_.reopen(OpenMode::read_only);
+    const auto reopened = segment_->reopen(OpenMode::read_only);
     return reopened && ::fcntl(reopened->get(), F_OFD_GETLK, &byte) == 0 && byte.l_type == F_UNLCK;
   } catch (const std::exception&) {  // out of memory
     return false;
@@ -223,8 +222,14 @@ bool Registry::is_dead(std::uint32_t slot, SlotIdentity tenant) const noexcept {
   // Our own description sees no lock of ours.
   if (const auto mine = self(); mine && mine->slot == slot && mine->generation == tenant.generation)
     return false;
-  if (!segment_.has_file()) return pid_is_free(slot, tenant, own_pid_namespace()) && identity(slot) == tenant;
-  if (!is_unlocked(slot)) return false;
+  const SlotLock own = SlotLock::from_word(private_->lock.load(std::memory_order_relaxed));
+  return view().is_dead(slot, tenant, own.file());
+}
+
+bool WorkerView::is_dead(std::uint32_t slot, SlotIdentity tenant, const FileMark* another) const noexcept {
+  if (!segment_->has_file())
+    return pid_is_free(slot, tenant, own_pid_namespace()) && identity(slot) == tenant;
+  if (!is_unlocked(slot, another)) return false;
   const WorkerSlot& line = slots_[slot];
   const bool lasting = line.lasting.load(std::memory_order_relaxed) == 1;
   const ProcessTrace trace{line.start_time.load(std::memory_order_relaxed),

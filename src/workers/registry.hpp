@@ -52,6 +52,37 @@ struct Identity {
   friend bool operator==(const Identity&, const Identity&) = default;
 };
 
+/// The worker slots of a segment, as a process sees them that has none of them and only looks.
+class WorkerView {
+ public:
+  /// `segment` outlives the view; `slots` lie in it.
+  WorkerView(std::span<const WorkerSlot> slots, const Segment& segment) noexcept
+      : slots_(slots), segment_(&segment) {}
+
+  [[nodiscard]] SlotIdentity identity(std::uint32_t slot) const noexcept {
+    // sync(slot): acquire; pairs with Registry::claim().
+    return SlotIdentity::from_word(slots_[slot].identity.load(std::memory_order_acquire));
+  }
+  /// Whether the tenant of a slot is dead. Asks the kernel; in doubt, no.
+  /// @param another  a further description of the segment to ask by, where its own was closed.
+  [[nodiscard]] bool is_dead(std::uint32_t slot, SlotIdentity tenant,
+                             const FileMark* another = nullptr) const noexcept;
+  /// Whether the tenant's pid belongs to nobody any more: a hint whose death is worth asking for. Cost  one
+  /// system call that takes no longer the more workers there are, as is_dead() does.
+  [[nodiscard]] bool pid_is_free(std::uint32_t slot, SlotIdentity tenant,
+                                 std::uint64_t own_namespace) const noexcept;
+
+  [[nodiscard]] std::span<const WorkerSlot> slots() const noexcept { return slots_; }
+  [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(slots_.size()); }
+
+ private:
+  /// Whether it is certain that nobody holds the slot's byte.
+  [[nodiscard]] bool is_unlocked(std::uint32_t slot, const FileMark* another) const noexcept;
+
+  std::span<const WorkerSlot> slots_;
+  const Segment* segment_;
+};
+
 class Registry {
  public:
   /// `segment` outlives the registry; `slots` lie in it.
@@ -95,10 +126,7 @@ class Registry {
   /// Whether the tenant of a slot is dead. Asks the kernel; in doubt, no.
   [[nodiscard]] bool is_dead(std::uint32_t slot, SlotIdentity tenant) const noexcept;
 
-  [[nodiscard]] SlotIdentity identity(std::uint32_t slot) const noexcept {
-    // sync(slot): acquire; pairs with claim().
-    return SlotIdentity::from_word(slots_[slot].identity.load(std::memory_order_acquire));
-  }
+  [[nodiscard]] SlotIdentity identity(std::uint32_t slot) const noexcept { return view().identity(slot); }
 
   /// Says that this process sweeps, for the life of the object: see tenancy.hpp.
   class Sweeping {
@@ -118,10 +146,11 @@ class Registry {
     bool need_not_say_ = false;  // without a file no slot has more tenants than a sweeper tells apart
   };
 
-  /// Whether the tenant's pid belongs to nobody any more: a hint whose death is worth asking for. Cost  one
-  /// system call that takes no longer the more workers there are, as is_dead() does.
+  /// As WorkerView has it.
   [[nodiscard]] bool pid_is_free(std::uint32_t slot, SlotIdentity tenant,
-                                 std::uint64_t own_namespace) const noexcept;
+                                 std::uint64_t own_namespace) const noexcept {
+    return view().pid_is_free(slot, tenant, own_namespace);
+  }
 
   /// Frees a slot whose dead tenant holds nothing any more. @return whether it was this call.
   bool release(std::uint32_t slot, SlotIdentity tenant) noexcept;
@@ -152,8 +181,7 @@ class Registry {
   [[nodiscard]] Result<Identity> claim_any(SlotLock lock, std::uint64_t now);
   /// Gives up a slot that this process has claimed.
   void leave(std::uint32_t slot, SlotLock lock) noexcept;
-  /// Whether it is certain that nobody holds the slot's byte.
-  [[nodiscard]] bool is_unlocked(std::uint32_t slot) const noexcept;
+  [[nodiscard]] WorkerView view() const noexcept { return {slots_, segment_}; }
   /// Whether a claimant may publish this generation of a slot whose byte it has locked.
   [[nodiscard]] bool may_publish(std::uint32_t slot, std::uint32_t generation, SlotLock lock) const noexcept;
   [[nodiscard]] std::uint32_t find_sweeper() const noexcept;
