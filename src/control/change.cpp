@@ -567,9 +567,9 @@ struct Recorded {
 };
 
 /// Newest first.
-std::vector<Recorded> read_records(const Sections& sections) {
+std::vector<Recorded> read_records(std::span<const ChangeRecord> history) {
   std::vector<Recorded> found;
-  for (const ChangeRecord& record : sections.history) {
+  for (const ChangeRecord& record : history) {
     const std::uint64_t sequence = record.sequence.load(std::memory_order_acquire);  // sync(record)
     if (sequence == 0) continue;
     const std::uint64_t who = record.who.load(std::memory_order_acquire);
@@ -650,7 +650,7 @@ class Rollback {
 
 Result<ChangeReport> take_back(Change& change, std::string_view segment, std::optional<std::uint64_t> to,
                                bool dry_run) {
-  Rollback rollback(change.current(), read_records(change.sections()));
+  Rollback rollback(change.current(), read_records(change.sections().history));
   const std::uint64_t now = change.sections().control->generation.load(std::memory_order_acquire);
   const std::uint64_t first = to ? *to + 1 : rollback.last();
   if (first == 0 || first > now) {
@@ -671,7 +671,7 @@ namespace detail {
 std::vector<ConfigChange> note_difference(std::string_view segment, const Config& config) {
   auto attached = Segment::attach(segment, OpenMode::read_only, kAbiFingerprint);
   if (!attached) return {};
-  auto sections = Sections::of(*attached);
+  auto sections = SectionsView::of(*attached);
   if (!sections) return {};
   std::vector<ConfigChange> differs = difference_between(load_config(*sections, attached->name()), config);
   const bool noted = sections->difference->sequence.load(std::memory_order_relaxed) != 0;
@@ -743,7 +743,7 @@ Result<std::vector<ConfigChange>> difference_to(std::string_view segment, const 
   return guarded([&]() -> Result<std::vector<ConfigChange>> {
     auto attached = Segment::attach(segment, OpenMode::read_only, kAbiFingerprint);
     if (!attached) return attached.error();
-    auto sections = Sections::of(*attached);
+    auto sections = SectionsView::of(*attached);
     if (!sections) return sections.error();
     return difference_between(load_config(*sections, attached->name()), config);
   });
@@ -753,10 +753,10 @@ Result<std::vector<ChangeEntry>> change_history(std::string_view segment) noexce
   return guarded([&]() -> Result<std::vector<ChangeEntry>> {
     auto attached = Segment::attach(segment, OpenMode::read_only, kAbiFingerprint);
     if (!attached) return attached.error();
-    auto sections = Sections::of(*attached);
+    auto sections = SectionsView::of(*attached);
     if (!sections) return sections.error();
     std::vector<ChangeEntry> entries;
-    for (Recorded& one : read_records(*sections)) entries.push_back(std::move(one.entry));
+    for (Recorded& one : read_records(sections->history)) entries.push_back(std::move(one.entry));
     return entries;
   });
 }

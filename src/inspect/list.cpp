@@ -18,13 +18,13 @@ using namespace detail;  // NOLINT(google-build-using-namespace): written in the
 Result<std::uint32_t> living_workers(const std::string& name) {
   const auto segment = Segment::attach(name, OpenMode::read_only, kAbiFingerprint);
   if (!segment) return segment.error();
-  const auto sections = Sections::of(*segment);
+  const auto sections = SectionsView::of(*segment);
   if (!sections) return sections.error();
-  const Registry registry(sections->workers, *segment);
+  const WorkerView workers(sections->workers, *segment);
   std::uint32_t living = 0;
-  for (std::uint32_t slot = 0; slot < registry.size(); ++slot) {
-    const SlotIdentity tenant = registry.identity(slot);
-    if (tenant.published && !registry.is_dead(slot, tenant)) ++living;
+  for (std::uint32_t slot = 0; slot < workers.size(); ++slot) {
+    const SlotIdentity tenant = workers.identity(slot);
+    if (tenant.published && !workers.is_dead(slot, tenant)) ++living;
   }
   return living;
 }

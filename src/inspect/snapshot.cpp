@@ -30,7 +30,7 @@ std::string uuid_text(const std::array<std::uint8_t, 16>& uuid) {
 
 class SnapshotReader {
  public:
-  SnapshotReader(const Segment& segment, const Sections& sections)
+  SnapshotReader(const Segment& segment, const SectionsView& sections)
       : segment_(segment), sections_(sections), now_(ticks_at(segment.header(), HostClock::now())) {}
 
   Snapshot read() const {
@@ -122,7 +122,7 @@ class SnapshotReader {
         }
         const CellRange cells = CellRange::from_word(record.cells.load(std::memory_order_relaxed));
         snapshot.shared_permits.push_back(
-            {name, limit, Permits(cells.in(sections_.permit_cells)).in_use(), mode, would_refuse});
+            {name, limit, PermitsView(cells.in(sections_.permit_cells)).in_use(), mode, would_refuse});
         break;
       }
       case LimitKind::window:
@@ -160,9 +160,7 @@ class SnapshotReader {
       status.exhausted = holders.exhausted;
       return status;
     }
-    // The mapping is read-only, and so is all that is called: SharedWindow wants a record that it could write.
-    const SharedWindow shared(sections_.blocks[ref.block].limits[ref.index], sections_.window_cells,
-                              sections_.created_wall_ns);
+    const SharedWindowView shared(record, sections_.window_cells, sections_.created_wall_ns);
     status.available = shared.available(now_);
     status.full_in = std::chrono::nanoseconds(ns_from_ticks(shared.full_in(now_)));
     return status;
@@ -235,20 +233,20 @@ class SnapshotReader {
   }
 
   void read_workers(Snapshot& snapshot) const {
-    const Registry registry(sections_.workers, segment_);
-    snapshot.worker_slots = registry.size();
-    std::vector<std::size_t> position(registry.size(), kNowhere);
-    for (std::uint32_t slot = 0; slot < registry.size(); ++slot) {
-      const SlotIdentity tenant = registry.identity(slot);
+    const WorkerView slots(sections_.workers, segment_);
+    snapshot.worker_slots = slots.size();
+    std::vector<std::size_t> position(slots.size(), kNowhere);
+    for (std::uint32_t slot = 0; slot < slots.size(); ++slot) {
+      const SlotIdentity tenant = slots.identity(slot);
       if (!tenant.published) continue;
       position[slot] = snapshot.workers.size();
-      snapshot.workers.push_back(worker(registry, slot, tenant));
+      snapshot.workers.push_back(worker(slots, slot, tenant));
     }
     const auto of = [&](std::uint32_t slot) {
       return slot < position.size() && position[slot] != kNowhere ? &snapshot.workers[position[slot]]
                                                                   : nullptr;
     };
-    Permits(sections_.permit_cells).for_each([&](std::uint64_t word) {
+    PermitsView(sections_.permit_cells).for_each([&](std::uint64_t word) {
       WorkerStatus* holder = of(permit_word::owner(word).slot());
       if (holder == nullptr) return;
       ++holder->permits;
@@ -264,8 +262,8 @@ class SnapshotReader {
     });
   }
 
-  WorkerStatus worker(const Registry& registry, std::uint32_t slot, SlotIdentity tenant) const {
-    const WorkerSlot& worker = registry.slots()[slot];
+  WorkerStatus worker(const WorkerView& slots, std::uint32_t slot, SlotIdentity tenant) const {
+    const WorkerSlot& worker = slots.slots()[slot];
     std::array<std::uint64_t, 3> words{};
     for (std::size_t i = 0; i < words.size(); ++i) words[i] = worker.name[i].load(std::memory_order_relaxed);
     std::string name(reinterpret_cast<const char*>(words.data()), sizeof(words));
@@ -273,16 +271,15 @@ class SnapshotReader {
     return {.slot = slot,
             .pid = tenant.pid,
             .name = name.substr(0, name.find('\0')),
-            .dead = registry.is_dead(slot, tenant),
+            .dead = slots.is_dead(slot, tenant),
             .since = std::chrono::nanoseconds(ns_from_ticks(now_ - attached)),
             .permits = 0,
             .oldest = {}};
   }
 
   void read_counters(Snapshot& snapshot) const {
-    const UserTable users = table();
-    const UserTableCounters& counters = users.counters();
-    snapshot.table.capacity = users.capacity();
+    const UserTableCounters& counters = *sections_.user_counters;
+    snapshot.table.capacity = sections_.users.size() * UserBucket::kEntries;
     snapshot.table.evicted = counters.evicted.load(std::memory_order_relaxed);
     snapshot.table.refused = counters.refused.load(std::memory_order_relaxed);
     snapshot.table.unlimited = counters.unlimited.load(std::memory_order_relaxed);
@@ -292,12 +289,10 @@ class SnapshotReader {
                       swept.late_releases.load(std::memory_order_relaxed)};
   }
 
-  [[nodiscard]] UserTable table() const { return {sections_.users, sections_.user_counters}; }
-
   static constexpr std::size_t kNowhere = static_cast<std::size_t>(-1);
 
   const Segment& segment_;
-  Sections sections_;
+  SectionsView sections_;
   std::uint64_t now_;
 };
 
@@ -326,7 +321,7 @@ std::string_view to_string(BreakerState state) noexcept {
 Result<Snapshot> take_snapshot(std::string_view segment) noexcept {
   return guarded([&]() -> Result<Snapshot> {
     WEIR_TRY(const auto attached, Segment::attach(segment, OpenMode::read_only, kAbiFingerprint));
-    WEIR_TRY(const auto sections, Sections::of(attached));
+    WEIR_TRY(const auto sections, SectionsView::of(attached));
     return SnapshotReader(attached, sections).read();
   });
 }

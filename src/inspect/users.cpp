@@ -29,10 +29,9 @@ struct Row {
 
 class UserReader {
  public:
-  UserReader(const Segment& segment, const Sections& sections)
+  UserReader(const Segment& segment, const SectionsView& sections)
       : segment_(segment),
         sections_(sections),
-        table_(sections_.users, sections_.user_counters),
         hasher_(segment.header().secret),
         now_(ticks_at(segment.header(), HostClock::now())) {}
 
@@ -130,20 +129,20 @@ class UserReader {
       UserEntry all = entry(ref, 0, std::string(user));
       const LimitRecord& record = sections_.blocks[ref.block].limits[ref.index];
       for (std::uint32_t part = 0; part < permit_parts(record, all.of); ++part) {
-        const UserKey key = table_.key(hash, part / UserTable::kPartsTogether);
-        all.permits += owner_set::count(table_.find(key, {id, static_cast<std::uint8_t>(part)}).state);
+        const UserKey key = UserTable::key(sections_.users, hash, part / UserTable::kPartsTogether);
+        all.permits += owner_set::count(
+            UserTable::look_up(sections_.users, key, {id, static_cast<std::uint8_t>(part)}).value_or(0));
       }
       all.available = all.of - std::min(all.of, all.permits);
       return all;
     }
-    const UserTable::Found found = table_.find(table_.key(hash), {id, 0});
-    const std::uint64_t state =
-        found.entry != nullptr ? found.state : UserRule::of(sections_, ref).at_rest(now_);
+    const auto found = UserTable::look_up(sections_.users, UserTable::key(sections_.users, hash), {id, 0});
+    const std::uint64_t state = found ? *found : UserRule::of(sections_, ref).at_rest(now_);
     return entry(ref, state, std::string(user));
   }
 
   void name(UserEntry& entry, std::uint64_t tag_hash) const {
-    if (auto name = NameTable(sections_.names).find(tag_hash)) {
+    if (auto name = NameTable::find(sections_.names, tag_hash)) {
       entry.user = std::move(name->text);
       entry.name = name->cut ? NameKind::cut : NameKind::whole;
       if (name->cut) drop_part_of_a_character(entry.user);
@@ -165,8 +164,7 @@ class UserReader {
   }
 
   const Segment& segment_;
-  Sections sections_;
-  UserTable table_;
+  SectionsView sections_;
   KeyHasher hasher_;
   std::uint64_t now_;
 };
@@ -175,7 +173,7 @@ template <class Call>
 Result<std::vector<UserEntry>> with_reader(std::string_view segment, Call&& call) noexcept {
   return guarded([&]() -> Result<std::vector<UserEntry>> {
     WEIR_TRY(const auto attached, Segment::attach(segment, OpenMode::read_only, kAbiFingerprint));
-    WEIR_TRY(const auto sections, Sections::of(attached));
+    WEIR_TRY(const auto sections, SectionsView::of(attached));
     return call(UserReader(attached, sections));
   });
 }

@@ -34,11 +34,7 @@ Result<std::optional<gid_t>> find_group(const std::string& name) {
 }
 
 void write_new(const Segment& segment, const Config& config) {
-  const std::span<std::byte> settings = segment.section(kSettingsSection, sizeof(SettingsRecord));
-  const SettingsRecord record = settings_of(config);
-  static_assert(std::has_unique_object_representations_v<SettingsRecord>,
-                "padding would make checksums differ");
-  std::memcpy(settings.data(), &record, sizeof(record));
+  store_settings(segment, settings_of(config));
   if (const auto sections = Sections::of(segment)) {
     store_config(*sections, config, KeyHasher(segment.header().secret));
   }

@@ -455,7 +455,8 @@ Limits read_limits(const Block& block, LimitScope scope) {
 
 }  // namespace
 
-Config load_config(const Sections& sections, std::string_view segment_name) {
+template <bool kWritable>
+Config load_config(const BasicSections<kWritable>& sections, std::string_view segment_name) {
   Config config;
   config.segment = segment_policy(sections.settings, segment_name);
   const auto read = [&](std::uint32_t block_index) {
@@ -480,5 +481,7 @@ Config load_config(const Sections& sections, std::string_view segment_name) {
   }
   return config;
 }
+template Config load_config(const Sections& sections, std::string_view segment_name);
+template Config load_config(const SectionsView& sections, std::string_view segment_name);
 
 }  // namespace weir::detail

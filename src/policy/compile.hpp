@@ -85,6 +85,7 @@ void publish_block(const Sections& sections, Family family, Hash128 hash, std::u
 void store_config(const Sections& sections, const Config& config, const KeyHasher& hasher);
 
 /// The configuration that the blocks enforce now: limit by limit as of one moment.
-[[nodiscard]] Config load_config(const Sections& sections, std::string_view segment_name);
+template <bool kWritable>
+[[nodiscard]] Config load_config(const BasicSections<kWritable>& sections, std::string_view segment_name);
 
 }  // namespace weir::detail

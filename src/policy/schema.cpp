@@ -1,24 +1,16 @@
 #include "policy/schema.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <cstring>
 #include <fmt/format.h>
+#include <tuple>
+#include <type_traits>
 
 #include "policy/compile.hpp"
 
 namespace weir::detail {
 namespace {
-
-template <class T>
-std::span<T> elements(const Segment& segment, SectionKind kind) noexcept {
-  const std::span<std::byte> bytes = segment.section(kind, sizeof(T));
-  return {reinterpret_cast<T*>(bytes.data()), bytes.size() / sizeof(T)};
-}
-
-template <class T>
-T* single(const Segment& segment, SectionKind kind) noexcept {
-  const std::span<T> all = elements<T>(segment, kind);
-  return all.size() == 1 ? all.data() : nullptr;
-}
 
 bool sound(const SettingsRecord& settings) {
   return settings.workers >= 1 && settings.workers <= kMaxWorkers &&
@@ -27,14 +19,18 @@ bool sound(const SettingsRecord& settings) {
          std::find(settings.group.begin(), settings.group.end(), '\0') != settings.group.end();
 }
 
-/// Calls visit(record, value) for every record of every block of a configuration.
-template <class Visit>
-void for_each_limit(const Config& config, Visit&& visit) {
-  const auto all = [&](const BlockValue& block) {
-    for (std::uint32_t index = 0; index < kBlockLimits; ++index) visit(index, block[index]);
+/// Cells that all limits over all users need, by a rule for one record: twice what is asked for now, and enough
+/// for a few more limits, since operations may be added live.
+template <class CellsFor>
+std::uint64_t cells_with_room(const Config& config, CellsFor&& cells_for) {
+  constexpr std::uint64_t kRoom = 8192;
+  std::uint64_t cells = 0;
+  const auto count = [&](const BlockValue& block) {
+    for (std::uint32_t index = 0; index < kBlockLimits; ++index) cells += cells_for(index, block[index]);
   };
-  all(compile(config.global));
-  for (const auto& entry : config.operations) all(compile(entry.second));
+  count(compile(config.global));
+  for (const auto& entry : config.operations) count(compile(entry.second));
+  return cells + std::max(cells, kRoom);
 }
 
 /// Entries that one user takes under one block.
@@ -45,12 +41,6 @@ std::uint64_t entries_of(const BlockValue& block) {
     entries += kind_of(index) == LimitKind::permits ? owner_set::parts_for(block[index].params) : 1;
   }
   return entries;
-}
-
-// Twice what is asked for now, and enough for a few more limits: operations may be added live.
-std::uint64_t with_room(std::uint64_t cells) {
-  constexpr std::uint64_t kRoom = 8192;
-  return cells + std::max(cells, kRoom);
 }
 
 }  // namespace
@@ -84,67 +74,172 @@ std::uint64_t user_entries(const Config& config) {
   return entries_for(config.segment.users, entries_made_for(config));
 }
 
-Result<Sections> Sections::of(const Segment& segment) {
+namespace {
+
+/// How many elements a section has.
+struct Count {
+  std::uint64_t always = 0;  ///< the same number in every segment
+  /// Or as many as the settings ask for, which every process can read.
+  std::uint64_t (*by_settings)(const SettingsRecord&) = nullptr;
+  /// Or what the limits need that the segment is made for. Only the creator knows the number.
+  std::uint64_t (*by_limits)(const Config&) = nullptr;
+  std::uint64_t least = 1;  ///< of by_limits
+
+  [[nodiscard]] std::uint64_t wanted(const Config& config) const {
+    return by_limits != nullptr ? by_limits(config) : exactly(settings_of(config));
+  }
+  [[nodiscard]] bool allows(std::uint64_t count, const SettingsRecord& settings) const {
+    return by_limits != nullptr ? count >= least : count == exactly(settings);
+  }
+
+ private:
+  [[nodiscard]] std::uint64_t exactly(const SettingsRecord& settings) const {
+    return by_settings != nullptr ? by_settings(settings) : always;
+  }
+};
+
+/// A section: its number in the directory, its name for people, the member of BasicSections through which it is
+/// used, and its size. A frozen one never changes after publication, and is covered by a checksum.
+template <class Member>
+struct Row {
+  std::uint32_t kind;
+  std::string_view name;
+  Member member;
+  Count count;
+  bool frozen;
+};
+template <class Member>
+constexpr Row<Member> row(std::uint32_t kind, std::string_view name, Member member, Count count,
+                          bool frozen = false) {
+  return {kind, name, member, count, frozen};
+}
+
+// The table. The settings come first: the sizes of others follow from them.
+template <bool kWritable>
+constexpr auto table() {
+  using All = BasicSections<kWritable>;
+  constexpr Count kOne{.always = 1};
+  constexpr Count kIndex{.always = kIndexSlots};
+  constexpr bool kFrozen = true;
+  return std::tuple{
+      row(1, "settings", &All::settings, kOne, kFrozen),
+      row(2, "control", &All::control, kOne),
+      row(3, "blocks", &All::blocks, {.always = kMaxBlocks}),
+      row(4, "operation index", &All::operation_index, kIndex),
+      row(11, "override index", &All::override_index, kIndex),
+      row(5, "user counters", &All::user_counters, kOne),
+      row(6, "users", &All::users,
+          {.by_limits = [](const Config& config) { return UserTable::buckets_for(user_entries(config)); },
+           .least = 2}),
+      row(7, "workers", &All::workers,
+          {.by_settings = [](const SettingsRecord& settings) { return std::uint64_t{settings.workers}; }}),
+      row(8, "permit cells", &All::permit_cells,
+          {.by_limits = [](const Config& config) { return cells_with_room(config, permit_cells_for); }}),
+      row(10, "window cells", &All::window_cells,
+          {.by_limits = [](const Config& config) { return cells_with_room(config, window_cells_for); }}),
+      row(12, "breakers", &All::breakers, {.always = kMaxOperations}),
+      row(13, "names", &All::names,
+          {.by_settings =
+               [](const SettingsRecord& settings) { return NameTable::slots_for(settings.key_names); }}),
+      row(14, "history", &All::history, {.always = kHistoryRecords}),
+      row(15, "difference", &All::difference, kOne),
+      row(9, "sweep counters", &All::swept, kOne),
+  };
+}
+
+template <bool kWritable, class Visit>
+constexpr void for_each_section(Visit&& visit) {
+  std::apply([&](const auto&... rows) { (visit(rows), ...); }, table<kWritable>());
+}
+
+// What a section consists of, by the type of its member: a copy, one element, or many.
+template <class Member>
+struct ElementOf;
+template <class All, class T>
+struct ElementOf<T All::*> : std::type_identity<T> {};
+template <class All, class T>
+struct ElementOf<T * All::*> : std::type_identity<T> {};
+template <class All, class T>
+struct ElementOf<std::span<T> All::*> : std::type_identity<T> {};
+
+template <class Member>
+constexpr std::uint64_t stride_of(const Row<Member>&) {
+  return sizeof(typename ElementOf<Member>::type);
+}
+
+void bind(SettingsRecord& copy, std::span<std::byte> bytes) noexcept {
+  if (bytes.size() == sizeof copy) std::memcpy(&copy, bytes.data(), sizeof copy);
+}
+template <class T>
+void bind(T*& one, std::span<std::byte> bytes) noexcept {
+  one = reinterpret_cast<T*>(bytes.data());
+}
+template <class T>
+void bind(std::span<T>& all, std::span<std::byte> bytes) noexcept {
+  all = {reinterpret_cast<T*>(bytes.data()), bytes.size() / sizeof(T)};
+}
+
+constexpr std::uint64_t fingerprint() {
+  // FNV-1a: any mixing does, nobody attacks it. It begins with the number that gives layout 2 the fingerprint
+  // which its segments have always had. From layout 3 on it may be any number.
+  std::uint64_t hash = 0x4ba8f875f5f50d26;
+  const auto add = [&](std::uint64_t fact) { hash = (hash ^ fact) * 0x100000001b3; };
+  for_each_section<true>([&](const auto& section) {
+    for (const std::uint64_t fact : {std::uint64_t{section.kind}, stride_of(section), section.count.always,
+                                     std::uint64_t{section.frozen}})
+      add(fact);
+  });
+  // What the size of no section tells.
+  for (const std::uint64_t fact :
+       {std::uint64_t{sizeof(Header)}, std::uint64_t{sizeof(Section)}, std::uint64_t{sizeof(LimitRecord)},
+        std::uint64_t{offsetof(Block, limits)}, std::uint64_t{offsetof(Header, sections)},
+        std::uint64_t{offsetof(SettingsRecord, group)}, std::uint64_t{kTickShift},
+        std::uint64_t{kScopeLimits}, std::uint64_t{owner_set::kPermitsPerSet}})
+    add(fact);
+  return hash;
+}
+
+}  // namespace
+
+constexpr std::uint64_t kAbiFingerprint = fingerprint();
+
+template <bool kWritable>
+Result<BasicSections<kWritable>> BasicSections<kWritable>::of(const Segment& segment) {
   const auto damaged = [&](std::string_view fact) {
     return fail(Errc::damaged, fmt::format("segment \"{}\": damaged: {}", segment.name(), fact),
                 fmt::format("remove it with: shm-inspect --segment {} remove", segment.name()));
   };
-  Sections all;
-  const auto* settings = single<SettingsRecord>(segment, kSettingsSection);
-  if (settings == nullptr) return damaged("it has no settings");
-  all.settings = *settings;
+  BasicSections all;
+  std::string_view wrong;
+  for_each_section<kWritable>([&](const auto& section) {
+    const std::uint64_t stride = stride_of(section);
+    const std::span<std::byte> bytes = segment.section(section.kind, stride);
+    bind(all.*section.member, bytes);
+    if (wrong.empty() && !section.count.allows(bytes.size() / stride, all.settings)) wrong = section.name;
+  });
+  if (!wrong.empty())
+    return damaged(fmt::format("its section \"{}\" is missing or has an impossible size", wrong));
   if (!sound(all.settings)) return damaged("impossible settings");
-  all.control = single<Control>(segment, kControlSection);
-  all.blocks = elements<Block>(segment, kBlocksSection);
-  all.operation_index = elements<IndexSlot>(segment, kOperationIndexSection);
-  all.override_index = elements<IndexSlot>(segment, kOverrideIndexSection);
-  all.user_counters = single<UserTableCounters>(segment, kUserCountersSection);
-  all.users = elements<UserBucket>(segment, kUsersSection);
-  all.workers = elements<WorkerSlot>(segment, kWorkersSection);
-  all.permit_cells = elements<Word>(segment, kPermitCellsSection);
-  all.window_cells = elements<Word>(segment, kWindowCellsSection);
-  all.breakers = elements<BreakerRecord>(segment, kBreakersSection);
-  all.names = elements<NameSlot>(segment, kNamesSection);
-  all.history = elements<ChangeRecord>(segment, kHistorySection);
   all.created_wall_ns = static_cast<std::uint64_t>(segment.header().created_wall_ns);
   all.seed = segment.header().secret[0];
-  all.swept = single<SweepCounters>(segment, kSweepCountersSection);
-  all.difference = single<ChangeRecord>(segment, kDifferenceSection);
-  const bool complete = all.difference != nullptr && all.control != nullptr && all.user_counters != nullptr &&
-                        all.swept != nullptr && all.blocks.size() == kMaxBlocks &&
-                        all.operation_index.size() == kIndexSlots &&
-                        all.override_index.size() == kIndexSlots && all.breakers.size() == kMaxOperations &&
-                        all.history.size() == kHistoryRecords &&
-                        all.names.size() == NameTable::slots_for(all.settings.key_names) &&
-                        all.users.size() >= 2 && all.workers.size() == all.settings.workers;
-  if (!complete) return damaged("a section is missing or has an impossible size");
   return all;
 }
+template Result<Sections> Sections::of(const Segment& segment);
+template Result<SectionsView> SectionsView::of(const Segment& segment);
 
 std::vector<SectionSpec> sections_for(const Config& config) {
-  std::uint64_t permit_cells = 0;
-  std::uint64_t window_cells = 0;
-  for_each_limit(config, [&](std::uint32_t index, const LimitValue& value) {
-    permit_cells += permit_cells_for(index, value);
-    window_cells += window_cells_for(index, value);
+  std::vector<SectionSpec> specs;
+  for_each_section<true>([&](const auto& section) {
+    specs.push_back({section.kind, stride_of(section), section.count.wanted(config), section.frozen});
   });
-  return {
-      {kSettingsSection, sizeof(SettingsRecord), 1, true},
-      {kControlSection, sizeof(Control), 1, false},
-      {kBlocksSection, sizeof(Block), kMaxBlocks, false},
-      {kOperationIndexSection, sizeof(IndexSlot), kIndexSlots, false},
-      {kOverrideIndexSection, sizeof(IndexSlot), kIndexSlots, false},
-      {kUserCountersSection, sizeof(UserTableCounters), 1, false},
-      {kUsersSection, sizeof(UserBucket), UserTable::buckets_for(user_entries(config)), false},
-      {kWorkersSection, sizeof(WorkerSlot), config.segment.workers, false},
-      {kPermitCellsSection, sizeof(Word), with_room(permit_cells), false},
-      {kWindowCellsSection, sizeof(Word), with_room(window_cells), false},
-      {kBreakersSection, sizeof(BreakerRecord), kMaxOperations, false},
-      {kNamesSection, sizeof(NameSlot), NameTable::slots_for(config.segment.key_names), false},
-      {kHistorySection, sizeof(ChangeRecord), kHistoryRecords, false},
-      {kDifferenceSection, sizeof(ChangeRecord), 1, false},
-      {kSweepCountersSection, sizeof(SweepCounters), 1, false},
-  };
+  return specs;
+}
+
+void store_settings(const Segment& segment, const SettingsRecord& settings) noexcept {
+  static_assert(std::has_unique_object_representations_v<SettingsRecord>,
+                "padding would make checksums differ");
+  const auto section = std::get<0>(table<true>());
+  std::memcpy(segment.section(section.kind, stride_of(section)).data(), &settings, sizeof settings);
 }
 
 SettingsRecord settings_of(const Config& config) {

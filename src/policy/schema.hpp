@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdint>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 #include "weir/clock.hpp"
@@ -20,24 +21,6 @@
 #include "workers/slot.hpp"
 
 namespace weir::detail {
-
-enum SectionKind : std::uint32_t {
-  kSettingsSection = 1,        ///< one SettingsRecord, frozen
-  kControlSection = 2,         ///< one Control
-  kBlocksSection = 3,          ///< Block: global, operations, users with limits of their own
-  kOperationIndexSection = 4,  ///< IndexSlot: operations by the hash of their names
-  kUserCountersSection = 5,    ///< one UserTableCounters
-  kUsersSection = 6,           ///< UserBucket
-  kWorkersSection = 7,         ///< WorkerSlot
-  kPermitCellsSection = 8,     ///< Word: the cells of all shared concurrency limits
-  kSweepCountersSection = 9,   ///< one SweepCounters
-  kWindowCellsSection = 10,    ///< Word: the rings of all shared windows
-  kOverrideIndexSection = 11,  ///< IndexSlot: users with limits of their own
-  kBreakersSection = 12,       ///< BreakerRecord: one an operation
-  kNamesSection = 13,          ///< NameSlot: what users are called, if the policy says so
-  kHistorySection = 14,        ///< ChangeRecord: the last live changes
-  kDifferenceSection = 15,  ///< one ChangeRecord: a configuration that was opened and differs, see Difference
-};
 
 /// The settings of the segment as a whole, as they were at its creation.
 struct SettingsRecord {
@@ -63,50 +46,34 @@ struct alignas(kCacheLine) SweepCounters {
   Word next_slot;      ///< the worker slot at which the next sweep begins to ask
 };
 
-/// Changes whenever a shared structure does: builds that disagree refuse each other.
-inline constexpr std::uint64_t kAbiFingerprint = [] {
-  constexpr std::array<std::uint64_t, 20> facts{sizeof(Header),
-                                                sizeof(Section),
-                                                sizeof(SettingsRecord),
-                                                sizeof(Control),
-                                                sizeof(Block),
-                                                sizeof(LimitRecord),
-                                                sizeof(IndexSlot),
-                                                sizeof(BreakerRecord),
-                                                sizeof(NameSlot),
-                                                sizeof(ChangeRecord),
-                                                sizeof(UserTableCounters),
-                                                sizeof(UserBucket),
-                                                offsetof(Block, limits),
-                                                kTickShift,
-                                                offsetof(Header, sections),
-                                                offsetof(SettingsRecord, group),
-                                                sizeof(WorkerSlot),
-                                                sizeof(SweepCounters),
-                                                kScopeLimits,
-                                                owner_set::kPermitsPerSet};
-  std::uint64_t hash = 0xcbf29ce484222325;  // FNV-1a: any mixing does, nobody attacks it
-  for (const std::uint64_t fact : facts) hash = (hash ^ fact) * 0x100000001b3;
-  return hash;
-}();
+/// Changes whenever a shared structure or the table of sections does: builds that disagree refuse each other.
+extern const std::uint64_t kAbiFingerprint;
 
-/// All sections of a mapped segment, in bounds by construction; their words are anybody's.
-struct Sections {
-  SettingsRecord settings;
-  Control* control = nullptr;
-  std::span<Block> blocks;
-  BlockIndex operation_index;
-  BlockIndex override_index;
-  UserTableCounters* user_counters = nullptr;
-  std::span<UserBucket> users;
-  std::span<WorkerSlot> workers;
-  std::span<Word> permit_cells;
-  std::span<Word> window_cells;
-  std::span<BreakerRecord> breakers;
-  std::span<NameSlot> names;
-  std::span<ChangeRecord> history;
-  ChangeRecord* difference = nullptr;
-  SweepCounters* swept = nullptr;
+/// All sections of a mapped segment, in bounds by construction; any process may have written their words. A
+/// pointer is a section of one element. A new section is a member here and a row of the table in schema.cpp:
+/// its size, the fingerprint, creation and access follow from that row.
+///
+/// @tparam kWritable  false for a process that only looks: its words are const, as its mapping is read-only.
+template <bool kWritable>
+struct BasicSections {
+  template <class T>
+  using Shared = std::conditional_t<kWritable, T, const T>;
+
+  SettingsRecord settings;  ///< a private copy
+  Shared<Control>* control = nullptr;
+  std::span<Shared<Block>> blocks;
+  std::span<Shared<IndexSlot>> operation_index;
+  std::span<Shared<IndexSlot>> override_index;
+  Shared<UserTableCounters>* user_counters = nullptr;
+  std::span<Shared<UserBucket>> users;
+  std::span<Shared<WorkerSlot>> workers;
+  std::span<Shared<Word>> permit_cells;
+  std::span<Shared<Word>> window_cells;
+  std::span<Shared<BreakerRecord>> breakers;
+  std::span<Shared<NameSlot>> names;
+  std::span<Shared<ChangeRecord>> history;
+  Shared<ChangeRecord>* difference = nullptr;
+  Shared<SweepCounters>* swept = nullptr;
   std::uint64_t created_wall_ns = 0;  ///< what the wall clock said at tick 0
   std::uint64_t seed = 0;             ///< of random numbers that need not be the same everywhere
 
@@ -114,18 +81,19 @@ struct Sections {
   [[nodiscard]] std::uint32_t mark() const noexcept { return static_cast<std::uint32_t>(created_wall_ns); }
 
   /// The breaker of an operation's block.
-  [[nodiscard]] BreakerRecord& breaker(std::uint32_t block) const noexcept {
+  [[nodiscard]] Shared<BreakerRecord>& breaker(std::uint32_t block) const noexcept {
     return breakers[(block - kFirstOperation) % kMaxOperations];
   }
 
-  /// Errors  Errc::damaged: a section is missing or has an impossible size.
-  [[nodiscard]] static Result<Sections> of(const Segment& segment);
+  /// Errors  Errc::damaged, naming a section that is missing or has an impossible size.
+  [[nodiscard]] static Result<BasicSections> of(const Segment& segment);
 
   /// Every live entry of the user table, as UserTable::for_each() and modify_all(), but only where the table
   /// was ever written. `segment`: the one of these sections.
   template <class Visit>
   void for_each_user_entry(const Segment& segment, Visit&& visit) const {
-    for_each_part_of_users(segment, [&](std::span<UserBucket> part) { UserTable::for_each(part, visit); });
+    for_each_part_of_users(segment,
+                           [&](std::span<const UserBucket> part) { UserTable::for_each(part, visit); });
   }
   template <class Step>
   std::uint64_t modify_user_entries(const Segment& segment, Step&& step) const {
@@ -137,7 +105,7 @@ struct Sections {
 
   /// Operations that are known; their blocks follow the global one.
   [[nodiscard]] std::uint32_t operations() const noexcept {
-    // sync(blocks): acquire; pairs with publish_block(): whoever sees a block sees its limits.
+    // sync(blocks): acquire; pairs with publish_block(): a process that sees a block sees its limits.
     return static_cast<std::uint32_t>(
         std::min<std::uint64_t>(control->operations.load(std::memory_order_acquire), kMaxOperations));
   }
@@ -150,12 +118,20 @@ struct Sections {
  private:
   template <class Visit>
   void for_each_part_of_users(const Segment& segment, Visit&& visit) const {
-    const std::span<std::byte> bytes(reinterpret_cast<std::byte*>(users.data()), users.size_bytes());
-    segment.for_each_taken(bytes, [&](std::span<std::byte> part) {
-      visit(std::span(reinterpret_cast<UserBucket*>(part.data()), part.size() / sizeof(UserBucket)));
+    const auto bytes = [](auto buckets) {
+      if constexpr (kWritable) {
+        return std::as_writable_bytes(buckets);
+      } else {
+        return std::as_bytes(buckets);
+      }
+    };
+    segment.for_each_taken(bytes(users), [&](auto part) {
+      visit(std::span(reinterpret_cast<Shared<UserBucket>*>(part.data()), part.size() / sizeof(UserBucket)));
     });
   }
 };
+using Sections = BasicSections<true>;
+using SectionsView = BasicSections<false>;
 
 /// Entries of the user table that one user may take: one for each limit that can apply to one request.
 [[nodiscard]] std::uint64_t entries_per_user(const Config& config);
@@ -171,6 +147,8 @@ inline constexpr std::uint64_t kRoomyTableBytes = std::uint64_t{64} << 20;
 [[nodiscard]] std::vector<SectionSpec> sections_for(const Config& config);
 
 [[nodiscard]] SettingsRecord settings_of(const Config& config);
+/// Writes the settings into a segment that no other process sees yet; of() wants them there.
+void store_settings(const Segment& segment, const SettingsRecord& settings) noexcept;
 [[nodiscard]] SegmentPolicy segment_policy(const SettingsRecord& settings, std::string_view name);
 
 /// Ticks since the segment's epoch.

@@ -25,7 +25,8 @@ class UserRule {
   enum class Kind : std::uint8_t { rate, weighted, fixed, cooldown };
 
   /// @param record  of a rate, a window or a cooldown of each user.
-  [[nodiscard]] static UserRule of(const Sections& sections, LimitRef ref) noexcept {
+  template <bool kWritable>
+  [[nodiscard]] static UserRule of(const BasicSections<kWritable>& sections, LimitRef ref) noexcept {
     const std::uint64_t params =
         sections.blocks[ref.block].limits[ref.index].params.load(std::memory_order_relaxed);
     if (kind_of(ref.index) == LimitKind::rate) return rate(packed::to_token_bucket(params));

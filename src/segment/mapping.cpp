@@ -435,7 +435,7 @@ bool Segment::lies_outside(int file) const noexcept {
   return ::fstat(file, &info) != 0 || static_cast<std::uint64_t>(info.st_size) < header_.total_bytes;
 }
 
-Segment::Taken Segment::first_taken(int scan, std::span<std::byte> bytes) const noexcept {
+Segment::Taken Segment::first_taken(int scan, std::span<const std::byte> bytes) const noexcept {
   const Taken all{0, bytes.size()};
   const auto offset = static_cast<off_t>(bytes.data() - this->bytes().data());
   const off_t end = offset + static_cast<off_t>(bytes.size());
@@ -448,7 +448,7 @@ Segment::Taken Segment::first_taken(int scan, std::span<std::byte> bytes) const 
   return {static_cast<std::size_t>(begin - offset), static_cast<std::size_t>(stop - begin)};
 }
 
-Segment::Taken Segment::first_read(std::span<std::byte> bytes) const noexcept {
+Segment::Taken Segment::first_read(std::span<const std::byte> bytes) const noexcept {
   constexpr std::array<std::byte, kSectionAlignment> kZeros{};
   std::array<std::byte, kSectionAlignment> block;
   const Taken all{0, bytes.size()};

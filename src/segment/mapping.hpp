@@ -98,11 +98,12 @@ class Segment {
   ///         serves as before.
   Result<void> advise_huge() const;
 
-  /// Calls visit(std::span<std::byte>) for the parts of `bytes`, which lie in this segment, that were ever
-  /// written: whole pages. The rest is zeros, and even looking at it would take memory for it, unless the
-  /// segment was reserved.
-  template <class Visit>
-  void for_each_taken(std::span<std::byte> bytes, Visit&& visit) const {
+  /// Calls visit(std::span<Byte>) for the parts of `bytes`, which lie in this segment, that were ever written:
+  /// whole pages. The rest is zeros, and even looking at it would take memory for it, unless the segment was
+  /// reserved.
+  /// @tparam Byte  std::byte, const for a caller that only looks.
+  template <class Byte, class Visit>
+  void for_each_taken(std::span<Byte> bytes, Visit&& visit) const {
     // Looking for what was written moves the offset of a description: not of the one that is marked by it.
     const auto scan = reopen(OpenMode::read_only);
     while (!bytes.empty()) {
@@ -136,10 +137,10 @@ class Segment {
     std::size_t begin;
     std::size_t length;  ///< 0: nothing from `begin`, the end
   };
-  [[nodiscard]] Taken first_taken(int scan, std::span<std::byte> bytes) const noexcept;
+  [[nodiscard]] Taken first_taken(int scan, std::span<const std::byte> bytes) const noexcept;
   [[nodiscard]] bool lies_outside(int file) const noexcept;
   /// The same for a process that may not open the segment once more: by reading, which takes no memory.
-  [[nodiscard]] Taken first_read(std::span<std::byte> bytes) const noexcept;
+  [[nodiscard]] Taken first_read(std::span<const std::byte> bytes) const noexcept;
 
   [[nodiscard]] std::span<std::byte> bytes() const noexcept {
     return {static_cast<std::byte*>(region_.get_address()), region_.get_size()};
