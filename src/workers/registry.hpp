@@ -8,8 +8,9 @@
 //
 // A lock of a description lasts as long as anything refers to that. The worker therefore also maps a page of
 // the segment through it: closing all descriptors leaves the mapping, and with it the lock. The mapping goes
-// with the program, at death and at exec, and is not given to children. So the lock alone tells who is alive,
-// and nothing else needs to be looked at (WorkerSlot::lasting).
+// with the program, at death and at exec, and is not given to children. So a free byte tells who is dead, and
+// nothing else needs to be looked at (WorkerSlot::lasting). A byte that is locked tells who is alive, but for one
+// whose pid belongs to nobody: another process may have the description (see raw clone).
 //
 // States of a slot: transition, by whom, and what a kill right after it leaves
 //   free {0, gen, 0} -> published: the claimant, who holds the byte's lock. Killed between lock and publish:
@@ -22,6 +23,8 @@
 //               never uses the parent's identity, and claims a slot of its own at its first call. The
 //               identity and the lock lie in a page that the kernel wipes in the child, so that a raw clone
 //               is noticed, and the child has no number left that it could take for its own.
+//   raw clone   no fork handler runs: a child that never calls us keeps the description, and with it the lock,
+//               beyond its parent's death. In the same PID namespace a pid that nobody has tells.
 //   closefrom   closing all descriptors drops the lock of a worker that could not map the page. For such a
 //               worker pid, start time and stack are asked as second evidence where the PID namespace is the
 //               same, and in doubt it lives: see has_ended().
@@ -78,6 +81,8 @@ class WorkerView {
  private:
   /// Whether it is certain that nobody holds the slot's byte.
   [[nodiscard]] bool is_unlocked(std::uint32_t slot, const FileMark* another) const noexcept;
+  /// Whether it is certain that the tenant's pid, one of our own PID namespace, belongs to nobody.
+  [[nodiscard]] bool has_no_process(std::uint32_t slot, SlotIdentity tenant) const noexcept;
 
   std::span<const WorkerSlot> slots_;
   const Segment* segment_;

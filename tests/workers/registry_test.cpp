@@ -457,6 +457,32 @@ TEST_F(Workers, MadeByARawCloneCloseWhatTheyInheritedAtTheirFirstCall) {
   EXPECT_EQ(status, 0);
 }
 
+// No fork handler closes the description in a child that a raw clone made, and it never calls us.
+TEST_F(Workers, AreDeadWhenTheyAreGoneAlthoughARawCloneOfThemKeepsTheirLock) {
+  int hold[2];
+  ASSERT_EQ(::pipe(hold), 0);
+  WorkerProcess parent([&](int ready) {
+    (void)registry.join(1);
+    if (::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr) == 0) {  // outlives its parent
+      ::close(hold[1]);
+      ::close(ready);
+      char byte = 0;
+      (void)!::read(hold[0], &byte, 1);
+      ::_exit(0);
+    }
+    WorkerProcess::say_ready(ready);
+    for (;;) ::pause();
+  });
+  const std::uint32_t slot = slot_of(parent.pid());
+  ASSERT_LT(slot, 8U);
+  EXPECT_FALSE(dead(slot));
+  parent.kill();
+  EXPECT_TRUE(is_locked(slot)) << "by the clone";
+  EXPECT_TRUE(dead(slot));
+  ::close(hold[0]);
+  ::close(hold[1]);  // ends the clone
+}
+
 // A child must not keep its parent's lock, at whatever moment it was forked.
 TEST_F(Workers, ForkedWhileAThreadJoinsKeepNoLockOfTheirParent) {
   for (int round = 0; round < 30; ++round) {
