@@ -109,11 +109,11 @@ void refund(const Context& context, const UserQuotaStep& step, std::uint64_t cha
 
 std::optional<WindowCount> count_in_fixed_windows(const Context& context) noexcept {
   FurthestOver furthest(context);
-  for (const WindowStep& step : context.plan->shared.windows.enforced()) {
+  for (const WindowStep& step : context.plan->shared.windows.all()) {
     if (!step.window.is_fixed()) continue;
     furthest.counted(step.id, SharedWindow(step.window).add(context.now, context.cost), step.window.limit());
   }
-  for (const UserQuotaStep& step : context.users->quotas.enforced()) {
+  for (const UserQuotaStep& step : context.users->quotas.all()) {
     if (step.rule.kind() != UserRule::Kind::fixed) continue;
     overdraw_user(context, step);
     const std::uint64_t state = context.user_table.find(context.key, entry_of(step.id)).state;

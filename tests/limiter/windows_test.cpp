@@ -96,6 +96,20 @@ TEST_F(LimiterWindows, CountingGoesOnAboveTheLimitAndSaysWhenItStartsAnew) {
   EXPECT_FALSE(limiter->count(work)) << "no fixed window";
 }
 
+TEST_F(LimiterWindows, CountingGoesOnInWindowsThatOnlyCountToo) {
+  for (const char* limits :
+       {"[operations.work]\nwindow = { limit = \"2 per 1day\", kind = \"fixed\", shadow = true }\n",
+        "[operations.work]\nuser.window = { limit = \"2 per 1day\", kind = \"fixed\", shadow = true }\n"}) {
+    open(limits);
+    for (std::uint32_t i = 1; i <= 3; ++i) {
+      const auto counted = limiter->count(work, {.user = "alice"});
+      ASSERT_TRUE(counted);
+      EXPECT_EQ(counted->count, i);
+      EXPECT_EQ(counted->of, 2U);
+    }
+  }
+}
+
 TEST_F(LimiterWindows, EveryUserHasAWindowOfItsOwn) {
   open("[operations.work]\nuser.window = \"4 per 1min\"\n");
   EXPECT_EQ(admitted(6, {.user = "alice"}), 4);
