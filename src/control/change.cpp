@@ -309,7 +309,7 @@ class Change {
   Result<std::vector<Planned>> enough_room(std::vector<Planned> planned) const {
     Room needed;
     for (const Planned& change : planned) {
-      auto room = room_for(sections_, change.block, change.value);
+      auto room = room_for(sections_, change.block, change.value, now_);
       if (!room) return room.error();
       needed.permit_cells += room->permit_cells;
       needed.window_cells += room->window_cells;
@@ -544,17 +544,21 @@ class Change {
   std::uint64_t now_;
 };
 
-Result<void> no_new_operation(const Config& now, const Config& wanted) {
+/// @param else_do  what to do if none of another name was meant.
+Error no_such_operation(const Config& now, std::string_view name, std::string_view else_do = "") {
   std::vector<std::string_view> names;
   for (const auto& entry : now.operations) names.push_back(entry.first);
+  const std::string_view near = nearest(name, names);
+  std::string hint = near.empty() ? std::string() : fmt::format("did you mean \"{}\"?", near);
+  if (!hint.empty() && !else_do.empty()) hint += ' ';
+  return {Errc::not_found, fmt::format("operation {}: not in segment \"{}\"", quoted(name), now.segment.name),
+          hint.append(else_do)};
+}
+
+Result<void> no_new_operation(const Config& now, const Config& wanted) {
   for (const auto& entry : wanted.operations) {
     if (now.operations.contains(entry.first)) continue;
-    const std::string_view near = nearest(entry.first, names);
-    return fail(Errc::not_found,
-                fmt::format("operation {}: not in segment \"{}\"", quoted(entry.first), now.segment.name),
-                near.empty()
-                    ? "to make it, say so: --new"
-                    : fmt::format("did you mean \"{}\"? to make a new operation, say so: --new", near));
+    return no_such_operation(now, entry.first, "to make a new operation, say so: --new");
   }
   return {};
 }
@@ -768,7 +772,8 @@ Result<ChangeReport> switch_breaker(std::string_view segment, std::string_view o
     if (!change) return change.error();
     const Config now = change->current();
     const auto known = now.operations.find(operation);
-    if (known == now.operations.end() || !known->second.breaker) {
+    if (known == now.operations.end()) return no_such_operation(now, operation);
+    if (!known->second.breaker) {
       return Error{
           Errc::not_found, fmt::format("operation {}: has no breaker", quoted(operation)),
           "give it one with: shm-inspect set operations.X.breaker '{ failures = 5, recovery = \"60s\" }'"};

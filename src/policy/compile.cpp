@@ -67,15 +67,33 @@ Result<CellRange> take_cells(Word& used, std::span<Word> section, std::uint32_t 
   return CellRange{static_cast<std::uint32_t>(offset), count};
 }
 
+SharedWindow window_of(const Sections& sections, LimitRecord& record) {
+  return {record, sections.window_cells, sections.created_wall_ns};
+}
+
+/// How many times a log has to keep: as many as its limit, and what the window counts that it takes over from,
+/// since a higher limit may follow.
+std::uint32_t times_of_log(const Sections& sections, Block& block, const LimitValue& value,
+                           std::uint64_t now) {
+  const std::uint32_t limit = packed::to_window(value.params).limit;
+  if (value.heir_of == 0) return limit;
+  const WindowBooks books = WindowBooks::of(window_of(sections, block.limits[value.heir_of - 1]), now);
+  return std::max(limit, static_cast<std::uint32_t>(std::min<std::uint64_t>(books.total(), kMaxPermits)));
+}
+
 /// How many new cells the new value of a record needs; 0: those that it has will do.
-Result<std::uint32_t> cells_to_take(std::uint32_t index, const LimitRecord& where, const LimitValue& value) {
+Result<std::uint32_t> cells_to_take(const Sections& sections, Block& block, std::uint32_t index,
+                                    const LimitValue& value, std::uint64_t now) {
   const bool permits = kind_of(index) == LimitKind::permits;
-  const std::uint32_t wanted = permits ? permit_cells_for(index, value) : window_cells_for(index, value);
+  const LimitRecord& where = block.limits[index];
+  std::uint32_t wanted = permits ? permit_cells_for(index, value) : window_cells_for(index, value);
   if (wanted == 0) return 0U;
   const CellRange has = CellRange::from_word(where.cells.load(std::memory_order_relaxed));
-  const std::uint32_t least = permits                        ? static_cast<std::uint32_t>(value.params)
-                              : is_ring(index, value.params) ? kRingCells
-                                                             : packed::to_window(value.params).limit + 1;
+  std::uint32_t least = permits ? static_cast<std::uint32_t>(value.params) : kRingCells;
+  if (!permits && !is_ring(index, value.params)) {
+    least = times_of_log(sections, block, value, now) + 1;
+    wanted = std::max(wanted, least);
+  }
   if (has.count >= least) return 0U;
   const bool in_use = where.params.load(std::memory_order_relaxed) != 0;
   if (permits && has.count != 0 &&
@@ -88,16 +106,16 @@ Result<std::uint32_t> cells_to_take(std::uint32_t index, const LimitRecord& wher
   return wanted;
 }
 
-Result<void> provide_cells(const Sections& sections, std::uint32_t index, LimitRecord& where,
-                           const LimitValue& value) {
-  const auto wanted = cells_to_take(index, where, value);
+Result<void> provide_cells(const Sections& sections, Block& block, std::uint32_t index,
+                           const LimitValue& value, std::uint64_t now) {
+  const auto wanted = cells_to_take(sections, block, index, value, now);
   if (!wanted) return wanted.error();
   if (*wanted == 0) return {};
   auto cells = kind_of(index) == LimitKind::permits
                    ? take_cells(sections.control->permit_cells, sections.permit_cells, *wanted)
                    : take_cells(sections.control->window_cells, sections.window_cells, *wanted);
   if (!cells) return cells.error();
-  where.cells.store(cells->word(), std::memory_order_relaxed);
+  block.limits[index].cells.store(cells->word(), std::memory_order_relaxed);
   return {};
 }
 
@@ -135,10 +153,6 @@ void write_record(LimitRecord& record, std::uint32_t index, const LimitValue& va
   // sync(reach), sync(changed): release; pairs with the acquire of whoever goes on to permit_cells(), and of
   // whoever asks how old the params are.
   record.params.store(value.params, std::memory_order_release);
-}
-
-SharedWindow window_of(const Sections& sections, LimitRecord& record) {
-  return {record, sections.window_cells, sections.created_wall_ns};
 }
 
 /// Of a record that nobody decides over.
@@ -204,12 +218,14 @@ std::uint32_t window_cells_for(std::uint32_t index, const LimitValue& value) noe
                  std::clamp<std::uint64_t>(2 * std::uint64_t{window.limit}, 8, kMaxPermits));
 }
 
-Result<Room> room_for(const Sections& sections, std::uint32_t block, const BlockValue& value) {
-  const auto lined_up = line_up(sections.blocks[block], value);
+Result<Room> room_for(const Sections& sections, std::uint32_t block_index, const BlockValue& value,
+                      std::uint64_t now) {
+  Block& block = sections.blocks[block_index];
+  const auto lined_up = line_up(block, value);
   if (!lined_up) return lined_up.error();
   Room room;
   for (std::uint32_t i = 0; i < kBlockLimits; ++i) {
-    const auto cells = cells_to_take(i, sections.blocks[block].limits[i], (*lined_up)[i]);
+    const auto cells = cells_to_take(sections, block, i, (*lined_up)[i], now);
     if (!cells) return cells.error();
     (kind_of(i) == LimitKind::permits ? room.permit_cells : room.window_cells) += *cells;
   }
@@ -222,8 +238,7 @@ Result<LimitMask> write_block(const Sections& sections, std::uint32_t block_inde
   const auto lined_up = line_up(block, value);
   if (!lined_up) return lined_up.error();
   for (std::uint32_t i = 0; i < kBlockLimits; ++i) {
-    if (auto cells = provide_cells(sections, i, block.limits[i], (*lined_up)[i]); !cells)
-      return cells.error();
+    if (auto cells = provide_cells(sections, block, i, (*lined_up)[i], now); !cells) return cells.error();
   }
   const Presence before = block.presence(std::memory_order_relaxed);
   LimitMask changed = 0;

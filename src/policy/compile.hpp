@@ -49,7 +49,9 @@ struct Room {
   std::uint64_t permit_cells = 0;
   std::uint64_t window_cells = 0;
 };
-[[nodiscard]] Result<Room> room_for(const Sections& sections, std::uint32_t block, const BlockValue& value);
+/// @param now  ticks.
+[[nodiscard]] Result<Room> room_for(const Sections& sections, std::uint32_t block, const BlockValue& value,
+                                    std::uint64_t now);
 
 /// Writes what differs, into the records that line_up() finds for it. @return the records whose value changed.
 ///

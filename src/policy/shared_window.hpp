@@ -49,7 +49,10 @@ class BasicSharedWindow {
   }
   void charge(std::uint64_t now, std::uint32_t cost) noexcept {
     // A log has cells for its limit and a few more, and would forget what came before.
-    if (kind_ == WindowKind::log) cost = std::min(cost, params_.limit);
+    charge_all(now, kind_ == WindowKind::log ? std::min(cost, params_.limit) : cost);
+  }
+  /// The same of what counts beyond the limit too: a lower one took over, and a higher one may follow.
+  void charge_all(std::uint64_t now, std::uint32_t cost) noexcept {
     visit([&](auto window, auto params) { window.charge(params, now, cost); });
   }
   [[nodiscard]] std::uint32_t available(std::uint64_t now) const noexcept {

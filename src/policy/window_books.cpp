@@ -34,8 +34,14 @@ WindowBooks WindowBooks::without(const WindowBooks& known) const {
   return added;
 }
 
+std::uint64_t WindowBooks::total() const noexcept {
+  std::uint64_t total = 0;
+  for (const Entry& entry : entries_) total += entry.count;
+  return total;
+}
+
 void WindowBooks::charge_to(SharedWindow window) const noexcept {
-  for (const Entry& entry : entries_) window.charge(entry.time, entry.count);
+  for (const Entry& entry : entries_) window.charge_all(entry.time, entry.count);
 }
 
 }  // namespace weir::detail

@@ -20,7 +20,10 @@ class WindowBooks {
   /// What is counted here and was not there.
   [[nodiscard]] WindowBooks without(const WindowBooks& known) const;
 
-  /// Counts all of it in another window, oldest first, above its limit too.
+  /// How many admissions count.
+  [[nodiscard]] std::uint64_t total() const noexcept;
+
+  /// Counts all of it in another window, oldest first, above its limit too; of a log as far as it has cells.
   void charge_to(SharedWindow window) const noexcept;
 
  private:

@@ -151,6 +151,19 @@ TEST_F(Owed, AWindowOfAnyKindKeepsItsCountsAsAnyOther) {
   }
 }
 
+TEST_F(Owed, AWindowThatBecomesALowerLogCountsAllOfItWhenItIsRaisedAgain) {
+  for (const std::string from : {"ring", "fixed"}) {
+    open("[operations.work]\nwindow = { limit = \"90 per 1day\", kind = \"" + from + "\" }\n");
+    EXPECT_EQ(admitted(90), 90);
+    set("operations.work.window", R"({ limit = "3 per 1day", kind = "log" })");
+    EXPECT_EQ(admitted(5), 0);
+    set("operations.work.window", R"({ limit = "92 per 1day", kind = "log" })");
+    EXPECT_EQ(admitted(5), 2) << from;
+    limiter.reset();
+    ASSERT_TRUE(remove_segment(name.str()));
+  }
+}
+
 TEST_F(Owed, AWindowOfAUserKeepsItsCountsUnderAnotherLengthOrKind) {
   const std::vector<std::string> kinds{"weighted", "fixed"};
   for (const std::string& from : kinds) {
