@@ -115,6 +115,22 @@ TEST_F(ShmInspectChanges, ABreakerIsForcedOpenAndShownSo) {
   EXPECT_NE(inspect({"set", "operations.search.breaker.state", "automatic"}).status, 0);
 }
 
+TEST_F(ShmInspectChanges, ABreakerIsSwitchedUnderTheNamesThatOtherKeysHave) {
+  ASSERT_EQ(
+      inspect({"set", "operations.\"a.b\"", "{ breaker = { failures = 3, recovery = \"30s\" } }", "--new"})
+          .status,
+      0);
+  for (const char* written : {"\"a.b\"", "'a.b'", "a.b"}) {
+    const std::string key = "operations." + std::string(written) + ".breaker.state";
+    EXPECT_EQ(inspect({"set", key, "forced_open"}).status, 0) << key;
+    EXPECT_EQ(limiter->admit("a.b").verdict(), Verdict::circuit_open);
+    EXPECT_EQ(inspect({"set", key, "automatic"}).status, 0) << key;
+  }
+  const Ran unknown = inspect({"set", "operations.uplaod.breaker.state", "forced_open"});
+  EXPECT_EQ(unknown.status, 2);
+  EXPECT_THAT(unknown.err, HasSubstr("did you mean \"upload\"?"));
+}
+
 TEST_F(ShmInspectChanges, EverythingThatChangesObeysADryRunIsInTheHistoryAndSpeaksJson) {
   const auto state = [&] {
     return json::parse(inspect({"status", "--json"}).out).at("breakers").at(0).at("state").get<std::string>();

@@ -146,14 +146,21 @@ void switch_breaker(const Options& options, const std::string& operation) {
   show(options, taken(weir::switch_breaker(segment, operation, position, options.dry_run), segment));
 }
 
-void set(const Options& options) {
+/// The operation whose breaker a key switches, in quotes or without; nothing if it is no such key.
+std::optional<std::string_view> switched_operation(std::string_view key) {
   constexpr std::string_view kOperations = "operations.";
   constexpr std::string_view kState = ".breaker.state";
-  const std::string_view key = options.key;
-  if (key.starts_with(kOperations) && key.ends_with(kState)) {
-    return switch_breaker(options, std::string(key.substr(kOperations.size(),
-                                                          key.size() - kOperations.size() - kState.size())));
-  }
+  if (!key.starts_with(kOperations) || !key.ends_with(kState)) return std::nullopt;
+  if (key.size() < kOperations.size() + kState.size()) return std::nullopt;
+  std::string_view name = key.substr(kOperations.size(), key.size() - kOperations.size() - kState.size());
+  const bool quoted =
+      name.size() >= 2 && name.front() == name.back() && (name.front() == '"' || name.front() == '\'');
+  return quoted ? name.substr(1, name.size() - 2) : name;
+}
+
+void set(const Options& options) {
+  if (const auto operation = switched_operation(options.key))
+    return switch_breaker(options, std::string(*operation));
   const std::string segment = options.segment_or_default();
   Result<ChangeReport> report =
       set_limit(segment, options.key, options.value, options.dry_run, options.may_add);
