@@ -2,19 +2,43 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <pthread.h>
 #include <string_view>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/descriptor.hpp"
+#include "base/process_tag.hpp"
 
 namespace weir::detail {
 namespace {
+
+// What /proc said last of the PID namespace: a process never leaves its own. For one that has no /proc any
+// more, as after a chroot.
+constinit std::atomic<std::uint64_t> g_namespace{0};
+constinit std::atomic<std::uint64_t> g_known_to{0};  // the tag of the process that it was said to; 0: nobody
+constinit std::atomic<pid_t> g_parent{0};  // of the next child, if that one may inherit what is known
+
+void before_fork() noexcept {
+  const std::uint64_t known_to = g_known_to.load(std::memory_order_relaxed);
+  const bool known = known_to != 0 && known_to == process_tag();
+  g_parent.store(known ? ::getpid() : 0, std::memory_order_relaxed);
+}
+
+// A child that sees its parent under the pid that this gave itself lives in the same namespace. A child in a
+// new one does not see its parent at all.
+void after_fork_in_child() noexcept {
+  const pid_t parent = g_parent.load(std::memory_order_relaxed);
+  if (parent != 0) g_known_to.store(::getppid() == parent ? process_tag() : 0, std::memory_order_relaxed);
+}
+
+[[maybe_unused]] const int g_installed = ::pthread_atfork(before_fork, nullptr, after_fork_in_child);
 
 std::string_view read_small_file(const char* path, std::array<char, 1024>& buffer) noexcept {
   const FileHandle file = open_file(path, O_RDONLY);
@@ -100,7 +124,15 @@ bool has_ended(std::uint32_t pid, const ProcessTrace& trace) noexcept {
 
 std::uint64_t own_pid_namespace() noexcept {
   struct stat info {};
-  return ::stat("/proc/self/ns/pid", &info) == 0 ? info.st_ino : 0;
+  if (::stat("/proc/self/ns/pid", &info) != 0) {
+    const bool known = g_known_to.load(std::memory_order_relaxed) == process_tag();
+    return known ? g_namespace.load(std::memory_order_relaxed) : 0;
+  }
+  if (g_namespace.load(std::memory_order_relaxed) != info.st_ino)
+    g_namespace.store(info.st_ino, std::memory_order_relaxed);
+  const std::uint64_t mine = process_tag();
+  if (g_known_to.load(std::memory_order_relaxed) != mine) g_known_to.store(mine, std::memory_order_relaxed);
+  return info.st_ino;
 }
 
 std::string own_name() {

@@ -18,7 +18,8 @@ namespace weir::detail {
 /// @param pid  of our PID namespace.
 [[nodiscard]] bool has_ended(std::uint32_t pid, const ProcessTrace& trace) noexcept;
 
-/// Inode of the PID namespace that we live in; 0 where /proc does not tell.
+/// Inode of the PID namespace that we live in; 0 where /proc does not tell, nor has told this process before,
+/// or the one that forked it.
 [[nodiscard]] std::uint64_t own_pid_namespace() noexcept;
 
 /// The name of the calling program, as ps shows it.

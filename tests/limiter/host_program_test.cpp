@@ -294,6 +294,31 @@ TEST_F(HostProgram, OpensNoSegmentThatAnotherUserMade) {
   EXPECT_TRUE(take_snapshot(name.str())) << "an operator may look at it";
 }
 
+// Neither /proc nor the segment's name can be had there, so a worker locks through the descriptor that it
+// inherited, and its pid must tell that it is dead.
+TEST_F(HostProgram, InAnEmptyRootGetsThePermitsOfDeadWorkersBack) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to change the root";
+  char root[] = "/tmp/weir-empty-root-XXXXXX";
+  ASSERT_NE(::mkdtemp(root), nullptr);
+  Limiter limiter = open(config(two_at_once));
+  EXPECT_EQ(in_child([&] {
+              if (::chroot(root) != 0 || ::chdir("/") != 0) return 1;
+              WorkerProcess worker([&] {
+                static std::vector<Admission> held;
+                for (int i = 0; i < 2; ++i) held.push_back(limiter.admit("work"));
+              });
+              if (admitted(limiter, 1) != 0) return 2;
+              worker.kill();
+              const auto end = std::chrono::steady_clock::now() + 30s;
+              while (admitted(limiter, 3) != 2) {
+                if (std::chrono::steady_clock::now() > end) return 3;
+              }
+              return 0;
+            }),
+            0);
+  ::rmdir(root);
+}
+
 // A stand-in needs no descriptor. What its processes held comes back when they are dead, and it ends when
 // there is a descriptor again.
 TEST_F(HostProgram, WithoutAFreeDescriptorGetsAStandIn) {

@@ -105,5 +105,24 @@ TEST(Evidence, IsMissingWhereProcIsOfAnotherPidNamespace) {
   EXPECT_EQ(status, 0);
 }
 
+// Of the PID namespace, which a process never leaves: it is remembered where /proc is gone, also by children.
+TEST(PidNamespace, IsKnownWithoutProcToThoseWhoAreCertainlyInIt) {
+  EXPECT_EQ(in_child([] {
+              if (!test::own_mounts()) return 77;
+              const std::uint64_t told = own_pid_namespace();
+              if (::mount("tmpfs", "/proc", "tmpfs", 0, nullptr) != 0) return 77;
+              if (told == 0 || own_pid_namespace() != told) return 1;
+              if (in_child([=] { return own_pid_namespace() == told ? 0 : 1; }) != 0) return 2;
+              const long clone = ::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr);
+              if (clone == 0) ::_exit(own_pid_namespace() == 0 ? 0 : 1);
+              int status = 0;
+              ::waitpid(static_cast<pid_t>(clone), &status, 0);
+              if (status != 0) return 3;
+              if (::unshare(CLONE_NEWPID) != 0) return 77;
+              return in_child([] { return own_pid_namespace() == 0 ? 0 : 1; }) == 0 ? 0 : 4;
+            }) % 77,
+            0);
+}
+
 }  // namespace
 }  // namespace weir::detail
