@@ -17,14 +17,15 @@ void overdraw_user(const Context& context, const UserQuotaStep& step) noexcept {
 /// The debt of a rate, of all callers or of a user, after a refund.
 ///
 /// What was spent under another rate cannot be told in tokens of this one: it stays spent, but nobody owes more
-/// than an empty bucket for it.
+/// than an empty bucket for it. The rate of the plan is another one, too, where a live change is only just being
+/// written.
 ///
 /// Asked after the debt was read, and so are the record and the clock here: who is stopped from then on, while
 /// the rate changes and others spend, finds another debt than the one that it has seen.
-std::uint64_t after_refund_of_rate(const Context& context, const LimitRecord& record, std::uint64_t tat,
-                                   std::uint64_t charged_at) noexcept {
+std::uint64_t after_refund_of_rate(const Context& context, const LimitRecord& record, const UserRule& of_plan,
+                                   std::uint64_t tat, std::uint64_t charged_at) noexcept {
   const TokenBucketParams rate = packed::to_token_bucket(record.params.load(std::memory_order_relaxed));
-  const bool changed = record.changed_since(charged_at);
+  const bool changed = record.changed_since(charged_at) || UserRule::rate(rate) != of_plan;
   const std::uint64_t now = context.clock();
   if (changed) return gcra::debt(tat, now) > rate.depth() ? now + rate.depth() : tat;
   return gcra::refunded(rate, tat, now, context.cost, charged_at);
@@ -90,7 +91,7 @@ void refund(const Context& context, std::uint64_t charged_at) noexcept {
 
 void refund(const Context& context, const RateStep& step, std::uint64_t charged_at) noexcept {
   TokenBucket(step.record->state).update([&](std::uint64_t tat) {
-    return after_refund_of_rate(context, *step.record, tat, charged_at);
+    return after_refund_of_rate(context, *step.record, UserRule::rate(step.rate), tat, charged_at);
   });
 }
 
@@ -101,7 +102,7 @@ void refund(const Context& context, const WindowStep& step, std::uint64_t charge
 void refund(const Context& context, const UserQuotaStep& step, std::uint64_t charged_at) noexcept {
   context.user_table.modify(context.key, entry_of(step.id), nullptr, [&](std::uint64_t state) {
     if (step.rule.kind() == UserRule::Kind::rate)
-      return std::optional(after_refund_of_rate(context, *step.record, state, charged_at));
+      return std::optional(after_refund_of_rate(context, *step.record, step.rule, state, charged_at));
     const UserRule rule = UserRule::of(context.sections, LimitRef::of(step.id));
     return std::optional(rule.refunded(state, context.clock(), context.cost, charged_at));
   });

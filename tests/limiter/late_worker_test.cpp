@@ -126,22 +126,25 @@ TEST_F(LateWorker, DecidesByTheLimitsInForceAlsoAfterASweep) {
   EXPECT_EQ(admitted(10), 0);
 }
 
+// The clock is read before the rate changes, or while the change is being written.
 TEST_F(LateWorker, TakesBackNothingThatOthersHaveSpentUnderANewRate) {
   for (const std::string scope : {"", "user."}) {
-    open(scope + "rate = \"1/s burst 1\"\n");
-    int readings = 0;
-    const auto clock = [&] {
-      const auto before = HostClock::now();
-      if (readings == 0) set(scope + "rate", "10/day burst 10");
-      // Between finding that the rate has changed and taking back what was charged under the old one:
-      if (readings++ == 1) {
-        EXPECT_GE(admitted(20), 9);
-      }
-      return readings == 1 ? before : HostClock::now();
-    };
-    (void)impl->admit(work, {.user = "u"}, clock);
-    EXPECT_GE(readings, 2);
-    EXPECT_EQ(admitted(20), 0) << scope;
+    for (const bool read_before : {true, false}) {
+      open(scope + "rate = \"1/s burst 1\"\n");
+      int readings = 0;
+      const auto clock = [&] {
+        const auto before = HostClock::now();
+        if (readings == 0) set(scope + "rate", "10/day burst 10");
+        // Between finding that the rate has changed and taking back what was charged under the old one:
+        if (readings == 1) {
+          EXPECT_GE(admitted(20), 9);
+        }
+        return readings++ == 0 && read_before ? before : HostClock::now();
+      };
+      (void)impl->admit(work, {.user = "u"}, clock);
+      EXPECT_GE(readings, 2);
+      EXPECT_EQ(admitted(20), 0) << scope << read_before;
+    }
   }
 }
 
