@@ -146,10 +146,11 @@ class WEIR_EXPORT Limiter {
   [[nodiscard]] Decision peek(Operation operation, const Request& request = {}) noexcept;
 
   /// Spends `request.cost` under every rate and window, whether it is there or not: for a cost that is known
-  /// only after the work. Whoever overdraws waits the longer for it.
+  /// only after the work. Whoever overdraws waits the longer for it. Limits that only count are charged too.
   void charge(Operation operation, const Request& request) noexcept;
 
   /// Gives back what an admission was charged and time has not refilled, and releases it: no work was done.
+  /// Limits that only count keep it: they do not remember whether they would have admitted it.
   /// @param operation, request  the same as with `admit`.
   void refund(Operation operation, const Request& request, Admission& admission) noexcept;
 

@@ -74,13 +74,13 @@ Beside beside(const Steps<CooldownStep, N>& cooldowns, LimitId limit) noexcept {
 }  // namespace
 
 void charge(const Context& context) noexcept {
-  for (const RateStep& step : context.plan->shared.rates.enforced()) {
+  for (const RateStep& step : context.plan->shared.rates.all()) {
     TokenBucket(step.record->state).charge(step.rate, context.now, context.cost);
   }
-  for (const WindowStep& step : context.plan->shared.windows.enforced()) {
+  for (const WindowStep& step : context.plan->shared.windows.all()) {
     SharedWindow(step.window).charge(context.now, context.cost);
   }
-  for (const UserQuotaStep& step : context.users->quotas.enforced()) overdraw_user(context, step);
+  for (const UserQuotaStep& step : context.users->quotas.all()) overdraw_user(context, step);
 }
 
 void refund(const Context& context, std::uint64_t charged_at) noexcept {

@@ -11,7 +11,7 @@
 
 namespace weir::detail {
 
-/// Spends under every rate and window, whether it conforms or not.
+/// Spends under every rate and window, also those that only count, whether it conforms or not.
 void charge(const Context& context) noexcept;
 
 /// Gives back what an admission at `charged_at` spent under every rate and window, or under one of them, as

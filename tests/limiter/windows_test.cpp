@@ -6,7 +6,10 @@
 #include <string>
 
 #include "weir/config.hpp"
+#include "weir/inspect.hpp"
 #include "weir/limiter.hpp"
+
+#include "support/segment_name.hpp"
 
 namespace weir {
 namespace {
@@ -108,6 +111,27 @@ TEST_F(LimiterWindows, CountingGoesOnInWindowsThatOnlyCountToo) {
       EXPECT_EQ(counted->of, 2U);
     }
   }
+}
+
+// What only counts says what enforcing it would do.
+TEST_F(LimiterWindows, AChargeIsSpentUnderLimitsThatOnlyCountToo) {
+  const test::SegmentName name;
+  const std::string shadow = R"({ limit = "5/day burst 5", shadow = true })";
+  auto config =
+      parse_config("[segment]\nusers = 10\n[operations.work]\nrate = " + shadow + "\nuser.rate = " + shadow +
+                       "\nwindow = { limit = \"5 per 1day\", shadow = true }\n",
+                   "test");
+  ASSERT_TRUE(config) << config.error().message();
+  config->segment.name = name.str();
+  auto opened = Limiter::open(*config);
+  ASSERT_TRUE(opened) << opened.error().message();
+  opened->charge(*opened->operation("work"), {.user = "alice", .cost = 5});
+  EXPECT_TRUE(opened->admit("work", {.user = "alice"}));
+  const auto snapshot = take_snapshot(name.str());
+  ASSERT_TRUE(snapshot);
+  EXPECT_EQ(snapshot->shared.at(0).would_refuse, 1U);
+  EXPECT_EQ(snapshot->users.at(0).would_refuse, 1U);
+  EXPECT_EQ(snapshot->windows.at(0).would_refuse, 1U);
 }
 
 TEST_F(LimiterWindows, EveryUserHasAWindowOfItsOwn) {
