@@ -141,11 +141,20 @@ class WEIR_EXPORT ConfigBuilder {
   [[nodiscard]] Result<Config> build() const noexcept;
 
  private:
-  ConfigBuilder& add(std::string_view list, std::string_view text);
-  ConfigBuilder& put(std::string_view key, const std::string& value);
+  enum class Scope : std::uint8_t { global, operation, user };
 
-  std::vector<ConfigChange> changes_;
-  std::string scope_ = "global";
+  OperationPolicy& policy();
+  Limits& shared();  ///< the limits of the scope
+  Limits& of_users(std::string_view key);
+  ConfigBuilder& permits(Limits& limits, std::string_view key, std::uint32_t limit);
+  template <class Limit>
+  ConfigBuilder& add(std::vector<Limit>& list, std::string_view key, const Result<Limit>& limit);
+  void fail(std::string_view key, std::string_view problem, std::string hint);
+
+  Config config_;
+  Scope scope_ = Scope::global;
+  std::string name_;              ///< of the operation or the user
+  std::optional<Error> mistake_;  ///< the first one
 };
 
 // Texts --------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-#include "weir/text.hpp"
+#include "base/text.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -73,17 +73,41 @@ std::size_t edit_distance(std::string_view from, std::string_view to) {
 
 }  // namespace
 
+namespace detail {
+
+Character first_character(std::string_view text) noexcept {
+  const Decoded decoded = decode(text);
+  const bool valid = decoded.bytes != 0;
+  return {text.substr(0, valid ? decoded.bytes : 1), decoded.character, valid,
+          valid && misleads(decoded.character)};
+}
+
+bool valid_utf8(std::string_view text) noexcept {
+  while (!text.empty()) {
+    const Decoded decoded = decode(text);
+    if (decoded.bytes == 0) return false;
+    text.remove_prefix(decoded.bytes);
+  }
+  return true;
+}
+
+bool valid_name(std::string_view name) noexcept {
+  return !name.empty() && name.size() <= kMaxNameLength &&
+         name.find_first_not_of(kNameCharacters) == name.npos;
+}
+
+}  // namespace detail
+
 std::string printable(std::string_view text) {
   std::string result;
   while (!text.empty()) {
-    const Decoded next = decode(text);
-    const std::string_view bytes = text.substr(0, next.bytes == 0 ? 1 : next.bytes);
-    if (next.bytes != 0 && !misleads(next.character)) {
-      result += bytes;
+    const detail::Character next = detail::first_character(text);
+    if (next.valid && !next.misleads) {
+      result += next.bytes;
     } else {
-      for (const char c : bytes) result += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+      for (const char c : next.bytes) result += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
     }
-    text.remove_prefix(bytes.size());
+    text.remove_prefix(next.bytes.size());
   }
   return result;
 }

@@ -4,9 +4,28 @@
 #include <string>
 #include <string_view>
 
+#include "weir/policy.hpp"
 #include "weir/text.hpp"
 
 namespace weir::detail {
+
+/// The first character of a text.
+struct Character {
+  std::string_view bytes;
+  char32_t code = 0;
+  bool valid = false;     ///< false: one byte that is not UTF-8
+  bool misleads = false;  ///< it controls a terminal, changes what is around it, or cannot be seen
+};
+[[nodiscard]] Character first_character(std::string_view text) noexcept;
+
+[[nodiscard]] bool valid_utf8(std::string_view text) noexcept;
+
+// What a segment or an operation may be called.
+inline constexpr std::string_view kNameCharacters =
+    "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
+inline constexpr const char* kNameForm = "1 to 64 letters, digits, '_', '-' and '.'";
+static_assert(kMaxNameLength == 64);
+[[nodiscard]] bool valid_name(std::string_view name) noexcept;
 
 /// Text from a file, safe to print on a terminal (weir/text.hpp), cut where it gets long.
 inline std::string escaped(std::string_view text) {

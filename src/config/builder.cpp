@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <fmt/format.h>
 #include <string>
 #include <string_view>
@@ -6,86 +5,129 @@
 
 #include "weir/config.hpp"
 
-#include "config/write.hpp"
+#include "base/text.hpp"
+#include "config/values.hpp"
+#include "policy/fields.hpp"
+#include "policy/key_path.hpp"
 
 namespace weir {
 
-using detail::joined;
-using detail::toml_string;
-
 ConfigBuilder::ConfigBuilder(std::string_view segment_name) {
-  set("segment.name", toml_string(segment_name));
+  config_.segment.name = segment_name;
 }
 
 ConfigBuilder& ConfigBuilder::global() {
-  scope_ = "global";
+  scope_ = Scope::global;
   return *this;
 }
 
 ConfigBuilder& ConfigBuilder::operation(std::string_view name) {
-  scope_ = joined("operations", name);
-  const bool there =
-      std::ranges::any_of(changes_, [&](const ConfigChange& change) { return change.key == scope_; });
-  return there ? *this : set(scope_, "{}");  // without limits it is an operation all the same
+  scope_ = Scope::operation;
+  config_.operations[name_ = name];  // without limits it is an operation all the same
+  return *this;
 }
 
 ConfigBuilder& ConfigBuilder::override_user(std::string_view user) {
-  scope_ = joined("overrides.users", user);
+  scope_ = Scope::user;
+  name_ = user;
   return *this;
 }
 
 ConfigBuilder& ConfigBuilder::rate(std::string_view text) {
-  return add("rate", text);
+  return add(shared().rates, "rate", parse_rate(text));
 }
 ConfigBuilder& ConfigBuilder::window(std::string_view text) {
-  return add("window", text);
+  return add(shared().windows, "window", parse_window(text));
 }
 ConfigBuilder& ConfigBuilder::concurrent(std::uint32_t limit) {
-  return put("concurrent", std::to_string(limit));
+  return permits(shared(), "concurrent", limit);
 }
 ConfigBuilder& ConfigBuilder::cooldown(std::chrono::nanoseconds length) {
-  return put("cooldown", toml_string(format_exact_duration(length)));
+  shared().cooldown = {length};
+  return *this;
 }
 ConfigBuilder& ConfigBuilder::breaker(const Breaker& breaker) {
-  return put("breaker", detail::inline_text(detail::write_breaker(breaker)));
+  if (scope_ == Scope::operation) {
+    policy().breaker = breaker;
+  } else {
+    fail("breaker", "unknown key", "only operations have one: call operation() first");
+  }
+  return *this;
 }
 ConfigBuilder& ConfigBuilder::user_rate(std::string_view text) {
-  return add("user.rate", text);
+  return add(of_users("user.rate").rates, "user.rate", parse_rate(text));
 }
 ConfigBuilder& ConfigBuilder::user_window(std::string_view text) {
-  return add("user.window", text);
+  return add(of_users("user.window").windows, "user.window", parse_window(text));
 }
 ConfigBuilder& ConfigBuilder::user_concurrent(std::uint32_t limit) {
-  return put("user.concurrent", std::to_string(limit));
+  return permits(of_users("user.concurrent"), "user.concurrent", limit);
 }
 ConfigBuilder& ConfigBuilder::user_cooldown(std::chrono::nanoseconds length) {
-  return put("user.cooldown", toml_string(format_exact_duration(length)));
+  of_users("user.cooldown").cooldown = {length};
+  return *this;
 }
 ConfigBuilder& ConfigBuilder::exempt() {
-  return put("exempt", "true");
-}
-
-ConfigBuilder& ConfigBuilder::set(std::string_view key, std::string_view value) {
-  changes_.push_back({std::string(key), {}, std::string(value)});
+  if (scope_ == Scope::user) {
+    config_.users[name_].exempt = true;
+  } else {
+    fail("exempt", "unknown key", "only a user has it: call override_user() first");
+  }
   return *this;
 }
 
-Result<Config> ConfigBuilder::build() const noexcept {
-  Config config;
-  if (const Result<void> applied = apply_changes(config, changes_); !applied) return applied.error();
-  return config;
+ConfigBuilder& ConfigBuilder::set(std::string_view key, std::string_view value) {
+  const Result<void> done = detail::apply_unchecked(config_, {{std::string(key), {}, std::string(value)}});
+  if (!done && !mistake_) mistake_ = done.error();
+  return *this;
 }
 
-ConfigBuilder& ConfigBuilder::add(std::string_view list, std::string_view text) {
-  const std::string key = fmt::format("{}.{}[", scope_, list);
-  const auto before = std::ranges::count_if(changes_, [&](const ConfigChange& change) {
-    return change.key.starts_with(key) && change.key.back() == ']';
-  });
-  return set(fmt::format("{}{}]", key, before), toml_string(text));
+Result<Config> ConfigBuilder::build() const noexcept try {
+  if (mistake_) return *mistake_;
+  if (const Result<void> valid = validate(config_); !valid) return valid.error();
+  return config_;
+} catch (const std::exception& failure) {
+  return Error{Errc::system, failure.what(), {}};
 }
 
-ConfigBuilder& ConfigBuilder::put(std::string_view key, const std::string& value) {
-  return set(fmt::format("{}.{}", scope_, key), value);
+OperationPolicy& ConfigBuilder::policy() {
+  return scope_ == Scope::operation ? config_.operations[name_] : config_.global;
+}
+
+Limits& ConfigBuilder::shared() {
+  return scope_ == Scope::user ? config_.users[name_].limits : policy().shared;
+}
+
+Limits& ConfigBuilder::of_users(std::string_view key) {
+  if (scope_ != Scope::user) return policy().user;
+  fail(key, "unknown key", "the limits of a user are all its own: leave out the user_");
+  return shared();
+}
+
+ConfigBuilder& ConfigBuilder::permits(Limits& limits, std::string_view key, std::uint32_t limit) {
+  if (limit == 0) fail(key, "0: out of range", "use at least 1, or leave it out");
+  limits.concurrent = limit;
+  return *this;
+}
+
+template <class Limit>
+ConfigBuilder& ConfigBuilder::add(std::vector<Limit>& list, std::string_view key,
+                                  const Result<Limit>& limit) {
+  if (limit) {
+    list.push_back(*limit);
+  } else {
+    fail(fmt::format("{}[{}]", key, list.size()), limit.error().what, limit.error().hint);
+  }
+  return *this;
+}
+
+void ConfigBuilder::fail(std::string_view key, std::string_view problem, std::string hint) {
+  if (mistake_) return;
+  const std::string scope = scope_ == Scope::global      ? "global"
+                            : scope_ == Scope::operation ? detail::joined("operations", name_)
+                                                         : detail::joined("overrides.users", name_);
+  mistake_ =
+      Error{Errc::config, fmt::format("{}.{}: {}", detail::escaped(scope), key, problem), std::move(hint)};
 }
 
 }  // namespace weir

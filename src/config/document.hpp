@@ -1,7 +1,7 @@
 #pragma once
 
-// A configuration as it is written: a tree of values, each with the place it was written at. Files, the
-// environment and values set by key all become one, and are read into a Config by the same reader.
+// A configuration as it is written: a tree of values, each with the position at which it was written. Files, the
+// environment and values set by key all become such a tree, and the same reader turns it into a Config.
 
 #include <cstdint>
 #include <fmt/format.h>
@@ -12,12 +12,10 @@
 #include <variant>
 #include <vector>
 
-#include "base/text.hpp"
-
 namespace weir::detail {
 
 /// Where a value was written.
-struct Place {
+struct SourcePosition {
   std::shared_ptr<const std::string> origin;  ///< a file, or "environment X"; null: nowhere
   std::uint32_t line = 0;                     ///< 0: the origin has no lines
   std::uint32_t column = 0;
@@ -30,15 +28,15 @@ struct Place {
   }
 };
 
-/// A value with its place. Tables keep the order in which their keys were added.
+/// A value with its position. Tables keep the order in which their keys were added.
 struct Node {
   struct Member;
   using List = std::vector<Node>;
   using Table = std::vector<Member>;
-  struct Date {};  ///< what no key takes
+  struct Date {};  ///< no key takes one
 
   std::variant<Date, std::string, std::int64_t, double, bool, List, Table> value;
-  Place place;
+  SourcePosition position;
   bool octal = false;  ///< an integer written as 0o600
 
   template <class T>
@@ -50,17 +48,17 @@ struct Node {
     return std::get_if<T>(&value);
   }
 
-  /// The value of a key; null where there is none, or this is no table.
+  /// The value of a key; null where there is none, or this is not a table.
   [[nodiscard]] const Node* find(std::string_view key) const noexcept;
   [[nodiscard]] Node* find(std::string_view key) noexcept;
-  void add(std::string key, Node node);
+  Node& add(std::string key, Node node);
   void erase(std::string_view key);
 };
 
 struct Node::Member {
   std::string key;
   Node value;
-  Place key_place;
+  SourcePosition key_position;
 };
 
 inline const Node* Node::find(std::string_view key) const noexcept {
@@ -76,9 +74,11 @@ inline Node* Node::find(std::string_view key) noexcept {
   return const_cast<Node*>(std::as_const(*this).find(key));  // NOLINT: *this is not const
 }
 
-inline void Node::add(std::string key, Node node) {
-  Place written_at = node.place;
-  std::get<Table>(value).push_back({std::move(key), std::move(node), std::move(written_at)});
+inline Node& Node::add(std::string key, Node node) {
+  SourcePosition written_at = node.position;
+  return std::get<Table>(value)
+      .emplace_back(Member{std::move(key), std::move(node), std::move(written_at)})
+      .value;
 }
 
 inline void Node::erase(std::string_view key) {
@@ -91,38 +91,6 @@ inline std::string_view kind(const Node& node) {
   constexpr std::string_view kKinds[] = {"a date or time", "a string", "an integer", "a decimal number",
                                          "true or false",  "a list",   "a table"};
   return kKinds[node.value.index()];
-}
-
-/// A TOML string that is this text, and can be shown on a terminal: control characters are escaped, those
-/// that UTF-8 writes in two bytes too.
-inline std::string toml_string(std::string_view text) {
-  std::string result = "\"";
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const auto c = static_cast<unsigned char>(text[i]);
-    const auto next = i + 1 < text.size() ? static_cast<unsigned char>(text[i + 1]) : '\0';
-    if (c == '"' || c == '\\') {
-      result += {'\\', text[i]};
-    } else if (c < ' ' || c == '\x7f') {
-      result += fmt::format("\\u{:04x}", c);
-    } else if (c == 0xc2 && next >= 0x80 && next <= 0x9f) {
-      result += fmt::format("\\u{:04x}", next);
-      ++i;
-    } else {
-      result += text[i];
-    }
-  }
-  return result + '"';
-}
-
-/// A part of a key as it is written: in quotes, unless it consists of letters, digits, '_' and '-'.
-inline std::string key_part(std::string_view name) {
-  constexpr std::string_view kBare = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-";
-  const bool bare = !name.empty() && name.find_first_not_of(kBare) == name.npos;
-  return bare ? std::string(name) : toml_string(name);
-}
-
-inline std::string joined(std::string_view path, std::string_view name) {
-  return path.empty() ? key_part(name) : fmt::format("{}.{}", path, key_part(name));
 }
 
 }  // namespace weir::detail

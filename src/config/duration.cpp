@@ -13,18 +13,17 @@
 namespace weir {
 namespace {
 
-using detail::Expected;
 using std::chrono::nanoseconds;
 
 constexpr detail::Wording kDuration = {"write it as in \"30s\"", "write \"1500ms\" instead of \"1.5s\"",
                                        "duration", "unit", "use ms, s, min, h or d"};
 
-Expected<nanoseconds> read_duration(detail::TextReader reader) {
-  const Expected<std::uint64_t> count = reader.number("duration", 0);
-  if (!count) return tl::make_unexpected(count.error());
-  Expected<nanoseconds> duration = reader.units(*count);
+Result<nanoseconds> read_duration(detail::TextReader reader) {
+  const Result<std::uint64_t> count = reader.number("duration", 0);
+  if (!count) return count.error();
+  Result<nanoseconds> duration = reader.units(*count);
   if (!duration) return duration;
-  if (const Expected<void> end = reader.end(); !end) return tl::make_unexpected(end.error());
+  if (const Result<void> end = reader.end(); !end) return end.error();
   return duration;
 }
 
@@ -46,7 +45,7 @@ std::string format_decimal(std::uint64_t value, unsigned decimals) {
 }  // namespace
 
 Result<nanoseconds> parse_duration(std::string_view text) noexcept try {
-  const Expected<nanoseconds> duration = read_duration({text, kDuration});
+  const Result<nanoseconds> duration = read_duration({text, kDuration});
   if (!duration) return duration.error();
   return *duration;
 } catch (const std::exception& failure) {

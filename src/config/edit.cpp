@@ -1,118 +1,144 @@
 #include "config/edit.hpp"
 
+#include <algorithm>
+#include <charconv>
 #include <fmt/format.h>
 #include <string>
 #include <utility>
 
 #include "base/text.hpp"
 #include "config/text.hpp"
+#include "policy/fields.hpp"
 
 namespace weir::detail {
 namespace {
 
+constexpr std::size_t kMostSteps = 16;  ///< the format itself needs 7
+
+const std::string* name_of(const KeyStep& step) {
+  return std::get_if<std::string>(&step);
+}
+
+/// How many characters a part of a key takes that stands in quotes; npos if they are not closed.
+std::size_t quoted_length(std::string_view text) {
+  std::size_t end = 1;
+  while (end < text.size() && text[end] != text.front())
+    end += text[end] == '\\' && text.front() == '"' ? 2 : 1;
+  return end < text.size() ? end + 1 : text.npos;
+}
+
+bool has_key(const KeyTable& table, std::string_view name) {
+  return std::ranges::find(table.keys, name, &Key::name) != table.keys.end();
+}
+
+/// Puts the parts of a known name together again: "a", "b", "rate" of [operations."a.b"].
+void join_name(KeyPath& path, std::size_t at, const Node* names, const KeyTable& table) {
+  std::string name;
+  for (std::size_t end = at; names != nullptr && end < path.size() && name_of(path[end]) != nullptr; ++end) {
+    name += (end == at ? "" : ".") + *name_of(path[end]);
+    const bool last = end + 1 == path.size();
+    const bool whole = last || (name_of(path[end + 1]) != nullptr && has_key(table, *name_of(path[end + 1])));
+    if (!whole || names->find(name) == nullptr) continue;
+    const auto first = path.begin() + static_cast<std::ptrdiff_t>(at);
+    path.erase(first + 1, path.begin() + static_cast<std::ptrdiff_t>(end) + 1);
+    *first = name;
+    return;
+  }
+}
+
+/// Goes down a path, step by step. Forms of a limit that are short for another are written out on the way.
 class Editor {
  public:
-  explicit Editor(const Path& path) : path_(path) {}
+  Editor(const KeyPath& path, const SourcePosition& position) : path_(path), position_(position) {}
 
-  Expected<void> set(Node& root, Node value) {
+  /// The node at the end of the path without its last `left` steps. Without `make`, null where there is none.
+  Result<Node*> go(Node& root, std::size_t left, bool make) {
     Node* here = &root;
-    for (at_ = 0; at_ < path_.size(); ++at_) {
-      const Expected<Node*> next = enter(*here, value.place);
-      if (!next) return tl::make_unexpected(next.error());
+    for (at_ = 0; here != nullptr && at_ + left < path_.size(); ++at_) {
+      const Result<Node*> next = make ? made(*here) : found(*here);
+      if (!next) return next;
       here = *next;
     }
-    *here = std::move(value);
-    return {};
+    return here;
   }
 
-  Expected<void> remove(Node& root) {
-    Node* here = &root;
-    for (at_ = 0; at_ + 1 < path_.size(); ++at_) {
-      const Expected<Node*> next = find(*here);
-      if (!next) return tl::make_unexpected(next.error());
-      if (*next == nullptr) return {};
-      here = *next;
+  /// Erases the child of `here` that the last step names.
+  Result<void> erase(Node& here) {
+    if (const std::string* name = name_of(path_[at_])) {
+      only_entry(here).erase(*name);
+      return {};
     }
-    return remove_last(*here);
+    if (const Result<Node*> child = found(here); !child) return child.error();
+    Node::List& list = as_list(here);
+    list.erase(list.begin() + static_cast<std::ptrdiff_t>(std::get<std::size_t>(path_[at_])));
+    return {};
   }
 
  private:
-  [[nodiscard]] tl::unexpected<Error> refuse(const std::string& problem, std::string hint) const {
-    const Path way(path_.begin(), path_.begin() + static_cast<std::ptrdiff_t>(at_));
-    return fail(Errc::config, fmt::format("{}: {}", path_text(way), problem), std::move(hint));
+  [[nodiscard]] Error refuse(const std::string& problem, std::string hint) const {
+    return {Errc::config, fmt::format("{}: {}", so_far(), problem), std::move(hint)};
+  }
+  [[nodiscard]] std::string so_far() const { return escaped(path_text(std::span(path_).first(at_))); }
+
+  Result<Node*> found(Node& here) {
+    if (const std::string* name = name_of(path_[at_])) return only_entry(here).find(*name);
+    return entry(as_list(here));
   }
 
-  /// The child that the current step names, made if it is not there yet.
-  Expected<Node*> enter(Node& here, const Place& place) {
-    if (const auto* index = std::get_if<std::size_t>(&path_[at_])) {
+  Result<Node*> made(Node& here) {
+    const std::string* name = name_of(path_[at_]);
+    if (name == nullptr) {
       Node::List& list = as_list(here);
-      if (*index == list.size()) list.push_back({{}, place});
-      return element(list, *index);
+      if (std::get<std::size_t>(path_[at_]) == list.size()) list.push_back({{}, position_});
+      return entry(list);
     }
-    Expected<Node*> table = as_table(here, place);
+    const Result<Node*> table = as_table(here);
     if (!table) return table;
-    const std::string& key = std::get<std::string>(path_[at_]);
-    if ((*table)->find(key) == nullptr) (*table)->add(key, {{}, place});
-    return (*table)->find(key);
+    Node* child = (*table)->find(*name);
+    return child != nullptr ? child : &(*table)->add(*name, {{}, position_});
   }
 
-  /// The same, or null.
-  Expected<Node*> find(Node& here) {
-    if (const auto* index = std::get_if<std::size_t>(&path_[at_])) return element(as_list(here), *index);
-    Node* table = &here;
-    if (auto* list = here.as<Node::List>(); list != nullptr && list->size() == 1) table = &list->front();
-    return table->find(std::get<std::string>(path_[at_]));
-  }
-
-  Expected<void> remove_last(Node& here) {
-    if (const auto* index = std::get_if<std::size_t>(&path_[at_])) {
-      Node::List& list = as_list(here);
-      if (const Expected<Node*> there = element(list, *index); !there) {
-        return tl::make_unexpected(there.error());
-      }
-      list.erase(list.begin() + static_cast<std::ptrdiff_t>(*index));
-      return {};
-    }
-    Node* table = &here;
-    if (auto* list = here.as<Node::List>(); list != nullptr && list->size() == 1) table = &list->front();
-    table->erase(std::get<std::string>(path_[at_]));
-    return {};
-  }
-
-  Expected<Node*> element(Node::List& list, std::size_t index) const {
+  Result<Node*> entry(Node::List& list) const {
+    const std::size_t index = std::get<std::size_t>(path_[at_]);
     if (index < list.size()) return &list[index];
     return refuse(fmt::format("no [{}]: it has {} entries", index, list.size()),
                   fmt::format("use at most [{}], which adds one", list.size()));
   }
 
-  /// One entry is as good as a list of it.
+  /// A list of one stands for its entry.
+  static Node& only_entry(Node& node) {
+    auto* list = node.as<Node::List>();
+    return list != nullptr && list->size() == 1 ? list->front() : node;
+  }
+
+  /// One entry stands for a list of it.
   static Node::List& as_list(Node& node) {
     if (auto* list = node.as<Node::List>()) return *list;
     Node::List list;
     if (!nothing(node)) list.push_back(node);
-    node.value = std::move(list);
-    return std::get<Node::List>(node.value);
+    return node.value.emplace<Node::List>(std::move(list));
   }
 
   /// The table that a limit is short for: "30/min" is { limit = "30/min" }.
-  Expected<Node*> as_table(Node& node, const Place& place) const {
-    if (node.as<Node::Table>() != nullptr) return &node;
-    if (nothing(node)) {
-      node.value = Node::Table{};
-      return &node;
-    }
-    if (auto* list = node.as<Node::List>()) {
-      if (list->empty()) list->push_back({Node::Table{}, place});
-      if (list->size() == 1) return as_table(list->front(), place);
+  Result<Node*> as_table(Node& node) {
+    if (auto* list = node.as<Node::List>(); list != nullptr && list->empty())
+      list->push_back({{}, position_});
+    Node& one = only_entry(node);
+    if (one.as<Node::Table>() != nullptr) return &one;
+    if (const auto* list = one.as<Node::List>()) {
       return refuse(fmt::format("a list of {}", list->size()),
-                    fmt::format("name one of them, as in {}[0]", path_text(way())));
+                    fmt::format("name one of them, as in {}[0]", so_far()));
     }
-    const std::string_view name = limit_name();
-    if (name.empty()) return refuse(fmt::format("has no parts: {}", kind(node)), "");
-    Node value = std::move(node);
-    node = {Node::Table{}, value.place};
-    node.add(name == "cooldown" ? "for" : "limit", std::move(value));
-    return &node;
+    if (nothing(one)) {
+      one.value.emplace<Node::Table>();
+      return &one;
+    }
+    const std::string_view first = first_key();
+    if (first.empty()) return refuse(fmt::format("has no parts: {}", kind(one)), "");
+    Node value = std::move(one);
+    one = {Node::Table{}, value.position};
+    one.add(std::string(first), std::move(value));
+    return &one;
   }
 
   static bool nothing(const Node& node) {
@@ -120,47 +146,97 @@ class Editor {
     return node.as<Node::Date>() != nullptr || (flag != nullptr && !*flag);
   }
 
-  [[nodiscard]] Path way() const { return {path_.begin(), path_.begin() + static_cast<std::ptrdiff_t>(at_)}; }
-
-  /// The limit whose part the current step names; empty if it is none.
-  [[nodiscard]] std::string_view limit_name() const {
+  /// The key of a limit's table that the limit's short form stands for; empty where the path is not at a limit.
+  [[nodiscard]] std::string_view first_key() const {
     for (std::size_t i = at_; i > 0; --i) {
-      const auto* key = std::get_if<std::string>(&path_[i - 1]);
-      if (key == nullptr) continue;  // an index
-      const bool limit = *key == "rate" || *key == "window" || *key == "concurrent" || *key == "cooldown";
-      return limit ? std::string_view(*key) : std::string_view();
+      const std::string* name = name_of(path_[i - 1]);
+      if (name == nullptr) continue;  // an index
+      const auto limit = std::ranges::find(kLimitKeys, *name, &Key::name);
+      return limit == kLimitKeys.end() ? std::string_view() : limit->parts->keys.front().name;
     }
     return {};
   }
 
-  const Path& path_;
+  const KeyPath& path_;
+  const SourcePosition& position_;
   std::size_t at_ = 0;
 };
 
 }  // namespace
 
-std::string path_text(const Path& path) {
-  std::string text;
-  for (const Step& step : path) {
-    if (const auto* index = std::get_if<std::size_t>(&step)) {
-      text += fmt::format("[{}]", *index);
+Result<KeyPath> parse_key(std::string_view key, const Node& root) {
+  const auto refuse = [&](const std::string& problem) {
+    return Error{Errc::config, escaped(key) + ": " + problem, "write the key as in operations.x.rate[0]"};
+  };
+  KeyPath path;
+  for (std::string_view rest = key;; rest.remove_prefix(1)) {
+    const bool in_quotes = rest.starts_with('"') || rest.starts_with('\'');
+    const std::size_t length =
+        in_quotes ? quoted_length(rest) : std::min(rest.find_first_of(".[]\"'"), rest.size());
+    if (length == rest.npos) return refuse("a quote that is not closed");
+    if (length == 0) return refuse("an empty part");
+    const std::string_view part = rest.substr(0, length);
+    if (in_quotes) {
+      const Result<Node> name = parse_value(part, {});
+      if (!name || name->as<std::string>() == nullptr) return refuse("a name in quotes that is no TOML");
+      path.emplace_back(*name->as<std::string>());
     } else {
-      text = joined(text, std::get<std::string>(step));
+      if (!plain_ascii(part)) return refuse("other than ASCII needs quotes");
+      path.emplace_back(std::string(part));
     }
+    for (rest.remove_prefix(length); rest.starts_with('[') && path.size() < kMostSteps;) {
+      std::size_t index = 0;
+      const char* const end = rest.data() + rest.size();
+      const auto number = std::from_chars(rest.data() + 1, end, index);
+      if (number.ec != std::errc() || number.ptr == end || *number.ptr != ']') return refuse("no index");
+      path.emplace_back(index);
+      rest.remove_prefix(static_cast<std::size_t>(number.ptr + 1 - rest.data()));
+    }
+    if (rest.empty()) break;
+    if (path.size() == kMostSteps) return refuse("too many parts");
+    if (rest.front() != '.') return refuse("unexpected " + quoted(rest));
   }
-  return escaped(text);
+  if (path[0] == KeyStep("operations")) join_name(path, 1, root.find("operations"), kOperationTable);
+  if (path.size() > 2 && path[0] == KeyStep("overrides") && path[1] == KeyStep("users")) {
+    join_name(path, 2, find_node(root, std::span(path).first(2)).node, kOverrideTable);
+  }
+  return path;
 }
 
-Expected<void> edit(Node& root, const Path& path, std::optional<Node> value) {
-  return value ? Editor(path).set(root, *std::move(value)) : Editor(path).remove(root);
+Result<void> edit(Node& root, const KeyPath& path, std::string_view value, const SourcePosition& position) {
+  Editor editor(path, position);
+  if (value == "none") {
+    const Result<Node*> parent = editor.go(root, 1, false);
+    if (!parent) return parent.error();
+    return *parent == nullptr ? Result<void>() : editor.erase(**parent);
+  }
+  Result<Node> node = parse_value(value, position);
+  if (!node) {
+    return Error{Errc::config, fmt::format("{}: {}", escaped(path_text(path)), node.error().what),
+                 node.error().hint};
+  }
+  const Result<Node*> there = editor.go(root, 0, true);
+  if (!there) return there.error();
+  **there = *std::move(node);
+  return {};
 }
 
-Expected<void> edit(Node& root, const Path& path, std::string_view value, const Place& place) {
-  if (value == "none") return edit(root, path, std::nullopt);
-  Expected<Node> node = parse_value(value, place);
-  if (!node)
-    return fail(Errc::config, fmt::format("{}: {}", path_text(path), node.error().what), node.error().hint);
-  return edit(root, path, *std::move(node));
+Found find_node(const Node& root, std::span<const KeyStep> path) {
+  const Node* node = &root;
+  for (const KeyStep& step : path) {
+    const Node* next = nullptr;
+    if (const std::string* name = name_of(step)) {
+      next = node->find(*name);
+    } else {
+      const std::size_t index = std::get<std::size_t>(step);
+      const auto* list = node->as<Node::List>();
+      if (list != nullptr && index < list->size()) next = &(*list)[index];
+      if (list == nullptr && index == 0) next = node;
+    }
+    if (next == nullptr) return {node, false};
+    node = next;
+  }
+  return {node, true};
 }
 
 }  // namespace weir::detail

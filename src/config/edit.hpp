@@ -1,24 +1,31 @@
 #pragma once
 
-#include <optional>
+#include <span>
 #include <string_view>
 
-#include "base/expected.hpp"
+#include "weir/error.hpp"
+
 #include "config/document.hpp"
-#include "config/path.hpp"
+#include "policy/key_path.hpp"
 
 namespace weir::detail {
 
-/// Sets or (nullopt) removes one value of a tree, or a part of it. What a limit is written as does not
-/// matter: "30/min" becomes a table where its candidate is set, and a list where its [1] is. Whether the
-/// tree means anything is for its reader to say.
-/// Errors  Errc::config: an index beyond the end, a part of what has no parts.
-[[nodiscard]] Expected<void> edit(Node& root, const Path& path, std::optional<Node> value);
+/// Reads "operations.x.rate[1]". A name with dots needs quotes only where `root` does not have it.
+/// Errors  Errc::config, quoting the key.
+[[nodiscard]] Result<KeyPath> parse_key(std::string_view key, const Node& root);
 
-/// The same with a value as text; "none" removes.
-[[nodiscard]] Expected<void> edit(Node& root, const Path& path, std::string_view value, const Place& place);
+/// Sets one value of a tree, or a part of it; "none" removes. The form in which a limit is written does not matter:
+/// "30/min" becomes a table where its candidate is set, and a list where its [1] is set. Whether the tree means
+/// anything is for its reader to say.
+/// Errors  Errc::config: an index beyond the end, a part of a value that has no parts, a value that is not TOML.
+[[nodiscard]] Result<void> edit(Node& root, const KeyPath& path, std::string_view value,
+                                const SourcePosition& position);
 
-/// "operations.x.rate[1]"
-[[nodiscard]] std::string path_text(const Path& path);
+/// The node that a path leads to, or the last one on the way there; `whole` says which of the two it is.
+struct Found {
+  const Node* node;
+  bool whole;
+};
+[[nodiscard]] Found find_node(const Node& root, std::span<const KeyStep> path);
 
 }  // namespace weir::detail

@@ -1,9 +1,7 @@
 #include "config/environment.hpp"
 
 #include <fmt/format.h>
-#include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <unistd.h>
@@ -12,102 +10,72 @@
 
 #include "base/text.hpp"
 #include "config/edit.hpp"
-#include "config/fields.hpp"
-#include "config/path.hpp"
 #include "config/read.hpp"
+#include "policy/fields.hpp"
 
 namespace weir::detail {
 namespace {
 
-std::string upper(std::string_view text) {
-  std::string result(text);
+/// "image-resize" as a part of a variable's name: IMAGE_RESIZE.
+std::string folded(std::string_view name) {
+  std::string result(name);
   for (char& c : result) {
     if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-  }
-  return result;
-}
-
-/// "image-resize" as a part of a variable's name: IMAGE_RESIZE.
-std::string variable_part(std::string_view name) {
-  std::string result = upper(name);
-  for (char& c : result) {
     if ((c < 'A' || c > 'Z') && (c < '0' || c > '9')) c = '_';
   }
   return result;
 }
 
-/// Every key that a variable may name, by that variable's name.
-class VariableNames {
- public:
-  explicit VariableNames(const Node& root) {
-    add_keys({"segment"}, keys_of(kSegmentFields));
-    add_keys({"global"}, kGlobalKeys);
-    add_keys({"defaults"}, kOperationKeys);
-    add_names({"operations"}, root.find("operations"), kOperationKeys);
-    const Node* overrides = root.find("overrides");
-    add_names({"overrides", "users"}, overrides == nullptr ? nullptr : overrides->find("users"),
-              kOverrideKeys);
-  }
-
-  /// What the variable sets.
-  [[nodiscard]] Expected<Path> path(const std::string& variable) const {
-    const auto [begin, end] = paths_.equal_range(upper(variable));
-    if (begin == end) return fail(Errc::config, "there is no such key", hint_for(upper(variable)));
-    if (std::next(begin) == end) return begin->second;
-    return fail(
-        Errc::config,
-        fmt::format("may mean {} or {}", path_text(begin->second), path_text(std::next(begin)->second)),
-        "rename one of them in the file");
-  }
-
- private:
-  void add_names(const Path& path, const Node* names, Names keys) {
-    const auto* table = names == nullptr ? nullptr : names->as<Node::Table>();
-    if (table == nullptr) return;
-    for (const Node::Member& member : *table) add_keys(with(path, member.key), keys);
-  }
-
-  void add_keys(const Path& path, Names keys) {
-    for (const std::string_view key : keys) add(with(path, key));
-    for (const std::string_view key : kLaterKeys) add(with(path, key));  // their reader says what is wrong
-    for (const std::string_view key : keys) add_parts(with(path, key), key);
-  }
-
-  void add_parts(const Path& path, std::string_view key) {
-    const auto add_each = [&](const auto& parts) {
-      for (const std::string_view part : parts) add(with(path, part));
-    };
-    if (key == "rate") add_each(kRateKeys);
-    if (key == "window") add_each(kWindowKeys);
-    if (key == "concurrent") add_each(keys_of(kConcurrentFields));
-    if (key == "cooldown") add_each(keys_of(kCooldownFields));
-    if (key == "breaker") add_each(keys_of(kBreakerFields));
-    if (key == "user") add_keys(path, kUserKeys);
-  }
-
-  static Path with(Path path, std::string_view key) {
+/// Calls visit(variable, path) for each key under `path` that a variable may set.
+template <class Visit>
+void each_variable(const KeyTable& table, const Node* node, KeyPath& path, const std::string& prefix,
+                   const Visit& visit) {
+  const auto child = [&](std::string_view key) { return node == nullptr ? nullptr : node->find(key); };
+  const auto at = [&](std::string_view key, const auto& then) {
     path.emplace_back(std::string(key));
-    return path;
+    then(prefix + folded(key));
+    path.pop_back();
+  };
+  for (const Key& key : table.keys) {
+    at(key.name, [&](const std::string& variable) {
+      const bool names = key.parts != nullptr && key.parts->named != nullptr;
+      if (!names && path.size() > 1) visit(variable, path);
+      if (key.parts != nullptr) each_variable(*key.parts, child(key.name), path, variable + "__", visit);
+    });
   }
-
-  void add(const Path& path) {
-    std::string name = "WEIR";
-    for (const Step& step : path) {
-      name += (name == "WEIR" ? "_" : "__") + variable_part(std::get<std::string>(step));
-    }
-    paths_.emplace(std::move(name), path);
+  for (const std::string_view key : kLaterKeys) {  // their reader says what is wrong
+    if (!path.empty() && !table.keys.empty())
+      at(key, [&](const std::string& variable) { visit(variable, path); });
   }
-
-  [[nodiscard]] std::string hint_for(const std::string& variable) const {
-    std::vector<std::string_view> names;
-    for (const auto& [name, path] : paths_) names.emplace_back(name);
-    const std::string_view meant = nearest(variable, names);
-    if (!meant.empty()) return fmt::format("did you mean {}?", meant);
-    return "write a key of the file with \"__\" for its dots, as in WEIR_GLOBAL__RATE";
+  const auto* members = node == nullptr ? nullptr : node->as<Node::Table>();
+  if (table.named == nullptr || members == nullptr) return;
+  for (const Node::Member& member : *members) {
+    at(member.key, [&](const std::string& variable) {
+      each_variable(*table.named, &member.value, path, variable + "__", visit);
+    });
   }
+}
 
-  std::multimap<std::string, Path> paths_;
-};
+/// What a variable sets.
+Result<KeyPath> path_of(std::string_view name, const Node& root) {
+  std::vector<KeyPath> meant;
+  std::vector<std::string> names;
+  KeyPath path;
+  each_variable(kRootTable, &root, path, "WEIR_", [&](const std::string& variable, const KeyPath& key) {
+    if (variable == folded(name)) meant.push_back(key);
+    names.push_back(variable);
+  });
+  if (meant.size() == 1) return meant.front();
+  if (meant.size() > 1) {
+    return Error{Errc::config, fmt::format("may mean {} or {}", path_text(meant[0]), path_text(meant[1])),
+                 "rename one of them in the file"};
+  }
+  const std::vector<std::string_view> known(names.begin(), names.end());
+  const std::string_view near = nearest(folded(name), known);
+  return Error{Errc::config, "there is no such key",
+               near.empty() ? "write a key of the file with \"__\" for its dots, as in WEIR_GLOBAL__RATE"
+                            : fmt::format("did you mean {}?", near)};
+}
 
 /// WEIR_SEGMENT and WEIR_CONFIG are the tools' own.
 bool names_a_key(std::string_view name) {
@@ -115,25 +83,9 @@ bool names_a_key(std::string_view name) {
   return name.starts_with(kPrefix) && name.find("__", kPrefix.size()) != name.npos;
 }
 
-/// After [defaults] are spread.
-bool of_an_operation(const Path& path) {
-  return path.front() == Step("operations");
-}
-
-using Edits = std::vector<std::pair<std::string_view, Path>>;
-
-Expected<void> apply(Node& root, const Edits& edits, const Environment& environment, bool to_operations) {
-  for (const auto& [name, path] : edits) {
-    if (of_an_operation(path) != to_operations) continue;
-    const Expected<void> done = edit(root, path, environment.find(name)->second, place_of_variable(name));
-    if (!done) return tl::make_unexpected(of_variable(name, done.error()));
-  }
-  return {};
-}
-
 }  // namespace
 
-Place place_of_variable(std::string_view name) {
+SourcePosition position_of_variable(std::string_view name) {
   return {std::make_shared<const std::string>("environment " + escaped(name))};
 }
 
@@ -141,26 +93,30 @@ Error of_variable(std::string_view name, const Error& error) {
   return {error.code, fmt::format("environment {}: {}", escaped(name), error.what), error.hint};
 }
 
-Expected<void> apply_environment(Node& root, const Environment& environment) {
-  if (auto done = apply_plain_names(root, environment); !done) return done;
-  std::optional<VariableNames> names;  // thousands of them: only if there is such a variable at all
-  Edits edits;
+Result<void> apply_environment(Node& root, const Environment& environment) {
+  if (Result<void> done = apply_plain_names(root, environment); !done) return done;
+  std::vector<std::pair<std::string_view, KeyPath>> of_operations;  // set after [defaults] are spread
   for (const auto& [name, value] : environment) {
     if (!names_a_key(name)) continue;
-    if (!names) names.emplace(root);
-    const Expected<Path> path = names->path(name);
-    if (!path) return tl::make_unexpected(of_variable(name, path.error()));
+    Result<KeyPath> path = path_of(name, root);
+    if (!path) return of_variable(name, path.error());
     // Most often the variable that it was to be made of is not set, and a limit would silently be missing.
     if (value.empty()) {
-      return tl::make_unexpected(
-          of_variable(name, Error{Errc::config, "the value is empty",
-                                  "unset the variable, or write none to remove the limit"}));
+      return of_variable(name, {Errc::config, "the value is empty",
+                                "unset the variable, or write none to remove the limit"});
     }
-    edits.emplace_back(name, *path);
+    if (path->front() == KeyStep("operations")) {
+      of_operations.emplace_back(name, *std::move(path));
+    } else if (const Result<void> done = edit(root, *path, value, position_of_variable(name)); !done) {
+      return of_variable(name, done.error());
+    }
   }
-  if (auto done = apply(root, edits, environment, false); !done) return done;
   inherit(root);
-  return apply(root, edits, environment, true);
+  for (const auto& [name, path] : of_operations) {
+    const Result<void> done = edit(root, path, environment.find(name)->second, position_of_variable(name));
+    if (!done) return of_variable(name, done.error());
+  }
+  return {};
 }
 
 }  // namespace weir::detail

@@ -1,13 +1,15 @@
 #include <string_view>
 
-#include "config/fields.hpp"
 #include "config/read.hpp"
+#include "policy/fields.hpp"
 
 namespace weir::detail {
 namespace {
 
+constexpr std::string_view kUser = "user";  // a table whose keys have defaults of their own
+
 void mark_inherited(Node& node) {
-  node.place.inherited = true;
+  node.position.inherited = true;
   if (auto* list = node.as<Node::List>()) {
     for (Node& value : *list) mark_inherited(value);
   }
@@ -17,25 +19,21 @@ void mark_inherited(Node& node) {
 }
 
 // Each key has its own default; the value of a key is taken whole.
-void fill_in(Node& limits, const Node& defaults, Names keys) {
-  for (const std::string_view key : keys) {
-    const Node* given = defaults.find(key);
-    if (given == nullptr || limits.find(key) != nullptr) continue;
-    Node copy = *given;
-    mark_inherited(copy);
-    limits.add(std::string(key), std::move(copy));
+void fill_in(Node& limits, const Node& defaults, const KeyTable& table) {
+  for (const Key& key : table.keys) {
+    const Node* given = defaults.find(key.name);
+    if (given == nullptr || key.name == kUser || limits.find(key.name) != nullptr) continue;
+    mark_inherited(limits.add(std::string(key.name), *given));
   }
 }
 
 void fill_in(Node& operation, const Node& defaults) {
   if (operation.as<Node::Table>() == nullptr) return;  // a mistake; its reader says so
-  constexpr Names kShared = Names(kOperationKeys).first(kOperationKeys.size() - 1);
-  static_assert(kOperationKeys.back() == "user");
-  fill_in(operation, defaults, kShared);
-  const Node* user = defaults.find("user");
+  fill_in(operation, defaults, kOperationTable);
+  const Node* user = defaults.find(kUser);
   if (user == nullptr) return;
-  if (operation.find("user") == nullptr) operation.add("user", {Node::Table{}, user->place});
-  if (Node* own = operation.find("user"); own->as<Node::Table>() != nullptr) fill_in(*own, *user, kUserKeys);
+  if (operation.find(kUser) == nullptr) operation.add(std::string(kUser), {Node::Table{}, user->position});
+  if (Node* own = operation.find(kUser); own->as<Node::Table>() != nullptr) fill_in(*own, *user, kLimitTable);
 }
 
 }  // namespace

@@ -9,64 +9,66 @@
 
 #include "weir/config.hpp"
 
+#include "config/edit.hpp"
 #include "config/environment.hpp"
 #include "config/file.hpp"
-#include "config/path.hpp"
 #include "config/read.hpp"
 #include "config/text.hpp"
-#include "config/values.hpp"
 #include "config/write.hpp"
 
 namespace weir {
 namespace {
 
-using detail::Expected;
 using detail::Node;
-using detail::Place;
+using detail::SourcePosition;
 
 constexpr const char* kBuiltIn = "built in";
 
-std::string place_text(const Place& place) {
-  if (!place.inherited) return place.text();
-  return (place.line == 0 ? "defaults, " : "defaults at ") + place.text();
+std::string position_text(const SourcePosition& position) {
+  if (!position.inherited) return position.text();
+  return (position.line == 0 ? "defaults, " : "defaults at ") + position.text();
 }
 
 /// Adds each origin of a value's parts once: the line on which it begins, the variables that changed some.
-void add_origins(const Node& node, const Place& around, std::vector<std::string>& origins) {
-  const bool further = node.place.origin == around.origin && node.place.inherited == around.inherited;
-  const Place& place = further ? around : node.place;
+void add_origins(const Node& node, const SourcePosition& around, std::vector<std::string>& origins) {
+  const bool further = node.position.origin == around.origin && node.position.inherited == around.inherited;
+  const SourcePosition& position = further ? around : node.position;
   const auto* list = node.as<Node::List>();
   const auto* table = node.as<Node::Table>();
   if (list != nullptr && !list->empty()) {
-    for (const Node& value : *list) add_origins(value, place, origins);
+    for (const Node& value : *list) add_origins(value, position, origins);
   } else if (table != nullptr && !table->empty()) {
-    for (const Node::Member& member : *table) add_origins(member.value, place, origins);
-  } else if (place.origin) {
-    const std::string origin = place_text(place);
+    for (const Node::Member& member : *table) add_origins(member.value, position, origins);
+  } else if (position.origin) {
+    const std::string origin = position_text(position);
     if (std::ranges::find(origins, origin) == origins.end()) origins.push_back(origin);
   }
 }
 
-std::string origin_of(const std::string& key, const Node& root) {
+std::string origin_of(const detail::KeyPath& key, const Node& root) {
   std::vector<std::string> origins;
-  if (const Node* node = detail::find_node(root, key)) add_origins(*node, node->place, origins);
+  const detail::Found found = detail::find_node(root, key);
+  if (found.whole) add_origins(*found.node, found.node->position, origins);
   std::string text;
   for (const std::string& origin : origins) text += (text.empty() ? "" : " and ") + origin;
   return text.empty() ? kBuiltIn : text;
 }
 
-Result<LoadedConfig> load(std::string_view toml, const Place& start, const Environment& environment) {
-  Expected<Node> root = detail::parse_document(toml, start);
+Result<LoadedConfig> load(std::string_view toml, const SourcePosition& start,
+                          const Environment& environment) {
+  Result<Node> root = detail::parse_document(toml, start);
   if (!root) return root.error();
-  if (const Expected<void> done = detail::apply_environment(*root, environment); !done) return done.error();
-  Expected<Config> config = detail::read_config(*root);
+  if (const Result<void> done = detail::apply_environment(*root, environment); !done) return done.error();
+  Result<Config> config = detail::load_from_tree(*root);
   if (!config) return config.error();
-  std::vector<ConfigValue> values = detail::values_of(detail::write_config(*config));
-  for (ConfigValue& value : values) value.origin = origin_of(value.key, *root);
+  std::vector<ConfigValue> values;
+  for (detail::SavedValue& value : detail::values_of(detail::save_to_tree(*config))) {
+    values.push_back({detail::path_text(value.key), std::move(value.text), origin_of(value.key, *root)});
+  }
   return LoadedConfig{*std::move(config), std::move(values)};
 }
 
-Place first_line_of(std::string_view origin) {
+SourcePosition first_line_of(std::string_view origin) {
   return {std::make_shared<const std::string>(origin), 1, 1};
 }
 

@@ -107,7 +107,7 @@ class NestingScan {
   std::size_t at_ = 0;
   std::size_t line_ = 1;
   std::size_t dots_ = 0;   ///< of the key that is being read
-  std::size_t depth_ = 0;  ///< open brackets, and dots of all keys around this place
+  std::size_t depth_ = 0;  ///< open brackets, and dots of all keys around this character
   std::vector<std::size_t> open_;
 };
 

@@ -19,177 +19,119 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-constexpr std::string_view kPerMinute = "RATE_LIMIT_REQUESTS_PER_MINUTE";
-constexpr std::string_view kPerHour = "RATE_LIMIT_REQUESTS_PER_HOUR";
-constexpr std::string_view kBurst = "RATE_LIMIT_BURST_LIMIT";
-constexpr std::string_view kConcurrent = "MAX_CONCURRENT_REQUESTS";
-constexpr std::string_view kConcurrentPerUser = "MAX_CONCURRENT_PER_USER";
-constexpr std::string_view kTimeout = "CONCURRENCY_TIMEOUT";
-constexpr std::string_view kFailures = "CIRCUIT_BREAKER_FAILURE_THRESHOLD";
-constexpr std::string_view kRecovery = "CIRCUIT_BREAKER_RECOVERY_TIMEOUT";
-constexpr std::array kPlainNames = {kPerMinute,         kPerHour, kBurst,    kConcurrent,
-                                    kConcurrentPerUser, kTimeout, kFailures, kRecovery};
+/// One variable and what it says.
+struct Variable {
+  std::string_view name;
+  const std::string& value;
 
-constexpr std::int64_t kMost = std::numeric_limits<std::uint32_t>::max();
-
-/// Sets [defaults] by the plain names, one after the other.
-class PlainNames {
- public:
-  PlainNames(Node& root, const Environment& environment) : root_(root), environment_(environment) {}
-
-  Expected<void> apply() {
-    using Apply = Expected<void> (PlainNames::*)(std::string_view, const std::string&);
-    constexpr std::pair<std::string_view, Apply> kSteps[] = {
-        {kPerMinute, &PlainNames::per_minute},
-        {kPerHour, &PlainNames::per_hour},
-        {kBurst, &PlainNames::burst},
-        {kConcurrent, &PlainNames::concurrent},
-        {kConcurrentPerUser, &PlainNames::concurrent_per_user},
-        {kTimeout, &PlainNames::timeout},
-        {kFailures, &PlainNames::failures},
-        {kRecovery, &PlainNames::recovery},
-    };
-    for (const auto& [name, step] : kSteps) {
-      const auto variable = environment_.find(name);
-      if (variable == environment_.end() || variable->second.empty()) continue;
-      if (const Expected<void> done = (this->*step)(name, variable->second); !done) {
-        return tl::make_unexpected(of_variable(name, done.error()));
-      }
-    }
-    return {};
+  Result<void> set(Node& root, const KeyPath& path, std::string_view text) const {
+    return edit(root, path, text, position_of_variable(name));
   }
-
- private:
-  Expected<void> per_minute(std::string_view name, const std::string& value) {
-    return set_count(name, value, std::chrono::minutes(1));
-  }
-  Expected<void> per_hour(std::string_view name, const std::string& value) {
-    return set_count(name, value, std::chrono::hours(1));
-  }
-
-  /// The count of the rate of this period. A burst of its own stays.
-  Expected<void> set_count(std::string_view name, const std::string& value, nanoseconds period) {
-    const Expected<std::uint32_t> count = number(value);
-    if (!count) return tl::make_unexpected(count.error());
-    Rate rate{*count, period, *count};
-    Node* text = rate_of(period);
-    if (text != nullptr) {
-      const Rate before = *parse_rate(*text->as<std::string>());
-      if (before.burst != before.count) rate.burst = before.burst;
-    } else {
-      text = &added_rate();
-    }
-    *text = {format_rate(rate), place_of_variable(name)};
-    return {};
-  }
-
-  Expected<void> burst(std::string_view name, const std::string& value) {
-    const Expected<std::uint32_t> depth = number(value);
-    if (!depth) return tl::make_unexpected(depth.error());
-    Node* text = rate_of(std::chrono::minutes(1));
-    if (text == nullptr) {
-      return fail(Errc::config, "[defaults] have no rate per minute whose burst this could be",
-                  fmt::format("set {} too", kPerMinute));
-    }
-    Rate rate = *parse_rate(*text->as<std::string>());
-    rate.burst = *depth;
-    *text = {format_rate(rate), place_of_variable(name)};
-    return {};
-  }
-
-  Expected<void> concurrent(std::string_view name, const std::string& value) {
-    return set({"defaults", "concurrent", "limit"}, name, value);
-  }
-  Expected<void> concurrent_per_user(std::string_view name, const std::string& value) {
-    return set({"defaults", "user", "concurrent", "limit"}, name, value);
-  }
-
-  // A limit that nobody enforces would be promised by ignoring it.
-  Expected<void> timeout(std::string_view /*name*/, const std::string& /*value*/) {
-    return fail(Errc::config, "waiting for a permit is not supported by this version of weir", "unset it");
-  }
-
-  Expected<void> failures(std::string_view name, const std::string& value) {
-    if (Expected<void> there = have_breaker(name); !there) return there;
-    return set({"defaults", "breaker", "failures"}, name, value);
-  }
-
-  /// In seconds, as such variables are elsewhere, or a duration.
-  Expected<void> recovery(std::string_view name, const std::string& value) {
-    if (Expected<void> there = have_breaker(name); !there) return there;
-    const bool seconds = value.find_first_not_of("0123456789") == value.npos;
-    return set({"defaults", "breaker", "recovery"}, name, '"' + value + (seconds ? "s\"" : "\""));
-  }
-
-  /// What the built-in breaker is, where the file has none.
-  Expected<void> have_breaker(std::string_view name) {
-    const Node* defaults = root_.find("defaults");
-    const Node* breaker = defaults == nullptr ? nullptr : defaults->find("breaker");
-    if (breaker != nullptr && breaker->as<Node::Table>() != nullptr) return {};
-    return set({"defaults", "breaker"}, name, "{ failures = 5, recovery = \"60s\" }");
-  }
-
-  Expected<void> set(const Path& path, std::string_view name, std::string_view value) {
-    return edit(root_, path, value, place_of_variable(name));
-  }
-
-  static Expected<std::uint32_t> number(const std::string& text) {
-    std::int64_t value = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (error == std::errc() && end == text.data() + text.size() && value >= 1 && value <= kMost) {
-      return static_cast<std::uint32_t>(value);
-    }
-    return fail(Errc::config, quoted(text) + ": no number of requests", fmt::format("use 1 to {}", kMost));
-  }
-
-  /// The text of the rate in [defaults] of this period, or null.
-  Node* rate_of(nanoseconds period) {
-    Node* defaults = root_.find("defaults");
-    Node* rates = defaults == nullptr ? nullptr : defaults->find("rate");
-    if (rates == nullptr) return nullptr;
-    auto* list = rates->as<Node::List>();
-    if (list == nullptr) return has_period(*rates, period) ? text_of(*rates) : nullptr;
-    const auto found = std::ranges::find_if(*list, [&](Node& rate) { return has_period(rate, period); });
-    return found == list->end() ? nullptr : text_of(*found);
-  }
-
-  static Node* text_of(Node& rate) {
-    Node* text = rate.as<Node::Table>() != nullptr ? rate.find("limit") : &rate;
-    return text != nullptr && text->as<std::string>() != nullptr ? text : nullptr;
-  }
-
-  static bool has_period(Node& rate, nanoseconds period) {
-    const Node* text = text_of(rate);
-    if (text == nullptr) return false;  // a mistake; the reader says so
-    const Result<Rate> parsed = parse_rate(*text->as<std::string>());
-    return parsed && parsed->period == period;
-  }
-
-  /// Room for one more rate in [defaults].
-  Node& added_rate() {
-    if (root_.find("defaults") == nullptr) root_.add("defaults", {Node::Table{}, {}});
-    Node& defaults = *root_.find("defaults");
-    if (defaults.find("rate") == nullptr) defaults.add("rate", {Node::List{}, {}});
-    Node& rates = *defaults.find("rate");
-    if (rates.as<Node::List>() == nullptr) {
-      Node one = rates;
-      rates.value = Node::List{std::move(one)};
-    }
-    return rates.as<Node::List>()->emplace_back();
-  }
-
-  Node& root_;
-  const Environment& environment_;
 };
+
+Result<std::uint32_t> number(const std::string& text) {
+  constexpr std::uint32_t kMost = std::numeric_limits<std::uint32_t>::max();
+  std::uint32_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, value);
+  if (parsed.ec == std::errc() && parsed.ptr == end && value >= 1) return value;
+  return Error{Errc::config, quoted(text) + ": no number of requests", fmt::format("use 1 to {}", kMost)};
+}
+
+/// The rate of [defaults] with this period, and where it stands in their list; or the end of the list.
+std::pair<std::optional<Rate>, std::size_t> rate_of(const Node& root, nanoseconds period) {
+  for (std::size_t i = 0;; ++i) {
+    const KeyPath path = {"defaults", "rate", i};
+    const Found entry = find_node(root, path);
+    if (!entry.whole || entry.node->as<bool>() != nullptr) return {std::nullopt, i};
+    const Node* text = entry.node->as<Node::Table>() != nullptr ? entry.node->find("limit") : entry.node;
+    if (text == nullptr || text->as<std::string>() == nullptr) continue;  // a mistake; the reader says so
+    const Result<Rate> rate = parse_rate(*text->as<std::string>());
+    if (rate && rate->period == period) return {*rate, i};
+  }
+}
+
+Result<void> set_rate(Node& root, std::size_t index, const Rate& rate, const Variable& variable) {
+  return variable.set(root, {"defaults", "rate", index, "limit"}, toml_string(format_rate(rate)));
+}
+
+/// The count of the rate of this period. A burst of its own stays.
+Result<void> set_count(Node& root, nanoseconds period, const Variable& variable) {
+  const Result<std::uint32_t> count = number(variable.value);
+  if (!count) return count.error();
+  const auto [before, index] = rate_of(root, period);
+  const bool own_burst = before && before->burst != before->count;
+  return set_rate(root, index, {*count, period, own_burst ? before->burst : *count}, variable);
+}
+
+Result<void> set_burst(Node& root, const Variable& variable) {
+  const Result<std::uint32_t> burst = number(variable.value);
+  if (!burst) return burst.error();
+  auto [rate, index] = rate_of(root, std::chrono::minutes(1));
+  if (!rate) {
+    return Error{Errc::config, "[defaults] have no rate per minute whose burst this could be",
+                 "set RATE_LIMIT_REQUESTS_PER_MINUTE too"};
+  }
+  rate->burst = *burst;
+  return set_rate(root, index, *rate, variable);
+}
+
+/// A part of the breaker of [defaults]; where there is none, it begins as the built-in one.
+Result<void> set_breaker(Node& root, std::string_view part, std::string_view value,
+                         const Variable& variable) {
+  const KeyPath path = {"defaults", "breaker"};
+  const Found breaker = find_node(root, path);
+  if (!breaker.whole || breaker.node->as<Node::Table>() == nullptr) {
+    Result<void> made = variable.set(root, path, "{ failures = 5, recovery = \"60s\" }");
+    if (!made) return made;
+  }
+  return variable.set(root, {"defaults", "breaker", std::string(part)}, value);
+}
+
+using Apply = Result<void> (*)(Node& root, const Variable& variable);
+
+constexpr std::array kPlainNames = std::to_array<std::pair<std::string_view, Apply>>({
+    {"RATE_LIMIT_REQUESTS_PER_MINUTE",
+     [](Node& root, const Variable& variable) { return set_count(root, std::chrono::minutes(1), variable); }},
+    {"RATE_LIMIT_REQUESTS_PER_HOUR",
+     [](Node& root, const Variable& variable) { return set_count(root, std::chrono::hours(1), variable); }},
+    {"RATE_LIMIT_BURST_LIMIT", set_burst},
+    {"MAX_CONCURRENT_REQUESTS",
+     [](Node& root, const Variable& variable) {
+       return variable.set(root, {"defaults", "concurrent", "limit"}, variable.value);
+     }},
+    {"MAX_CONCURRENT_PER_USER",
+     [](Node& root, const Variable& variable) {
+       return variable.set(root, {"defaults", "user", "concurrent", "limit"}, variable.value);
+     }},
+    {"CONCURRENCY_TIMEOUT",  // ignoring it would promise a limit that nobody enforces
+     [](Node& /*root*/, const Variable& /*variable*/) -> Result<void> {
+       return Error{Errc::config, "waiting for a permit is not supported by this version of weir", "unset it"};
+     }},
+    {"CIRCUIT_BREAKER_FAILURE_THRESHOLD",
+     [](Node& root, const Variable& variable) { return set_breaker(root, "failures", variable.value, variable); }},
+    {"CIRCUIT_BREAKER_RECOVERY_TIMEOUT",  // in seconds, as such variables are elsewhere, or a duration
+     [](Node& root, const Variable& variable) {
+       const bool seconds = variable.value.find_first_not_of("0123456789") == std::string::npos;
+       return set_breaker(root, "recovery", '"' + variable.value + (seconds ? "s\"" : "\""), variable);
+     }},
+});
 
 }  // namespace
 
 bool is_plain_name(std::string_view name) {
-  return std::ranges::find(kPlainNames, name) != kPlainNames.end();
+  return std::ranges::find(kPlainNames, name, &std::pair<std::string_view, Apply>::first) !=
+         kPlainNames.end();
 }
 
-Expected<void> apply_plain_names(Node& root, const Environment& environment) {
-  return PlainNames(root, environment).apply();
+Result<void> apply_plain_names(Node& root, const Environment& environment) {
+  for (const auto& [name, apply] : kPlainNames) {
+    const auto variable = environment.find(name);
+    if (variable == environment.end() || variable->second.empty()) continue;
+    const Result<void> done = apply(root, {name, variable->second});
+    if (!done) return of_variable(name, done.error());
+  }
+  return {};
 }
 
 }  // namespace weir::detail

@@ -12,7 +12,6 @@
 namespace weir {
 namespace {
 
-using detail::Expected;
 using detail::TextReader;
 using std::chrono::nanoseconds;
 
@@ -24,10 +23,10 @@ constexpr detail::Wording kWindow = {"write it as in \"100 per 1min\"",
                                      "period", "use s, min, hour or day"};
 constexpr std::uint64_t kMost = std::numeric_limits<std::uint32_t>::max();
 
-Expected<std::uint32_t> read_burst(TextReader& reader, std::uint64_t count) {
+Result<std::uint32_t> read_burst(TextReader& reader, std::uint64_t count) {
   if (reader.take("burst")) {
-    const Expected<std::uint64_t> given = reader.number("burst");
-    if (!given) return tl::make_unexpected(given.error());
+    const Result<std::uint64_t> given = reader.number("burst");
+    if (!given) return given.error();
     if (*given > kMost) return reader.refuse("the burst is too large", fmt::format("use at most {}", kMost));
     return static_cast<std::uint32_t>(*given);
   }
@@ -39,27 +38,27 @@ Expected<std::uint32_t> read_burst(TextReader& reader, std::uint64_t count) {
 }
 
 /// `COUNT / [COUNT] PERIOD [burst COUNT]`
-Expected<Rate> read_rate(TextReader reader) {
-  const Expected<std::uint64_t> count = reader.number("count");
-  if (!count) return tl::make_unexpected(count.error());
+Result<Rate> read_rate(TextReader reader) {
+  const Result<std::uint64_t> count = reader.number("count");
+  if (!count) return count.error();
   if (!reader.take('/')) return reader.refuse("no \"/\" after the count");
-  const Expected<nanoseconds> period = reader.period();
-  if (!period) return tl::make_unexpected(period.error());
-  const Expected<std::uint32_t> burst = read_burst(reader, *count);
-  if (!burst) return tl::make_unexpected(burst.error());
-  if (const Expected<void> end = reader.end(); !end) return tl::make_unexpected(end.error());
+  const Result<nanoseconds> period = reader.period();
+  if (!period) return period.error();
+  const Result<std::uint32_t> burst = read_burst(reader, *count);
+  if (!burst) return burst.error();
+  if (const Result<void> end = reader.end(); !end) return end.error();
   return Rate{*count, *period, *burst};
 }
 
 /// `COUNT per [COUNT] PERIOD`
-Expected<Window> read_window(TextReader reader) {
-  const Expected<std::uint64_t> limit = reader.number("limit");
-  if (!limit) return tl::make_unexpected(limit.error());
+Result<Window> read_window(TextReader reader) {
+  const Result<std::uint64_t> limit = reader.number("limit");
+  if (!limit) return limit.error();
   if (*limit > kMost) return reader.refuse("the limit is too large", fmt::format("use at most {}", kMost));
   if (!reader.take("per")) return reader.refuse("no \"per\" after the limit");
-  const Expected<nanoseconds> length = reader.period();
-  if (!length) return tl::make_unexpected(length.error());
-  if (const Expected<void> end = reader.end(); !end) return tl::make_unexpected(end.error());
+  const Result<nanoseconds> length = reader.period();
+  if (!length) return length.error();
+  if (const Result<void> end = reader.end(); !end) return end.error();
   return Window{static_cast<std::uint32_t>(*limit), *length};
 }
 
@@ -75,7 +74,7 @@ std::string format_period(nanoseconds period) {
 }  // namespace
 
 Result<Rate> parse_rate(std::string_view text) noexcept try {
-  Expected<Rate> rate = read_rate(TextReader(text, kRate));
+  Result<Rate> rate = read_rate(TextReader(text, kRate));
   if (!rate) return rate.error();
   return *rate;
 } catch (const std::exception& failure) {
@@ -83,7 +82,7 @@ Result<Rate> parse_rate(std::string_view text) noexcept try {
 }
 
 Result<Window> parse_window(std::string_view text) noexcept try {
-  Expected<Window> window = read_window(TextReader(text, kWindow));
+  Result<Window> window = read_window(TextReader(text, kWindow));
   if (!window) return window.error();
   return *window;
 } catch (const std::exception& failure) {

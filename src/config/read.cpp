@@ -1,5 +1,6 @@
 #include "config/read.hpp"
 
+#include <array>
 #include <fmt/format.h>
 #include <optional>
 #include <string>
@@ -9,17 +10,11 @@
 #include "weir/config.hpp"
 
 #include "base/text.hpp"
-#include "config/fields.hpp"
-#include "config/path.hpp"
+#include "config/edit.hpp"
 #include "config/value_reader.hpp"
 
 namespace weir::detail {
 namespace {
-
-bool valid_name(std::string_view name) {
-  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
-  return !name.empty() && name.size() <= kMaxNameLength && name.find_first_not_of(kAllowed) == name.npos;
-}
 
 /// `false` in a file: without the limit that [defaults] would give.
 bool switched_off(const Node& node) {
@@ -28,191 +23,199 @@ bool switched_off(const Node& node) {
 }
 
 /// How one kind of limit with a list is written.
-template <class T>
-struct ListForm;
-template <>
-struct ListForm<Rate> {
-  static constexpr std::string_view what = "rate";
-  static constexpr Names keys = kRateKeys;
-  static constexpr const char* example = "write it as in \"30/min burst 10\"";
-  static Result<Rate> parse(std::string_view text) { return parse_rate(text); }
+struct RateForm {
+  static constexpr std::string_view kWhat = "rate";
+  static constexpr const auto& kTable = kRateTable;
+  static constexpr const char* kExample = "write it as in \"30/min burst 10\"";
+  static constexpr auto parse = parse_rate;
 };
-template <>
-struct ListForm<Window> {
-  static constexpr std::string_view what = "window";
-  static constexpr Names keys = kWindowKeys;
-  static constexpr const char* example = "write it as in \"100 per 1min\"";
-  static Result<Window> parse(std::string_view text) { return parse_window(text); }
+struct WindowForm {
+  static constexpr std::string_view kWhat = "window";
+  static constexpr const auto& kTable = kWindowTable;
+  static constexpr const char* kExample = "write it as in \"100 per 1min\"";
+  static constexpr auto parse = parse_window;
 };
 
 /// Turns a tree into a Config.
 class Reader : public ValueReader {
  public:
-  Expected<Config> read(const Node& root) {
-    check_keys(root, "", kRootKeys);
+  Result<Config> load(const Node& root) {
+    check_keys(root, "", kRootTable);
     Config config;
     if (const Node* table = section(root, "", "segment")) {
-      read_fields(*table, "segment", kSegmentFields, config.segment);
+      check_keys(*table, "segment", kSegmentTable);
+      read_fields(config.segment, kSegmentFields, *table, "segment");
     }
     if (const Node* table = section(root, "", "global"))
-      config.global = policy(*table, "global", kGlobalKeys);
-    if (const Node* table = section(root, "", "defaults")) policy(*table, "defaults", kOperationKeys);
+      config.global = policy(*table, "global", kGlobalTable);
+    if (const Node* table = section(root, "", "defaults")) policy(*table, "defaults", kOperationTable);
     if (const Node* table = section(root, "", "operations")) read_operations(*table, config);
     if (const Node* table = section(root, "", "overrides")) read_overrides(*table, config);
-    if (error()) return tl::make_unexpected(*error());
+    if (error()) return *error();
     return config;
   }
 
  private:
   void read_operations(const Node& operations, Config& config) {
-    for (const Node::Member& member : table_of(operations)) {
+    for (const Node::Member& member : members_of(operations)) {
       if (!valid_name(member.key)) {
-        fail(member.key_place, "operations", quoted(member.key) + ": no name for an operation",
-             fmt::format("use 1 to {} letters, digits, '_', '-' and '.'", kMaxNameLength));
+        fail(member.key_position, "operations", quoted(member.key) + ": no name for an operation",
+             std::string("use ") + kNameForm);
       }
       const std::string path = joined("operations", member.key);
-      if (!is_table(member.value, path)) continue;
-      config.operations.emplace(member.key, policy(member.value, path, kOperationKeys));
+      if (is_table(member.value, path)) {
+        config.operations.emplace(member.key, policy(member.value, path, kOperationTable));
+      }
     }
   }
 
   void read_overrides(const Node& overrides, Config& config) {
-    check_keys(overrides, "overrides", kOverridesKeys);
+    check_keys(overrides, "overrides", kOverridesTable);
     const Node* users = section(overrides, "overrides", "users");
     if (users == nullptr) return;
-    for (const Node::Member& member : table_of(*users)) {
+    for (const Node::Member& member : members_of(*users)) {
       const std::string path = joined("overrides.users", member.key);
       if (!is_table(member.value, path)) continue;
-      check_keys(member.value, path, kOverrideKeys);
-      UserOverride user{false, limits(member.value, path)};
-      if (const Node* exempt = member.value.find("exempt")) read_into(user.exempt, *exempt, path + ".exempt");
-      config.users.emplace(member.key, std::move(user));
+      check_keys(member.value, path, kOverrideTable);
+      UserOverride& user = config.users[member.key];
+      read_fields(user, kExemptField, member.value, path);
+      read_fields(user.limits, kUserLimits, member.value, path);
     }
   }
 
-  OperationPolicy policy(const Node& table, const std::string& path, Names keys) {
+  OperationPolicy policy(const Node& table, const std::string& path, const KeyTable& keys) {
     check_keys(table, path, keys);
-    OperationPolicy policy{limits(table, path), {}, breaker(table, path)};
-    if (const Node* user = section(table, path, "user")) {
-      check_keys(*user, path + ".user", kUserKeys);
-      policy.user = limits(*user, path + ".user");
-    }
+    OperationPolicy policy;
+    read_fields(policy.shared, kSharedLimits, table, path);
+    read_fields(policy, kBreakerField, table, path);
+    read_fields(policy, kUserField, table, path);
     return policy;
   }
 
-  Limits limits(const Node& table, const std::string& path) {
-    Limits limits;
-    limits.rates = list<Rate>(table, path);
-    limits.windows = list<Window>(table, path);
-    if (const Node* node = table.find("concurrent"))
-      read_short(limits.concurrent, *node, path + ".concurrent");
-    if (const Node* node = table.find("cooldown")) read_short(limits.cooldown, *node, path + ".cooldown");
-    return limits;
+  template <class T, std::size_t N>
+  void read_fields(T& into, const std::array<Field<T>, N>& fields, const Node& table,
+                   const std::string& path) {
+    for (const Field<T>& field : fields) {
+      const Node* node = table.find(field.name);
+      if (node == nullptr) continue;
+      const std::string here = joined(path, field.name);
+      std::visit([&](const auto& setting) { read(into, setting, *node, here); }, field.setting);
+    }
   }
 
-  std::optional<Breaker> breaker(const Node& table, const std::string& path) {
-    const Node* node = table.find("breaker");
-    const std::string here = path + ".breaker";
-    if (node == nullptr || switched_off(*node) || !is_table(*node, here)) return std::nullopt;
-    Breaker breaker;
-    read_fields(*node, here, kBreakerFields, breaker);
-    return breaker;
+  using ValueReader::read;
+  template <class T, class Value>
+  void read(T& into, const Part<T, Value>& setting, const Node& node, const std::string& path) {
+    read_part(into.*setting.member, node, path, setting.per_user);
   }
 
-  // Concurrency and cooldown: a table, or its first value alone.
-  void read_short(Concurrency& into, const Node& node, const std::string& path) {
-    read_short(into, node, path, kConcurrentFields, "limit", &Concurrency::limit);
+  void read_part(Limits& into, const Node& node, const std::string& path, bool /*per_user*/) {
+    if (!is_table(node, path)) return;
+    check_keys(node, path, kLimitTable);
+    read_fields(into, kUserLimits, node, path);
   }
-  void read_short(Cooldown& into, const Node& node, const std::string& path) {
-    read_short(into, node, path, kCooldownFields, "for", &Cooldown::length);
+
+  void read_part(std::optional<weir::Breaker>& into, const Node& node, const std::string& path,
+                 bool /*per_user*/) {
+    if (switched_off(node) || !is_table(node, path)) return;
+    check_keys(node, path, kBreakerTable);
+    read_fields(into.emplace(), kBreakerFields, node, path);
+  }
+
+  void read_part(Concurrency& into, const Node& node, const std::string& path, bool per_user) {
+    read_short(into, per_user ? kUserConcurrentFields : kConcurrentFields, kConcurrentTable, node, path);
+  }
+  void read_part(Cooldown& into, const Node& node, const std::string& path, bool /*per_user*/) {
+    read_short(into, kCooldownFields, kCooldownTable, node, path);
     if (into.length.count() == 0) into = {};
   }
-  template <class T, class Fields, class First>
-  void read_short(T& into, const Node& node, const std::string& path, const Fields& fields,
-                  std::string_view first, First T::*member) {
+  /// A table, or the value of its first key alone.
+  template <class T, std::size_t N>
+  void read_short(T& into, const std::array<Field<T>, N>& fields, const KeyTable& keys, const Node& node,
+                  const std::string& path) {
     if (switched_off(node)) return;
-    if (node.as<Node::Table>() == nullptr) return read_into(into.*member, node, path, fields[0]);
-    if (!check_keys(node, path, keys_of(fields))) return;
-    if (node.find(first) == nullptr) return missing(node, path, first);
-    read_fields(node, path, fields, into);
-  }
-
-  template <class T>
-  std::vector<T> list(const Node& table, const std::string& path) {
-    const Node* node = table.find(ListForm<T>::what);
-    if (node == nullptr || switched_off(*node)) return {};
-    const std::string here = joined(path, ListForm<T>::what);
-    std::vector<T> result;
-    if (const auto* nodes = node->as<Node::List>()) {
-      for (std::size_t i = 0; i < nodes->size(); ++i)
-        add_entry(result, (*nodes)[i], fmt::format("{}[{}]", here, i));
-    } else {
-      add_entry(result, *node, here);
-    }
-    return result;
-  }
-
-  template <class T>
-  void add_entry(std::vector<T>& entries, const Node& node, const std::string& path) {
+    const Field<T>& first = fields.front();
     if (node.as<Node::Table>() == nullptr) {
-      if (auto entry = parse<T>(node, path)) entries.push_back(*entry);
+      std::visit([&](const auto& setting) { read(into, setting, node, path); }, first.setting);
       return;
     }
-    if (!check_keys(node, path, ListForm<T>::keys)) return;
+    if (!check_keys(node, path, keys)) return;
+    if (node.find(first.name) == nullptr) return missing(node, path, first.name);
+    read_fields(into, fields, node, path);
+  }
+
+  void read_part(std::vector<Rate>& into, const Node& node, const std::string& path, bool /*per_user*/) {
+    read_list<RateForm>(into, node, path);
+  }
+  void read_part(std::vector<Window>& into, const Node& node, const std::string& path, bool /*per_user*/) {
+    read_list<WindowForm>(into, node, path);
+  }
+
+  template <class Form, class T>
+  void read_list(std::vector<T>& into, const Node& node, const std::string& path) {
+    if (switched_off(node)) return;
+    const auto* list = node.as<Node::List>();
+    if (list == nullptr) return read_entry<Form>(into, node, path);
+    for (std::size_t i = 0; i < list->size(); ++i)
+      read_entry<Form>(into, (*list)[i], fmt::format("{}[{}]", path, i));
+  }
+
+  template <class Form, class T>
+  void read_entry(std::vector<T>& into, const Node& node, const std::string& path) {
+    if (node.as<Node::Table>() == nullptr) {
+      if (auto entry = parse<Form>(node, path)) into.push_back(*entry);
+      return;
+    }
+    if (!check_keys(node, path, Form::kTable)) return;
     const Node* limit = node.find("limit");
     if (limit == nullptr) return missing(node, path, "limit");
-    std::optional<T> entry = parse<T>(*limit, path + ".limit");
+    auto entry = parse<Form>(*limit, path + ".limit");
     if (!entry) return;
-    read_kind(*entry, node, path);
+    if constexpr (std::is_same_v<T, Window>) read_fields(*entry, kWindowFields, node, path);
     bool shadow = false;
-    if (const Node* flag = node.find("shadow")) read_into(shadow, *flag, path + ".shadow");
+    if (const Node* flag = node.find("shadow")) read(shadow, *flag, path + ".shadow");
     if (shadow) entry->mode = Mode::shadow;
-    entries.push_back(*entry);
-    if (const Node* candidate = node.find("candidate")) {
-      std::optional<T> second = parse<T>(*candidate, path + ".candidate");
-      if (!second) return;
-      read_kind(*second, node, path);
-      second->mode = Mode::candidate;
-      entries.push_back(*second);
-    }
+    into.push_back(*entry);
+    const Node* candidate = node.find("candidate");
+    auto second = candidate == nullptr ? std::nullopt : parse<Form>(*candidate, path + ".candidate");
+    if (!second) return;
+    if constexpr (std::is_same_v<T, Window>) second->kind = entry->kind;
+    second->mode = Mode::candidate;
+    into.push_back(*second);
   }
 
-  void read_kind(Rate& /*rate*/, const Node& /*table*/, const std::string& /*path*/) {}
-  void read_kind(Window& window, const Node& table, const std::string& path) {
-    if (const Node* kind = table.find("kind")) read_into(window.kind, *kind, path + ".kind");
-  }
-
-  template <class T>
-  std::optional<T> parse(const Node& node, const std::string& path) {
+  template <class Form>
+  auto parse(const Node& node, const std::string& path) {
+    using T = std::remove_cvref_t<decltype(*Form::parse({}))>;
     const auto* text = node.as<std::string>();
     if (text == nullptr) {
-      fail(node.place, path, fmt::format("expected a {}, found {}", ListForm<T>::what, kind(node)),
-           ListForm<T>::example);
-      return std::nullopt;
+      fail(node.position, path, fmt::format("expected a {}, found {}", Form::kWhat, kind(node)),
+           Form::kExample);
+      return std::optional<T>();
     }
-    const Result<T> entry = ListForm<T>::parse(*text);
-    if (entry) return *entry;
-    fail(node.place, path, entry.error().what, entry.error().hint);
-    return std::nullopt;
+    const Result<T> entry = Form::parse(*text);
+    if (entry) return std::optional<T>(*entry);
+    fail(node.position, path, entry.error().what, entry.error().hint);
+    return std::optional<T>();
   }
 };
 
-/// The whole check knows keys; the tree knows where they were written.
-Error placed(const Error& error, const Node& root) {
-  const std::string key = error.what.substr(0, error.what.find(": "));
-  const std::string where = nearest_node(root, key).place.text();
-  return {error.code, where.empty() ? error.what : fmt::format("{}: {}", where, error.what), error.hint};
-}
-
 }  // namespace
 
-Expected<Config> read_config(const Node& root) {
-  Expected<Config> config = Reader().read(root);
+Result<Config> load_unchecked(const Node& root) {
+  return Reader().load(root);
+}
+
+Result<Config> load_from_tree(const Node& root) {
+  Result<Config> config = load_unchecked(root);
   if (!config) return config;
-  if (const Result<void> valid = validate(*config); !valid) {
-    return tl::make_unexpected(placed(valid.error(), root));
-  }
-  return config;
+  const std::optional<Fault> fault = find_fault(*config);
+  if (!fault) return config;
+  const std::string where = find_node(root, fault->key).node->position.text();
+  return Error{Errc::config,
+               fmt::format("{}{}{}: {}", where, where.empty() ? "" : ": ", escaped(path_text(fault->key)),
+                           fault->problem),
+               fault->hint};
 }
 
 }  // namespace weir::detail

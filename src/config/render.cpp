@@ -6,15 +6,12 @@
 
 #include "weir/config.hpp"
 
+#include "base/text.hpp"
+#include "config/edit.hpp"
 #include "config/write.hpp"
 
 namespace weir::detail {
 namespace {
-
-void visit_policy(const std::string& path, const Node& policy, const Visit& visit) {
-  visit(path, policy);
-  if (const Node* user = policy.find("user")) visit(path + ".user", *user);
-}
 
 std::string list_text(const Node::List& list) {
   std::string text;
@@ -24,10 +21,15 @@ std::string list_text(const Node::List& list) {
 
 std::string table_text(const Node::Table& table) {
   std::string text;
-  for (const auto& [key, value, place] : table) {
+  for (const auto& [key, value, position] : table) {
     text += fmt::format("{}{} = {}", text.empty() ? " " : ", ", key_part(key), inline_text(value));
   }
   return text.empty() ? "{}" : '{' + text + " }";
+}
+
+/// Whether a member is a section of its own, rather than one of its section's values.
+bool is_section(const Node::Member& member) {
+  return member.key == "user" && member.value.as<Node::Table>() != nullptr;
 }
 
 using Lines = std::vector<std::pair<std::string, std::string>>;  ///< each with its comment
@@ -43,6 +45,12 @@ std::string with_comments(const Lines& lines) {
   return text;
 }
 
+KeyPath within(const KeyPath& path, std::string_view key) {
+  KeyPath result = path;
+  result.emplace_back(std::string(key));
+  return result;
+}
+
 }  // namespace
 
 std::string inline_text(const Node& value) {
@@ -54,38 +62,47 @@ std::string inline_text(const Node& value) {
   return table_text(std::get<Node::Table>(value.value));
 }
 
-bool is_section(const Node::Member& member) {
-  return member.key == "user" && member.value.as<Node::Table>() != nullptr;
-}
-
 void for_each_section(const Node& root, const Visit& visit) {
-  if (const Node* segment = root.find("segment")) visit("segment", *segment);
-  if (const Node* global = root.find("global")) visit_policy("global", *global, visit);
-  if (const Node* operations = root.find("operations")) {
-    for (const auto& [name, policy, place] : *operations->as<Node::Table>()) {
-      visit_policy(joined("operations", name), policy, visit);
+  const auto with_user = [&](const KeyPath& path, const Node& section) {
+    visit(path, section);
+    if (const Node* user = section.find("user")) visit(within(path, "user"), *user);
+  };
+  for (const auto& [key, section, position] : *root.as<Node::Table>()) {
+    const KeyPath names = key == "overrides" ? KeyPath{key, "users"} : KeyPath{key};
+    if (key != "operations" && key != "overrides") {
+      with_user(names, section);
+      continue;
+    }
+    for (const Node::Member& member : *find_node(root, names).node->as<Node::Table>()) {
+      with_user(within(names, member.key), member.value);
     }
   }
-  const Node* overrides = root.find("overrides");
-  if (overrides == nullptr) return;
-  for (const auto& [name, user, place] : *overrides->find("users")->as<Node::Table>()) {
-    visit(joined("overrides.users", name), user);
-  }
+}
+
+std::vector<SavedValue> values_of(const Node& root) {
+  std::vector<SavedValue> values;
+  for_each_section(root, [&](const KeyPath& path, const Node& section) {
+    const auto& members = *section.as<Node::Table>();
+    if (members.empty()) values.push_back({path, "{}"});  // an operation without limits is there all the same
+    for (const Node::Member& member : members) {
+      if (!is_section(member)) values.push_back({within(path, member.key), inline_text(member.value)});
+    }
+  });
+  return values;
 }
 
 std::string file_text(const Node& root, const std::map<std::string, std::string>& comments) {
   std::string text;
-  for_each_section(root, [&](const std::string& path, const Node& section) {
+  for_each_section(root, [&](const KeyPath& path, const Node& section) {
     Lines lines;
     for (const Node::Member& member : *section.as<Node::Table>()) {
       if (is_section(member)) continue;
-      const auto comment = comments.find(joined(path, member.key));
+      const auto comment = comments.find(path_text(within(path, member.key)));
       lines.emplace_back(fmt::format("{} = {}", member.key, inline_text(member.value)),
                          comment == comments.end() ? "" : escaped(comment->second));
     }
-    const bool goes_without_saying = lines.empty() && section.find("user") != nullptr;
-    if (!goes_without_saying)
-      text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", path) + with_comments(lines);
+    if (lines.empty() && section.find("user") != nullptr) return;  // the section of its users says enough
+    text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", path_text(path)) + with_comments(lines);
   });
   return text;
 }
@@ -95,13 +112,13 @@ std::string file_text(const Node& root, const std::map<std::string, std::string>
 namespace weir {
 
 std::string to_toml(const Config& config) {
-  return detail::file_text(detail::write_config(config), {});
+  return detail::file_text(detail::save_to_tree(config), {});
 }
 
 std::string to_toml(const LoadedConfig& loaded) {
   std::map<std::string, std::string> origins;
   for (const ConfigValue& value : loaded.values) origins.emplace(value.key, value.origin);
-  return detail::file_text(detail::write_config(loaded.config), origins);
+  return detail::file_text(detail::save_to_tree(loaded.config), origins);
 }
 
 }  // namespace weir

@@ -17,7 +17,7 @@ namespace {
 /// Copies what toml++ has parsed, no deeper than the scan for nesting lets through.
 class Copier {
  public:
-  explicit Copier(Place place) : place_(std::move(place)) {}
+  explicit Copier(SourcePosition position) : position_(std::move(position)) {}
 
   Node copy(const toml::node& from) const {
     Node node{{}, at(from.source()), false};
@@ -48,17 +48,17 @@ class Copier {
     return table;
   }
 
-  /// Lines are the file's own; a value from elsewhere has the one place it was given with.
-  [[nodiscard]] Place at(const toml::source_region& region) const {
-    Place place = place_;
-    if (place_.line != 0) {
-      place.line = region.begin.line;
-      place.column = region.begin.column;
+  /// Lines are the file's own; a value from elsewhere has the one position that it was given with.
+  [[nodiscard]] SourcePosition at(const toml::source_region& region) const {
+    SourcePosition position = position_;
+    if (position_.line != 0) {
+      position.line = region.begin.line;
+      position.column = region.begin.column;
     }
-    return place;
+    return position;
   }
 
-  Place place_;
+  SourcePosition position_;
 };
 
 std::string_view trimmed(std::string_view text) {
@@ -115,33 +115,27 @@ bool begins_like_toml(std::string_view text) {
 
 }  // namespace
 
-Expected<Node> parse_document(std::string_view toml, const Place& start) {
-  if (auto deep = nested_too_deep(toml, *start.origin)) return tl::make_unexpected(*std::move(deep));
+Result<Node> parse_document(std::string_view toml, const SourcePosition& start) {
+  if (auto deep = nested_too_deep(toml, *start.origin)) return *std::move(deep);
   const toml::parse_result parsed = toml::parse(toml);
-  if (!parsed) return tl::make_unexpected(syntax_error(parsed.error(), toml, *start.origin));
+  if (!parsed) return syntax_error(parsed.error(), toml, *start.origin);
   return Copier(start).copy(parsed.table());
 }
 
-Expected<Node> parse_value(std::string_view text, const Place& place) {
+Result<Node> parse_value(std::string_view text, const SourcePosition& position) {
   text = trimmed(text);
-  if (auto deep = nested_too_deep(text, "line")) return tl::make_unexpected(*std::move(deep));
+  if (auto deep = nested_too_deep(text, "line")) return *std::move(deep);
   const toml::parse_result parsed = toml::parse("value = " + std::string(text) + '\n');
   const bool one = parsed && parsed.table().size() == 1;  // and no keys on lines of their own
-  if (one) return Copier(place).copy(*parsed.table().get("value"));
+  if (one) return Copier(position).copy(*parsed.table().get("value"));
   if (!begins_like_toml(text)) {
-    if (plain_ascii(text)) return Node{std::string(text), place};
-    return fail(Errc::config, quoted(text) + ": other than ASCII needs quotes", "write it as in a TOML file");
+    if (plain_ascii(text)) return Node{std::string(text), position};
+    return Error{Errc::config, quoted(text) + ": other than ASCII needs quotes",
+                 "write it as in a TOML file"};
   }
   const std::string problem = parsed ? "more than one value" : escaped(parsed.error().description());
-  return fail(Errc::config, fmt::format("{}: {}", quoted(text), problem),
-              "write it as in a TOML file: [\"30/min\", \"500/hour\"]");
-}
-
-Expected<std::string> parse_quoted(std::string_view text) {
-  const Expected<Node> node = parse_value(text, {});
-  if (!node) return tl::make_unexpected(node.error());
-  if (const auto* string = node->as<std::string>()) return *string;
-  return fail(Errc::config, quoted(text) + ": no text in quotes");
+  return Error{Errc::config, fmt::format("{}: {}", quoted(text), problem),
+               "write it as in a TOML file: [\"30/min\", \"500/hour\"]"};
 }
 
 }  // namespace weir::detail

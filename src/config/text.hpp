@@ -4,23 +4,21 @@
 #include <string>
 #include <string_view>
 
-#include "base/expected.hpp"
+#include "weir/error.hpp"
+
 #include "config/document.hpp"
 
 namespace weir::detail {
 
-/// A TOML file as a tree, with places from `start` on; without lines if that has none.
-[[nodiscard]] Expected<Node> parse_document(std::string_view toml, const Place& start);
+/// A TOML file as a tree, with positions from `start` on; without lines if that has none.
+[[nodiscard]] Result<Node> parse_document(std::string_view toml, const SourcePosition& start);
 
-/// Printable ASCII, which is good TOML wherever it lands.
+/// Printable ASCII, which is good TOML wherever it stands.
 [[nodiscard]] inline bool plain_ascii(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
 }
 
-/// One value: TOML, or bare text that is none (60/min).
-[[nodiscard]] Expected<Node> parse_value(std::string_view text, const Place& place);
-
-/// What stands in quotes in a key.
-[[nodiscard]] Expected<std::string> parse_quoted(std::string_view text);
+/// One value: TOML, or else bare text (60/min).
+[[nodiscard]] Result<Node> parse_value(std::string_view text, const SourcePosition& position);
 
 }  // namespace weir::detail

@@ -9,7 +9,8 @@
 #include <string_view>
 #include <utility>
 
-#include "base/expected.hpp"
+#include "weir/error.hpp"
+
 #include "base/text.hpp"
 
 namespace weir::detail {
@@ -48,12 +49,10 @@ class TextReader {
  public:
   TextReader(std::string_view text, const Wording& wording) : text_(text), rest_(text), wording_(wording) {}
 
-  [[nodiscard]] tl::unexpected<Error> refuse(const std::string& problem, std::string hint) const {
-    return fail(Errc::config, quoted(text_) + ": " + problem, std::move(hint));
+  [[nodiscard]] Error refuse(const std::string& problem, std::string hint) const {
+    return {Errc::config, quoted(text_) + ": " + problem, std::move(hint)};
   }
-  [[nodiscard]] tl::unexpected<Error> refuse(const std::string& problem) const {
-    return refuse(problem, wording_.example);
-  }
+  [[nodiscard]] Error refuse(const std::string& problem) const { return refuse(problem, wording_.example); }
 
   /// The next character that is not a space; NUL at the end.
   char peek() {
@@ -74,7 +73,7 @@ class TextReader {
     return false;
   }
 
-  [[nodiscard]] Expected<std::uint64_t> number(std::string_view what, std::uint64_t least = 1) {
+  [[nodiscard]] Result<std::uint64_t> number(std::string_view what, std::uint64_t least = 1) {
     const std::string too_small = fmt::format("the {} must be at least {}", what, least);
     if (peek() == '-') return refuse(too_small);
     const std::string text = digits();
@@ -90,18 +89,18 @@ class TextReader {
   }
 
   /// "min", "10s"
-  [[nodiscard]] Expected<std::chrono::nanoseconds> period() {
+  [[nodiscard]] Result<std::chrono::nanoseconds> period() {
     std::uint64_t count = 1;
     if (peek() != '\0' && !is_letter(peek())) {
-      const Expected<std::uint64_t> given = number("period");
-      if (!given) return tl::make_unexpected(given.error());
+      const Result<std::uint64_t> given = number("period");
+      if (!given) return given.error();
       count = *given;
     }
     return units(count);
   }
 
   /// The unit of `count` that were read already.
-  [[nodiscard]] Expected<std::chrono::nanoseconds> units(std::uint64_t count) {
+  [[nodiscard]] Result<std::chrono::nanoseconds> units(std::uint64_t count) {
     const std::string_view name = word();
     for (const TimeUnit& unit : kTimeUnits) {
       if (unit.name != name) continue;
@@ -117,7 +116,7 @@ class TextReader {
                   wording_.units);
   }
 
-  [[nodiscard]] Expected<void> end() {
+  [[nodiscard]] Result<void> end() {
     if (peek() != '\0' || !rest_.empty()) return refuse("unexpected " + quoted(rest_));
     return {};
   }

@@ -1,132 +1,123 @@
 #include "config/values.hpp"
 
+#include <algorithm>
 #include <exception>
-#include <fmt/format.h>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
-#include "weir/config.hpp"
-
+#include "base/text.hpp"
 #include "config/edit.hpp"
-#include "config/path.hpp"
 #include "config/read.hpp"
 #include "config/write.hpp"
 
 namespace weir {
 namespace {
 
-using detail::Expected;
+using detail::KeyPath;
 using detail::Node;
 
 constexpr const char* kNone = "none";
 
-Expected<void> set(Node& root, std::string_view key, std::string_view value) {
-  const Expected<detail::Path> path = detail::parse_path(key, root);
-  if (!path) return tl::make_unexpected(path.error());
-  if ((*path)[0] == detail::Step("defaults")) {
-    return detail::fail(Errc::config, detail::path_text(*path) + ": defaults are part of a file",
-                        "set the value of an operation, as in operations.x.rate");
+Result<Node> changed(const Config& config, const std::vector<ConfigChange>& changes) {
+  Node root = detail::save_to_tree(config);
+  for (const ConfigChange& change : changes) {
+    const Result<KeyPath> path = detail::parse_key(change.key, root);
+    if (!path) return path.error();
+    if (path->front() == detail::KeyStep("defaults")) {
+      return Error{Errc::config, detail::escaped(detail::path_text(*path)) + ": defaults are part of a file",
+                   "set the value of an operation, as in operations.x.rate"};
+    }
+    if (const Result<void> done = detail::edit(root, *path, change.to, {}); !done) return done.error();
   }
-  return detail::edit(root, *path, value, {});
+  return root;
 }
 
-/// Operations, and users with an override: they come and go as wholes. By key, as TOML.
-using Wholes = std::map<std::string, std::string>;
+Result<void> replace(Config& config, Result<Config> by) {
+  if (!by) return by.error();
+  config = *std::move(by);
+  return {};
+}
 
-Wholes wholes_of(const Node& written) {
-  Wholes wholes;
-  const auto add = [&](const std::string& path, const Node* names) {
-    if (names == nullptr) return;
-    for (const auto& [name, value, place] : *names->as<Node::Table>()) {
-      wholes.emplace(detail::joined(path, name), detail::inline_text(value));
+using Texts = std::map<std::string, std::string>;  ///< TOML by key
+
+/// How many steps lead to the whole that a value belongs to: an operation or a user with an override. 0: to none.
+std::size_t whole_of(const KeyPath& key) {
+  if (key.front() == detail::KeyStep("operations")) return 2;
+  return key.front() == detail::KeyStep("overrides") ? 3 : 0;
+}
+
+/// The wholes that one tree has and the other has not. They come and go as one change each.
+Texts wholes_only_in(const Node& root, const Node& other) {
+  Texts wholes;
+  for (const KeyPath& names : {KeyPath{"operations"}, KeyPath{"overrides", "users"}}) {
+    const detail::Found here = detail::find_node(root, names);
+    if (!here.whole) continue;
+    for (const auto& [name, value, position] : *here.node->as<Node::Table>()) {
+      KeyPath key = names;
+      key.emplace_back(name);
+      if (!detail::find_node(other, key).whole)
+        wholes.emplace(detail::path_text(key), detail::inline_text(value));
     }
-  };
-  add("operations", written.find("operations"));
-  if (const Node* overrides = written.find("overrides")) add("overrides.users", overrides->find("users"));
+  }
   return wholes;
 }
 
-bool part_of_any(std::string_view key, const Wholes& wholes) {
-  for (std::size_t dot = key.find('.'); dot != key.npos; dot = key.find('.', dot + 1)) {
-    if (wholes.count(std::string(key.substr(0, dot))) != 0) return true;
+/// The values of a tree, in order, without those of these wholes.
+std::vector<std::pair<std::string, std::string>> values_without(const Node& root, const Texts& wholes) {
+  std::vector<std::pair<std::string, std::string>> values;
+  for (detail::SavedValue& value : detail::values_of(root)) {
+    const std::size_t steps = whole_of(value.key);
+    const bool stands_for_whole = value.key.size() == steps;  // it is there but empty
+    if (stands_for_whole || wholes.count(detail::path_text(std::span(value.key).first(steps))) != 0) continue;
+    values.emplace_back(detail::path_text(value.key), std::move(value.text));
   }
-  return wholes.count(std::string(key)) != 0;
-}
-
-/// One side of a comparison.
-struct Side {
-  explicit Side(const Config& config) : Side(detail::write_config(config)) {}
-  explicit Side(const Node& written) : wholes(wholes_of(written)), values(detail::values_of(written)) {}
-
-  [[nodiscard]] Wholes without(const Side& other) const {
-    Wholes only_here;
-    for (const auto& [key, value] : wholes) {
-      if (other.wholes.count(key) == 0) only_here.emplace(key, value);
-    }
-    return only_here;
-  }
-
-  /// The value of a key, unless it stands for an operation that is there but empty.
-  [[nodiscard]] std::string value_of(std::string_view key) const {
-    for (const ConfigValue& value : values) {
-      if (value.key == key && wholes.count(value.key) == 0) return value.value;
-    }
-    return kNone;
-  }
-
-  Wholes wholes;
-  std::vector<ConfigValue> values;
-};
-
-void add_change(std::vector<ConfigChange>& changes, const std::string& key, std::string from,
-                std::string to) {
-  if (from != to) changes.push_back({key, std::move(from), std::move(to)});
+  return values;
 }
 
 }  // namespace
 
 namespace detail {
 
-std::vector<ConfigValue> values_of(const Node& written) {
-  std::vector<ConfigValue> values;
-  for_each_section(written, [&](const std::string& path, const Node& section) {
-    const auto& members = *section.as<Node::Table>();
-    if (members.empty())
-      values.push_back({path, "{}", {}});  // an operation without limits is there all the same
-    for (const Node::Member& member : members) {
-      if (is_section(member)) continue;
-      values.push_back({joined(path, member.key), inline_text(member.value), {}});
-    }
-  });
-  return values;
+Result<void> apply_unchecked(Config& config, const std::vector<ConfigChange>& changes) {
+  const Result<Node> root = changed(config, changes);
+  if (!root) return root.error();
+  return replace(config, load_unchecked(*root));
 }
 
 }  // namespace detail
 
 std::vector<ConfigValue> config_values(const Config& config) {
-  return detail::values_of(detail::write_config(config));
+  std::vector<ConfigValue> values;
+  for (detail::SavedValue& value : detail::values_of(detail::save_to_tree(config))) {
+    values.push_back({detail::path_text(value.key), std::move(value.text), {}});
+  }
+  return values;
 }
 
 std::vector<ConfigChange> config_difference(const Config& from, const Config& to) {
-  const Side before(from);
-  const Side after(to);
-  const Wholes gone = before.without(after);
-  const Wholes come = after.without(before);
+  const Node before = detail::save_to_tree(from);
+  const Node after = detail::save_to_tree(to);
+  const Texts gone = wholes_only_in(before, after);
+  const Texts come = wholes_only_in(after, before);
+  const auto old_values = values_without(before, gone);
+  const auto new_values = values_without(after, come);
+  const Texts old_texts(old_values.begin(), old_values.end());
+  const Texts new_texts(new_values.begin(), new_values.end());
   std::vector<ConfigChange> changes;
-  for (const auto& [key, value] : gone) add_change(changes, key, value, kNone);
-  for (const ConfigValue& value : before.values) {
-    if (!part_of_any(value.key, gone) && after.value_of(value.key) == kNone) {
-      add_change(changes, value.key, before.value_of(value.key), kNone);
-    }
+  for (const auto& [key, text] : gone) changes.push_back({key, text, kNone});
+  for (const auto& [key, text] : old_values) {
+    if (new_texts.count(key) == 0) changes.push_back({key, text, kNone});
   }
-  for (const ConfigValue& value : after.values) {
-    if (part_of_any(value.key, come)) continue;
-    add_change(changes, value.key, before.value_of(value.key), after.value_of(value.key));
+  for (const auto& [key, text] : new_values) {
+    const auto old = old_texts.find(key);
+    const std::string was = old == old_texts.end() ? kNone : old->second;
+    if (was != text) changes.push_back({key, was, text});
   }
-  for (const auto& [key, value] : come) add_change(changes, key, kNone, value);
+  for (const auto& [key, text] : come) changes.push_back({key, kNone, text});
   return changes;
 }
 
@@ -137,14 +128,9 @@ Result<void> set_value(Config& config, std::string_view key, std::string_view va
 }
 
 Result<void> apply_changes(Config& config, const std::vector<ConfigChange>& changes) noexcept try {
-  Node root = detail::write_config(config);
-  for (const ConfigChange& change : changes) {
-    if (const Expected<void> done = set(root, change.key, change.to); !done) return done.error();
-  }
-  Expected<Config> changed = detail::read_config(root);
-  if (!changed) return changed.error();
-  config = *std::move(changed);
-  return {};
+  const Result<Node> root = changed(config, changes);
+  if (!root) return root.error();
+  return replace(config, detail::load_from_tree(*root));
 } catch (const std::exception& failure) {
   return Error{Errc::system, failure.what(), {}};
 }

@@ -4,11 +4,10 @@
 
 #include "weir/config.hpp"
 
-#include "config/document.hpp"
-
 namespace weir::detail {
 
-/// The values of a written tree (of write_config()).
-[[nodiscard]] std::vector<ConfigValue> values_of(const Node& written);
+/// Makes changes, and does not look at what the values say together.
+/// Errors  Errc::config; `config` is as before.
+[[nodiscard]] Result<void> apply_unchecked(Config& config, const std::vector<ConfigChange>& changes);
 
 }  // namespace weir::detail

@@ -1,77 +1,15 @@
 #include "config/write.hpp"
 
 #include <array>
-#include <chrono>
-#include <cstdint>
-#include <fmt/format.h>
+#include <optional>
 #include <utility>
 #include <variant>
-#include <vector>
-
-#include "weir/config.hpp"
-
-#include "config/fields.hpp"
 
 namespace weir::detail {
 namespace {
 
-Node table() {
+Node empty_table() {
   return {Node::Table{}, {}};
-}
-
-Node written(const std::string& text) {
-  return {text, {}};
-}
-Node written(std::uint64_t number) {
-  return {static_cast<std::int64_t>(number), {}};
-}
-Node written(std::uint32_t number) {
-  return {std::int64_t{number}, {}};
-}
-Node written(double number) {
-  return {number, {}};
-}
-Node written(bool flag) {
-  return {flag, {}};
-}
-Node written(std::chrono::nanoseconds duration) {
-  return {format_exact_duration(duration), {}};
-}
-template <class Enum>
-requires std::is_enum_v<Enum> Node written(Enum value) {
-  const Names names = names_of(value);
-  const auto index = static_cast<std::size_t>(value);
-  return {std::string(index < names.size() ? names[index] : "?"), {}};
-}
-
-template <class T, class Member>
-Node written_setting(const T& from, Member T::*member) {
-  return written(from.*member);
-}
-template <class T>
-Node written_setting(const T& from, Octal<T> setting) {
-  return written(fmt::format("{:04o}", from.*setting.member));
-}
-
-template <class T, std::size_t N>
-Node all_fields(const T& from, const std::array<Field<T>, N>& fields) {
-  Node node = table();
-  for (const Field<T>& field : fields) {
-    node.add(std::string(field.key),
-             std::visit([&](auto setting) { return written_setting(from, setting); }, field.setting));
-  }
-  return node;
-}
-
-/// Only those that do not go without saying.
-template <class T, std::size_t N>
-Node changed_fields(const T& from, const std::array<Field<T>, N>& fields) {
-  const Node unchanged = all_fields(T{}, fields);
-  Node node = all_fields(from, fields);
-  for (const Field<T>& field : fields) {
-    if (inline_text(*node.find(field.key)) == inline_text(*unchanged.find(field.key))) node.erase(field.key);
-  }
-  return node;
 }
 
 /// { limit = "30/min" } is "30/min".
@@ -81,87 +19,119 @@ Node shortened(Node node, std::string_view first) {
   return Node(members.front().value);
 }
 
-std::string text_of(const Rate& rate) {
-  return format_rate(rate);
-}
-std::string text_of(const Window& window) {
-  return format_window(window);
-}
-
-void add_kind(Node& /*entry*/, const Rate& /*rate*/) {}
-void add_kind(Node& entry, const Window& window) {
-  if (window.kind != WindowKind::automatic) entry.add("kind", written(window.kind));
-}
-
-/// A candidate is written into the table of the limit before it.
-template <class T>
-Node written_list(const std::vector<T>& limits) {
-  Node::List list;
-  for (const T& limit : limits) {
-    if (limit.mode == Mode::candidate && !list.empty() && list.back().find("candidate") == nullptr) {
-      list.back().add("candidate", written(text_of(limit)));
-      continue;
+/// Walks through a Config by the lists of its keys. What is not configured is left out.
+class Saver {
+ public:
+  static Node config(const Config& config) {
+    Node root = empty_table();
+    root.add("segment", fields(config.segment, kSegmentFields, true));
+    add_unless_empty(root, "global", policy(config.global));
+    Node operations = empty_table();
+    for (const auto& [name, operation] : config.operations) operations.add(name, policy(operation));
+    add_unless_empty(root, "operations", std::move(operations));
+    Node users = empty_table();
+    for (const auto& [name, user] : config.users) {
+      Node& section = users.add(name, fields(user, kExemptField));
+      add_fields(section, user.limits, kUserLimits);
     }
-    Node entry = table();
-    entry.add("limit", written(text_of(limit)));
-    add_kind(entry, limit);
-    if (limit.mode == Mode::shadow) entry.add("shadow", written(true));
-    list.push_back(std::move(entry));
+    Node overrides = empty_table();
+    add_unless_empty(overrides, "users", std::move(users));
+    add_unless_empty(root, "overrides", std::move(overrides));
+    return root;
   }
-  for (Node& entry : list) entry = shortened(std::move(entry), "limit");
-  if (list.size() == 1) return std::move(list.front());
-  return {std::move(list), {}};
-}
 
-void add_limits(Node& section, const Limits& limits) {
-  if (!limits.rates.empty()) section.add("rate", written_list(limits.rates));
-  if (!limits.windows.empty()) section.add("window", written_list(limits.windows));
-  if (limits.concurrent.limit != 0) {
-    section.add("concurrent", shortened(changed_fields(limits.concurrent, kConcurrentFields), "limit"));
+ private:
+  static void add_unless_empty(Node& into, std::string key, Node node) {
+    if (!node.as<Node::Table>()->empty()) into.add(std::move(key), std::move(node));
   }
-  if (limits.cooldown.length.count() != 0) {
-    section.add("cooldown", shortened(changed_fields(limits.cooldown, kCooldownFields), "for"));
+
+  static Node policy(const OperationPolicy& policy) {
+    Node section = fields(policy.shared, kSharedLimits);
+    add_fields(section, policy, kBreakerField);
+    add_fields(section, policy, kUserField);
+    return section;
   }
-}
 
-Node written_policy(const OperationPolicy& policy) {
-  Node section = table();
-  add_limits(section, policy.shared);
-  if (policy.breaker) section.add("breaker", write_breaker(*policy.breaker));
-  Node user = table();
-  add_limits(user, policy.user);
-  if (!user.as<Node::Table>()->empty()) section.add("user", std::move(user));
-  return section;
-}
+  template <class T, std::size_t N>
+  static Node fields(const T& from, const std::array<Field<T>, N>& list, bool defaults = false) {
+    Node node = empty_table();
+    add_fields(node, from, list, defaults);
+    return node;
+  }
 
-Node written_override(const UserOverride& user) {
-  Node section = table();
-  if (user.exempt) section.add("exempt", written(true));
-  add_limits(section, user.limits);
-  return section;
-}
+  template <class T, std::size_t N>
+  static void add_fields(Node& into, const T& from, const std::array<Field<T>, N>& list,
+                         bool defaults = false) {
+    for (const Field<T>& field : list) {
+      auto node =
+          std::visit([&](const auto& setting) { return value(from, setting, defaults); }, field.setting);
+      if (node) into.add(std::string(field.name), *std::move(node));
+    }
+  }
+
+  // One value; nothing where it may be left out.
+  template <class T, class Setting>
+  static std::optional<Node> value(const T& from, const Setting& setting, bool defaults) {
+    if (!defaults && from.*setting.member == default_of(setting.member)) return std::nullopt;
+    return written(from, setting);
+  }
+  template <class T, class Value>
+  static std::optional<Node> value(const T& from, const Part<T, Value>& setting, bool /*defaults*/) {
+    return part(from.*setting.member);
+  }
+  template <class T>
+  static std::optional<Node> value(const T& /*from*/, const Described& /*setting*/, bool /*defaults*/) {
+    return std::nullopt;
+  }
+
+  static std::optional<Node> part(const Limits& limits) {
+    Node node = fields(limits, kUserLimits);
+    return node.as<Node::Table>()->empty() ? std::nullopt : std::optional(std::move(node));
+  }
+  static std::optional<Node> part(const std::optional<weir::Breaker>& breaker) {
+    return breaker ? std::optional(fields(*breaker, kBreakerFields)) : std::nullopt;
+  }
+  static std::optional<Node> part(const Concurrency& concurrent) {
+    if (concurrent.limit == 0) return std::nullopt;
+    return shortened(fields(concurrent, kConcurrentFields), "limit");
+  }
+  static std::optional<Node> part(const Cooldown& cooldown) {
+    if (cooldown.length.count() == 0) return std::nullopt;
+    return shortened(fields(cooldown, kCooldownFields), "for");
+  }
+  static std::optional<Node> part(const std::vector<Rate>& rates) {
+    return list(rates, kRateFields, format_rate);
+  }
+  static std::optional<Node> part(const std::vector<Window>& windows) {
+    return list(windows, kWindowFields, format_window);
+  }
+
+  /// A candidate is written into the table of the limit before it.
+  template <class T, std::size_t N, class Format>
+  static std::optional<Node> list(const std::vector<T>& limits, const std::array<Field<T>, N>& keys,
+                                  const Format& format) {
+    Node::List entries;
+    for (const T& limit : limits) {
+      if (limit.mode == Mode::candidate && !entries.empty() && entries.back().find("candidate") == nullptr) {
+        entries.back().add("candidate", written(format(limit)));
+        continue;
+      }
+      Node& entry = entries.emplace_back(empty_table());
+      entry.add("limit", written(format(limit)));
+      add_fields(entry, limit, keys);
+      if (limit.mode == Mode::shadow) entry.add("shadow", written(true));
+    }
+    for (Node& entry : entries) entry = shortened(std::move(entry), "limit");
+    if (entries.empty()) return std::nullopt;
+    if (entries.size() == 1) return std::move(entries.front());
+    return Node{std::move(entries), {}};
+  }
+};
 
 }  // namespace
 
-Node write_breaker(const Breaker& breaker) {
-  return changed_fields(breaker, kBreakerFields);
-}
-
-Node write_config(const Config& config) {
-  Node root = table();
-  root.add("segment", all_fields(config.segment, kSegmentFields));
-  if (Node global = written_policy(config.global); !global.as<Node::Table>()->empty()) {
-    root.add("global", std::move(global));
-  }
-  Node operations = table();
-  for (const auto& [name, policy] : config.operations) operations.add(name, written_policy(policy));
-  if (!config.operations.empty()) root.add("operations", std::move(operations));
-  Node users = table();
-  for (const auto& [name, user] : config.users) users.add(name, written_override(user));
-  Node overrides = table();
-  overrides.add("users", std::move(users));
-  if (!config.users.empty()) root.add("overrides", std::move(overrides));
-  return root;
+Node save_to_tree(const Config& config) {
+  return Saver::config(config);
 }
 
 }  // namespace weir::detail

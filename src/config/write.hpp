@@ -1,31 +1,64 @@
 #pragma once
 
+#include <chrono>
+#include <cstdint>
+#include <fmt/format.h>
 #include <functional>
 #include <map>
 #include <string>
-#include <string_view>
+#include <type_traits>
+#include <vector>
 
-#include "weir/policy.hpp"
+#include "weir/config.hpp"
 
 #include "config/document.hpp"
+#include "policy/fields.hpp"
+#include "policy/key_path.hpp"
 
 namespace weir::detail {
 
 /// The tree that reads as this configuration again, in the order of the file format, each value as short as
 /// it can be written.
-[[nodiscard]] Node write_config(const Config& config);
+[[nodiscard]] Node save_to_tree(const Config& config);
 
-[[nodiscard]] Node write_breaker(const Breaker& breaker);
+/// One value as a tree has it.
+template <class Value>
+[[nodiscard]] Node written(const Value& value) {
+  if constexpr (std::is_enum_v<Value>) {
+    const Names names = names_of(value);
+    const auto index = static_cast<std::size_t>(value);
+    return {std::string(index < names.size() ? names[index] : "?"), {}};
+  } else if constexpr (std::is_same_v<Value, std::chrono::nanoseconds>) {
+    return {format_exact_duration(value), {}};
+  } else if constexpr (std::is_same_v<Value, std::uint32_t> || std::is_same_v<Value, std::uint64_t>) {
+    return {static_cast<std::int64_t>(value), {}};
+  } else {
+    return {value, {}};
+  }
+}
+/// The member that a setting names.
+template <class T, class Setting>
+[[nodiscard]] Node written(const T& from, const Setting& setting) {
+  return written(from.*setting.member);
+}
+template <class T>
+[[nodiscard]] Node written(const T& from, const Octal<T>& setting) {
+  return {fmt::format("{:04o}", from.*setting.member), {}};
+}
 
 /// One value in TOML, on one line.
 [[nodiscard]] std::string inline_text(const Node& value);
 
-/// Calls `visit(path, table)` for each [section] of a written tree, in order.
-using Visit = std::function<void(const std::string& path, const Node& table)>;
+/// Calls `visit(path, table)` for each [section] of a saved tree, in order.
+using Visit = std::function<void(const KeyPath& path, const Node& table)>;
 void for_each_section(const Node& root, const Visit& visit);
 
-/// Whether a section's member is a section of its own, rather than one of its values.
-[[nodiscard]] bool is_section(const Node::Member& member);
+/// One value of a saved tree, in TOML.
+struct SavedValue {
+  KeyPath key;
+  std::string text;
+};
+[[nodiscard]] std::vector<SavedValue> values_of(const Node& root);
 
 /// A whole file; comments by key.
 [[nodiscard]] std::string file_text(const Node& root, const std::map<std::string, std::string>& comments);

@@ -27,7 +27,7 @@ SegmentFile parsed(std::string_view file) {
   const auto number = std::from_chars(file.data() + kPrefix.size(), end, version);
   if (number.ec != std::errc() || number.ptr == end || *number.ptr != '.') return segment;
   segment.name.assign(number.ptr + 1, end);
-  if (valid_segment_name(segment.name)) segment.layout_version = version;
+  if (valid_name(segment.name)) segment.layout_version = version;
   return segment;
 }
 

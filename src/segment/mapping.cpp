@@ -17,6 +17,7 @@
 #include "weir/clock.hpp"
 #include "weir/version.hpp"
 
+#include "base/text.hpp"
 #include "segment/host.hpp"
 #include "segment/huge_pages.hpp"
 #include "segment/list.hpp"
@@ -336,19 +337,11 @@ void tell_removed(int fd) noexcept {
 }
 
 Result<void> check_name(std::string_view name) {
-  if (valid_segment_name(name)) return {};
-  return fail(Errc::invalid_argument, "segment name: use 1 to 64 letters, digits, '.', '_' or '-'");
+  if (valid_name(name)) return {};
+  return fail(Errc::invalid_argument, "segment name: use " + std::string(kNameForm));
 }
 
 }  // namespace
-
-bool valid_segment_name(std::string_view name) noexcept {
-  const auto allowed = [](char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '.' ||
-           c == '_' || c == '-';
-  };
-  return !name.empty() && name.size() <= 64 && std::all_of(name.begin(), name.end(), allowed);
-}
 
 Result<Segment> Segment::publish(const PublishSpec& spec, const Fill& fill) {
   if (!spec.name.empty()) {

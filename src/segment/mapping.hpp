@@ -151,7 +151,4 @@ class Segment {
   Header header_;
 };
 
-/// Whether a name may name a segment: letters, digits, '.', '_', '-', 1 to 64 of them.
-[[nodiscard]] bool valid_segment_name(std::string_view name) noexcept;
-
 }  // namespace weir::detail

@@ -244,7 +244,7 @@ TEST(LimitError, NamesKeyProblemAndNextStep) {
       {"cooldown = { for = '5s', candidate = '6s' }", "operations.x.cooldown.candidate: unknown key"},
       {"breaker = 5", "operations.x.breaker: expected a table, found an integer"},
       {"breaker = { failure = 5 }", "operations.x.breaker.failure: unknown key; did you mean \"failures\"?"},
-      {"breaker = { failures = -1 }", "operations.x.breaker.failures: -1: out of range; use 0 to 4294967295"},
+      {"breaker = { failures = -1 }", "operations.x.breaker.failures: -1: out of range; use 0 to 65535"},
       {"breaker = { failure_rate = '50%' }",
        "operations.x.breaker.failure_rate: expected a number, found a string"},
       {"breaker = { failure_rate = nan }", "operations.x.breaker.failure_rate: no finite number"},

@@ -268,12 +268,17 @@ TEST(ParseError, IsShortForALongText) {
   EXPECT_LT(refused("[global]\n" + std::string(100'000, 'x') + " = 1").size(), 400U);
 }
 
-TEST(ParseError, NamesThePlaceOfWhatTheWholeCheckFinds) {
+TEST(ParseError, NamesThePositionOfWhatTheWholeCheckFinds) {
   EXPECT_THAT(refused("segment.name = 'no/slash'"), StartsWith("captions.toml:1:16: segment.name: "));
   EXPECT_THAT(refused("[operations.x]\nrate = ['1/s', '1/day burst 4000000000']"),
               StartsWith("captions.toml:2:16: operations.x.rate[1]: "));
   EXPECT_THAT(refused("[defaults]\nrate = '1/day burst 4000000000'\n[operations.\"a.b\"]"),
-              StartsWith("captions.toml:2:8: operations.a.b.rate: "));
+              StartsWith("captions.toml:2:8: operations.\"a.b\".rate: "));
+  EXPECT_THAT(
+      refused("[operations.x]\nrate = [{ limit = '1/s', candidate = '2/s' }, '1/day burst 4000000000']"),
+      StartsWith("captions.toml:2:47: operations.x.rate[1]: "));
+  EXPECT_THAT(refused("[overrides.users]\nx.rate = '1/s'\n\"a: b\".rate = '1/day burst 4000000000'"),
+              StartsWith("captions.toml:3:15: overrides.users.\"a: b\".rate: "));
 }
 
 TEST(ParseError, AnswersAnyBytes) {

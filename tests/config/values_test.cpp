@@ -105,7 +105,9 @@ TEST(Values, MakeTheSameFileAgain) {
 TEST(Values, ShowNoControlCharacterOfAName) {
   Config config;
   config.users["\x1b[2J\u009b2J \u00e4\x7f\n"].exempt = true;
+  config.users["turned \u202e\u2066 tagged \U000e0041"].exempt = true;
   const std::string text = to_toml(config);
+  EXPECT_THAT(text, HasSubstr("[overrides.users.\"turned \\u202e\\u2066 tagged \\U000e0041\"]"));
   EXPECT_THAT(text, HasSubstr("[overrides.users.\"\\u001b[2J\\u009b2J \u00e4\\u007f\\u000a\"]"));
   const Result<Config> again = parse_config(text, "again");
   ASSERT_TRUE(again) << again.error().message();

@@ -65,8 +65,31 @@ TEST(Validate, NamesImpossibleSettings) {
   });
   expect_refused("global.window", [](Config& c) { c.global.shared.windows = {{5, 2ms, WindowKind::ring}}; });
   expect_refused("overrides.users", [](Config& c) { c.users[std::string(65, 'x')]; });
+  expect_refused("overrides.users",
+                 [](Config& c) { c.users["\xed\xa0\x80"]; });  // no file can hold a surrogate
+  expect_refused("segment.on_fault", [](Config& c) { c.segment.on_fault = static_cast<OnFault>(7); });
   expect_refused("overrides.users", [](Config& c) { c.users["root"] = {true, {{{1, 1s, 1}}, {}, {}, {}}}; });
   expect_refused("global.user.rate", [](Config& c) { c.global.user.rates.assign(7, {1, 1s, 1}); });
+}
+
+TEST(Validate, NamesALimitByTheKeyThatItHasInAFile) {
+  const Rate good{1, 1s, 1};
+  const Rate bad{0, 1s, 1};
+  Rate candidate = bad;
+  candidate.mode = Mode::candidate;
+  const auto key_of = [](const std::string& operation, const std::vector<Rate>& rates) {
+    Config config;
+    config.operations[operation].shared.rates = rates;
+    const auto valid = validate(config);
+    return valid ? std::string() : valid.error().what.substr(0, valid.error().what.find(':'));
+  };
+  EXPECT_EQ(key_of("x", {bad}), "operations.x.rate");
+  EXPECT_EQ(key_of("x", {good, candidate}), "operations.x.rate.candidate");
+  EXPECT_EQ(key_of("x", {good, candidate, good}), "operations.x.rate[0].candidate");
+  Rate counted = good;
+  counted.mode = Mode::candidate;
+  EXPECT_EQ(key_of("x", {good, counted, bad}), "operations.x.rate[1]");
+  EXPECT_EQ(key_of("a.b", {bad}), "operations.\"a.b\".rate");
 }
 
 // What is configured is what holds, or it is refused: nothing becomes another value without a word.

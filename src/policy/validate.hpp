@@ -1,0 +1,35 @@
+#pragma once
+
+#include <fmt/format.h>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "weir/policy.hpp"
+
+#include "policy/fields.hpp"
+#include "policy/key_path.hpp"
+
+namespace weir::detail {
+
+/// What is wrong with a configuration, and where.
+struct Fault {
+  KeyPath key;
+  std::string problem;
+  std::string hint;
+};
+
+/// The first fault of a configuration.
+[[nodiscard]] std::optional<Fault> find_fault(const Config& config);
+
+/// Whether a number is within the bounds of its key.
+template <class T, class Value, class Number>
+[[nodiscard]] bool in_bounds(const Whole<T, Value>& setting, Number number) {
+  return std::cmp_greater_equal(number, setting.least) && std::cmp_less_equal(number, setting.most);
+}
+template <class T, class Value>
+[[nodiscard]] std::string bounds_text(const Whole<T, Value>& setting) {
+  return fmt::format("{} to {}", setting.least, setting.most);
+}
+
+}  // namespace weir::detail
