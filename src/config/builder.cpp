@@ -5,6 +5,7 @@
 
 #include "weir/config.hpp"
 
+#include "base/result.hpp"
 #include "base/text.hpp"
 #include "config/values.hpp"
 #include "policy/fields.hpp"
@@ -82,12 +83,12 @@ ConfigBuilder& ConfigBuilder::set(std::string_view key, std::string_view value) 
   return *this;
 }
 
-Result<Config> ConfigBuilder::build() const noexcept try {
-  if (mistake_) return *mistake_;
-  if (const Result<void> valid = validate(config_); !valid) return valid.error();
-  return config_;
-} catch (const std::exception& failure) {
-  return Error{Errc::system, failure.what(), {}};
+Result<Config> ConfigBuilder::build() const noexcept {
+  return detail::guarded([&]() -> Result<Config> {
+    if (mistake_) return *mistake_;
+    WEIR_TRY_VOID(validate(config_));
+    return config_;
+  });
 }
 
 OperationPolicy& ConfigBuilder::policy() {

@@ -1,7 +1,6 @@
 #include <array>
 #include <chrono>
 #include <cstdint>
-#include <exception>
 #include <fmt/format.h>
 #include <string>
 #include <string_view>
@@ -19,11 +18,9 @@ constexpr detail::Wording kDuration = {"write it as in \"30s\"", "write \"1500ms
                                        "duration", "unit", "use ms, s, min, h or d"};
 
 Result<nanoseconds> read_duration(detail::TextReader reader) {
-  const Result<std::uint64_t> count = reader.number("duration", 0);
-  if (!count) return count.error();
-  Result<nanoseconds> duration = reader.units(*count);
-  if (!duration) return duration;
-  if (const Result<void> end = reader.end(); !end) return end.error();
+  WEIR_TRY(const std::uint64_t count, reader.number("duration", 0));
+  WEIR_TRY(const nanoseconds duration, reader.units(count));
+  WEIR_TRY_VOID(reader.end());
   return duration;
 }
 
@@ -44,12 +41,8 @@ std::string format_decimal(std::uint64_t value, unsigned decimals) {
 
 }  // namespace
 
-Result<nanoseconds> parse_duration(std::string_view text) noexcept try {
-  const Result<nanoseconds> duration = read_duration({text, kDuration});
-  if (!duration) return duration.error();
-  return *duration;
-} catch (const std::exception& failure) {
-  return Error{Errc::system, failure.what(), {}};
+Result<nanoseconds> parse_duration(std::string_view text) noexcept {
+  return detail::guarded([&] { return read_duration({text, kDuration}); });
 }
 
 std::string format_exact_duration(nanoseconds duration) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "base/result.hpp"
 #include "base/text.hpp"
 #include "config/text.hpp"
 #include "policy/fields.hpp"
@@ -55,9 +56,7 @@ class Editor {
   Result<Node*> go(Node& root, std::size_t left, bool make) {
     Node* here = &root;
     for (at_ = 0; here != nullptr && at_ + left < path_.size(); ++at_) {
-      const Result<Node*> next = make ? made(*here) : found(*here);
-      if (!next) return next;
-      here = *next;
+      WEIR_TRY(here, make ? made(*here) : found(*here));
     }
     return here;
   }
@@ -68,7 +67,7 @@ class Editor {
       only_entry(here).erase(*name);
       return {};
     }
-    if (const Result<Node*> child = found(here); !child) return child.error();
+    WEIR_TRY_VOID(found(here));
     Node::List& list = as_list(here);
     list.erase(list.begin() + static_cast<std::ptrdiff_t>(std::get<std::size_t>(path_[at_])));
     return {};
@@ -92,10 +91,9 @@ class Editor {
       if (std::get<std::size_t>(path_[at_]) == list.size()) list.push_back({{}, position_});
       return entry(list);
     }
-    const Result<Node*> table = as_table(here);
-    if (!table) return table;
-    Node* child = (*table)->find(*name);
-    return child != nullptr ? child : &(*table)->add(*name, {{}, position_});
+    WEIR_TRY(Node* const table, as_table(here));
+    Node* child = table->find(*name);
+    return child != nullptr ? child : &table->add(*name, {{}, position_});
   }
 
   Result<Node*> entry(Node::List& list) const {
@@ -206,18 +204,16 @@ Result<KeyPath> parse_key(std::string_view key, const Node& root) {
 Result<void> edit(Node& root, const KeyPath& path, std::string_view value, const SourcePosition& position) {
   Editor editor(path, position);
   if (value == "none") {
-    const Result<Node*> parent = editor.go(root, 1, false);
-    if (!parent) return parent.error();
-    return *parent == nullptr ? Result<void>() : editor.erase(**parent);
+    WEIR_TRY(Node* const parent, editor.go(root, 1, false));
+    return parent == nullptr ? Result<void>() : editor.erase(*parent);
   }
   Result<Node> node = parse_value(value, position);
   if (!node) {
     return Error{Errc::config, fmt::format("{}: {}", escaped(path_text(path)), node.error().what),
                  node.error().hint};
   }
-  const Result<Node*> there = editor.go(root, 0, true);
-  if (!there) return there.error();
-  **there = *std::move(node);
+  WEIR_TRY(Node* const there, editor.go(root, 0, true));
+  *there = *std::move(node);
   return {};
 }
 

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/result.hpp"
 #include "base/text.hpp"
 #include "config/edit.hpp"
 #include "config/read.hpp"
@@ -94,7 +95,7 @@ Error of_variable(std::string_view name, const Error& error) {
 }
 
 Result<void> apply_environment(Node& root, const Environment& environment) {
-  if (Result<void> done = apply_plain_names(root, environment); !done) return done;
+  WEIR_TRY_VOID(apply_plain_names(root, environment));
   std::vector<std::pair<std::string_view, KeyPath>> of_operations;  // set after [defaults] are spread
   for (const auto& [name, value] : environment) {
     if (!names_a_key(name)) continue;

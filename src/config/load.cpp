@@ -1,5 +1,4 @@
 #include <algorithm>
-#include <exception>
 #include <memory>
 #include <optional>
 #include <string>
@@ -9,6 +8,7 @@
 
 #include "weir/config.hpp"
 
+#include "base/result.hpp"
 #include "config/edit.hpp"
 #include "config/environment.hpp"
 #include "config/file.hpp"
@@ -56,16 +56,14 @@ std::string origin_of(const detail::KeyPath& key, const Node& root) {
 
 Result<LoadedConfig> load(std::string_view toml, const SourcePosition& start,
                           const Environment& environment) {
-  Result<Node> root = detail::parse_document(toml, start);
-  if (!root) return root.error();
-  if (const Result<void> done = detail::apply_environment(*root, environment); !done) return done.error();
-  Result<Config> config = detail::load_from_tree(*root);
-  if (!config) return config.error();
+  WEIR_TRY(Node root, detail::parse_document(toml, start));
+  WEIR_TRY_VOID(detail::apply_environment(root, environment));
+  WEIR_TRY(Config config, detail::load_from_tree(root));
   std::vector<ConfigValue> values;
-  for (detail::SavedValue& value : detail::values_of(detail::save_to_tree(*config))) {
-    values.push_back({detail::path_text(value.key), std::move(value.text), origin_of(value.key, *root)});
+  for (detail::SavedValue& value : detail::values_of(detail::save_to_tree(config))) {
+    values.push_back({detail::path_text(value.key), std::move(value.text), origin_of(value.key, root)});
   }
-  return LoadedConfig{*std::move(config), std::move(values)};
+  return LoadedConfig{std::move(config), std::move(values)};
 }
 
 SourcePosition first_line_of(std::string_view origin) {
@@ -80,33 +78,27 @@ Result<Config> config_of(Result<LoadedConfig> loaded) {
 }  // namespace
 
 Result<LoadedConfig> load_effective_config(const std::optional<std::string>& path,
-                                           const Environment& environment) noexcept try {
-  if (!path) {
-    return load(builtin_config_text(), {std::make_shared<const std::string>(kBuiltIn)}, environment);
-  }
-  const Result<std::string> text = detail::read_file(*path);
-  if (!text) return text.error();
-  return load(*text, first_line_of(*path), environment);
-} catch (const std::exception& failure) {
-  return Error{Errc::system, failure.what(), {}};
+                                           const Environment& environment) noexcept {
+  return detail::guarded([&]() -> Result<LoadedConfig> {
+    if (!path) {
+      return load(builtin_config_text(), {std::make_shared<const std::string>(kBuiltIn)}, environment);
+    }
+    WEIR_TRY(const std::string text, detail::read_file(*path));
+    return load(text, first_line_of(*path), environment);
+  });
 }
 
-Result<Config> parse_config(std::string_view toml, std::string_view origin) noexcept try {
-  return config_of(load(toml, first_line_of(origin), {}));
-} catch (const std::exception& failure) {
-  return Error{Errc::system, failure.what(), {}};
+Result<Config> parse_config(std::string_view toml, std::string_view origin) noexcept {
+  return detail::guarded([&] { return config_of(load(toml, first_line_of(origin), {})); });
 }
 
-Result<Config> load_config(const std::string& path) noexcept try {
-  return config_of(load_effective_config(path, process_environment()));
-} catch (const std::exception& failure) {
-  return Error{Errc::system, failure.what(), {}};
+Result<Config> load_config(const std::string& path) noexcept {
+  return detail::guarded([&] { return config_of(load_effective_config(path, process_environment())); });
 }
 
-Result<Config> load_builtin_config() noexcept try {
-  return config_of(load_effective_config(std::nullopt, process_environment()));
-} catch (const std::exception& failure) {
-  return Error{Errc::system, failure.what(), {}};
+Result<Config> load_builtin_config() noexcept {
+  return detail::guarded(
+      [&] { return config_of(load_effective_config(std::nullopt, process_environment())); });
 }
 
 }  // namespace weir

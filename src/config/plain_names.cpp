@@ -10,6 +10,7 @@
 #include <string_view>
 #include <utility>
 
+#include "base/result.hpp"
 #include "base/text.hpp"
 #include "config/edit.hpp"
 #include "config/environment.hpp"
@@ -57,22 +58,20 @@ Result<void> set_rate(Node& root, std::size_t index, const Rate& rate, const Var
 
 /// The count of the rate of this period. A burst of its own stays.
 Result<void> set_count(Node& root, nanoseconds period, const Variable& variable) {
-  const Result<std::uint32_t> count = number(variable.value);
-  if (!count) return count.error();
+  WEIR_TRY(const std::uint32_t count, number(variable.value));
   const auto [before, index] = rate_of(root, period);
   const bool own_burst = before && before->burst != before->count;
-  return set_rate(root, index, {*count, period, own_burst ? before->burst : *count}, variable);
+  return set_rate(root, index, {count, period, own_burst ? before->burst : count}, variable);
 }
 
 Result<void> set_burst(Node& root, const Variable& variable) {
-  const Result<std::uint32_t> burst = number(variable.value);
-  if (!burst) return burst.error();
+  WEIR_TRY(const std::uint32_t burst, number(variable.value));
   auto [rate, index] = rate_of(root, std::chrono::minutes(1));
   if (!rate) {
     return Error{Errc::config, "[defaults] have no rate per minute whose burst this could be",
                  "set RATE_LIMIT_REQUESTS_PER_MINUTE too"};
   }
-  rate->burst = *burst;
+  rate->burst = burst;
   return set_rate(root, index, *rate, variable);
 }
 
@@ -82,8 +81,7 @@ Result<void> set_breaker(Node& root, std::string_view part, std::string_view val
   const KeyPath path = {"defaults", "breaker"};
   const Found breaker = find_node(root, path);
   if (!breaker.whole || breaker.node->as<Node::Table>() == nullptr) {
-    Result<void> made = variable.set(root, path, "{ failures = 5, recovery = \"60s\" }");
-    if (!made) return made;
+    WEIR_TRY_VOID(variable.set(root, path, "{ failures = 5, recovery = \"60s\" }"));
   }
   return variable.set(root, {"defaults", "breaker", std::string(part)}, value);
 }

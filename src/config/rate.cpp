@@ -1,5 +1,4 @@
 #include <cstdint>
-#include <exception>
 #include <fmt/format.h>
 #include <limits>
 #include <string>
@@ -25,10 +24,9 @@ constexpr std::uint64_t kMost = std::numeric_limits<std::uint32_t>::max();
 
 Result<std::uint32_t> read_burst(TextReader& reader, std::uint64_t count) {
   if (reader.take("burst")) {
-    const Result<std::uint64_t> given = reader.number("burst");
-    if (!given) return given.error();
-    if (*given > kMost) return reader.refuse("the burst is too large", fmt::format("use at most {}", kMost));
-    return static_cast<std::uint32_t>(*given);
+    WEIR_TRY(const std::uint64_t given, reader.number("burst"));
+    if (given > kMost) return reader.refuse("the burst is too large", fmt::format("use at most {}", kMost));
+    return static_cast<std::uint32_t>(given);
   }
   if (count > kMost) {
     return reader.refuse(fmt::format("a burst as large as the count exceeds {}", kMost),
@@ -39,27 +37,22 @@ Result<std::uint32_t> read_burst(TextReader& reader, std::uint64_t count) {
 
 /// `COUNT / [COUNT] PERIOD [burst COUNT]`
 Result<Rate> read_rate(TextReader reader) {
-  const Result<std::uint64_t> count = reader.number("count");
-  if (!count) return count.error();
+  WEIR_TRY(const std::uint64_t count, reader.number("count"));
   if (!reader.take('/')) return reader.refuse("no \"/\" after the count");
-  const Result<nanoseconds> period = reader.period();
-  if (!period) return period.error();
-  const Result<std::uint32_t> burst = read_burst(reader, *count);
-  if (!burst) return burst.error();
-  if (const Result<void> end = reader.end(); !end) return end.error();
-  return Rate{*count, *period, *burst};
+  WEIR_TRY(const nanoseconds period, reader.period());
+  WEIR_TRY(const std::uint32_t burst, read_burst(reader, count));
+  WEIR_TRY_VOID(reader.end());
+  return Rate{count, period, burst};
 }
 
 /// `COUNT per [COUNT] PERIOD`
 Result<Window> read_window(TextReader reader) {
-  const Result<std::uint64_t> limit = reader.number("limit");
-  if (!limit) return limit.error();
-  if (*limit > kMost) return reader.refuse("the limit is too large", fmt::format("use at most {}", kMost));
+  WEIR_TRY(const std::uint64_t limit, reader.number("limit"));
+  if (limit > kMost) return reader.refuse("the limit is too large", fmt::format("use at most {}", kMost));
   if (!reader.take("per")) return reader.refuse("no \"per\" after the limit");
-  const Result<nanoseconds> length = reader.period();
-  if (!length) return length.error();
-  if (const Result<void> end = reader.end(); !end) return end.error();
-  return Window{static_cast<std::uint32_t>(*limit), *length};
+  WEIR_TRY(const nanoseconds length, reader.period());
+  WEIR_TRY_VOID(reader.end());
+  return Window{static_cast<std::uint32_t>(limit), length};
 }
 
 /// "hour", "10s", "2h"
@@ -73,20 +66,12 @@ std::string format_period(nanoseconds period) {
 
 }  // namespace
 
-Result<Rate> parse_rate(std::string_view text) noexcept try {
-  Result<Rate> rate = read_rate(TextReader(text, kRate));
-  if (!rate) return rate.error();
-  return *rate;
-} catch (const std::exception& failure) {
-  return Error{Errc::system, failure.what(), {}};
+Result<Rate> parse_rate(std::string_view text) noexcept {
+  return detail::guarded([&] { return read_rate({text, kRate}); });
 }
 
-Result<Window> parse_window(std::string_view text) noexcept try {
-  Result<Window> window = read_window(TextReader(text, kWindow));
-  if (!window) return window.error();
-  return *window;
-} catch (const std::exception& failure) {
-  return Error{Errc::system, failure.what(), {}};
+Result<Window> parse_window(std::string_view text) noexcept {
+  return detail::guarded([&] { return read_window({text, kWindow}); });
 }
 
 std::string format_rate(const Rate& rate) {

@@ -9,8 +9,7 @@
 #include <string_view>
 #include <utility>
 
-#include "weir/error.hpp"
-
+#include "base/result.hpp"
 #include "base/text.hpp"
 
 namespace weir::detail {
@@ -92,9 +91,7 @@ class TextReader {
   [[nodiscard]] Result<std::chrono::nanoseconds> period() {
     std::uint64_t count = 1;
     if (peek() != '\0' && !is_letter(peek())) {
-      const Result<std::uint64_t> given = number("period");
-      if (!given) return given.error();
-      count = *given;
+      WEIR_TRY(count, number("period"));
     }
     return units(count);
   }

@@ -1,7 +1,6 @@
 #include "config/values.hpp"
 
 #include <algorithm>
-#include <exception>
 #include <map>
 #include <span>
 #include <string>
@@ -9,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "base/result.hpp"
 #include "base/text.hpp"
 #include "config/edit.hpp"
 #include "config/read.hpp"
@@ -25,21 +25,14 @@ constexpr const char* kNone = "none";
 Result<Node> changed(const Config& config, const std::vector<ConfigChange>& changes) {
   Node root = detail::save_to_tree(config);
   for (const ConfigChange& change : changes) {
-    const Result<KeyPath> path = detail::parse_key(change.key, root);
-    if (!path) return path.error();
-    if (path->front() == detail::KeyStep("defaults")) {
-      return Error{Errc::config, detail::escaped(detail::path_text(*path)) + ": defaults are part of a file",
+    WEIR_TRY(const KeyPath path, detail::parse_key(change.key, root));
+    if (path.front() == detail::KeyStep("defaults")) {
+      return Error{Errc::config, detail::escaped(detail::path_text(path)) + ": defaults are part of a file",
                    "set the value of an operation, as in operations.x.rate"};
     }
-    if (const Result<void> done = detail::edit(root, *path, change.to, {}); !done) return done.error();
+    WEIR_TRY_VOID(detail::edit(root, path, change.to, {}));
   }
   return root;
-}
-
-Result<void> replace(Config& config, Result<Config> by) {
-  if (!by) return by.error();
-  config = *std::move(by);
-  return {};
 }
 
 using Texts = std::map<std::string, std::string>;  ///< TOML by key
@@ -83,9 +76,9 @@ std::vector<std::pair<std::string, std::string>> values_without(const Node& root
 namespace detail {
 
 Result<void> apply_unchecked(Config& config, const std::vector<ConfigChange>& changes) {
-  const Result<Node> root = changed(config, changes);
-  if (!root) return root.error();
-  return replace(config, load_unchecked(*root));
+  WEIR_TRY(const Node root, changed(config, changes));
+  WEIR_TRY(config, load_unchecked(root));
+  return {};
 }
 
 }  // namespace detail
@@ -121,18 +114,16 @@ std::vector<ConfigChange> config_difference(const Config& from, const Config& to
   return changes;
 }
 
-Result<void> set_value(Config& config, std::string_view key, std::string_view value) noexcept try {
-  return apply_changes(config, {{std::string(key), {}, std::string(value)}});
-} catch (const std::exception& failure) {
-  return Error{Errc::system, failure.what(), {}};
+Result<void> set_value(Config& config, std::string_view key, std::string_view value) noexcept {
+  return detail::guarded([&] { return apply_changes(config, {{std::string(key), {}, std::string(value)}}); });
 }
 
-Result<void> apply_changes(Config& config, const std::vector<ConfigChange>& changes) noexcept try {
-  const Result<Node> root = changed(config, changes);
-  if (!root) return root.error();
-  return replace(config, detail::load_from_tree(*root));
-} catch (const std::exception& failure) {
-  return Error{Errc::system, failure.what(), {}};
+Result<void> apply_changes(Config& config, const std::vector<ConfigChange>& changes) noexcept {
+  return detail::guarded([&]() -> Result<void> {
+    WEIR_TRY(const Node root, changed(config, changes));
+    WEIR_TRY(config, detail::load_from_tree(root));
+    return {};
+  });
 }
 
 }  // namespace weir

@@ -1,12 +1,12 @@
 #include "policy/validate.hpp"
 
 #include <chrono>
-#include <exception>
 #include <limits>
 #include <string_view>
 #include <type_traits>
 #include <vector>
 
+#include "base/result.hpp"
 #include "base/text.hpp"
 #include "policy/breakers.hpp"
 #include "policy/params.hpp"
@@ -313,14 +313,14 @@ std::optional<Fault> find_fault(const Config& config) {
 
 namespace weir {
 
-Result<void> validate(const Config& config) noexcept try {
-  const auto fault = detail::find_fault(config);
-  if (!fault) return {};
-  return Error{Errc::config,
-               fmt::format("{}: {}", detail::escaped(detail::path_text(fault->key)), fault->problem),
-               fault->hint};
-} catch (const std::exception& failure) {
-  return Error{Errc::system, failure.what(), {}};
+Result<void> validate(const Config& config) noexcept {
+  return detail::guarded([&]() -> Result<void> {
+    const auto fault = detail::find_fault(config);
+    if (!fault) return {};
+    return Error{Errc::config,
+                 fmt::format("{}: {}", detail::escaped(detail::path_text(fault->key)), fault->problem),
+                 fault->hint};
+  });
 }
 
 }  // namespace weir
