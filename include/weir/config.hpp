@@ -35,6 +35,9 @@ namespace weir {
 /// The same as TOML: a file to start one's own from.
 [[nodiscard]] WEIR_EXPORT std::string_view builtin_config_text() noexcept;
 
+/// Every key of a configuration with its bounds, default and meaning, as a page in Markdown (docs/configuration.md).
+[[nodiscard]] WEIR_EXPORT std::string config_reference();
+
 // Values by key ------------------------------------------------------------------------------------------
 
 /// One value of a configuration, under the key that files and names of limits give it.

@@ -244,10 +244,10 @@ inline constexpr KeyTable kSegmentTable{kSegmentKeys};
 
 // Limits -----------------------------------------------------------------------------------------------------
 
-inline constexpr Described kShadow{"true or false", "false"};
+inline constexpr Described kShadow{"`true` or `false`", "`false`"};
 
 inline constexpr auto kRateFields = std::to_array<Field<Rate>>({
-    {{"limit", "The rate itself"}, Described{"a rate, as in \"30/min burst 10\"", "required"}},
+    {{"limit", "The rate itself"}, Described{"a rate, as in `\"30/min burst 10\"`", "required"}},
     {{"shadow", "Count what the limit would refuse, and refuse nothing"}, kShadow},
     {{"candidate", "A second rate, which is only counted beside the one in force"},
      Described{"a rate", "none"}},
@@ -256,7 +256,7 @@ inline constexpr auto kRateKeys = keys_of(kRateFields);
 inline constexpr KeyTable kRateTable{kRateKeys};
 
 inline constexpr auto kWindowFields = std::to_array<Field<Window>>({
-    {{"limit", "The window itself"}, Described{"a window, as in \"100 per 1min\"", "required"}},
+    {{"limit", "The window itself"}, Described{"a window, as in `\"100 per 1min\"`", "required"}},
     {{"kind",
       "How it is kept: log is exact, ring counts in cells, fixed is aligned to UTC, weighted is for users "
       "alone; "
@@ -350,9 +350,9 @@ inline constexpr KeyTable kLimitTable{kLimitKeys};
 inline constexpr auto kBreakerField = std::to_array<Field<OperationPolicy>>(
     {{{"breaker", "Stops work that fails, and probes whether it works again", &kBreakerTable},
       Part<OperationPolicy, std::optional<weir::Breaker>>{&OperationPolicy::breaker}}});
-inline constexpr auto kUserField =
-    std::to_array<Field<OperationPolicy>>({{{"user", "The limits of each user alone", &kLimitTable},
-                                            Part<OperationPolicy, Limits>{&OperationPolicy::user, true}}});
+inline constexpr auto kUserField = std::to_array<Field<OperationPolicy>>(
+    {{{"user", "The limits of each user alone: rate, window, concurrent, cooldown", &kLimitTable},
+      Part<OperationPolicy, Limits>{&OperationPolicy::user, true}}});
 inline constexpr auto kExemptField = std::to_array<Field<UserOverride>>(
     {{{"exempt", "No limits per user at all; the limits over all users still hold"},
       Plain{&UserOverride::exempt}}});

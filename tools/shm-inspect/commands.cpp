@@ -200,6 +200,8 @@ void run_command(const Options& options) {
       return create(options);
     case Command::check:
       return check(options);
+    case Command::keys:
+      return fmt::print("{}", config_reference());
     case Command::list:
       return list(options);
     case Command::status:

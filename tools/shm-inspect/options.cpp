@@ -112,6 +112,9 @@ void add_commands(CLI::App& app, Options& options) {
   check.add_flag("--json", options.json,
                  "as one JSON object: values, a list of key, value (TOML) and origin");
 
+  add(app, options, Command::keys, "keys",
+      "show every key of a configuration with its bounds and its default (Markdown)");
+
   CLI::App& list = add(app, options, Command::list, "list", "show the segments of this host");
   list.add_flag(
       "--json", options.json,

@@ -14,6 +14,7 @@ enum class Command {
   list,
   create,
   check,
+  keys,
   status,
   workers,
   users,

@@ -1,0 +1,201 @@
+#include <array>
+#include <chrono>
+#include <fmt/format.h>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "weir/config.hpp"
+
+#include "config/write.hpp"
+#include "policy/fields.hpp"
+#include "policy/validate.hpp"
+
+namespace weir::detail {
+namespace {
+
+constexpr std::string_view kHead = R"(# Configuration: every key
+
+This page is generated from the list of keys that the library itself reads by: `shm-inspect keys` prints it.
+
+A configuration is a TOML file. Whatever it leaves out has its default; a limit that is left out does not exist.
+`shm-inspect check FILE` says what a file amounts to, and where each value came from.
+
+- A *rate* is `"COUNT/PERIOD"` or `"COUNT/PERIOD burst COUNT"`, as in `"30/min burst 10"`; without a burst a full bucket
+  holds one period.
+- A *window* is `"LIMIT per PERIOD"`, as in `"100 per 1min"`.
+- A *duration* is a whole number and a unit, as in `"30s"`.
+- Units: s, sec, second; min, minute; h, hour; d, day; ms; us; ns. A period may leave out the number 1.
+- `false` instead of a limit takes away what `[defaults]` would give.
+- A variable of the environment sets a key, its dots as `__`: `WEIR_OPERATIONS__CAPTIONS__RATE="60/min"`.
+
+)";
+
+std::string choice_text(Names names) {
+  std::string text;
+  for (const std::string_view name : names) {
+    const bool last = name == names.back();
+    text += fmt::format("{}`\"{}\"`", text.empty() ? "" : last ? " or " : ", ", name);
+  }
+  return text;
+}
+
+// What a key may be set to, in words.
+template <class T>
+std::string form(const Plain<T, std::string>& /*setting*/) {
+  return "text";
+}
+template <class T>
+std::string form(const Plain<T, bool>& /*setting*/) {
+  return "`true` or `false`";
+}
+template <class T, class Enum>
+std::string form(const Plain<T, Enum>& /*setting*/) {
+  return choice_text(names_of(Enum{}));
+}
+template <class T, class Value>
+std::string form(const Whole<T, Value>& setting) {
+  return bounds_text(setting);
+}
+template <class T>
+std::string form(const Decimal<T>& setting) {
+  return fmt::format("{} to {}", setting.least, setting.most);
+}
+template <class T>
+std::string form(const Length<T>& setting) {
+  return fmt::format("a duration up to {} days{}", setting.most / std::chrono::days(1),
+                     setting.step == std::chrono::milliseconds(1) ? ", in whole milliseconds" : "");
+}
+template <class T>
+std::string form(const Octal<T>& /*setting*/) {
+  return "octal digits in quotes";
+}
+template <class T>
+std::string form(const Part<T, std::vector<Rate>>& /*setting*/) {
+  return "a rate, a table, or a list of these";
+}
+template <class T>
+std::string form(const Part<T, std::vector<Window>>& /*setting*/) {
+  return "a window, a table, or a list of these";
+}
+template <class T>
+std::string form(const Part<T, Concurrency>& /*setting*/) {
+  return "a number or a table";
+}
+template <class T>
+std::string form(const Part<T, Cooldown>& /*setting*/) {
+  return "a duration or a table";
+}
+template <class T, class Value>
+std::string form(const Part<T, Value>& /*setting*/) {
+  return "a table";
+}
+std::string form(const Described& setting) {
+  return std::string(setting.form);
+}
+
+// The default of a key: a value that may be written, or in words.
+template <class T, class Setting>
+requires requires {
+  &Setting::member;
+}
+std::string normally(const Setting& setting) {
+  return fmt::format("`{}`", inline_text(written(T{}, setting)));
+}
+template <class T, class Value>
+std::string normally(const Whole<T, Value>& setting) {
+  const Value value = default_of(setting.member);
+  return in_bounds(setting, value) ? fmt::format("`{}`", value) : "none";
+}
+template <class T>
+std::string normally(const Length<T>& /*setting*/) {
+  return "none";
+}
+template <class T, class Value>
+std::string normally(const Part<T, Value>& /*setting*/) {
+  return "none";
+}
+template <class>
+std::string normally(const Described& setting) {
+  return std::string(setting.normally);
+}
+template <class T, std::size_t N>
+void add_rows(std::string& page, const std::array<Field<T>, N>& fields) {
+  for (const Field<T>& field : fields) {
+    const auto [values, value] = std::visit(
+        [](const auto& setting) { return std::pair(form(setting), normally<T>(setting)); }, field.setting);
+    page += fmt::format("| `{}` | {} | {} | {} |\n", field.name, values, value, field.help);
+  }
+}
+
+void add_table_head(std::string& page, std::string_view title, std::string_view text) {
+  page += fmt::format("## {}\n\n{}\n\n| Key | Value | Default | Meaning |\n|---|---|---|---|\n", title, text);
+}
+
+/// The keys of a value that is written as a table.
+template <class T, std::size_t N>
+void add_value(std::string& page, std::string_view key, const std::array<Field<T>, N>& fields,
+               std::string_view text) {
+  add_table_head(page, fmt::format("`{}`", key), text);
+  add_rows(page, fields);
+  page += '\n';
+}
+
+std::string reference() {
+  std::string page(kHead);
+  page += "| Table | Holds |\n|---|---|\n";
+  for (const Key& key : kRootKeys) {
+    if (key.parts->named != nullptr) {
+      page += fmt::format("| `[{}.NAME]` | {} |\n", key.name, key.help);
+    } else if (key.name == "overrides") {
+      page +=
+          fmt::format("| `[{}.{}.NAME]` | {} |\n", key.name, kOverridesKeys[0].name, kOverridesKeys[0].help);
+    } else {
+      page += fmt::format("| `[{}]` | {} |\n", key.name, key.help);
+    }
+  }
+  page += '\n';
+  add_value(page, "[segment]", kSegmentFields,
+            "The settings of the segment; they are fixed when it is made.");
+
+  add_table_head(
+      page, "Limits",
+      "The keys of every other table. `breaker` belongs to `[defaults]` and `[operations.NAME]`; `exempt` to "
+      "`[overrides.users.NAME]`, which has no `user`.");
+  add_rows(page, kSharedLimits);
+  add_rows(page, kBreakerField);
+  add_rows(page, kUserField);
+  add_rows(page, kExemptField);
+  page += '\n';
+
+  add_value(page, "rate", kRateFields,
+            "As a table, `rate = { limit = \"30/min\", candidate = \"20/min\" }`; it needs `limit`.");
+  add_value(page, "window", kWindowFields,
+            "As a table, `window = { limit = \"100 per 1min\", kind = \"log\" }`; it needs `limit`.");
+  add_value(page, "concurrent", kConcurrentFields,
+            fmt::format("As a table, `concurrent = {{ limit = 20, shadow = true }}`; it needs `limit`. Of "
+                        "each user the bounds are {}.",
+                        bounds_text(Whole{&Concurrency::limit, 1, kMaxUserPermits})));
+  add_value(page, "cooldown", kCooldownFields,
+            "As a table, `cooldown = { for = \"5min\", refusals = 3 }`; it needs `for`.");
+  add_value(
+      page, "breaker", kBreakerFields,
+      "A table, `breaker = { failures = 3, recovery = \"30s\" }`. It needs `recovery`, and at least one of "
+      "`failures`, `failure_rate` and `slow_rate`; a rate needs either `window` or `window_calls`.");
+  page.pop_back();
+  return page;
+}
+
+}  // namespace
+}  // namespace weir::detail
+
+namespace weir {
+
+std::string config_reference() {
+  return detail::reference();
+}
+
+}  // namespace weir
