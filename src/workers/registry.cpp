@@ -233,17 +233,20 @@ bool Registry::is_dead(std::uint32_t slot, SlotIdentity tenant) const noexcept {
 }
 
 bool WorkerView::is_dead(std::uint32_t slot, SlotIdentity tenant, const FileMark* another) const noexcept {
-  if (!segment_->has_file() || !is_unlocked(slot, another)) return has_no_process(slot, tenant);
+  const bool unlocked = segment_->has_file() && is_unlocked(slot, another);
+  // Our own pid may be that of the program that was here before us, and left us its descriptions.
+  const bool perhaps_we_were = segment_->has_file() && tenant.pid == static_cast<std::uint32_t>(::getpid());
+  if (!unlocked && !perhaps_we_were) return has_no_process(slot, tenant);
   const WorkerSlot& line = slots_[slot];
   const bool lasting = line.lasting.load(std::memory_order_relaxed) == 1;
   const ProcessTrace trace{line.start_time.load(std::memory_order_relaxed),
                            line.stack.load(std::memory_order_relaxed),
                            line.pid_namespace.load(std::memory_order_relaxed)};
   if (identity(slot) != tenant) return false;  // these are the traces of the next tenant
-  if (lasting) return true;
+  if (unlocked && lasting) return true;
   const std::uint64_t own = own_pid_namespace();
   if (own == 0) return false;
-  if (trace.pid_namespace != own) return true;  // the lock is all there is to ask
+  if (trace.pid_namespace != own) return unlocked;  // the lock is all there is to ask
   return has_ended(tenant.pid, trace);
 }
 

@@ -29,7 +29,9 @@
 //               worker pid, start time and stack are asked as second evidence where the PID namespace is the
 //               same, and in doubt it lives: see has_ended().
 //   exec        keeps pid and start time, and without address randomisation the stack, too; but not the
-//               mapping. A zombie holds nothing.
+//               mapping. A zombie holds nothing. Where the host clears close-on-exec of all descriptors, the
+//               program that follows inherits the lock: it finds its own pid in a slot that it has not claimed,
+//               with the stack of another program.
 //   two threads get the same lock twice through one description: a description serves one claim and nothing
 //               else.
 

@@ -190,6 +190,20 @@ TEST_F(Workers, AreDeadAfterAnExecAlthoughPidStartTimeAndStackStay) {
   EXPECT_TRUE(dead(slot));
 }
 
+// A host that clears close-on-exec of all descriptors leaves the lock to the program that it becomes, which is
+// the one that can tell: by its stack. Another limiter of the same program has the same stack.
+TEST_F(Workers, AreDeadForTheProgramThatTheyBecameAlthoughItInheritedTheirLock) {
+  join();
+  const std::uint32_t slot = registry.self()->slot;
+  Registry next(slots_of(segment), segment);
+  const SlotIdentity tenant = registry.identity(slot);
+  EXPECT_FALSE(next.is_dead(slot, tenant));
+  slots_of(segment)[slot].stack.store(1, std::memory_order_relaxed);
+  EXPECT_TRUE(is_locked(slot));
+  EXPECT_TRUE(next.is_dead(slot, tenant));
+  EXPECT_FALSE(registry.is_dead(slot, tenant)) << "itself";
+}
+
 TEST_F(Workers, AParentsDeathIsNoticedWhileItsChildLives) {
   int grandchild_pipe[2];
   ASSERT_EQ(::pipe(grandchild_pipe), 0);
