@@ -16,8 +16,8 @@ namespace {
 
 constexpr int kFirstOfOurs = 3;
 
-// A lock of this process. Free while `holder` is 0, or the tag of an ancestor: a child inherits no such
-// locks.
+// A lock of this process. It is free while `holder` is 0 or the tag of an ancestor, because a child does not
+// inherit its parent's locks.
 struct ProcessLock {
   std::atomic<std::uint64_t> holder{0};
   FileMark file;
@@ -25,7 +25,7 @@ struct ProcessLock {
 };
 constexpr std::uint64_t kBeingWritten = 2;  // tags are odd
 constinit std::array<ProcessLock, 64> g_locks;
-constinit std::atomic<bool> g_any_lock{false};  // ever; most processes never take one
+constinit std::atomic<bool> g_any_lock{false};  // set once a lock was taken; most processes never take one
 
 bool set_lock(const FileMark& file, off_t byte, short type) noexcept {
   struct flock lock {};
@@ -44,7 +44,7 @@ ProcessLock* find_lock(const FileMark& file, off_t byte) noexcept {
   return nullptr;
 }
 
-// Closing one descriptor of an inode has dropped all locks of this process on it.
+// Closing one descriptor of an inode drops all locks of this process on that inode, so they are taken again.
 void renew_process_locks() noexcept {
   for (const ProcessLock& lock : g_locks) {
     if (lock.holder.load(std::memory_order_acquire) == process_tag())
@@ -53,7 +53,7 @@ void renew_process_locks() noexcept {
 }
 
 void close_descriptor(int fd) noexcept {
-  const int error = errno;  // callers report what failed before
+  const int error = errno;  // callers report the error of the call that failed before
   ::close(fd);
   if (g_any_lock.load(std::memory_order_relaxed)) renew_process_locks();
   errno = error;
@@ -89,7 +89,7 @@ FileMark FileMark::put_on(int fd) noexcept {
   mark.inode_ = info.st_ino;
   std::uint64_t random = 0;
   (void)!::getrandom(&random, sizeof(random), 0);
-  constexpr unsigned kBits = 42;  // as far as the files of any common file system reach
+  constexpr unsigned kBits = 42;  // every common file system has files of this size
   const auto offset = static_cast<off_t>(random >> (64 - kBits) | 1);
   if (::lseek(fd, offset, SEEK_SET) == offset) mark.offset_ = offset;
   return mark;
@@ -119,7 +119,8 @@ bool take_process_lock(const FileMark& file, off_t byte) noexcept {
     lock.byte = byte;
     g_any_lock.store(true, std::memory_order_relaxed);
     lock.holder.store(mine, std::memory_order_seq_cst);
-    // Once more: another thread that dropped the byte, and did not see us yet, may have unlocked it meanwhile.
+    // Lock the byte again: another thread that was dropping it, and had not seen our entry yet, may have
+    // unlocked it in the meantime.
     if (set_lock(file, byte, F_WRLCK)) return true;
     lock.holder.store(0, std::memory_order_release);
     return false;
@@ -132,7 +133,7 @@ void drop_process_lock(const FileMark& file, off_t byte) noexcept {
   if (ProcessLock* const lock = find_lock(file, byte)) lock->holder.store(0, std::memory_order_seq_cst);
   if (find_lock(file, byte) != nullptr) return;
   (void)set_lock(file, byte, F_UNLCK);
-  // Whoever took the byte after we looked locks it again, unless that came before we unlocked it.
+  // If another thread took the byte after we looked, lock it again, because we may just have unlocked it.
   if (find_lock(file, byte) != nullptr) (void)set_lock(file, byte, F_WRLCK);
 }
 

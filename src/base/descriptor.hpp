@@ -1,13 +1,14 @@
 #pragma once
 
-// The one door through which the library gets descriptors, and through which they are closed.
+// The library opens and closes all of its descriptors through these functions.
 //
-// None is 0, 1 or 2. Where the host program has closed one of those, the next file that is opened gets its
-// number, and what is meant for the standard error is then written into that file.
+// None of them is 0, 1 or 2. If the host program has closed one of those, the next file that is opened gets
+// its number, and text that is meant for the standard error would be written into that file.
 //
-// None is closed that is not certainly ours. Code that makes a daemon closes all descriptors that it finds, a
-// fork handler closes some in the child, and the number soon stands for another file; that may even be the
-// same inode, opened once more. So a descriptor that is kept for long is marked: see FileMark.
+// A descriptor is closed only if it is certainly ours. Code that makes a daemon closes every descriptor that
+// it finds, and a fork handler closes some in the child. The number then soon stands for another file, which
+// may even be the same inode, opened again. So a descriptor that is kept for a long time is marked: see
+// FileMark.
 
 #include <cstdint>
 #include <sys/types.h>
@@ -15,7 +16,7 @@
 
 namespace weir::detail {
 
-/// A descriptor that closes itself, for the scope that opened it.
+/// A descriptor that is closed at the end of the scope that opened it.
 class FileHandle {
  public:
   FileHandle() = default;
@@ -29,27 +30,27 @@ class FileHandle {
 
   [[nodiscard]] explicit operator bool() const noexcept { return fd_ >= 0; }
   [[nodiscard]] int get() const noexcept { return fd_; }
-  /// Leaves the descriptor to the caller.
+  /// Hands the descriptor to the caller, who must close it.
   [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
 
  private:
   int fd_ = -1;
 };
 
-/// As open(2), with O_CLOEXEC. Without a file, errno says why.
+/// Works as open(2) does, with O_CLOEXEC. If it returns no file, errno says why.
 [[nodiscard]] FileHandle open_file(const char* path, int flags, mode_t mode = 0) noexcept;
 
-/// As memfd_create(2), with MFD_CLOEXEC.
+/// Works as memfd_create(2) does, with MFD_CLOEXEC.
 [[nodiscard]] FileHandle create_memory_file(const char* name) noexcept;
 
-/// Moves a descriptor that was just got elsewhere away from 0, 1 and 2.
+/// Moves a descriptor that was just opened by other means to a number above 0, 1 and 2.
 [[nodiscard]] FileHandle above_standard_streams(int fd) noexcept;
 
-/// Which open file description a number stood for.
+/// Remembers for which open file description a descriptor number stood.
 ///
-/// The mark is a random offset of the description, which nothing of ours reads or writes by. A description
-/// that was opened later has another one, whatever its number and its inode; the copy that a forked child
-/// inherits is the same description and has the same mark.
+/// The mark is a random file offset of the description. None of our code reads or writes at that offset. A
+/// description that was opened later has another offset, even if its number and its inode are the same. The
+/// copy that a forked child inherits is the same description and has the same mark.
 class FileMark {
  public:
   FileMark() = default;
@@ -58,7 +59,7 @@ class FileMark {
   [[nodiscard]] int fd() const noexcept { return fd_; }
   /// Whether the number still stands for that description.
   [[nodiscard]] bool is_there() const noexcept { return is_of_this_file(fd_) && has_offset(); }
-  /// Whether a descriptor is open on that inode.
+  /// Whether the descriptor `fd` is open on the same inode.
   [[nodiscard]] bool is_of_this_file(int fd) const noexcept;
   [[nodiscard]] bool is_file(dev_t device, ino_t inode) const noexcept {
     return fd_ >= 0 && device == device_ && inode == inode_;
@@ -75,7 +76,7 @@ class FileMark {
   off_t offset_ = 0;
 };
 
-/// A descriptor that is kept for long, and closed only if it is still ours.
+/// A descriptor that is kept for a long time, and is closed only if it is still ours.
 class MarkedFile {
  public:
   MarkedFile() = default;
@@ -94,11 +95,12 @@ class MarkedFile {
   FileMark mark_;
 };
 
-/// A lock of the whole process (F_SETLK) on one byte of a file, for a process that may not open the file once
-/// more. The kernel drops it when the process dies, and does not give it to children; but also when the
-/// process closes any descriptor of the inode, so it is taken again whenever one is closed through this door.
-/// Each thread that takes a byte holds it: it is unlocked when the last of them has dropped it.
-/// @return false: another process holds it, or too many are held.
+/// Takes a lock of the whole process (F_SETLK) on one byte of a file, for a process that cannot open the file
+/// again. The kernel drops the lock when the process dies, and does not pass it to children. It also drops it
+/// when the process closes any descriptor of the inode, so the lock is taken again whenever one is closed by
+/// a function of this file. Each thread that takes a byte holds it: the byte is unlocked when the last of
+/// them has dropped it.
+/// @return false if another process holds the byte, or if this process holds too many locks.
 [[nodiscard]] bool take_process_lock(const FileMark& file, off_t byte) noexcept;
 void drop_process_lock(const FileMark& file, off_t byte) noexcept;
 

@@ -20,16 +20,16 @@ namespace {
 
 #if defined(__x86_64__)
 
-// May run before what precedes it: a reading is late, never early.
+// The read may be executed before earlier instructions: a reading is late, never early.
 std::uint64_t read_counter() noexcept {
   return __rdtsc();
 }
-// Not before all that precedes it is done: what ends a look.
+// The read waits until all earlier instructions are done, so it marks the end of a look.
 std::uint64_t read_counter_in_order() noexcept {
   _mm_lfence();
   return __rdtsc();
 }
-// Invariant TSC: one rate in all power states.
+// An invariant TSC keeps one rate in all power states.
 bool counter_never_stops() noexcept {
   unsigned a = 0;
   unsigned b = 0;
@@ -51,7 +51,7 @@ std::uint64_t read_counter_in_order() noexcept {
   return read_counter();
 }
 bool counter_never_stops() noexcept {
-  return true;  // by architecture
+  return true;  // the architecture requires it
 }
 constexpr std::array<std::string_view, 1> kKernelClocks = {"arch_sys_counter"};
 
@@ -70,7 +70,8 @@ constexpr std::array<std::string_view, 0> kKernelClocks = {};
 
 #endif
 
-// What the kernel keeps time by: it watches its counter, and takes another clock when the cores disagree.
+// Whether the kernel itself keeps time by this counter. It watches the counter, and changes to another clock
+// when the cores disagree.
 bool kernel_trusts_counter() noexcept {
   std::array<char, 64> text{};
   const FileHandle file =
@@ -86,11 +87,12 @@ bool kernel_trusts_counter() noexcept {
   return false;
 }
 
-// Found out when the library is loaded: admit() makes no system call, and a later sandbox may forbid this
-// one. Whoever asks for the time before that gets HostClock's.
+// This is determined when the library is loaded, because admit() makes no system call and a later sandbox may
+// forbid this one. A caller that asks for the time before that gets the time of HostClock.
 const bool kCounterIsClock = counter_never_stops() && kernel_trusts_counter();
 
-// The initial-exec model: one instruction in a shared library, too, where others call __tls_get_addr().
+// The initial-exec model costs one instruction in a shared library, too; the other models call
+// __tls_get_addr().
 [[gnu::tls_model("initial-exec")]] constinit thread_local TscAnchor anchor;
 
 std::int64_t host_ns() noexcept {

@@ -4,9 +4,9 @@
 
 namespace weir::detail {
 
-/// HostClock for the hot path: half its cost where the kernel itself keeps time by a counter that a process
-/// can read, the same clock elsewhere. Behind HostClock by TscAnchor::kMaxLagNs at most, and not ahead: see
-/// there.
+/// HostClock for the hot path. It costs half as much where the kernel itself keeps time by a counter that a
+/// process can read, and is the same clock elsewhere. It lags HostClock by at most TscAnchor::kMaxLagNs and
+/// is not ahead of it: see tsc_anchor.hpp.
 struct FastClock {
   using duration = HostClock::duration;
   using rep = HostClock::rep;
@@ -14,9 +14,10 @@ struct FastClock {
   using time_point = HostClock::time_point;
   static constexpr bool is_steady = true;
 
-  /// Concurrency  any thread, but not a signal handler: it could meet its thread's anchor half moved.
-  /// Order        none with the caller's loads: it may tell the time at which the processor began one.
-  /// Cost         one read of the counter, 12 ns; every 64 us, HostClock and two more.
+  /// Concurrency  any thread may call it, but a signal handler must not: it could meet a half-written anchor.
+  /// Order        not ordered with the caller's loads: the reading may be of the moment when the processor
+  ///              began one.
+  /// Cost         one read of the counter, 12 ns; every 64 us a HostClock reading and two more reads.
   [[nodiscard]] static time_point now() noexcept;
 };
 

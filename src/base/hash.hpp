@@ -13,7 +13,7 @@ struct Hash128 {
   std::uint64_t high = 0;
 };
 
-/// 64 bits over some bytes, without a secret: checksums and fingerprints.
+/// A 64-bit hash of some bytes without a secret, for checksums and fingerprints.
 [[nodiscard]] std::uint64_t checksum(std::span<const std::byte> bytes) noexcept;
 
 /// Maps 64 random bits evenly onto 0 to count - 1.
@@ -22,7 +22,7 @@ struct Hash128 {
   return static_cast<std::uint64_t>(static_cast<Wide>(random) * count >> 64);
 }
 
-/// XXH3 keyed by a segment's secret: who does not know it cannot choose keys that collide.
+/// XXH3, keyed by the secret of a segment: without the secret nobody can choose keys that collide.
 class KeyHasher {
  public:
   explicit KeyHasher(std::array<std::uint64_t, 2> secret) noexcept;
@@ -30,7 +30,7 @@ class KeyHasher {
   [[nodiscard]] Hash128 operator()(std::string_view key) const noexcept;
 
  private:
-  alignas(64) std::array<unsigned char, 192> expanded_;  // the secret in the size that XXH3 mixes in
+  alignas(64) std::array<unsigned char, 192> expanded_;  // the secret, expanded to the size that XXH3 needs
 };
 
 }  // namespace weir::detail

@@ -20,7 +20,7 @@ void log(std::string_view message) noexcept {
   if (function == nullptr) return;
   try {
     function(message);
-  } catch (...) {  // NOLINT(bugprone-empty-catch): a message that is lost must not end the program
+  } catch (...) {  // NOLINT(bugprone-empty-catch): losing a message must not end the program
   }
 }
 

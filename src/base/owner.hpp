@@ -1,7 +1,7 @@
 #pragma once
 
-// Whose a permit is: a worker slot and the generation of its tenant, small enough to lie in the permit
-// itself.
+// The owner of a permit: a worker slot and the generation of its tenant, small enough to be stored in the
+// permit itself.
 
 #include <cstdint>
 
@@ -9,7 +9,7 @@ namespace weir::detail {
 
 inline constexpr std::uint32_t kMaxWorkers = 4'095;
 
-/// 20 bits: slot + 1 in twelve, the tenant's generation in eight. 0: nobody.
+/// 20 bits: slot + 1 in twelve bits, the tenant's generation in eight. 0 means that there is no owner.
 class Owner {
  public:
   constexpr Owner() = default;

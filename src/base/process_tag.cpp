@@ -24,7 +24,7 @@ Tag* map_wiped_word() noexcept {
   return &g_never_wiped;
 }
 
-// The word that the kernel sets to zero in a child. The first of several threads that map one wins.
+// Returns the word that the kernel sets to zero in a child. If several threads map one, the first wins.
 Tag& tag_word() noexcept {
   Tag* word = g_tag.load(std::memory_order_acquire);
   if (word != nullptr) return *word;
@@ -40,7 +40,7 @@ std::uint64_t process_tag() noexcept {
   Tag& word = tag_word();
   std::uint64_t tag = word.load(std::memory_order_relaxed);
   if (tag != 0) return tag;
-  // A child takes its tag later than any of its ancestors did, so the time tells them apart.
+  // A child takes its tag later than any of its ancestors took theirs, so the time tells them apart.
   const auto mine = static_cast<std::uint64_t>(HostClock::now().time_since_epoch().count()) | 1;
   return word.compare_exchange_strong(tag, mine, std::memory_order_relaxed) ? mine : tag;
 }

@@ -16,9 +16,9 @@
 namespace weir::detail {
 namespace {
 
-/// While it lives, no write of this thread can end the process: neither a signal that a write sends to its
-/// own thread (SIGPIPE: the reader is gone; SIGXFSZ: the file may not grow), nor a cancellation of the thread
-/// inside of it.
+/// While an object of this class lives, no write of its thread can end the process: neither by a signal that
+/// a write sends to its own thread (SIGPIPE if the reader has gone, SIGXFSZ if the file may not grow) nor by
+/// a cancellation of the thread inside the write.
 class HarmlessWrites {
  public:
   HarmlessWrites() noexcept {
@@ -33,7 +33,7 @@ class HarmlessWrites {
   HarmlessWrites(const HarmlessWrites&) = delete;
   HarmlessWrites& operator=(const HarmlessWrites&) = delete;
   ~HarmlessWrites() {
-    // Signals of ours are taken away; one that was waiting before is left to the program.
+    // Signals that our writes caused are removed; a signal that was pending before is left to the program.
     for (const int signal : {SIGPIPE, SIGXFSZ}) {
       if (::sigismember(&pending_before_, signal) == 1) ::sigdelset(&signals_, signal);
     }
@@ -53,8 +53,9 @@ class HarmlessWrites {
 
 }  // namespace
 
-// One write(), not stdio: a thread that was stopped inside of stdio holds a lock on stderr. A line that the
-// standard error does not take at once (a pipe that nobody reads) is lost; nobody waits for it.
+// This uses one write() instead of stdio, because a thread that was stopped inside stdio holds a lock on
+// stderr. If the standard error does not take a line at once (a pipe that is not being read), the line is
+// lost; the caller never waits.
 void write_to_standard_error(std::string_view message) noexcept {
   constexpr std::string_view kPrefix = "weir: ";
   std::array<char, 1024> line;  // shorter than PIPE_BUF, so a pipe that has room takes all of it

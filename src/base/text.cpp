@@ -9,7 +9,7 @@
 namespace weir {
 namespace {
 
-/// A character and the bytes that it takes; no bytes where the text does not begin with valid UTF-8.
+/// A character and the number of bytes that it takes: 0 if the text does not begin with valid UTF-8.
 struct Decoded {
   char32_t character = 0;
   std::size_t bytes = 0;
@@ -32,7 +32,7 @@ Decoded decode(std::string_view text) noexcept {
   return {character, length};
 }
 
-/// Whether a character changes what is around it, or cannot be seen.
+/// Whether a character changes how the text around it looks, or cannot be seen.
 bool misleads(char32_t character) noexcept {
   struct Range {
     char32_t first;
@@ -53,10 +53,10 @@ bool misleads(char32_t character) noexcept {
   for (const Range& range : kRanges) {
     if (character >= range.first && character <= range.last) return true;
   }
-  return (character & 0xfffeU) == 0xfffe;  // not characters either
+  return (character & 0xfffeU) == 0xfffe;  // these are not characters either
 }
 
-/// Levenshtein: how many letters to insert, delete or replace.
+/// The Levenshtein distance: how many letters must be inserted, deleted or replaced.
 std::size_t edit_distance(std::string_view from, std::string_view to) {
   std::vector<std::size_t> row(to.size() + 1);
   std::iota(row.begin(), row.end(), std::size_t{0});
@@ -117,7 +117,7 @@ std::string_view nearest(std::string_view name, std::span<const std::string_view
   if (name.size() > kLongestWorthGuessing) return {};
   std::string_view best;
   std::size_t least =
-      std::min<std::size_t>(3, (name.size() + 1) / 2 + 1);  // nearer than this, or it is a guess
+      std::min<std::size_t>(3, (name.size() + 1) / 2 + 1);  // a more distant name would be a guess
   for (const std::string_view candidate : candidates) {
     const std::size_t distance = edit_distance(name, candidate);
     if (distance >= least) continue;

@@ -13,27 +13,27 @@ namespace weir::detail {
 struct Character {
   std::string_view bytes;
   char32_t code = 0;
-  bool valid = false;     ///< false: one byte that is not UTF-8
-  bool misleads = false;  ///< it controls a terminal, changes what is around it, or cannot be seen
+  bool valid = false;     ///< false: it is one byte that is not UTF-8
+  bool misleads = false;  ///< it controls a terminal, changes the text around it, or cannot be seen
 };
 [[nodiscard]] Character first_character(std::string_view text) noexcept;
 
 [[nodiscard]] bool valid_utf8(std::string_view text) noexcept;
 
-// What a segment or an operation may be called.
+// The names that a segment or an operation may have.
 inline constexpr std::string_view kNameCharacters =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
 inline constexpr const char* kNameForm = "1 to 64 letters, digits, '_', '-' and '.'";
 static_assert(kMaxNameLength == 64);
 [[nodiscard]] bool valid_name(std::string_view name) noexcept;
 
-/// Text from a file, safe to print on a terminal (weir/text.hpp), cut where it gets long.
+/// Text from a file, made safe to print on a terminal (weir/text.hpp) and cut if it is long.
 inline std::string escaped(std::string_view text) {
   constexpr std::size_t kLongest = 120;
   if (text.size() <= kLongest) return printable(text);
   std::size_t end = kLongest;
   while (end > kLongest - 4 && (static_cast<unsigned char>(text[end]) & 0xc0U) == 0x80)
-    --end;  // whole characters
+    --end;  // do not cut a character in two
   return printable(text.substr(0, end)) + "...";
 }
 

@@ -1,13 +1,13 @@
 #pragma once
 
-// The one door to shared words: every load, store and compare-exchange on the segment goes through here.
+// All access to shared words: every load, store and compare-exchange on the segment is a call of this file.
 //
-// A word is 8 bytes; a pair is 16 and changes as one. Both are lock-free on every platform we build for, or
-// the build stops: a fallback to libatomic would lock a table that is private to each process.
+// A word is 8 bytes; a pair is 16 bytes and changes as one. Both must be lock-free on every platform, or the
+// build fails: the fallback of libatomic would use locks in a table that is private to each process.
 //
-// The schedule tests compile the same sources with WEIR_WORD_HOOKS, a header that defines the two hooks; then
-// every access is a point at which a logical process can be stopped, killed or overtaken. Here they are empty
-// and cost nothing.
+// The schedule tests compile the same sources with WEIR_WORD_HOOKS, which names a header that defines the two
+// hooks. Every access is then a point at which a logical process can be stopped, killed or overtaken. In this
+// build the hooks are empty and cost nothing.
 
 #include <atomic>
 #include <bit>
@@ -15,7 +15,7 @@
 #include <cstdint>
 
 namespace weir::detail {
-/// What is about to happen to a word.
+/// The kind of access that is about to happen to a word.
 enum class Access : std::uint8_t { load, store, exchange, add };
 }  // namespace weir::detail
 
@@ -23,9 +23,9 @@ enum class Access : std::uint8_t { load, store, exchange, add };
 #include WEIR_WORD_HOOKS
 #else
 namespace weir::detail::hooks {
-/// Before an access to the word of `size` bytes at `word`.
+/// Called before an access to the word of `size` bytes at `word`.
 inline void before_access(Access /*access*/, const void* /*word*/, std::size_t /*size*/) noexcept {}
-/// After a compare-exchange: whether it took place.
+/// Called after a compare-exchange, with whether it took place.
 inline void after_exchange(bool /*done*/) noexcept {}
 }  // namespace weir::detail::hooks
 #endif
@@ -34,7 +34,7 @@ namespace weir::detail {
 
 inline constexpr std::size_t kCacheLine = 64;
 
-/// One shared word. Zeroed memory is a word of value 0.
+/// One shared word. A zeroed word has the value 0.
 class Word {
  public:
   Word() = default;
@@ -50,7 +50,7 @@ class Word {
     value_.store(value, order);
   }
 
-  /// Strong. On failure `expected` becomes the value seen.
+  /// A strong compare-exchange. If it fails, `expected` becomes the value seen.
   [[nodiscard]] bool compare_exchange(std::uint64_t& expected, std::uint64_t desired,
                                       std::memory_order success,
                                       std::memory_order failure = std::memory_order_relaxed) noexcept {
@@ -70,8 +70,8 @@ class Word {
 };
 static_assert(sizeof(Word) == 8 && std::atomic<std::uint64_t>::is_always_lock_free);
 
-/// Between an exchange of one word and a load of another: the load does not pass the exchange. On x86-64
-/// every exchange is that barrier already.
+/// Stands between an exchange of one word and a load of another, so that the load does not pass the exchange.
+/// On x86-64 every exchange is such a barrier already.
 inline void exchange_before_load() noexcept {
 #if defined(__x86_64__)
   std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -91,8 +91,8 @@ struct Pair {
 /// Two words that change as one.
 class alignas(16) PairWord {
  public:
-  /// Each half by a load of its own: halves of different moments are possible. Whoever acts on both
-  /// compare-exchanges both; whoever only looks reads `first` again.
+  /// Each half is read by a load of its own, so the halves may be of different moments. A caller that acts on
+  /// both compare-exchanges both; a caller that only looks reads `first` again.
   [[nodiscard]] std::uint64_t load_first(std::memory_order order) const noexcept {
     return first_.load(order);
   }
@@ -100,11 +100,11 @@ class alignas(16) PairWord {
     return second_.load(order);
   }
 
-  /// Strong, sequentially consistent. On failure `expected` becomes the value seen, both halves of one
-  /// moment.
+  /// A strong, sequentially consistent compare-exchange. If it fails, `expected` becomes the value seen, with
+  /// both halves of one moment.
   ///
-  /// The __sync built-in, not std::atomic: g++ 12 turns a 16-byte std::atomic into a call to libatomic. On
-  /// arm64 it becomes CASP where the processor has it, else a loop of LDXP and STLXP.
+  /// It uses the __sync built-in because g++ 12 turns a 16-byte std::atomic into a call to libatomic. On
+  /// arm64 it becomes CASP if the processor has it, otherwise a loop of LDXP and STLXP.
   [[nodiscard]] bool compare_exchange(Pair& expected, Pair desired) noexcept {
     hooks::before_access(Access::exchange, this, sizeof *this);
     const Wide wanted = widen(expected);
@@ -123,15 +123,15 @@ class alignas(16) PairWord {
     return {static_cast<std::uint64_t>(wide), static_cast<std::uint64_t>(wide >> 64)};
   }
 
-  /// @return what was there.
+  /// @return the value that was there before.
   Wide exchange(Wide wanted, Wide desired) noexcept {
     return __sync_val_compare_and_swap(reinterpret_cast<Wide*>(this), wanted, desired);
   }
 
-  /// What a failed exchange saw, both halves of one moment.
+  /// The value that a failed exchange saw, with both halves of one moment.
   ///
-  /// An arm64 without CASP promises that only if the store follows, which a failed comparison leaves out (Arm
-  /// ARM, B2.2.1, load-exclusive pair). Exchanging a value for itself shows that it was there.
+  /// An arm64 without CASP guarantees that only if the store follows, which a failed comparison leaves out
+  /// (Arm ARM, B2.2.1, load-exclusive pair). Exchanging the value for itself proves that it was there.
   Wide whole(Wide seen) noexcept {
 #if defined(__aarch64__) && !defined(__ARM_FEATURE_ATOMICS)
     for (Wide now = exchange(seen, seen); now != seen; now = exchange(seen, seen)) seen = now;

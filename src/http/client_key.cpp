@@ -11,7 +11,7 @@ namespace {
 
 using Text = std::array<char, INET6_ADDRSTRLEN>;
 
-// "[2001:db8::1]:443", "192.0.2.7:80" and "fe80::1%eth0" without what is not the address.
+// Removes what is not the address from "[2001:db8::1]:443", "192.0.2.7:80" and "fe80::1%eth0".
 std::string_view without_port_and_zone(std::string_view text) noexcept {
   if (text.starts_with('[')) {
     const std::size_t end = text.find(']');
@@ -20,12 +20,12 @@ std::string_view without_port_and_zone(std::string_view text) noexcept {
     text = text.substr(1, end - 1);
   } else if (const std::size_t colon = text.find(':');
              colon != text.npos && text.find(':', colon + 1) == text.npos) {
-    text = text.substr(0, colon);  // an IPv6 address has at least two of them
+    text = text.substr(0, colon);  // an IPv6 address has at least two colons
   }
   return text.substr(0, text.find('%'));
 }
 
-// The bits of an address, if the text is one of that family.
+// Parses the bits of an address. @return whether the text is an address of that family.
 template <std::size_t N>
 bool parse(int family, std::string_view text, std::array<unsigned char, N>& bits) noexcept {
   Text terminated{};

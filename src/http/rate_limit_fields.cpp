@@ -13,8 +13,8 @@ namespace {
 constexpr std::string_view kPolicyField = "RateLimit-Policy";
 constexpr std::string_view kLimitField = "RateLimit";
 
-/// A string of RFC 8941: printable ASCII, with quotes and backslashes escaped. Names of limits are that but
-/// for the keys of users.
+/// A string of RFC 8941: printable ASCII, with quotes and backslashes escaped. The names of limits are such
+/// strings already, except for users' keys.
 std::string quoted_string(std::string_view text) {
   std::string result = "\"";
   for (const char c : text) {
@@ -51,8 +51,8 @@ void add_rate_limit(std::vector<HttpField>& fields, const std::vector<Quota>& qu
   std::string limits;
   std::size_t bytes = kPolicyField.size() + kLimitField.size();
   for (const Quota& quota : quotas) {
-    // The draft wants no reset later than Retry-After. A client that waits for the latter sees the true value
-    // of a limit that did not refuse in the next answer.
+    // The draft says that the reset must not be later than Retry-After. A client that waits until Retry-After
+    // sees the true reset of a limit that did not refuse in the next answer.
     const long more_in = whole_seconds(quota.more_in);
     const long reset = retry_after == 0 ? more_in : std::min(more_in, retry_after);
     const std::string name = quoted_string(quota.name);
