@@ -5,48 +5,54 @@
 //   state     kind 3 | trips 5 | generation 12 | rest 44     see breaker_phase.hpp
 //   failures  generation 12 | in a row 52
 //   window    calls, failures, slow calls                    see breaker_window.hpp
-//   in flight calls that did not report yet                  see breaker_in_flight.hpp
-//   watched   not 0: calls in flight are counted             a hint of unguarded(), from the parameters
-//   probe     owner 20 | deadline 44                         0: free; so is one whose deadline has passed
+//   in flight calls that have not reported yet               see breaker_in_flight.hpp
+//   watched   not 0: calls in flight are counted             a hint for unguarded(), from the parameters
+//   probe     owner 20 | deadline 44                         0: free, as is a cell whose deadline has passed
 //
-//   closed     -> open       a report finds a threshold reached; a look or an admission finds too many calls overdue
-//   open       -> half-open  an admission finds the time over
-//   half-open  -> closed     the last good probe that was wanted;   -> open  a bad one
+//   closed     -> open       a report finds that a threshold is reached; or a look or an admission finds that
+//                            too many calls are overdue
+//   open       -> half-open  an admission finds that the recovery time is over
+//   half-open  -> closed     the last of the required good probes reports;   -> open  a bad probe reports
 //   any        -> any        set()
 //
-// Every transition is one compare-exchange of the state word that also starts a generation; whoever's
-// exchange it was is told. Nothing else is changed by a transition: counts name their generation, and those
-// of another are as good as zero. An outcome counts in the generation that admitted it or not at all.
+// Every transition is one compare-exchange of the state word that also starts a generation, and the caller
+// whose exchange it was is told. A transition changes nothing else: counts name their generation, and counts
+// of another generation are treated as zero. An outcome counts in the generation that admitted it or not at
+// all.
 //
-// Overdue  with a slow rate, calls that are out for longer than a slow call takes are added to the calls and the slow
-//          calls of the window wherever the slow rate is judged: at a report, and at a look or an admission, since
-//          nobody reports while all calls hang. They are no part of the failure rate, and count by their outcome when
-//          they report. A report takes its call out of the ring first and counts it then: stopped or killed in
-//          between, the call is missing for as long, and is never counted twice.
-// Probes   a cell is taken first; the state is looked at again, and must still be half-open. No generation in
-//          the cell: a probe of the last half-open time that is still out keeps its cell, so that never more
-//          than `probes` are out; nor after a live change to fewer, whose higher cells count until they come
-//          back. A prober that is killed is reclaimed; one that is stopped or forgets loses its cell at the
-//          deadline, and what it reports after that says nothing.
-// Good     half-open, the state word itself counts good probes: counting the last one closes.
-// Progress lock-free: a lost compare-exchange means another call counted or decided something.
+// Overdue  with a slow rate, calls that have been out for longer than a slow call takes are added to the
+//          calls and the slow calls of the window wherever the slow rate is judged: at a report, and at a
+//          look or an admission, because there are no reports while all calls hang. They are not part of the
+//          failure rate, and count by their outcome when they report. A report first takes its call out of
+//          the ring and then counts it: if its process is stopped or killed in between, the call is missing
+//          for that long, and is never counted twice.
+// Probes   a cell is taken first; then the state is read again, and must still be half-open. The cell does
+//          not hold a generation: a probe of the last half-open time that is still out keeps its cell, so
+//          that never more than `probes` are out. This holds after a live change to fewer probes, too: the
+//          higher cells count until their probes come back. The probe of a killed process is reclaimed. A
+//          probe whose process is stopped, or forgets it, loses its cell at the deadline, and its report
+//          after that is ignored.
+// Good     while half-open, the state word itself counts good probes: counting the last one closes.
+// Progress lock-free: a lost compare-exchange means that another call counted or decided something.
 // Ordering sync(breaker): an exchange of a count releases and a load of it acquires, so a call that meets a
 //          count of a later generation also meets that generation in the state, and leaves the count alone.
 //          sync(probe): giving a probe back releases and looking for a free cell acquires, so a call that
 //          finds the cell of a bad probe free also meets the state into which that probe tripped.
 //          sync(probes): taking a probe, the look at the state after it, every transition and the look at the
-//          cells above in fits() are sequentially consistent. So of a probe that was taken under a higher
-//          number of probes, and one under the lower number of a later generation, one sees the other.
-//          The state word alone is a whole: where it is loaded only to be exchanged, that is relaxed.
-// Time     a late `now` refuses longer; a report that is late opens for less.
-// Change   a rate that is lowered live is judged by with the next bad call, or the next tenth of the window.
+//          cells above in fits() are sequentially consistent. So of two probes, one taken under a higher
+//          number of probes and one under the lower number of a later generation, one sees the other.
+//          The state word is complete in itself: a load that only precedes its exchange is relaxed.
+// Time     a late `now` refuses for longer; a late report opens for a shorter time.
+// Change   a rate lowered by a live change takes effect at the next bad call, or when the next tenth of the
+//          window begins.
 // Crash    report, after counting: the count stands at its threshold, and the next report of a success or a
-//          failure trips; over a window, the next in the same tenth or the first of another. After judging a
-//          probe: its cell names the dead.
-//          admit, after a call in flight was counted: it stays in the ring until the ring has gone on.
-//          admit, after the transition: half-open with no probe out, so the next one probes. After taking the
-//          cell: it names the dead.
-// Damage   a deadline further ahead than any policy reaches has passed; an unknown kind is closed.
+//          failure trips; over a window, the next report in the same tenth or the first of another tenth
+//          does. After judging a probe: its cell names the dead worker.
+//          admit, after a call in flight was counted: it stays in the ring until the ring has moved past it.
+//          admit, after the transition: the breaker is half-open with no probe out, so the next call probes.
+//          After taking the cell: the cell names the dead worker.
+// Damage   a deadline further ahead than any policy allows is treated as passed; an unknown kind is treated
+//          as closed.
 
 #include <algorithm>
 #include <array>
@@ -64,32 +70,32 @@
 
 namespace weir::detail {
 
-/// What a caller without an owner waits for where only a probe would pass: nobody could tell whose the probe
-/// is when its process dies, nor count it. By then the caller may have found a worker slot.
+/// How long a caller without an owner waits when only a probe would pass. Without an owner nobody could tell
+/// whose the probe is when its process dies, nor count it. By then the caller may have found a worker slot.
 inline constexpr std::uint64_t kWaitWithoutOwner = ticks_from_ns(10'000'000);
 
-/// What this very call changed; false: nothing.
+/// What this call itself changed; it is false if the call changed nothing.
 struct BreakerTransition {
   bool happened = false;
   BreakerKind from = BreakerKind::closed;
   BreakerKind to = BreakerKind::closed;
-  std::uint16_t generation = 0;  ///< that it began
-  std::uint8_t trips = 0;        ///< in a row, this one included; stays at 31
-  std::uint64_t until = 0;       ///< to open: when it probes, in ticks
+  std::uint16_t generation = 0;  ///< which the transition began
+  std::uint8_t trips = 0;        ///< trips in a row, this one included; stays at 31
+  std::uint64_t until = 0;       ///< for a transition to open: when it will probe, in ticks
 
   [[nodiscard]] explicit operator bool() const noexcept { return happened; }
 };
 
-/// What an admitted call reports with.
+/// What an admitted call uses to report.
 struct BreakerTicket {
-  std::uint64_t probe = 0;  ///< the word in its probe cell; 0: no probe
+  std::uint64_t probe = 0;  ///< the word in its probe cell; 0: not a probe
   std::uint16_t generation = 0;
-  std::uint8_t cell = 0;  ///< without a probe: kInFlight, or 0
+  std::uint8_t cell = 0;  ///< if it is not a probe: kInFlight, or 0
 
-  /// In `cell`: the call is counted among those in flight.
+  /// The value of `cell` for a call that is counted among those in flight.
   static constexpr std::uint8_t kInFlight = 255;
 
-  /// Whether something is taken back when the call comes to nothing.
+  /// Whether something must be taken back if the call does not take place.
   [[nodiscard]] bool holds_something() const noexcept { return probe != 0 || cell == kInFlight; }
 };
 
@@ -112,33 +118,36 @@ struct BreakerReading {
   std::uint8_t trips = 0;
   std::uint64_t wait = 0;         ///< as in BreakerAnswer
   std::uint64_t consecutive = 0;  ///< failures in a row
-  BreakerCounts window;           ///< with those that are overdue
-  std::uint32_t overdue = 0;      ///< calls in flight that are slow already
+  BreakerCounts window;           ///< including calls that are overdue
+  std::uint32_t overdue = 0;      ///< calls in flight that are already slow
   std::uint32_t probes_out = 0;
   std::uint64_t good_probes = 0;
 };
 
 class CircuitBreaker {
  public:
-  /// What an admit() now would give while every call passes and calls in flight are not counted; nothing
-  /// otherwise: then look closer, with check() and the parameters. Two loads of one line.
+  /// What admit() would return now, if every call passes and calls in flight are not counted. Otherwise it
+  /// returns nothing, and the caller must look closer, with check() and the parameters. It costs two loads of
+  /// one cache line.
   [[nodiscard]] std::optional<BreakerTicket> unguarded() const noexcept {
     const std::uint64_t word = state_.load(std::memory_order_relaxed);
     if (BreakerPhase::guarded(word) || watched_.load(std::memory_order_relaxed) != 0) return std::nullopt;
     return BreakerTicket{0, static_cast<std::uint16_t>(BreakerPhase::generation_of(word)), 0};
   }
 
-  /// Whether the parameters have a slow rate; to be said before they change.
+  /// Says whether the parameters have a slow rate; call it before they change.
   void watch(bool slow_rate) noexcept { watched_.store(slow_rate ? 1 : 0, std::memory_order_relaxed); }
 
-  /// Whether a call would pass now. Only loads, but for the look that finds too many calls overdue: it trips.
+  /// Whether a call would pass now. It only loads, except when it finds too many calls overdue: then it
+  /// trips.
   [[nodiscard]] BreakerAnswer check(const BreakerParams& params, std::uint64_t now) noexcept {
     if (params.slow_rate != 0) (void)trip_if_overdue(params, now);
     const std::uint64_t word = state_.load(std::memory_order_relaxed);
     return BreakerPhase::guarded(word) ? look(params, BreakerPhase::unpack(word), now) : BreakerAnswer{};
   }
 
-  /// Lets a call through or refuses it. What passed must report(), with its ticket, whatever comes of it.
+  /// Lets a call through or refuses it. A call that passed must report() with its ticket, whatever its
+  /// outcome.
   [[nodiscard]] BreakerAdmission admit(const BreakerParams& params, std::uint64_t now, Owner owner) noexcept {
     const BreakerTransition tripped =
         params.slow_rate != 0 ? trip_if_overdue(params, now) : BreakerTransition{};
@@ -154,7 +163,7 @@ class CircuitBreaker {
     return answer;
   }
 
-  /// Tells the outcome of an admitted call. `ignored` counts nothing and gives a probe's cell back.
+  /// Reports the outcome of an admitted call. `ignored` counts nothing and gives a probe's cell back.
   BreakerTransition report(const BreakerParams& params, BreakerTicket ticket, BreakerOutcome outcome,
                            std::uint64_t duration, std::uint64_t now) noexcept {
     const bool failure = outcome == BreakerOutcome::failure;
@@ -163,16 +172,16 @@ class CircuitBreaker {
     if (ticket.cell == BreakerTicket::kInFlight) {
       in_flight_.end(BreakerInFlight::epochs(params), ticket.generation, now - std::min(duration, now));
     }
-    // crash here: the call counts for nothing.
+    // crash here: the call is never counted.
     if (outcome == BreakerOutcome::ignored) return {};
     bool due = params.consecutive != 0 && count_in_a_row(params, ticket.generation, failure);
-    // crash here, or anywhere before the trip: see above.
+    // crash here, or anywhere before the trip: see Crash above.
     if (windowed(params)) due |= count_in_window(params, ticket.generation, failure, slow, now);
     return due ? trip(params, ticket.generation, now) : BreakerTransition{};
   }
 
-  /// What an operator decides. Starts a generation: all counts are zero, what is in flight does not count.
-  /// `open` and `half_open` both mean: the next call probes.
+  /// Sets the state as an operator decides. This starts a generation: all counts are zero, and calls in
+  /// flight do not count. After `open` or `half_open` the next call probes.
   BreakerTransition set(BreakerKind kind) noexcept {
     std::uint64_t word = state_.load(std::memory_order_relaxed);
     for (;;) {
@@ -182,31 +191,33 @@ class CircuitBreaker {
     }
   }
 
-  /// Closed and never seen. Also for a change of the window's parameters, whose counts mean something else.
+  /// Closes the breaker, as if it had never been used. Also needed when the window's parameters change,
+  /// because the old counts would mean something else.
   BreakerTransition reset() noexcept { return set(BreakerKind::closed); }
 
-  /// Frees the probes of owners that are gone. @return how many.
+  /// Frees the probes of owners that are gone. @return how many were freed.
   template <class Gone>
   std::uint32_t reclaim(Gone&& gone) noexcept {
     std::uint32_t freed = 0;
     for (Word& cell : probes_) {
-      // acquire; pairs with take_probe(): the slot that the prober published before it is met, too.
+      // acquire; pairs with take_probe(): the slot that the probe's process published before it is seen, too.
       std::uint64_t seen = cell.load(std::memory_order_acquire);
       if (!prober(seen) || !gone(prober(seen))) continue;
-      // Exactly the word that was judged: a cell taken anew meanwhile stays with its new owner.
-      // sync(probe): release; this process met the prober's death, and hands on what the probe made of the
-      // state.
+      // Exchange exactly the word that was judged: a cell that was taken again meanwhile stays with its new
+      // owner.
+      // sync(probe): release; this process knows that the probe's process is dead, and passes on what the
+      // probe did to the state.
       freed += cell.compare_exchange(seen, 0, std::memory_order_release) ? 1 : 0;
     }
     return freed;
   }
 
-  /// Failures in a row, as far as they are of this generation.
+  /// Failures in a row, if they were counted in this generation.
   [[nodiscard]] std::uint64_t in_a_row(std::uint64_t generation) const noexcept {
     return in_a_row(failures_.load(std::memory_order_relaxed), generation);
   }
 
-  /// For people. Only loads; each number is right, but they may be of different moments.
+  /// Meant for people. It only loads; each number is right, but they may be of different moments.
   [[nodiscard]] BreakerReading status(const BreakerParams& params, std::uint64_t now) const noexcept {
     const BreakerPhase phase = BreakerPhase::unpack(state_.load(std::memory_order_relaxed));
     const std::uint64_t failures = failures_.load(std::memory_order_relaxed);
@@ -231,7 +242,7 @@ class CircuitBreaker {
   static constexpr unsigned kCountBits = 52;
   static constexpr std::uint64_t kCountMask = (std::uint64_t{1} << kCountBits) - 1;
 
-  // Failures in a row, as far as they are of this generation.
+  // Failures in a row, if they were counted in this generation.
   [[nodiscard]] static std::uint64_t in_a_row(std::uint64_t word, std::uint64_t generation) noexcept {
     return word >> kCountBits == generation ? word & kCountMask : 0;
   }
@@ -239,7 +250,7 @@ class CircuitBreaker {
   [[nodiscard]] static Owner prober(std::uint64_t cell) noexcept {
     return Owner::from_bits(cell >> BreakerPhase::kRestBits);
   }
-  /// Ticks for which a probe still has its cell; 0: the cell is free.
+  /// Ticks for which a probe still owns its cell; 0: the cell is free.
   [[nodiscard]] static std::uint64_t held(std::uint64_t cell, std::uint64_t now) noexcept {
     return prober(cell) ? breaker_time::left(cell & BreakerPhase::kRestMask, now) : 0;
   }
@@ -247,7 +258,8 @@ class CircuitBreaker {
     return std::clamp(params.probes, 1U, kMaxProbes);
   }
 
-  /// Whether outcomes of `generation` count. Relaxed: asked after a count was looked at, sync(breaker).
+  /// Whether outcomes of `generation` count. The load is relaxed, because it follows a look at a count:
+  /// sync(breaker).
   [[nodiscard]] bool counts(std::uint64_t generation) const noexcept {
     return BreakerPhase::unpack(state_.load(std::memory_order_relaxed)).counts(generation);
   }
@@ -279,7 +291,7 @@ class CircuitBreaker {
     return phase.then(BreakerKind::open, trips, breaker_time::deadline(now, ticks));
   }
 
-  /// check() where it may refuse.
+  /// check() for a state that may refuse.
   [[nodiscard]] BreakerAnswer look(const BreakerParams& params, BreakerPhase phase,
                                    std::uint64_t now) const noexcept {
     if (phase.passes()) return {};
@@ -291,9 +303,10 @@ class CircuitBreaker {
     return {wait, wait == 0};
   }
 
-  /// Ticks until less than `probes` are out, those included that a higher number of them let out; 0: now.
+  /// Ticks until fewer than `probes` are out, including those that were let out under a higher number; 0:
+  /// now.
   [[nodiscard]] std::uint64_t next_probe(const BreakerParams& params, std::uint64_t now) const noexcept {
-    std::array<std::uint64_t, kMaxProbes> out{};  // when they lose their cells
+    std::array<std::uint64_t, kMaxProbes> out{};  // when each of them loses its cell
     std::uint32_t count = 0;
     for (const Word& cell : probes_) {
       if (const std::uint64_t left = held(cell.load(std::memory_order_relaxed), now); left != 0)
@@ -305,9 +318,10 @@ class CircuitBreaker {
     return *due;
   }
 
-  /// Whether cell `i` may be taken: it and what is out above it fit in the cells from `i` on. Of all that
-  /// were let out under these parameters, look at the highest: what was out above it only comes back, and
-  /// below it are `i` cells. So no more than `probes` are out, whoever takes which cell at once.
+  /// Whether cell `i` may be taken: the probe in it and those that are out above it must fit in the cells
+  /// from `i` on. Consider the highest of all probes that were let out under these parameters: those that
+  /// were out above it can only come back, and there are `i` cells below it. So no more than `probes` are
+  /// out, whichever cells are taken at once.
   [[nodiscard]] bool fits(const BreakerParams& params, std::uint32_t i, std::uint64_t now) const noexcept {
     std::uint32_t above = 0;
     for (std::uint32_t j = i + 1; j < kMaxProbes; ++j) {
@@ -317,16 +331,16 @@ class CircuitBreaker {
     return i + above < allowed_probes(params);
   }
 
-  /// admit() where it may refuse.
+  /// admit() for a state that may refuse.
   BreakerAdmission admit_guarded(const BreakerParams& params, std::uint64_t now, Owner owner) noexcept {
     BreakerAdmission answer;
     for (;;) {
-      // sync(probes): acquire; pairs with move(), so the looks of fits() come after the transition that is
-      // met.
+      // sync(probes): acquire; pairs with move(), so fits() looks at the cells after the transition that is
+      // seen here.
       std::uint64_t word = state_.load(std::memory_order_acquire);
       const BreakerPhase phase = BreakerPhase::unpack(word);
       answer.ticket.generation = static_cast<std::uint16_t>(phase.generation);
-      // Half-open, taking a cell is the look.
+      // If the breaker is half-open, taking a cell is the look.
       answer.wait = phase.kind != BreakerKind::half_open ? look(params, phase, now).wait : 0;
       if (answer.wait != 0 || phase.passes()) return answer;
       if (!owner) {
@@ -335,29 +349,29 @@ class CircuitBreaker {
       }
       if (phase.kind == BreakerKind::open) {
         const BreakerPhase next = phase.then(BreakerKind::half_open, phase.trips, 0);
-        // Once a call: there is one transition to tell. It was overtaken by a whole trip; the next call
-        // probes.
+        // Report at most one transition per call. A complete trip happened in between, so leave the probe to
+        // the next call.
         if (answer.transition) {
           answer.wait = 1;
           return answer;
         }
         if (move(word, next)) answer.transition = transition(phase, next);
-        // crash here: half-open, and no probe is out.
+        // crash here: the breaker is half-open, and no probe is out.
         continue;
       }
       answer.wait = take_probe(params, now, owner, answer.ticket);
       if (answer.wait != 0) return answer;
-      // crash here: the cell names the dead.
+      // crash here: the cell names the dead worker.
       if (half_open(phase.generation)) return answer;
       give_back(answer.ticket);
       answer.ticket = {};
     }
   }
 
-  /// @return 0: a cell is taken, and the ticket names it. Else the ticks until one will be free.
+  /// @return 0 if a cell is taken, which the ticket then names; otherwise the ticks until one will be free.
   std::uint64_t take_probe(const BreakerParams& params, std::uint64_t now, Owner owner,
                            BreakerTicket& ticket) noexcept {
-    assert(owner);  // a cell of nobody's is free
+    assert(owner);  // a cell without an owner is free
     const std::uint64_t mine =
         owner.bits() << BreakerPhase::kRestBits |
         breaker_time::deadline(now, std::clamp(params.probe_timeout, std::uint64_t{1}, kMaxBreakerTicks));
@@ -373,7 +387,7 @@ class CircuitBreaker {
         return 0;
       }
     }
-    return std::max(next_probe(params, now), std::uint64_t{1});  // came back meanwhile: the next call's
+    return std::max(next_probe(params, now), std::uint64_t{1});  // free by now: leave it to the next call
   }
 
   [[nodiscard]] bool half_open(std::uint64_t generation) const noexcept {
@@ -382,26 +396,27 @@ class CircuitBreaker {
     return phase.kind == BreakerKind::half_open && phase.generation == generation;
   }
 
-  /// A late prober meets another word in its cell, and changes nothing.
+  /// A late probe meets another word in its cell, and changes nothing.
   void give_back(BreakerTicket ticket) noexcept {
     std::uint64_t seen = ticket.probe;
-    // sync(probe): release; pairs with take_probe(), which then meets what this probe made of the state.
+    // sync(probe): release; pairs with take_probe(), whose process then sees what this probe did to the
+    // state.
     (void)probes_[ticket.cell % kMaxProbes].compare_exchange(seen, 0, std::memory_order_release);
   }
 
-  /// A probe that reports after its deadline is given up, whether its cell was taken again or not.
+  /// A probe that reports after its deadline is ignored, whether its cell was taken again or not.
   BreakerTransition report_probe(const BreakerParams& params, BreakerTicket ticket, BreakerOutcome outcome,
                                  bool bad, std::uint64_t now) noexcept {
     const Word& cell = probes_[ticket.cell % kMaxProbes];
     const bool holds = held(ticket.probe, now) != 0 && cell.load(std::memory_order_acquire) == ticket.probe;
     BreakerTransition done;
     if (holds && outcome != BreakerOutcome::ignored) done = judge(params, ticket.generation, bad, now);
-    // crash here: judged once, and the cell names the dead.
+    // crash here: the probe was judged once, and the cell names the dead worker.
     give_back(ticket);
     return done;
   }
 
-  /// Counts a probe of `generation`, if that is still half-open.
+  /// Counts a probe of `generation`, if that generation is still half-open.
   BreakerTransition judge(const BreakerParams& params, std::uint64_t generation, bool bad,
                           std::uint64_t now) noexcept {
     std::uint64_t word = state_.load(std::memory_order_relaxed);
@@ -421,14 +436,15 @@ class CircuitBreaker {
     }
   }
 
-  /// @return whether there are enough failures in a row to trip, also if whoever counted the last was killed.
+  /// @return whether there are enough failures in a row to trip, even if the process that counted the last
+  /// one was killed.
   bool count_in_a_row(const BreakerParams& params, std::uint64_t generation, bool failure) noexcept {
     // sync(breaker): acquire; pairs with the exchange below.
     std::uint64_t seen = failures_.load(std::memory_order_acquire);
     for (;;) {
       const std::uint64_t count = in_a_row(seen, generation);
       if (!failure && count == 0) return false;
-      // relaxed: whatever a later generation counted was met by the load of `failures` or by its failed
+      // relaxed: whatever a later generation counted was seen by the load of `failures_` or by its failed
       // exchange.
       const BreakerPhase phase = BreakerPhase::unpack(state_.load(std::memory_order_relaxed));
       if (!phase.counts(generation)) return false;
@@ -441,8 +457,8 @@ class CircuitBreaker {
     }
   }
 
-  /// @return whether a rate over the window is reached. Not inlined: without a window a report is a few
-  /// loads.
+  /// @return whether a rate over the window is reached. It is not inlined, because without a window a report
+  /// is only a few loads.
   [[gnu::noinline]] bool count_in_window(const BreakerParams& params, std::uint64_t generation, bool failure,
                                          bool slow, std::uint64_t now) noexcept {
     const bool look = window_.count(epochs(params), generation, now, failure, slow, params.minimum_calls,
@@ -451,7 +467,7 @@ class CircuitBreaker {
     return rate_reached(params, generation, now);
   }
 
-  /// Whether a rate over the window, and what is overdue beside it, is reached.
+  /// Whether a rate is reached over the window and the calls that are overdue.
   [[nodiscard]] bool rate_reached(const BreakerParams& params, std::uint64_t generation,
                                   std::uint64_t now) const noexcept {
     const BreakerCounts counts = window_.counts(epochs(params), generation, now);
@@ -469,7 +485,7 @@ class CircuitBreaker {
     return params.slow_rate != 0 ? in_flight_.overdue(params, generation, now) : 0;
   }
 
-  /// Not inlined: breakers without a slow rate do not come here.
+  /// It is not inlined, because breakers without a slow rate do not call it.
   [[gnu::noinline]] BreakerTransition trip_if_overdue(const BreakerParams& params,
                                                       std::uint64_t now) noexcept {
     const BreakerPhase phase = BreakerPhase::unpack(state_.load(std::memory_order_relaxed));
@@ -486,7 +502,8 @@ class CircuitBreaker {
     // crash here: see breaker_in_flight.hpp.
   }
 
-  /// Trips `generation`, if that is still closed. However many find it due, one exchange does it.
+  /// Trips `generation`, if it is still closed. However many callers find that it is due, one exchange does
+  /// it.
   BreakerTransition trip(const BreakerParams& params, std::uint64_t generation, std::uint64_t now) noexcept {
     std::uint64_t word = state_.load(std::memory_order_relaxed);
     for (;;) {
@@ -497,7 +514,8 @@ class CircuitBreaker {
     }
   }
 
-  // A line each, as they are written at different times: the state is only read while all is well.
+  // Each has a cache line of its own, because they are written at different times: the state is only read
+  // while all is well.
   alignas(kCacheLine) Word state_;
   Word watched_;
   alignas(kCacheLine) Word failures_;

@@ -1,15 +1,16 @@
 #pragma once
 
-// The state word of a circuit breaker, and the arithmetic of its times. What is done with it: breaker.hpp.
+// The state word of a circuit breaker, and the arithmetic of its times. breaker.hpp uses it.
 //
 //   kind 3 | trips 5 | generation 12 | rest 44
 //
-//     kind        the top bit: it may refuse
-//     trips       in a row, without closing in between; stays at 31
+//     kind        the top bit means that it may refuse
+//     trips       how many in a row, without closing in between; stays at 31
 //     generation  counts transitions
-//     rest        open: until when. Half-open: good probes so far
+//     rest        open: when the recovery ends. Half-open: the number of good probes so far
 //
-// Times are in units of 2^20 ticks (8.2 us), rounded up. Zeroed memory is closed and never seen.
+// Times are in units of 2^20 ticks (8.2 us), rounded up. Zeroed memory is a closed breaker that was never
+// used.
 
 #include <algorithm>
 #include <cstdint>
@@ -24,27 +25,27 @@ inline constexpr std::uint64_t kMaxBreakerTicks = std::uint64_t{1} << 57;
 struct BreakerParams {
   std::uint32_t consecutive = 0;    ///< failures in a row that trip; 0: off
   std::uint32_t failure_rate = 0;   ///< in 1/10,000 of the calls in the window; 0: off
-  std::uint32_t slow_rate = 0;      ///< the same of slow calls; with it a slow probe is a bad one
-  std::uint32_t minimum_calls = 1;  ///< in the window before a rate means anything
-  std::uint32_t window_calls = 0;   ///< a count window, where `window` is 0; at most 10 million
+  std::uint32_t slow_rate = 0;      ///< the same for slow calls; if set, a slow probe is a bad one
+  std::uint32_t minimum_calls = 1;  ///< in the window, before a rate is judged
+  std::uint32_t window_calls = 0;   ///< size of a count window, if `window` is 0; at most 10 million
   std::uint32_t factor = 100;   ///< by which recovery grows with each trip in a row, in 1/100; at most 10,000
-  std::uint32_t jitter = 0;     ///< share of the recovery that may come on top of it, in 1/10,000
+  std::uint32_t jitter = 0;     ///< share of the recovery that may be added to it, in 1/10,000
   std::uint32_t probes = 1;     ///< out at once, for the whole host; at most kMaxProbes
-  std::uint32_t successes = 1;  ///< good probes that close
+  std::uint32_t successes = 1;  ///< good probes that close the breaker
   std::uint64_t window = 0;     ///< ticks of a time window
   std::uint64_t slow_call = 0;  ///< a call that took more ticks is slow
-  std::uint64_t recovery = 0;   ///< ticks that it stays open
-  std::uint64_t max_recovery = 0;   ///< to which it grows, without jitter; less than recovery: does not grow
-  std::uint64_t probe_timeout = 0;  ///< ticks after which a probe that did not report is lost
-  std::uint64_t seed = 0;           ///< of the jitter: another one for each breaker and host
+  std::uint64_t recovery = 0;   ///< ticks for which it stays open
+  std::uint64_t max_recovery = 0;   ///< its maximum, without jitter; less than recovery: it does not grow
+  std::uint64_t probe_timeout = 0;  ///< ticks after which a probe that has not reported is lost
+  std::uint64_t seed = 0;           ///< of the jitter: different for each breaker and host
 };
 
-/// From `open` on a kind may refuse: the top bit of the state word.
+/// From `open` on a kind may refuse, which is the top bit of the state word.
 enum class BreakerKind : std::uint8_t {
   closed = 0,
-  forced_closed = 1,  ///< by an operator: counts, never trips
-  metrics_only = 2,   ///< by policy: counts, never trips
-  disabled = 3,       ///< neither counts nor trips
+  forced_closed = 1,  ///< by an operator: it counts, but never trips
+  metrics_only = 2,   ///< by policy: it counts, but never trips
+  disabled = 3,       ///< it neither counts nor trips
   open = 4,
   half_open = 5,
   forced_open = 6,
@@ -52,7 +53,7 @@ enum class BreakerKind : std::uint8_t {
 
 enum class BreakerOutcome : std::uint8_t { success = 0, failure = 1, ignored = 2 };
 
-/// The state word, unpacked.
+/// The unpacked state word.
 struct BreakerPhase {
   BreakerKind kind = BreakerKind::closed;
   std::uint64_t trips = 0;
@@ -81,7 +82,7 @@ struct BreakerPhase {
   }
 
   [[nodiscard]] constexpr bool passes() const noexcept { return kind < BreakerKind::open; }
-  /// Whether outcomes of `of` count for its thresholds.
+  /// Whether outcomes of generation `of` count towards the thresholds.
   [[nodiscard]] constexpr bool counts(std::uint64_t of) const noexcept {
     return kind < BreakerKind::disabled && generation == of;
   }
@@ -96,20 +97,21 @@ namespace breaker_time {
 
 inline constexpr unsigned kUnitShift = 20;
 
-/// The unit in which `ticks` from now lie; never earlier.
+/// The unit in which the time `ticks` after `now` lies; never an earlier one.
 [[nodiscard]] constexpr std::uint64_t deadline(std::uint64_t now, std::uint64_t ticks) noexcept {
   const std::uint64_t last = BreakerPhase::kRestMask << kUnitShift;
   const std::uint64_t at = now > last - std::min(ticks, last) ? last : now + ticks;
   return (at + (std::uint64_t{1} << kUnitShift) - 1) >> kUnitShift;
 }
 
-/// Ticks until then; 0: it has passed. Four times as far ahead as a policy reaches: damage, not a late clock.
+/// Ticks until the deadline; 0: it has passed. A deadline four times as far ahead as any policy allows is
+/// damage, not a late clock.
 [[nodiscard]] constexpr std::uint64_t left(std::uint64_t deadline, std::uint64_t now) noexcept {
   const std::uint64_t ahead = (deadline << kUnitShift) - now;  // wraps when it has passed
   return ahead <= 4 * kMaxBreakerTicks ? ahead : 0;
 }
 
-/// How long the n-th trip in a row opens for. The same for the same seed, trip and generation.
+/// How long the n-th trip in a row opens for. It is the same for the same seed, trip and generation.
 [[nodiscard]] constexpr std::uint64_t recovery(const BreakerParams& params, std::uint64_t trips,
                                                std::uint64_t generation) noexcept {
   const std::uint64_t first = std::min(params.recovery, kMaxBreakerTicks);
@@ -120,7 +122,7 @@ inline constexpr unsigned kUnitShift = 20;
     ticks = std::min(most, ticks / 100 * factor + ticks % 100 * factor / 100);
   }
   const std::uint64_t spread = ticks / 10'000 * std::min(params.jitter, 10'000U);
-  // SplitMix64's finalizer: neighbouring seeds and generations land far apart.
+  // The finalizer of SplitMix64 maps neighbouring seeds and generations to values far apart.
   std::uint64_t mixed = params.seed + 0x9e37'79b9'7f4a'7c15 * (generation + 1);
   mixed = (mixed ^ (mixed >> 30)) * 0xbf58'476d'1ce4'e5b9;
   mixed = (mixed ^ (mixed >> 27)) * 0x94d0'49bb'1331'11eb;

@@ -1,22 +1,24 @@
 #pragma once
 
-// A count that starts anew at each multiple of a length: quotas by the hour or the day, as a clock on the
-// wall cuts them.
+// A count that restarts at each multiple of a length: quotas by the hour or the day, as a wall clock divides
+// them.
 //
 //   word   epoch | count      0: never seen; the epoch has at least epoch_bits(length) bits
 //
-// From a length of 34 ms on the count has 32 bits, and fewer the shorter the window: 26 of 1 ms.
+// For windows of 34 ms or longer the count has 32 bits. The shorter the window, the fewer bits it has: 26 for
+// 1 ms.
 //
-// The caller says where the windows begin (`origin`), so that UTC or any other alignment is its business.
+// The caller says where the windows begin (`origin`), so UTC or any other alignment is the caller's choice.
 //
-// Bound    No aligned window holds more than `limit` admissions; across a boundary, up to twice the limit.
-// Progress lock-free: a lost compare-exchange means another request was decided. A refusal only loads.
-// Ordering relaxed: the word is the whole state and publishes nothing beside itself.
+// Bound    No aligned window holds more than `limit` admissions. A span that crosses a boundary may hold up
+//          to twice the limit.
+// Progress lock-free: a lost compare-exchange means that another request was decided. A refusal only loads.
+// Ordering relaxed: the word is the whole state, and publishes nothing else.
 // Time     A late `now` counts in the newest window that was seen, however late it is: it may refuse, or
-//          expire late, and never starts an old window again.
-// Damage   An epoch that lies further ahead than any policy reaches: start afresh.
-// Length   Another length or origin numbers other epochs: reset() then.
-// Crash    one exchange decides. Killed before it: nothing counted. After it: counted.
+//          expire late, and never restarts an old window.
+// Damage   An epoch further ahead than any policy allows is treated as a word that was never used.
+// Length   Epochs are numbered differently for another length or origin: then call reset().
+// Crash    One exchange decides. Killed before it: nothing is counted. After it: the request is counted.
 
 #include <algorithm>
 #include <cstdint>
@@ -28,11 +30,11 @@ namespace weir::detail {
 
 struct FixedWindowParams {
   std::uint64_t length = 0;  ///< ticks, at least kMinWindowTicks
-  std::uint64_t origin = 0;  ///< ticks, below `length`: windows begin there and every `length` on
+  std::uint64_t origin = 0;  ///< ticks, below `length`: windows begin there and at every `length` after it
   std::uint32_t limit = 0;
 };
 
-/// The algorithm, over a state that somebody else keeps (in a word of its own or in a user's entry).
+/// The algorithm, over a state that the caller keeps (in a word of its own or in a user's entry).
 namespace fixed_window {
 
 inline constexpr unsigned kMaxCountBits = 32;
@@ -54,7 +56,7 @@ struct Count {
   std::uint64_t expires_in = 0;  ///< ticks until the window ends
 };
 
-/// Of a moment, a state's count and the number of its window.
+/// The count of a state and the number of its window, at some moment.
 struct Seen {
   std::uint64_t epoch = 0;
   Count now;
@@ -65,7 +67,7 @@ struct Seen {
   return epoch << count_bits(length) | count;
 }
 
-/// Windows up to `now`; the one that the origin cuts short is number 0.
+/// The number of the window that `now` lies in; the window that the origin cuts short is number 0.
 [[nodiscard]] constexpr std::uint64_t epoch_at(FixedWindowParams params, std::uint64_t now) noexcept {
   return now < params.origin ? 0 : (now - params.origin) / params.length + 1;
 }
@@ -86,7 +88,7 @@ struct Seen {
   return look(params, state, now).now;
 }
 
-/// Ticks until a request of `cost` conforms; 0: it does now; kNever: cost above the limit.
+/// Ticks until a request of `cost` conforms; 0: it does now; kNever: the cost is above the limit.
 [[nodiscard]] constexpr std::uint64_t wait(FixedWindowParams params, std::uint64_t state, std::uint64_t now,
                                            std::uint32_t cost) noexcept {
   const std::uint32_t limit = std::min(params.limit, max_count(params.length));
@@ -95,7 +97,7 @@ struct Seen {
   return seen.count > limit - cost ? seen.expires_in : 0;
 }
 
-/// The state after a request of `cost`, conforming or not. Saturates.
+/// The state after a request of `cost`, conforming or not. The count saturates.
 [[nodiscard]] constexpr std::uint64_t charged(FixedWindowParams params, std::uint64_t state,
                                               std::uint64_t now, std::uint32_t cost) noexcept {
   const Seen seen = look(params, state, now);
@@ -103,8 +105,8 @@ struct Seen {
               seen.now.count + std::min(cost, max_count(params.length) - seen.now.count));
 }
 
-/// The state after `cost` came back that was charged at `charged_at` (the `now` of then). Nothing, once that
-/// window is over, or if a late clock charged the one after it.
+/// The state after giving back a `cost` that was charged at `charged_at` (the `now` of that charge). Nothing
+/// is given back if that window is over, or if a late clock charged the window after it.
 [[nodiscard]] constexpr std::uint64_t refunded(FixedWindowParams params, std::uint64_t state,
                                                std::uint64_t now, std::uint32_t cost,
                                                std::uint64_t charged_at) noexcept {
@@ -119,14 +121,15 @@ struct Seen {
   return params.limit - std::min(params.limit, read(params, state, now).count);
 }
 
-/// Ticks until the state equals one never seen; 0: it does.
+/// Ticks until the state equals one that was never used; 0: it does now.
 [[nodiscard]] constexpr std::uint64_t debt(FixedWindowParams params, std::uint64_t state,
                                            std::uint64_t now) noexcept {
   const Count seen = read(params, state, now);
   return seen.count != 0 ? seen.expires_in : 0;
 }
 
-/// The state of one who was at rest at `time`: no earlier window counts for it.
+/// The state of a window that was at rest at `time`: requests with an earlier clock reading count in the
+/// window of `time`, not in an earlier one.
 [[nodiscard]] constexpr std::uint64_t at_rest(FixedWindowParams params, std::uint64_t time) noexcept {
   return pack(params.length, epoch_at(params, time), 0);
 }
@@ -146,7 +149,7 @@ class BasicFixedWindow {
     return fixed_window::wait(params, state(), now, cost);
   }
 
-  /// Counts `cost` admissions if they conform. @return 0: counted; else as wait().
+  /// Counts `cost` admissions if they conform. @return 0 if they were counted; otherwise as wait().
   std::uint64_t admit(FixedWindowParams params, std::uint64_t now, std::uint32_t cost) noexcept {
     std::uint64_t seen = state();
     for (;;) {
@@ -157,18 +160,18 @@ class BasicFixedWindow {
     }
   }
 
-  /// Gives back what was counted at `charged_at`, while its window lasts.
+  /// Gives back what was counted at `charged_at`, if its window is not over.
   void refund(FixedWindowParams params, std::uint64_t now, std::uint32_t cost,
               std::uint64_t charged_at) noexcept {
     change([&](std::uint64_t seen) { return fixed_window::refunded(params, seen, now, cost, charged_at); });
   }
 
-  /// Counts what has happened already, above the limit too.
+  /// Counts requests that have already happened, even above the limit.
   void charge(FixedWindowParams params, std::uint64_t now, std::uint32_t cost) noexcept {
     (void)add(params, now, cost);
   }
 
-  /// Counts `n`, above the limit too; saturates. @return the count with it, and when it starts anew.
+  /// Counts `n`, even above the limit; the count saturates. @return the new count, and when it restarts.
   fixed_window::Count add(FixedWindowParams params, std::uint64_t now, std::uint32_t n) noexcept {
     const std::uint64_t next =
         change([&](std::uint64_t seen) { return fixed_window::charged(params, seen, now, n); });
@@ -191,7 +194,7 @@ class BasicFixedWindow {
     return fixed_window::available(params, state(), now);
   }
 
-  /// Ticks until nothing is counted any more; 0: at rest.
+  /// Ticks until nothing is counted; 0: the window is at rest.
   [[nodiscard]] std::uint64_t full_in(FixedWindowParams params, std::uint64_t now) const noexcept {
     return fixed_window::debt(params, state(), now);
   }
@@ -203,7 +206,7 @@ class BasicFixedWindow {
   [[nodiscard]] std::uint64_t state() const noexcept { return state_.load(std::memory_order_relaxed); }
 
  private:
-  /// @return the state that it left.
+  /// @return the new state.
   template <class Next>
   std::uint64_t change(Next&& next_of) noexcept {
     std::uint64_t seen = state();

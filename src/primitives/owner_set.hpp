@@ -2,9 +2,9 @@
 
 // A few permits of one user: up to four owners packed into the state word of the user's entry.
 //
-// Four owners of 16 bits: slot + 1 in twelve, the low four bits of the tenant's generation. The set is a bag:
-// equal owners are alike, so giving one back needs no memory of which of them it was. Pure functions; the
-// compare-exchange of the entry makes each of them atomic.
+// Each owner has 16 bits: slot + 1 in twelve, and the low four bits of the tenant's generation. The set is a
+// bag: equal owners are alike, so giving one back need not remember which of them it was. The functions are
+// pure; the compare-exchange of the entry makes each of them atomic.
 
 #include <algorithm>
 #include <bit>
@@ -23,7 +23,7 @@ inline constexpr std::uint32_t kPermitsPerSet = 4;
   return static_cast<std::uint32_t>((permits + kPermitsPerSet - 1) / kPermitsPerSet);
 }
 
-/// How many of `permits` permits lie in set `i`: the sets before it are filled first.
+/// How many of `permits` permits lie in set `i`, if each set is filled before the next.
 [[nodiscard]] constexpr std::uint32_t permits_in(std::uint32_t i, std::uint32_t permits) noexcept {
   const std::uint32_t before = i * kPermitsPerSet;
   return permits > before ? std::min(kPermitsPerSet, permits - before) : 0;
@@ -32,7 +32,8 @@ inline constexpr std::uint32_t kPermitsPerSet = 4;
 using PackedOwner = std::uint16_t;  ///< 0: free
 
 inline constexpr unsigned kGenerationBits = 4;
-/// Tenants of a slot that a packed owner tells apart; workers/tenancy.hpp keeps no more of them apart at any time.
+/// How many tenants of a slot a packed owner tells apart. workers/tenancy.hpp makes sure that no more of them
+/// are met at any time.
 inline constexpr std::uint32_t kGenerations = 1U << kGenerationBits;
 
 [[nodiscard]] constexpr PackedOwner pack(Owner owner) noexcept {
@@ -52,7 +53,7 @@ inline constexpr std::uint32_t kGenerations = 1U << kGenerationBits;
   return (set & ~(std::uint64_t{0xffff} << (16 * i))) | std::uint64_t{owner} << (16 * i);
 }
 
-// All four at once: the highest bit of each, where it is taken.
+// For all four at once: the highest bit of each that is taken.
 [[nodiscard]] constexpr std::uint64_t taken(std::uint64_t set) noexcept {
   constexpr std::uint64_t kLow = 0x7fff'7fff'7fff'7fff;
   return (((set & kLow) + kLow) | set) & ~kLow;
@@ -71,7 +72,7 @@ inline constexpr std::uint64_t kEach = 0x0001'0001'0001'0001;
   return set | std::uint64_t{owner} << (highest_bit - 15);
 }
 
-/// The set without one of that owner's permits; nullopt if it has none.
+/// The set without one of this owner's permits; nullopt if it has none.
 [[nodiscard]] constexpr std::optional<std::uint64_t> remove(std::uint64_t set, PackedOwner owner) noexcept {
   const std::uint64_t matching = ~taken(set ^ kEach * owner) & kEach << 15;
   if (matching == 0) return std::nullopt;
@@ -79,11 +80,11 @@ inline constexpr std::uint64_t kEach = 0x0001'0001'0001'0001;
   return set & ~(std::uint64_t{0xffff} << (highest_bit - 15));
 }
 
-/// How many permits of a user may be taken where they lie in several sets, so that no more than `limit` are
-/// in use: the first sets up to that number. Less than `limit` only after it was lowered, while more are in
-/// use. As prefix() in permits.hpp: whoever takes keeps to some such number, what lies beyond it only comes
-/// back.
-/// @param counts  of the sets, in order.
+/// How many permits of a user may be taken if they lie in several sets, so that no more than `limit` are in
+/// use; they lie in the first sets. It is less than `limit` only after the limit was lowered while more were
+/// in use. As with prefix() in permits.hpp, permits are only taken below some such number, and those beyond
+/// it only come back.
+/// @param counts  permits in use in each set, in order.
 [[nodiscard]] constexpr std::uint32_t usable(std::span<const std::uint32_t> counts,
                                              std::uint32_t limit) noexcept {
   const auto beyond = [&](std::uint32_t usable) {

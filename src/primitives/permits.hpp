@@ -1,28 +1,28 @@
 #pragma once
 
-// A concurrency limit: as many cells as permits, each free or owned.
+// A concurrency limit: as many cells as permits, each of them free or owned.
 //
-// Taking a permit is one compare-exchange 0 -> {owner, next, since} of a free cell, which also records whose
-// it is: there is no moment at which a permit is taken by nobody. Giving it back is one compare-exchange of
-// exactly that word to 0. There is no counter; what is in use is counted by looking. (A count beside a ledger
-// cannot be made exact under kills: LIPIcs.OPODIS.2021.29.)
+// Taking a permit is one compare-exchange 0 -> {owner, next, since} of a free cell, which also records its
+// owner: there is no moment at which a permit is taken but has no owner. Giving it back is one
+// compare-exchange of exactly that word to 0. There is no counter; permits in use are counted by looking at
+// the cells. (A count beside a ledger cannot be made exact under kills: LIPIcs.OPODIS.2021.29.)
 //
 //   cell   owner 20 | next 16 | since 28      0: free
-//     owner  whose, so that a sweeper returns what the dead held
-//     next   the next cell of a permit of weight > 1, plus 1; 0: the last
+//     owner  the worker that holds it, so that a sweeper can return the permits of dead workers
+//     next   the next cell of a permit of weight > 1, plus 1; 0: this is the last
 //     since  when it was taken, in units of 67 ms (wraps after 208 days; for people only)
 //
 // Limits   only the first `limit` cells may be taken: a limit is a prefix, a priority class a shorter prefix.
-//          A limit lowered below cells in use is kept strictly: see prefix().
+//          A limit that is lowered below the cells in use is enforced strictly: see prefix().
 // Progress lock-free; a scan that meets no free cell writes nothing.
-// Ordering sync(permit): acquire to take, release to give back: what the last holder wrote is seen by the
-// next.
-//          sync(owner): release to take, acquire to reclaim: a sweeper that meets a permit also meets the
-//          slot that its owner published before it took the permit, and does not judge a living worker as
+// Ordering sync(permit): taking acquires and giving back releases, so the next holder sees what the last one
+//          wrote.
+//          sync(owner): taking releases and reclaiming acquires, so a sweeper that meets a permit also meets
+//          the slot that its owner published before it took the permit, and does not judge a living worker as
 //          gone.
-// Crash    before the exchange: nothing taken. After it: the cell names the dead, and reclaim() frees it. A
-//          permit of several cells is a chain; each cell is reclaimed for itself.
-// Late     giving back what was reclaimed meets another word and changes nothing.
+// Crash    before the exchange: nothing is taken. After it: the cell names the dead worker, and reclaim()
+//          frees it. A permit of several cells is a chain; each cell is reclaimed on its own.
+// Late     giving back a permit that was reclaimed meets another word and changes nothing.
 
 #include <cstdint>
 #include <optional>
@@ -35,7 +35,7 @@ namespace weir::detail {
 
 inline constexpr std::uint32_t kMaxPermits = 65'535;
 
-/// A permit in somebody's hands: which cell, and the word that is in it. 0: none.
+/// A permit that is held: which cell it is in, and the word in that cell. 0: none.
 struct Permit {
   std::uint64_t word = 0;
   std::uint32_t cell = 0;
@@ -60,8 +60,8 @@ inline constexpr unsigned kSinceShift = 33;  // 2^33 ticks = 2^26 ns = 67 ms
 [[nodiscard]] constexpr std::uint32_t next(std::uint64_t word) noexcept {
   return static_cast<std::uint32_t>(word >> kNextShift) & 0xffff;
 }
-/// Ticks since the permit was taken; 0 of one that was taken after `now` was read, which only the last hours
-/// of the 208 days that the field counts can tell from a very old one.
+/// Ticks since the permit was taken. It is 0 for a permit that was taken after `now` was read: an age in the
+/// last hours of the 208 days that the field counts is taken for such a permit, not for a very old one.
 [[nodiscard]] constexpr std::uint64_t age(std::uint64_t word, std::uint64_t now) noexcept {
   constexpr std::uint64_t kLate = kSinceMask >> 8;
   const std::uint64_t units = ((now >> kSinceShift) - word) & kSinceMask;
@@ -70,17 +70,17 @@ inline constexpr unsigned kSinceShift = 33;  // 2^33 ticks = 2^26 ns = 67 ms
 
 }  // namespace permit_word
 
-/// @tparam Cell  a Word; const for a process that only looks.
+/// @tparam Cell  Word, or const Word for a process that only reads.
 template <class Cell>
 class BasicPermits {
  public:
   BasicPermits() = default;
   explicit BasicPermits(std::span<Cell> cells) noexcept : cells_(cells) {}
 
-  /// Takes a permit of `weight` cells among the first `limit`. Looks first at the cell that `hint` picks:
-  /// give every thread its own. @return none if there are not enough free cells; what was taken on the way is
-  /// given back. Cost  one way round the cells, whatever the weight: a cell that becomes free behind it is
-  /// missed.
+  /// Takes a permit of `weight` cells among the first `limit`. It looks first at the cell that `hint`
+  /// selects: give every thread a hint of its own.
+  /// @return none if there are not enough free cells; cells that were taken on the way are given back.
+  /// Cost  one pass over the cells, whatever the weight: a cell that becomes free behind it is missed.
   [[nodiscard]] Permit take(Owner owner, std::uint32_t limit, std::uint32_t weight, std::uint32_t hint,
                             std::uint64_t now) noexcept {
     const std::uint32_t usable = prefix(limit);
@@ -90,7 +90,7 @@ class BasicPermits {
     for (std::uint32_t i = 0; i < usable && taken < weight; ++i) {
       const std::uint32_t cell = wrapped(start + i, usable);
       if (cells_[cell].load(std::memory_order_relaxed) != 0) continue;
-      // crash here: the cells taken so far name the dead.
+      // crash here: the cells taken so far name the dead worker.
       const Permit next = claim(cell, permit_word::make(owner, permit ? permit.cell + 1 : 0, now));
       if (!next) continue;
       permit = next;
@@ -101,39 +101,41 @@ class BasicPermits {
     return {};
   }
 
-  /// A free cell among the first `limit`, for take_at(); nothing if there is none. Only loads.
+  /// A free cell among the first `limit`, for take_at(); nothing if there is none. It only loads.
   [[nodiscard]] std::optional<std::uint32_t> find_free(std::uint32_t limit,
                                                        std::uint32_t hint) const noexcept {
     return first_free(prefix(limit), hint);
   }
 
-  /// Takes a permit of weight 1 in a cell that find_free() met: prefix() says why it may still be taken.
-  /// @return none if somebody was faster.
+  /// Takes a permit of weight 1 in a cell that find_free() found; prefix() says why the cell may still be
+  /// taken.
+  /// @return none if another caller was faster.
   [[nodiscard]] Permit take_at(Owner owner, std::uint32_t cell, std::uint64_t now) noexcept {
     return claim(cell, permit_word::make(owner, 0, now));
   }
 
-  /// @return cells freed: 0 when the permit was reclaimed meanwhile.
+  /// @return the number of cells freed: 0 if the permit had been reclaimed.
   std::uint32_t give_back(Permit permit) noexcept {
     std::uint32_t freed = 0;
     const Owner owner = permit_word::owner(permit.word);
-    // A chain is no longer than the cells, whatever the words say; only cells of the same owner are followed.
+    // A chain cannot be longer than the cells, whatever the words say; only cells of the same owner are
+    // followed.
     for (std::size_t step = 0; permit && permit.cell < cells_.size() && step < cells_.size(); ++step) {
       std::uint64_t seen = permit.word;
       if (!cells_[permit.cell].compare_exchange(seen, 0, std::memory_order_release)) break;  // sync(permit)
-      // crash here: the rest of the chain names the dead, and is reclaimed.
+      // crash here: the rest of the chain names the dead worker, and is reclaimed.
       ++freed;
       permit = follow(permit, owner);
     }
     return freed;
   }
 
-  /// The same of a permit of one cell. @return whether it was still there.
+  /// Gives back a permit of one cell. @return whether it was still there.
   static bool give_back(Word& cell, std::uint64_t word) noexcept {
     return cell.compare_exchange(word, 0, std::memory_order_release);  // sync(permit)
   }
 
-  /// Whether a permit of `weight` could be taken now. Only loads.
+  /// Whether a permit of `weight` could be taken now. It only loads.
   [[nodiscard]] bool available(std::uint32_t limit, std::uint32_t weight, std::uint32_t hint) const noexcept {
     const std::uint32_t usable = prefix(limit);
     const std::uint32_t start = start_of(hint, usable);
@@ -144,25 +146,26 @@ class BasicPermits {
     return free >= weight;
   }
 
-  /// Permits in use now. Only loads; exact if nobody takes or gives meanwhile.
+  /// Permits in use now. It only loads; the number is exact if no permit is taken or given back meanwhile.
   [[nodiscard]] std::uint32_t in_use() const noexcept { return occupied(0, size()); }
 
-  /// Frees every cell whose owner is gone. @return how many.
+  /// Frees every cell whose owner is gone. @return how many were freed.
   template <class Gone>
   std::uint32_t reclaim(Gone&& gone) noexcept {
     std::uint32_t freed = 0;
     for (Word& cell : cells_) {
       std::uint64_t seen = cell.load(std::memory_order_acquire);  // sync(owner): pairs with claim()
       if (seen == 0 || !gone(permit_word::owner(seen))) continue;
-      // Exactly the word that was judged: a cell taken anew meanwhile stays with its new owner.
-      // sync(permit): release; this process met the owner's death, and hands on what the owner wrote before
-      // it.
+      // Exchange exactly the word that was judged: a cell that was taken again meanwhile stays with its new
+      // owner.
+      // sync(permit): release; this process knows that the owner is dead, and passes on what the owner wrote
+      // before it died.
       freed += cell.compare_exchange(seen, 0, std::memory_order_release) ? 1 : 0;
     }
     return freed;
   }
 
-  /// Shows every owned cell to visit(word). Only loads.
+  /// Calls visit(word) for every owned cell. It only loads.
   template <class Visit>
   void for_each(Visit&& visit) const noexcept {
     for (const Word& cell : cells_) {
@@ -171,7 +174,7 @@ class BasicPermits {
   }
 
   [[nodiscard]] Cell& cell(Permit permit) const noexcept { return cells_[permit.cell]; }
-  /// Its index, of any address.
+  /// The index of a cell, given its address.
   [[nodiscard]] std::uint32_t index_of(const Word& cell) const noexcept {
     return static_cast<std::uint32_t>(&cell - cells_.data());
   }
@@ -183,11 +186,11 @@ class BasicPermits {
   }
 
  private:
-  /// How many cells from the front may be taken so that no more than `limit` are in use, those beyond
-  /// included.
+  /// How many cells from the front may be taken so that no more than `limit` are in use, including the cells
+  /// beyond.
   ///
-  /// The largest k with k + (cells in use beyond k) <= limit. Whoever takes stays below some k, so the cells
-  /// beyond it only drain and k only grows: no two takers can exceed the limit together.
+  /// It is the largest k with k + (cells in use beyond k) <= limit. Every caller takes a cell below some such
+  /// k, so the cells beyond it only drain and k only grows: no two callers can exceed the limit together.
   [[nodiscard]] std::uint32_t prefix(std::uint32_t limit) const noexcept {
     if (limit >= size()) return size();
     std::uint32_t beyond = occupied(limit, size());
@@ -229,7 +232,7 @@ class BasicPermits {
                                                                                 : Permit{};
   }
 
-  /// The rest of a chain whose first cell is free again.
+  /// The rest of a chain whose first cell has been freed.
   [[nodiscard]] Permit follow(Permit permit, Owner owner) const noexcept {
     const std::uint32_t next = permit_word::next(permit.word);
     if (next == 0 || next > size()) return {};

@@ -3,14 +3,15 @@
 // A token bucket in one shared word.
 //
 // The word holds the theoretical arrival time (TAT): the instant, in ticks, at which the bucket is full
-// again. A request of cost n pushes it n emission intervals ahead, and conforms while it stays within
-// `burst` intervals of now. No refill thread, no token count, no floating point.
+// again. A request of cost n moves it n emission intervals ahead, and conforms if it then lies within `burst`
+// intervals of now. There is no refill thread, no token count, no floating point.
 //
-// Progress  lock-free: a lost compare-exchange means another request was decided.
-// Ordering  relaxed: the word is the whole state and publishes nothing beside itself. update() reads other
-//           words after it, so its loads acquire.
-// Time      a late `now` may refuse, never gives tokens back.
-// Crash     one store decides. Killed before it: nothing spent. After it: spent, and time refills it.
+// Progress  lock-free: a lost compare-exchange means that another request was decided.
+// Ordering  relaxed: the word is the whole state, and publishes nothing else. The callback of update() may
+//           read other words after this one, so the loads of update() acquire.
+// Time      a late `now` may refuse, and never gives tokens back.
+// Crash     one store decides. Killed before it: nothing is spent. After it: the tokens are spent, and time
+//           refills them.
 // Source    ITU-T I.371, generic cell rate algorithm, virtual scheduling.
 
 #include <algorithm>
@@ -22,7 +23,7 @@
 
 namespace weir::detail {
 
-/// No wait helps: the cost is above the burst.
+/// Waiting does not help: the cost is above the burst.
 inline constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
 
 /// The deepest bucket that a policy may ask for: 208 days from empty to full.
@@ -36,22 +37,23 @@ struct TokenBucketParams {
   friend constexpr bool operator==(const TokenBucketParams&, const TokenBucketParams&) = default;
 };
 
-/// The algorithm, over a TAT that somebody else keeps (in a word of its own or in a user's entry).
+/// The algorithm, over a TAT that the caller keeps (in a word of its own or in a user's entry).
 namespace gcra {
 
 /// Ticks until the bucket is full again; 0: at rest.
 ///
-/// Twice as far ahead as the deepest legal bucket reaches: damage, so start afresh, or the key is locked
-/// out for good. (A bound close to the bucket's own depth would let a late clock refill it.)
+/// A TAT twice as far ahead as the deepest legal bucket reaches is damage. It counts as a full bucket,
+/// because otherwise the user would be locked out for good. (A bound close to the bucket's own depth would
+/// let a late clock refill it.)
 [[nodiscard]] constexpr std::uint64_t debt(std::uint64_t tat, std::uint64_t now) noexcept {
-  const std::uint64_t ahead = tat - now;  // wraps when the TAT has passed, and then lies beyond the bound
+  const std::uint64_t ahead = tat - now;  // wraps if the TAT has passed, and is then beyond the bound
   return ahead <= 2 * kMaxDepthTicks ? ahead : 0;
 }
 
-/// A request, judged.
+/// The judgement of a request.
 struct Judgement {
   std::uint64_t wait;     ///< ticks until it conforms; 0: it does now
-  std::uint64_t charged;  ///< the state after it, if it does: here a TAT
+  std::uint64_t charged;  ///< the state after it, if it conforms: here a TAT
 };
 
 [[nodiscard]] constexpr Judgement judge(TokenBucketParams params, std::uint64_t tat, std::uint64_t now,
@@ -67,7 +69,7 @@ struct Judgement {
   return judge(params, tat, now, cost).wait;
 }
 
-/// The TAT after a cost that was known only after the work: however deep that goes, short of damage.
+/// The TAT after a cost that was known only after the work. It may go as deep as it likes, short of damage.
 [[nodiscard]] constexpr std::uint64_t overdrawn(TokenBucketParams params, std::uint64_t tat,
                                                 std::uint64_t now, std::uint32_t cost) noexcept {
   const std::uint64_t most = kMaxDepthTicks / std::max<std::uint64_t>(params.emission_interval, 1);
@@ -75,13 +77,13 @@ struct Judgement {
   return now + std::min(debt(tat, now) + charge, kMaxDepthTicks);
 }
 
-/// The TAT after `cost` tokens came back that were charged at `charged_at` (the `now` of then).
+/// The TAT after giving back `cost` tokens that were charged at `charged_at` (the `now` of that charge).
 ///
-/// Gives back what time cannot have refilled since then: the cost, less one token for each interval that has
-/// passed. What the others owe may have been paid first, and then more of the cost is still owed; but nobody
-/// knows which of what they owe will itself be given back. With this rule the debt is never below that of the
-/// charges that stand: each refund takes away at most what its own charge still adds, as every charge that
-/// may yet be refunded counts as paid from the moment it was made.
+/// Gives back only what time cannot have refilled since then: the cost, less one token for each interval that
+/// has passed. The debts of other requests may have been paid first, so that more of this cost is still owed,
+/// but nobody knows which of those debts will themselves be given back. With this rule the debt is never
+/// below that of the charges that remain: each refund takes away at most what its own charge still adds,
+/// because every charge that may yet be refunded counts as being paid off from the moment it was made.
 [[nodiscard]] constexpr std::uint64_t refunded(TokenBucketParams params, std::uint64_t tat, std::uint64_t now,
                                                std::uint32_t cost, std::uint64_t charged_at) noexcept {
   const std::uint64_t owed = debt(tat, now);
@@ -96,19 +98,21 @@ struct Judgement {
 [[nodiscard]] constexpr std::uint32_t available(TokenBucketParams params, std::uint64_t tat,
                                                 std::uint64_t now) noexcept {
   const std::uint64_t owed = std::min(debt(tat, now), params.depth());
-  // A damaged word may say that tokens cost no time.
+  // A damaged word may say that a token takes no time.
   return static_cast<std::uint32_t>((params.depth() - owed) /
                                     std::max<std::uint64_t>(params.emission_interval, 1));
 }
 
 }  // namespace gcra
 
-/// A bucket over one shared word; 0: full since the segment's creation, so zeroed memory is a valid bucket.
+/// A bucket over one shared word. 0 means full since the segment's creation, so zeroed memory is a valid
+/// bucket.
 class TokenBucket {
  public:
   explicit TokenBucket(Word& tat) noexcept : tat_(tat) {}
 
-  /// Spends `cost` tokens if they are there. @return 0: spent; else the ticks until they will be, or kNever.
+  /// Spends `cost` tokens if they are there. @return 0 if they were spent; otherwise the ticks until they
+  /// will be there, or kNever.
   std::uint64_t admit(TokenBucketParams params, std::uint64_t now, std::uint32_t cost) noexcept {
     std::uint64_t seen = tat();
     for (;;) {
@@ -118,13 +122,13 @@ class TokenBucket {
     }
   }
 
-  /// What `admit` would answer, without spending.
+  /// What `admit` would answer, without spending anything.
   [[nodiscard]] std::uint64_t wait(TokenBucketParams params, std::uint64_t now,
                                    std::uint32_t cost) const noexcept {
     return gcra::wait(params, tat(), now, cost);
   }
 
-  /// Spends tokens whether they are there or not: for a cost that is known only after the work.
+  /// Spends tokens whether they are there or not, for a cost that is known only after the work.
   void charge(TokenBucketParams params, std::uint64_t now, std::uint32_t cost) noexcept {
     std::uint64_t seen = tat();
     while (
@@ -132,9 +136,9 @@ class TokenBucket {
     }
   }
 
-  /// Gives back what an `admit` of the same cost spent at `charged_at`, as far as time has not refilled it.
-  /// @param clock  tells the time, and is asked after the word was read: a process that is stopped before it
-  ///               asks gives back less, and one that is stopped after it exchanges the word only if nobody
+  /// Gives back what an `admit` of the same cost spent at `charged_at`, except for what time has refilled.
+  /// @param clock  tells the time, and is called after the word was read. A process that is stopped before
+  ///               the call gives back less; one that is stopped after it exchanges the word only if nothing
   ///               was charged meanwhile.
   template <class Clock>
   void refund(TokenBucketParams params, Clock&& clock, std::uint32_t cost,
@@ -142,8 +146,8 @@ class TokenBucket {
     update([&](std::uint64_t tat) { return gcra::refunded(params, tat, clock(), cost, charged_at); });
   }
 
-  /// Makes of the TAT what `next` says, who is asked after the word was read: what it goes by is then no older
-  /// than the TAT, and the word is exchanged only if nobody was charged meanwhile.
+  /// Changes the TAT to next(TAT). `next` is called after the word was read, so that whatever it reads is not
+  /// older than the TAT, and the word is exchanged only if nothing was charged meanwhile.
   template <class Next>
   void update(Next&& next) noexcept {
     std::uint64_t seen = tat_.load(std::memory_order_acquire);
@@ -154,7 +158,7 @@ class TokenBucket {
     }
   }
 
-  /// After a live change to a shallower bucket: nobody owes more than an empty one.
+  /// After a live change to a shallower bucket, limits the debt to that of an empty bucket.
   void clamp(TokenBucketParams params, std::uint64_t now) noexcept {
     std::uint64_t seen = tat();
     while (gcra::debt(seen, now) > params.depth()) {

@@ -4,22 +4,23 @@
 // the sliding window still covers.
 //
 //   state  epoch | previous | current      0: never seen
-//     epoch     which multiple of `length` `current` belongs to, in at least epoch_bits(length) bits
+//     epoch     the multiple of `length` in which `current` counts, in at least epoch_bits(length) bits
 //     previous  admissions in the epoch before it, in as many bits as `current`
 //
-// From a length of 8.6 s on each count has 20 bits, and fewer the shorter the window: 18 of a second, 16 of
-// 100 ms, 13 of 1 ms. So a limit can be as high as 8 million a second, or higher.
+// For windows of 8.6 s or longer each count has 20 bits. The shorter the window, the fewer bits it has: 18
+// for a second, 16 for 100 ms, 13 for 1 ms. So a limit can be 8 million a second, or higher.
 //
-// With x ticks of the epoch gone, previous * (length - x) / length + current counts as the admissions of the
-// last `length` ticks; as if the earlier ones lay evenly in their epoch. Compared in 128-bit integers, so
-// retry_after is exact for that count.
+// When x ticks of the epoch have passed, previous * (length - x) / length + current counts as the admissions
+// of the last `length` ticks, as if the earlier ones were spread evenly over their epoch. The comparison uses
+// 128-bit integers, so retry_after is exact for that count.
 //
-// Bound    No aligned window holds more than `limit` admissions, and no window at any position more than
-//          2 * limit - 1 (for a limit of 1, so: exact): the epoch before was admitted as a burst at its end,
-//          and counts as if it were spread. Of evenly spaced requests no window holds more than limit + 1.
-// Time     A late `now` uses the state's epoch, however late it is: it may refuse, never gives back.
-// Damage   An epoch that lies further ahead than any policy reaches: start afresh.
-// Length   Another length numbers other epochs: a state of the old length must be forgotten.
+// Bound    No aligned window holds more than `limit` admissions, and no window at any position more than 2 *
+//          limit - 1 (so a limit of 1 is exact): the worst case is that the previous epoch was admitted as a
+//          burst at its end, and counts as if it were spread. If requests are evenly spaced, no window holds
+//          more than limit + 1.
+// Time     A late `now` uses the state's epoch, however late it is: it may refuse, and never gives back.
+// Damage   An epoch further ahead than any policy allows is treated as a state that was never used.
+// Length   Epochs are numbered differently for another length: a state of the old length must be forgotten.
 // Source   the sliding window counters of Cloudflare (2017) and of lua-resty-limit-traffic.
 
 #include <algorithm>
@@ -33,7 +34,7 @@ __extension__ using Wide = unsigned __int128;
 
 inline constexpr unsigned kMaxCountBits = 20;
 
-/// Bits of each of the two counts. @param length  at least kMinWindowTicks.
+/// The number of bits of each of the two counts. @param length  at least kMinWindowTicks.
 [[nodiscard]] constexpr unsigned count_bits(std::uint64_t length) noexcept {
   return std::min(kMaxCountBits, (64 - epoch_bits(length)) / 2);
 }
@@ -46,10 +47,10 @@ inline constexpr unsigned kMaxCountBits = 20;
   return state >> (2 * count_bits(length));
 }
 
-/// A state as it counts at some moment.
+/// The counts of a state at some moment.
 struct Counts {
   std::uint64_t start = 0;    ///< of the epoch
-  std::uint64_t elapsed = 0;  ///< ticks of it that are over; 0 for a late clock
+  std::uint64_t elapsed = 0;  ///< ticks of it that have passed; 0 for a late clock
   std::uint32_t previous = 0;
   std::uint32_t current = 0;
 };
@@ -82,21 +83,22 @@ struct Counts {
   return length - static_cast<std::uint64_t>(Wide{room} * length / previous);
 }
 
-/// Ticks until a request of `cost` (at least 1) conforms; 0: it does now; kNever: cost above the limit.
+/// Ticks until a request of `cost` (at least 1) conforms; 0: it does now; kNever: the cost is above the
+/// limit.
 [[nodiscard]] constexpr std::uint64_t wait(WindowParams params, std::uint64_t state, std::uint64_t now,
                                            std::uint32_t cost) noexcept {
   const std::uint32_t limit = std::min(params.limit, max_limit(params.length));
   if (cost > limit) return kNever;
   const Counts seen = counts(params, state, now);
   const std::uint32_t room = limit - cost;
-  // Once `current` alone leaves no room, it must have become `previous` first.
+  // If `current` alone leaves no room, it must become `previous` first.
   const std::uint64_t passes_at =
       seen.current <= room ? seen.start + fades_at(params.length, seen.previous, room - seen.current)
                            : seen.start + params.length + fades_at(params.length, seen.current, room);
   return passes_at > seen.start + seen.elapsed ? passes_at - now : 0;
 }
 
-/// The state after a request of `cost`, conforming or not. Saturates.
+/// The state after a request of `cost`, conforming or not. The count saturates.
 [[nodiscard]] constexpr std::uint64_t charged(WindowParams params, std::uint64_t state, std::uint64_t now,
                                               std::uint32_t cost) noexcept {
   const Counts seen = counts(params, state, now);
@@ -104,9 +106,9 @@ struct Counts {
               std::min<std::uint64_t>(std::uint64_t{seen.current} + cost, max_limit(params.length)));
 }
 
-/// The state after `cost` came back that was charged at `charged_at` (the `now` of then). Nothing, once it is
-/// out of both epochs; after a late clock perhaps from the epoch before the one that was charged, which
-/// refuses longer.
+/// The state after giving back a `cost` that was charged at `charged_at` (the `now` of that charge). Nothing
+/// is given back once the charge is out of both epochs. After a late clock it may be taken from the epoch
+/// before the one that was charged, which refuses for longer.
 [[nodiscard]] constexpr std::uint64_t refunded(WindowParams params, std::uint64_t state, std::uint64_t now,
                                                std::uint32_t cost, std::uint64_t charged_at) noexcept {
   Counts seen = counts(params, state, now);
@@ -127,7 +129,7 @@ struct Counts {
   return used < limit ? limit - static_cast<std::uint32_t>(used) : 0;
 }
 
-/// Ticks until the state equals one never seen; 0: it does.
+/// Ticks until the state equals one that was never used; 0: it does now.
 [[nodiscard]] constexpr std::uint64_t debt(WindowParams params, std::uint64_t state,
                                            std::uint64_t now) noexcept {
   const Counts seen = counts(params, state, now);
@@ -135,7 +137,8 @@ struct Counts {
   return epochs != 0 ? seen.start + epochs * params.length - now : 0;
 }
 
-/// The state of one who was at rest at `time`: no earlier clock reading counts for it.
+/// The state of a window that was at rest at `time`: requests with an earlier clock reading count in the
+/// epoch of `time`, not in an earlier one.
 [[nodiscard]] constexpr std::uint64_t at_rest(WindowParams params, std::uint64_t time) noexcept {
   return pack(params.length, time / params.length, 0, 0);
 }

@@ -1,13 +1,15 @@
 #pragma once
 
-// A value of several words: one writer at a time, readers never blocked, whole after any kill.
+// A value of several words, with one writer at a time. Readers are never blocked, and the value is whole
+// after any kill.
 //
-// Two copies and a version that says which of them counts. The writer fills the spare copy and publishes it;
-// a reader that was overtaken twice while it copied finds the version moved, and copies again.
+// There are two copies and a version that says which of them counts. The writer fills the spare copy and
+// publishes it. If it publishes twice while a reader copies, the reader finds that the version has changed,
+// and copies again.
 //
-// Progress  lock-free for readers: copying again means that somebody published meanwhile.
-// Crash     killed while filling: the spare copy is half written, nobody looks at it, the next store() fills
-//           it again. After publishing: the new value.
+// Progress  lock-free for readers: copying again means that another value was published meanwhile.
+// Crash     killed while filling: the spare copy is half written, but it is not read, and the next store()
+//           fills it again. Killed after publishing: the new value is in force.
 // Source    Boehm, "Can Seqlocks Get Along With Programming Language Memory Models?", MSPC 2012.
 
 #include <array>
@@ -31,7 +33,8 @@ class Versioned {
     for (;;) {
       const std::uint64_t version = version_.load(std::memory_order_acquire);  // sync(version)
       Copy copy;
-      // sync(slot): acquire; pairs with store(): whoever meets a new word also sees the version moved.
+      // sync(slot): acquire; pairs with store(): a reader that meets a new word also sees that the version
+      // has changed.
       for (std::size_t i = 0; i < kWords; ++i)
         copy[i] = slots_[version % 2][i].load(std::memory_order_acquire);
       if (version_.load(std::memory_order_relaxed) != version) continue;
@@ -41,7 +44,7 @@ class Versioned {
     }
   }
 
-  /// One member, without its neighbours; it lies in one word.
+  /// One member without the others; it lies within one word.
   template <class Member>
   [[nodiscard]] Member load_only(Member T::*member) const noexcept {
     static_assert(std::is_trivially_copyable_v<Member> && sizeof(std::uint64_t) % sizeof(Member) == 0);
@@ -60,15 +63,15 @@ class Versioned {
     }
   }
 
-  /// One writer at a time: the caller sees to it.
+  /// The caller makes sure that there is only one writer at a time.
   void store(const T& value) noexcept {
     Copy copy{};
     std::memcpy(copy.data(), &value, sizeof(value));
-    // relaxed: only the writer moves the version.
+    // relaxed: only the writer changes the version.
     const std::uint64_t next = version_.load(std::memory_order_relaxed) + 1;
     // sync(slot): release; pairs with load().
     for (std::size_t i = 0; i < kWords; ++i) slots_[next % 2][i].store(copy[i], std::memory_order_release);
-    // crash here: the spare copy is written; no reader looks at it.
+    // crash here: the spare copy is written, but it is not read.
     version_.store(next, std::memory_order_release);  // sync(version): publishes the copy to load()
   }
 

@@ -1,6 +1,6 @@
 #pragma once
 
-// What the window limits share: `limit` admissions in any span of `length`.
+// What the window limits have in common: `limit` admissions in any span of `length`.
 
 #include <bit>
 #include <cstdint>
@@ -20,15 +20,15 @@ struct WindowParams {
 /// The shortest window that a policy may ask for.
 inline constexpr std::uint64_t kMinWindowTicks = ticks_from_ns(1'000'000);
 
-/// Bits in which every epoch of `length` has a number of its own for as long as 64 bits hold ticks. So no
-/// epoch ever comes round, and one that lies ahead of a clock reading means that the reading is late, however
-/// late.
+/// How many bits give every epoch of `length` a number of its own for as long as 64 bits hold ticks. So epoch
+/// numbers never wrap around, and if an epoch lies ahead of a clock reading, the reading is late, however
+/// late it is.
 [[nodiscard]] constexpr unsigned epoch_bits(std::uint64_t length) noexcept {
   return 65 - static_cast<unsigned>(std::bit_width(length));
 }
 
-/// Whether an epoch lies further ahead of that of a clock reading than any policy reaches: damage. A bound
-/// close to what is legal would let a late clock reading forget what was counted since.
+/// Whether an epoch lies further ahead of a clock reading's epoch than any policy allows, which means damage.
+/// A bound closer to what is legal would let a late clock reading forget what was counted since.
 [[nodiscard]] constexpr bool beyond_any_clock(std::uint64_t epochs_ahead, std::uint64_t length) noexcept {
   return epochs_ahead > 2 * kMaxDepthTicks / length;
 }

@@ -1,36 +1,36 @@
 #pragma once
 
-// A sliding window for limits too large to keep each admission's time: a ring of counts.
+// A sliding window for limits too large to keep the time of each admission: a ring of counts.
 //
-// Time is cut in epochs of a width such that a window of `length` touches at most as many of them as there
-// are cells, and covers all but one of those whole. A request conforms while the counts of the last so many
-// epochs, its own included, stay within the limit.
+// Time is divided into epochs of such a width that a window of `length` touches at most as many epochs as
+// there are cells, and covers all but one of those completely. A request conforms if the counts of all epochs
+// that a window ending in its own epoch can touch stay within the limit.
 //
-//   cell   epoch 36 | count 27 | 1      that of epoch e is cell e % K; even: never (0, or no count at all)
+//   cell   epoch 36 | count 27 | 1      epoch e is in cell e % K; an even word was never used
 //
-//   admit   cell of the newest epoch: {e, n} -> {e, n + cost}, or {older, n} -> {e, cost}: no rotation step.
-//           Then all are summed once more; above the limit, or if there is a newer epoch now: {e, n} ->
-//           {e, n - cost}, and it was refused, or is tried in the newer one.
+//   admit   the cell of the newest epoch: {e, n} -> {e, n + cost}, or {older, n} -> {e, cost}; there is no
+//           rotation step. Then all cells are summed again. If the sum is above the limit, or if there is a
+//           newer epoch now: {e, n} -> {e, n - cost}, and the request is refused, or tried in the newer one.
 //
-// Bound    Admissions count in the epoch of `now`, or in the newest that was there already. No window of
-//          `length` at any position over those epochs holds more than `limit` admissions. It costs that an
-//          admission is counted until its epoch is out of the window: up to one width, length / (K - 1),
-//          longer than exact (and, as widths are whole ticks, less than K of them). Charges and a lowered
-//          limit aside.
-// Why      Of all that were admitted to the epochs of one window, the last to charge summed after all
-//          charges. There was no newer epoch than its own, or it would not have stayed; so its sum was of
-//          this window, and all of it. (Dekker's argument: everybody writes first and then reads, in one
-//          total order, hence seq_cst.) Two who meet at the limit may both see each other and both be
-//          refused.
-// Progress lock-free. A refusal by what is counted already only loads.
+// Bound    Admissions count in the epoch of `now`, or in the newest epoch that was already there. No window
+//          of `length` at any position over those epochs holds more than `limit` admissions. The price: an
+//          admission stays counted until its whole epoch has left the window, up to one width,
+//          length / (K - 1), longer than exact (plus less than K ticks, because widths are whole ticks).
+//          Charges and a lowered limit are exceptions.
+// Why      Consider all requests that were admitted to the epochs of one window. The last of them to charge
+//          summed after all charges. There was no newer epoch than its own, or it would not have stayed; so
+//          its sum was of this window, and complete. (Dekker's argument: each process writes first and then
+//          reads, in one total order, hence seq_cst.) Two requests that meet at the limit may both see each
+//          other and both be refused.
+// Progress lock-free. A refusal because of what is already counted only loads.
 // Late     A worker whose epoch is not the newest charges the newest: its clock reading was late.
-// Crash    Killed before the charge: nothing. After it: counted, at most until the window has passed, also if
-//          it was about to be refused.
-// Damage   An epoch more than 2 * kMaxDepthTicks ahead counts as never, to be replaced.
-// Epochs   are never narrower than 2^28 ticks (2.1 ms), so that 36 bits number them all for as long as 64
-//          bits hold ticks. Windows too short for K - 1 such epochs use fewer cells, each wider than that.
-//          One that is shorter than 2.1 ms uses two, and counts for up to two widths longer.
-// Length   Another length numbers other epochs: reset() then.
+// Crash    Killed before the charge: nothing is counted. After it: the request is counted, at most until the
+//          window has passed, even if it was about to be refused.
+// Damage   An epoch more than 2 * kMaxDepthTicks ahead counts as never used, and will be replaced.
+// Epochs   They are never narrower than 2^28 ticks (2.1 ms), so that 36 bits number them for as long as 64
+//          bits hold ticks. Windows too short for K - 1 such epochs use fewer cells, each for a wider epoch.
+//          A window that is shorter than 2.1 ms uses two cells, and counts for up to two widths longer.
+// Length   Epochs are numbered differently for another length: then call reset().
 
 #include <algorithm>
 #include <cassert>
@@ -66,15 +66,15 @@ inline constexpr std::uint64_t kMinWidth = std::uint64_t{1}
 
 inline constexpr std::uint32_t kMaxRingLimit = ring_cell::kMaxCount;
 
-/// @tparam Cell  a Word; const for a process that only looks.
+/// @tparam Cell  Word, or const Word for a process that only reads.
 template <class Cell>
 class BasicWindowRing {
  public:
-  /// @param cells  at least two; the more, the sooner an admission is forgotten after its window.
+  /// @param cells  at least two; the more cells, the sooner an admission is forgotten after its window.
   explicit BasicWindowRing(std::span<Cell> cells) noexcept : cells_(cells) { assert(cells.size() >= 2); }
 
-  /// Ticks until a request of `cost` (at least 1) conforms; 0: it does now; kNever: cost above the limit.
-  /// Exact for what the ring counts.
+  /// Ticks until a request of `cost` (at least 1) conforms; 0: it does now; kNever: the cost is above the
+  /// limit. It is exact for what the ring counts.
   [[nodiscard]] std::uint64_t wait(WindowParams params, std::uint64_t now,
                                    std::uint32_t cost) const noexcept {
     if (cost > limit_of(params)) return kNever;
@@ -83,7 +83,8 @@ class BasicWindowRing {
     return sum.count + cost <= limit_of(params) ? 0 : passes_in(params, epochs, sum, now, cost);
   }
 
-  /// Counts `cost` admissions if they conform. @return 0: counted; else as wait(), and nothing stays counted.
+  /// Counts `cost` admissions if they conform. @return 0 if they were counted; otherwise as wait(), and
+  /// nothing stays counted.
   std::uint64_t admit(WindowParams params, std::uint64_t now, std::uint32_t cost) noexcept {
     if (cost > limit_of(params)) return kNever;
     const Epochs epochs = epochs_of(params);
@@ -91,25 +92,25 @@ class BasicWindowRing {
     while (sum.count + cost <= limit_of(params)) {
       const std::uint64_t epoch = sum.newest;
       if (add(epochs, now, epoch, cost)) {
-        // crash here: counted, whether it would have stayed or not.
+        // crash here: the request is counted, whether it would have stayed or not.
         sum = sum_at(epochs, now);
         if (sum.newest == epoch && sum.count <= limit_of(params)) return 0;
         take_back(epoch, cost);
         if (sum.newest == epoch) return std::max(wait(params, now, cost), std::uint64_t{1});
       }
-      sum = sum_at(epochs, now);  // somebody is in a newer epoch: the sum as of there
+      sum = sum_at(epochs, now);  // another process is in a newer epoch: take the sum there
     }
     return passes_in(params, epochs, sum, now, cost);
   }
 
-  /// Gives back what was counted at `charged_at` (the `now` of then), while its cell is there. After a late
-  /// clock perhaps from an epoch before the one that was charged, which refuses longer.
+  /// Gives back what was counted at `charged_at` (the `now` of that charge), while its cell is there. After a
+  /// late clock it may be taken from an epoch before the one that was charged, which refuses for longer.
   void refund(WindowParams params, std::uint64_t /*now*/, std::uint32_t cost,
               std::uint64_t charged_at) noexcept {
     take_back(charged_at / epochs_of(params).width, cost);
   }
 
-  /// Counts what has happened already, above the limit too; saturates.
+  /// Counts requests that have already happened, even above the limit; the count saturates.
   void charge(WindowParams params, std::uint64_t now, std::uint32_t cost) noexcept {
     const Epochs epochs = epochs_of(params);
     while (!add(epochs, now, sum_at(epochs, now).newest, cost)) {
@@ -122,7 +123,7 @@ class BasicWindowRing {
     return static_cast<std::uint32_t>(limit - std::min(limit, sum_at(epochs_of(params), now).count));
   }
 
-  /// Ticks until nothing is counted any more; 0: at rest.
+  /// Ticks until nothing is counted; 0: the window is at rest.
   [[nodiscard]] std::uint64_t full_in(WindowParams params, std::uint64_t now) const noexcept {
     const Epochs epochs = epochs_of(params);
     const Sum sum = sum_at(epochs, now);
@@ -132,7 +133,7 @@ class BasicWindowRing {
     return 0;
   }
 
-  /// Shows every epoch that counts in the window to visit(key, end, count).
+  /// Calls visit(key, end, count) for every epoch that counts in the window.
   template <class Visit>
   void for_each_count(WindowParams params, std::uint64_t now, Visit&& visit) const {
     const Epochs epochs = epochs_of(params);
@@ -143,8 +144,8 @@ class BasicWindowRing {
     }
   }
 
-  /// Forgets everything that it meets. A request that is just being refused may then take back what another
-  /// was counted.
+  /// Forgets everything that it meets. A request that is being refused meanwhile may then take back what
+  /// another request was counted.
   void reset() noexcept {
     for (Word& cell : cells_) {
       std::uint64_t seen = cell.load(std::memory_order_seq_cst);
@@ -162,8 +163,8 @@ class BasicWindowRing {
     [[nodiscard]] std::uint64_t start(std::uint64_t epoch) const noexcept { return epoch * width; }
   };
   struct Sum {
-    std::uint64_t newest = 0;  ///< the epoch of now, or a newer one that is counted in already
-    std::uint64_t count = 0;   ///< of the epochs in the window that ends with it
+    std::uint64_t newest = 0;  ///< the epoch of now, or a newer one that already has a count
+    std::uint64_t count = 0;   ///< of all epochs in the window that ends with it
   };
 
   [[nodiscard]] static std::uint32_t limit_of(WindowParams params) noexcept {
@@ -174,7 +175,7 @@ class BasicWindowRing {
     const std::uint64_t covered =
         std::clamp<std::uint64_t>(params.length / ring_cell::kMinWidth, 1, cells_.size() - 1);
     const std::uint64_t width = std::max((params.length + covered - 1) / covered, ring_cell::kMinWidth);
-    // A window reaches back from anywhere in its last epoch: into as many more as cover its length.
+    // A window reaches back from anywhere in its last epoch, into as many more epochs as cover its length.
     return {width, (params.length + width - 1) / width + 1, 2 * kMaxDepthTicks / width};
   }
 
@@ -200,7 +201,7 @@ class BasicWindowRing {
         if (epoch <= sum.newest && sum.newest - epoch < epochs.in_window) sum.count += ring_cell::count(cell);
       }
       if (newest == sum.newest) return sum;
-      sum.newest = newest;  // as of there, once more; damage makes that at most one round a cell
+      sum.newest = newest;  // sum again as of that epoch; damage causes at most one round per cell
     }
   }
 
@@ -220,7 +221,7 @@ class BasicWindowRing {
   /// Counts in an epoch, if its cell does not belong to a newer one by now.
   bool add(const Epochs& epochs, std::uint64_t now, std::uint64_t epoch, std::uint32_t cost) noexcept {
     Word& word = cell_of(epoch);
-    std::uint64_t cell = word.load(std::memory_order_relaxed);  // the exchange below says whether it was so
+    std::uint64_t cell = word.load(std::memory_order_relaxed);  // the exchange below checks it
     for (;;) {
       const std::uint64_t in_cell = ring_cell::epoch(cell);
       if (in_cell > epoch && in_cell - std::min(in_cell, now / epochs.width) <= epochs.horizon) return false;
@@ -233,9 +234,9 @@ class BasicWindowRing {
   void take_back(std::uint64_t epoch, std::uint32_t cost) noexcept {
     Word& word = cell_of(epoch);
     std::uint64_t cell = word.load(std::memory_order_relaxed);
-    // Less than was charged: a reset came between, and what is counted now is of others.
+    // Less than was charged: a reset came in between, and what is counted now belongs to other requests.
     while (ring_cell::epoch(cell) == epoch && ring_cell::count(cell) >= cost) {
-      // relaxed: a sum that misses it refuses one more.
+      // relaxed: a sum that misses this refuses one request more.
       if (word.compare_exchange(cell, ring_cell::make(epoch, ring_cell::count(cell) - cost),
                                 std::memory_order_relaxed))
         return;
