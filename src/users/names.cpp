@@ -43,7 +43,7 @@ NameTable::Content NameTable::load(const NameSlot& slot) noexcept {
 std::size_t NameTable::slot_of(std::size_t slots, std::uint64_t tag_hash, std::size_t probe) noexcept {
   const std::uint64_t first = tag_hash << (64 - UserTable::kHashBits);
   if (slots <= kProbes) return (scaled(first, slots) + probe) % slots;
-  // Every probe is mixed by itself: multiples of one step could come round to the same few slots.
+  // Every probe is mixed on its own: multiples of one step could lead to the same few slots again.
   std::uint64_t mixed = first + probe * 0x9e3779b97f4a7c15;
   mixed = (mixed ^ mixed >> 32) * 0xd6e8feb86659fd93;
   mixed = (mixed ^ mixed >> 32) * 0xd6e8feb86659fd93;
@@ -56,8 +56,7 @@ NameSlot& NameTable::slot_to_write(std::uint64_t tag_hash) const noexcept {
     std::uint64_t tenant = slot.tag_hash.load(std::memory_order_relaxed);
     if (tenant == 0 && slot.tag_hash.compare_exchange(tenant, tag_hash, std::memory_order_relaxed))
       return slot;
-    if (tenant == tag_hash)
-      return slot;  // also where another process has taken it for the same user just now
+    if (tenant == tag_hash) return slot;  // also if another process has just taken it for the same user
   }
   return slots_[slot_of(slots_.size(), tag_hash, 0)];
 }
@@ -70,7 +69,7 @@ void NameTable::remember(std::uint64_t tag_hash, std::string_view name) noexcept
 
   NameSlot& slot = slot_to_write(tag_hash);
   slot.tag_hash.store(content.tag_hash, std::memory_order_relaxed);
-  // crash between any two: the checksum fits neither the old name nor the new one.
+  // crash between any two stores: the checksum fits neither the old name nor the new one.
   slot.check.store(content.check, std::memory_order_relaxed);
   for (std::size_t i = 0; i < content.text.size(); ++i)
     slot.text[i].store(content.text[i], std::memory_order_relaxed);
@@ -79,7 +78,7 @@ void NameTable::remember(std::uint64_t tag_hash, std::string_view name) noexcept
 std::optional<RememberedName> NameTable::find(std::span<const NameSlot> slots, std::uint64_t tag_hash) {
   for (std::size_t probe = 0; probe < probes(slots.size()); ++probe) {
     const Content content = load(slots[slot_of(slots.size(), tag_hash, probe)]);
-    if (content.tag_hash == 0) return std::nullopt;  // it would have taken this one
+    if (content.tag_hash == 0) return std::nullopt;  // the user would have taken this slot
     if (content.tag_hash == tag_hash && content.believed())
       return RememberedName{std::string(content.name()), content.cut()};
   }

@@ -1,18 +1,17 @@
 #pragma once
 
-// What users are called, for whoever inspects: a bounded memory of names. Off unless configured, since it
-// puts keys of users into the segment.
+// What users are called, for people who inspect a segment: a bounded memory of names. It is off unless it is
+// configured, because it puts users' keys into the segment.
 //
 // A slot holds the hash of a user, the first 48 bytes of its name, the length of the whole name, and a
-// checksum over all of it, in eight words that are stored one by one. A user may have any of kProbes slots,
-// in an order that its hash gives; it takes the first that nobody ever had, by a compare-exchange of the
-// hash. There are two slots for each name that the configuration asks for, so as many names all find one.
-// When a user finds every one of its slots taken, it overwrites the first: the last user who came has it. A
-// reader believes what the checksum confirms, and nothing else.
-//   crash half-way, or two that overwrite at once   words of two names, which nobody believes until the next
-//   user
-//                                                   of the slot writes it whole
+// checksum over all of these, in eight words that are stored one by one. A user may have any of kProbes
+// slots, in an order that its hash determines; it takes the first slot that was never used, by a
+// compare-exchange of the hash. There are two slots for each name that the configuration asks for, so all of
+// these names find one. When all slots of a user are taken, the user overwrites the first, which then belongs
+// to the last user who came. A reader believes only what the checksum confirms.
 //
+// Crash     half-way, or two processes that overwrite at once: the words are of two names, which readers do
+//           not believe until the next user of the slot writes it completely.
 // Ordering  relaxed throughout: the checksum tells a whole name from a torn one, whatever the order.
 // Bounds    the index comes from the hash and the private size; 48 bytes are copied out, then checked.
 
@@ -33,38 +32,38 @@ struct alignas(kCacheLine) NameSlot {
   static constexpr std::size_t kBytes = 48;
 
   Word tag_hash;
-  Word check;  ///< checksum 56 | length 8, of which more than kBytes says that the name was cut
+  Word check;  ///< checksum 56 | length 8; a length above kBytes means that the name was cut
   std::array<Word, kBytes / sizeof(Word)> text;
 };
 static_assert(sizeof(NameSlot) == kCacheLine);
 
 struct RememberedName {
   std::string text;  ///< any bytes: escape them before printing
-  bool cut = false;  ///< the name is longer, and this is how it begins
+  bool cut = false;  ///< the name is longer, and this is its beginning
 
   friend bool operator==(const RememberedName&, const RememberedName&) = default;
 };
 
 class NameTable {
  public:
-  /// Slots for so many names.
+  /// The number of slots for `names` names.
   [[nodiscard]] static constexpr std::uint64_t slots_for(std::uint64_t names) noexcept { return 2 * names; }
 
   NameTable() = default;
   explicit NameTable(std::span<NameSlot> slots) noexcept : slots_(slots) {}
 
-  /// Writes down what the user of `tag_hash` (UserTable::tag_hash) is called; longer names are cut.
+  /// Remembers what the user of `tag_hash` (UserTable::tag_hash) is called; longer names are cut.
   void remember(std::uint64_t tag_hash, std::string_view name) noexcept;
 
   /// The name, if it is still remembered.
   [[nodiscard]] std::optional<RememberedName> find(std::uint64_t tag_hash) const {
     return find(slots_, tag_hash);
   }
-  /// The same for a process that only looks.
+  /// As above, for a process that only reads.
   [[nodiscard]] static std::optional<RememberedName> find(std::span<const NameSlot> slots,
                                                           std::uint64_t tag_hash);
 
-  /// Shows every name to visit(uint64_t tag_hash, std::string_view name).
+  /// Calls visit(uint64_t tag_hash, std::string_view name) for every name.
   template <class Visit>
   void for_each(Visit&& visit) const {
     for (const NameSlot& slot : slots_) {
@@ -87,7 +86,7 @@ class NameTable {
   };
 
   static constexpr std::size_t kProbes =
-      24;  // half the slots taken: fewer than one name in a million finds none
+      24;  // with half the slots taken, fewer than one name in a million finds none
 
   static Content load(const NameSlot& slot) noexcept;
   [[nodiscard]] static std::size_t probes(std::size_t slots) noexcept {

@@ -7,7 +7,7 @@ UserTable::BasicRoute<Bucket> UserTable::route_over(std::span<Bucket> buckets, c
                                                     std::uint64_t tag) noexcept {
   constexpr std::uint64_t kOdd = 0xd6e8'feb8'6659'fd93;
   const std::uint64_t count = buckets.size();
-  // Equal steps from home, as long as the tag says.
+  // The buckets lie at equal distances from the home bucket; the tag determines the distance.
   const std::uint64_t step = count <= kChoices ? 1 : 1 + scaled(tag * kOdd, count - 1);
   BasicRoute<Bucket> route{.buckets = {}, .count = std::min<std::size_t>(count, kChoices)};
   std::uint64_t at = key.home;
@@ -44,7 +44,8 @@ void prefetch_to_read(const UserBucket& bucket) noexcept {
 
 UserTable::Found UserTable::find_elsewhere(const UserKey& key, std::uint64_t tag) const noexcept {
   const Route route = route_of(key, tag);
-  // Whoever is not at home is mostly new, and then all of them are looked at: one cache miss, not four.
+  // A user missing from its home bucket is usually new, so all buckets will be searched. Prefetch them
+  // together: the latency of one cache miss instead of four.
   for (UserBucket* bucket : route) prefetch_to_read(*bucket);
   Found found{};
   for (UserBucket* bucket : route) {
@@ -64,7 +65,7 @@ bool UserTable::yields_to(PairWord& other, std::uint64_t tag, bool other_is_high
 
 UserTable::Attempt UserTable::withdraw(PairWord& own, Pair reservation) noexcept {
   Pair expected = reservation;
-  // A failure means that somebody else has settled it: as good.
+  // If this fails, another process has settled it, which is just as good.
   [[maybe_unused]] const bool emptied = own.compare_exchange(expected, {});
   return Attempt::lost;
 }

@@ -1,53 +1,58 @@
 #pragma once
 
-// One entry of 16 bytes for each (user, limit) that holds something against the user.
+// The table has one entry of 16 bytes for each (user, limit) under which the user owes or holds something.
 //
-// Set-associative: a user's key names a home bucket of eight entries, where all entries of that user lie
-// unless it is crowded; then an entry lies in one of four further buckets, which its tag names: every limit
-// of the user others. An entry is {tag, state}: the tag says whose and which limit, the state is the limit's
-// word, 0 = "never seen". Every change is one 16-byte compare-exchange, so identity and state change
-// together: nobody is ever charged for the user who had the entry before.
+// It is set-associative: a user's key names a home bucket of eight entries, and all entries of that user lie
+// there unless it is crowded. Otherwise an entry lies in one of four further buckets, which its tag names;
+// they are different for each limit of the user. An entry is {tag, state}: the tag says whose it is and for
+// which limit, the state is the limit's word, and 0 means "never seen". Every change is one 16-byte
+// compare-exchange, so identity and state change together: a user is never charged for the previous owner of
+// its entry.
 //
 // States of an entry                                    what a kill right after the change leaves
 //   empty     {0, 0}; damaged: {0, anything}             nothing
-//   reserved  {tag | kReserved, ticket}                  a reservation; whoever wants the key completes it
+//   reserved  {tag | kReserved, ticket}                  a reservation; the next process that wants the key
+//                                                        completes it
 //   live      {tag, state}                               a charged user
 //
-// Insertion. Two workers that insert the same key at once must not leave two live entries.
-//   1. reserve:  empty (or a victim) -> reserved, with a ticket that nobody has used before.
+// Insertion. Two workers that insert the same key at the same time must not leave two live entries.
+//   1. reserve:  empty (or a victim) -> reserved, with a ticket that was never used before.
 //   2. settle:   look at every other entry of the five buckets.
 //                the key is live elsewhere        -> withdraw (reserved -> empty) and use that one.
 //                reserved at a lower position     -> withdraw, and settle that one.
 //                reserved at a higher position    -> reserved -> empty there.
 //   3. promote:  reserved with that ticket -> live, already charged.
-// Places are ordered by address: the same order in every process.
-// Why it holds: take two reservations of one key, both promoted. The one made later was settled after both
-// existed, so its settler met the earlier one: live, and it withdrew; or reserved, and one of the two was
-// emptied, whose promotion then fails, since no ticket comes twice. Progress: the lowest position wins.
-// A reservation that a dead process left and nobody wants is overwritten once it is old (kStaleTickets).
+// Positions are ordered by address, which is the same order in every process.
+// Why it holds: assume that two reservations of one key were both promoted. The later one was settled after
+// both existed, so its settler met the earlier one. If that was live, the settler withdrew. If it was
+// reserved, one of the two was emptied, and its promotion then fails because no ticket comes twice. Progress:
+// the lowest position wins.
+// A reservation that a dead process left, and that no process wants, is overwritten once it is old
+// (kStaleTickets).
 //
-// Victims: an empty entry, or one at rest (its state equals "never seen", so forgetting it loses nothing):
-// at home while fewer than six entries there owe something, else where the fewest do. Only if all forty owe
-// something, by policy, the one nearest to rest. Never by age: a flood could push out its own debts.
+// Victims: an empty entry, or one at rest (its state equals "never seen", so forgetting it loses nothing). It
+// is taken from the home bucket while fewer than six entries there owe something, otherwise from the bucket
+// where the fewest do. Only if all forty owe something, and if the policy says so, the entry nearest to rest
+// is evicted. An entry is never evicted by age: a flood could push out its own debts.
 // With 75 % of all entries owing something, under constant change and a flood of one-shot users, no insertion
-// in 4 million met forty debtors (simulated; from the share of full buckets: 1e-13 for 2 entries a user,
-// 3e-12 for 4, 1e-9 for 8). Two buckets common to all entries of a user fail one in eight there: the entries
-// of one user crowd the same two.
+// in 4 million met forty debtors (simulated; from the share of full buckets: 1e-13 for 2 entries per user,
+// 3e-12 for 4, 1e-9 for 8). With two buckets common to all entries of a user, one insertion in eight fails
+// there: the entries of one user crowd the same two.
 //
-// Forgetting and late clocks. Who evicts judges "at rest" by its own clock; who inserts the same user again
-// may have read the clock long before (it was stopped in between) and would find a full bucket too early. So
-// the evictor first raises `forgotten`, the latest time at which anybody was forgotten, and an absent user
-// counts as one who came to rest just then.
+// Forgetting and late clocks. A process that evicts judges "at rest" by its own clock. A process that inserts
+// the same user again may have read the clock long before (because it was stopped in between), and would find
+// a full bucket too early. So the evicting process first raises `forgotten`, the latest time at which any
+// user was forgotten, and an absent user is treated as one who came to rest at that time.
 //
 // Ordering  sync(settle): each of two settlers first exchanges its own entry and then loads the other's tag
-// in
-//           is_of(). All four accesses are sequentially consistent, so at least one of the two sees the
-//           other. sync(entry): a plain look loads tag, state and tag again. Both loads acquire and every
-//           exchange releases, so a look that meets a later state also meets the later tag. `forgotten` is
-//           relaxed: the exchange that gives the entry away publishes it, and an inserter has met that
-//           exchange before it reads `forgotten`. Proved by tests/models.
-// Bounds    every index is computed from the key and the private geometry; a damaged entry can only be a
-//           wrong user's state, and one whose limit does not exist counts as at rest.
+//           in is_of(). All four accesses are sequentially consistent, so at least one of the two sees the
+//           other.
+//           sync(entry): a plain look loads tag, state and tag again. Both loads acquire and every exchange
+//           releases, so a look that meets a later state also meets the later tag. `forgotten` is relaxed:
+//           the exchange that gives the entry away publishes it, and an inserter has met that exchange before
+//           it reads `forgotten`. tests/models proves this.
+// Bounds    every index is computed from the key and the private geometry. A damaged entry can only be a
+//           wrong user's state, and an entry whose limit does not exist counts as at rest.
 
 #include <algorithm>
 #include <array>
@@ -64,13 +69,14 @@
 
 namespace weir::detail {
 
-/// Counters of a table, on a line of their own; written on insertion and when the table is full.
+/// Counters of a table, on a cache line of their own; they are written on insertion and when the table is
+/// full.
 struct alignas(kCacheLine) UserTableCounters {
   Word tickets;    ///< insertions begun
-  Word forgotten;  ///< latest time, in ticks, at which an entry at rest was given to somebody else
+  Word forgotten;  ///< latest time, in ticks, at which an entry at rest was given to another user
   Word evicted;    ///< users forgotten although they owed something
-  Word refused;    ///< requests refused for want of an entry
-  Word unlimited;  ///< requests admitted uncharged for want of an entry
+  Word refused;    ///< requests refused because there was no entry
+  Word unlimited;  ///< requests admitted uncharged because there was no entry
 };
 
 struct alignas(2 * kCacheLine) UserBucket {
@@ -78,8 +84,7 @@ struct alignas(2 * kCacheLine) UserBucket {
   std::array<PairWord, kEntries> entries;
 };
 
-/// Which limit an entry belongs to: its id, and which part of it where one entry does not hold all of its
-/// state.
+/// Which limit an entry belongs to: its id, and a part number if one entry does not hold all of its state.
 struct UserLimit {
   std::uint16_t id = 0;   ///< 1 to 16,383
   std::uint8_t part = 0;  ///< 0 to 15
@@ -94,24 +99,24 @@ struct UserKey {
 /// The debt of an entry that must not be forgotten.
 inline constexpr std::uint64_t kPinned = std::numeric_limits<std::uint64_t>::max();
 
-/// A change of one limit's state of one user. All calls are repeated after every lost race.
+/// A change of one user's state under one limit. All calls are repeated after every lost race.
 template <class T>
 concept UserChange = requires(T change, UserLimit limit, std::uint64_t word) {
   /// The state after the change; nullopt declines it, and nothing is written.
   { change.next(word) } -> std::convertible_to<std::optional<std::uint64_t>>;
-  /// The state of an absent user, who came to rest at `word` ticks or before.
+  /// The state of an absent user, who came to rest at `word` ticks or earlier.
   { change.never_seen(word) } -> std::same_as<std::uint64_t>;
-  /// What an entry of `limit` owes: 0 at rest, kPinned never a victim.
+  /// What an entry of `limit` owes; 0 means at rest, kPinned means that it is never a victim.
   { change.debt(limit, word) } -> std::same_as<std::uint64_t>;
-  /// The present, in ticks.
+  /// The current time, in ticks.
   { change.now } -> std::convertible_to<std::uint64_t>;
-  /// Whether a user who owes something may be forgotten for this one.
+  /// Whether a user who owes something may be forgotten to make room for this one.
   { change.may_evict } -> std::convertible_to<bool>;
 };
 
 class UserTable {
  public:
-  /// An entry met by a look.
+  /// An entry that a look found.
   struct Found {
     PairWord* entry;  ///< nullptr: absent
     std::uint64_t state;
@@ -119,21 +124,21 @@ class UserTable {
 
   enum class Outcome : std::uint8_t {
     changed,
-    declined,  ///< the change said no; nothing was written
-    full,      ///< no entry to be had
+    declined,  ///< the change declined; nothing was written
+    full,      ///< there is no entry that may be taken
   };
 
   UserTable() = default;
   UserTable(std::span<UserBucket> buckets, UserTableCounters* counters) noexcept
       : buckets_(buckets), counters_(counters) {}
 
-  /// Buckets that `entries` entries need.
+  /// The number of buckets needed for `entries` entries.
   [[nodiscard]] static std::uint64_t buckets_for(std::uint64_t entries) noexcept {
     return std::max<std::uint64_t>(2, (entries + UserBucket::kEntries - 1) / UserBucket::kEntries);
   }
 
-  /// The key of a user. Entries beyond the first few get another home: `group`. A limit does so with each
-  /// `kPartsTogether` of its parts.
+  /// The key of a user. Entries beyond the first few get another home bucket, by their `group`. A limit
+  /// starts a new group after every `kPartsTogether` of its parts.
   [[nodiscard]] UserKey key(Hash128 hash, std::uint32_t group = 0) const noexcept {
     return key(buckets_, hash, group);
   }
@@ -148,25 +153,26 @@ class UserTable {
   [[nodiscard]] static std::uint64_t tag_hash(Hash128 hash) noexcept { return hash.high & kHashMask; }
   static constexpr unsigned kHashBits = 45;
 
-  /// Fetches the key's home into the cache, to be written.
+  /// Fetches the key's home bucket into the cache, for writing.
   void prefetch(const UserKey& key) const noexcept {
     const UserBucket& home = buckets_[key.home];
     __builtin_prefetch(&home.entries[0], 1);
     __builtin_prefetch(&home.entries[UserBucket::kEntries / 2], 1);
   }
 
-  /// Looks only.
+  /// Finds the entry of (key, limit). It only loads.
   [[nodiscard]] Found find(const UserKey& key, UserLimit limit) const noexcept {
     const std::uint64_t tag = tag_of(key, limit);
     const Found at_home = find_in(buckets_[key.home], tag);
     return at_home.entry != nullptr ? at_home : find_elsewhere(key, tag);
   }
 
-  /// The state of (key, limit), for a process that only looks; nothing if it is absent.
+  /// The state of (key, limit), for a process that only reads; nothing if it is absent.
   [[nodiscard]] static std::optional<std::uint64_t> look_up(std::span<const UserBucket> buckets,
                                                             const UserKey& key, UserLimit limit) noexcept;
 
-  /// Changes what a look has met, if it is still so. @return false: it is not, or the look met nothing.
+  /// Changes an entry that a look found, if it has not changed since. @return false if it has, or if the look
+  /// found nothing.
   bool exchange(const UserKey& key, UserLimit limit, Found met, std::uint64_t next) noexcept {
     if (met.entry == nullptr) return false;
     const std::uint64_t tag = tag_of(key, limit);
@@ -188,7 +194,7 @@ class UserTable {
   }
 
   /// Changes the state of (key, limit) if it has an entry. @return whether it was changed.
-  /// `hint`: an entry that held it lately, or nullptr.
+  /// @param hint  an entry that held it recently, or nullptr.
   template <class Step>
   bool modify(const UserKey& key, UserLimit limit, PairWord* hint, Step&& step) noexcept {
     const std::uint64_t tag = tag_of(key, limit);
@@ -204,7 +210,7 @@ class UserTable {
     return false;
   }
 
-  /// Changes live entries, wherever in a part of a table they are. step: (UserLimit, uint64_t state) ->
+  /// Changes live entries in a part of a table, wherever they are. step: (UserLimit, uint64_t state) ->
   /// optional<uint64_t>.
   /// @return how many were changed.
   template <class Step>
@@ -216,8 +222,8 @@ class UserTable {
     return changed;
   }
 
-  /// Shows every live entry of a part of a table to visit(UserLimit, uint64_t state), or to visit(UserLimit,
-  /// uint64_t state, uint64_t tag_hash). Looks only.
+  /// Calls visit(UserLimit, uint64_t state), or visit(UserLimit, uint64_t state, uint64_t tag_hash), for
+  /// every live entry of a part of a table. It only loads.
   template <class Visit>
   static void for_each(std::span<const UserBucket> part, Visit&& visit) noexcept {
     for (const UserBucket& bucket : part) {
@@ -238,23 +244,24 @@ class UserTable {
 
  private:
   static constexpr std::size_t kChoices = 5;
-  /// A bucket in which so many entries owe something is as good as any; one with more is crowded.
+  /// A bucket with up to this many entries that owe something is as good as any; with more, it is crowded.
   static constexpr std::size_t kComfortable = 5;
   // A tag: reserved 1 | limit 14 | part 4 | hash 45
   static constexpr std::uint64_t kReserved = std::uint64_t{1} << 63;
   static constexpr std::uint64_t kHashMask = (std::uint64_t{1} << kHashBits) - 1;
-  /// A reservation this many insertions old was left by the dead (or by one so slow that it tries again).
+  /// A reservation this many insertions old was left by a dead process (or by one so slow that it will try
+  /// again).
   static constexpr std::uint64_t kStaleTickets = 4096;
 
   enum class Attempt : std::uint8_t {
     done = static_cast<int>(Outcome::changed),
     declined = static_cast<int>(Outcome::declined),
     full = static_cast<int>(Outcome::full),
-    lost,  ///< somebody else moved first: look again
+    lost,  ///< another process changed it first: look again
   };
 
-  /// An entry that an insertion may take. Rank 0: empty; 1: at rest; above: owes rank - 1; kPinned: not to be
-  /// had.
+  /// An entry that an insertion may take. Rank 0: empty; 1: at rest; above: owes rank - 1; kPinned: must not
+  /// be taken.
   static constexpr std::uint64_t kAtRest = 1;
   struct Victim {
     PairWord* entry = nullptr;
@@ -262,7 +269,7 @@ class UserTable {
     std::uint64_t rank = kPinned;
   };
 
-  /// What one pass over all buckets has met.
+  /// What one pass over all buckets found.
   struct Survey {
     Found live{};
     PairWord* reserved = nullptr;  ///< the lowest reservation of this key
@@ -270,7 +277,7 @@ class UserTable {
     Victim victim;
   };
 
-  /// The buckets in which an entry may lie, home first; all there are, if the table is small.
+  /// The buckets in which an entry may lie, home bucket first; in a small table these are all buckets.
   template <class Bucket>
   struct BasicRoute {
     std::array<Bucket*, kChoices> buckets;
@@ -294,12 +301,12 @@ class UserTable {
                                                      std::uint64_t tag) noexcept;
   [[nodiscard]] Route route_of(const UserKey& key, std::uint64_t tag) const noexcept;
 
-  /// No branch depends on where in the bucket the entry lies: nobody could predict it.
+  /// No branch depends on where in the bucket the entry lies, because it could not be predicted.
   static Found find_in(UserBucket& bucket, std::uint64_t tag) noexcept {
     std::size_t at = UserBucket::kEntries;
 #pragma GCC unroll 8
     for (std::size_t i = 0; i < UserBucket::kEntries; ++i) {
-      // relaxed: only where to look; confirmed() reads the tag again.
+      // relaxed: it only says where to look; confirmed() reads the tag again.
       at = bucket.entries[i].load_first(std::memory_order_relaxed) == tag ? i : at;
     }
     if (at == UserBucket::kEntries) [[unlikely]]
@@ -313,24 +320,26 @@ class UserTable {
   }
   [[nodiscard]] Found find_elsewhere(const UserKey& key, std::uint64_t tag) const noexcept;
 
-  /// Whether an entry is this key's, live or reserved.
+  /// Whether an entry belongs to this key, live or reserved.
   static bool is_of(const PairWord& entry, std::uint64_t tag) noexcept {
     // sync(settle): seq_cst; pairs with the exchange by which another process reserved its own entry.
     return (entry.load_first(std::memory_order_seq_cst) & ~kReserved) == tag;
   }
 
-  /// Both halves of one moment, as far as plain loads can tell: whoever acts on them compare-exchanges both.
+  /// Both halves of one moment, as far as plain loads can tell. A caller that acts on them compare-exchanges
+  /// both.
   static Pair look(const PairWord& entry) noexcept {
     for (;;) {
       const std::uint64_t tag = entry.load_first(std::memory_order_acquire);  // sync(entry)
-      // Also of an empty entry: were its state taken for 0, an insertion would never meet what it expects
-      // there.
+      // This is done for an empty entry, too: if its state were assumed to be 0, an insertion would never
+      // meet what it expects there.
       const std::uint64_t state = entry.load_second(std::memory_order_acquire);
       if (entry.load_first(std::memory_order_relaxed) == tag) return {tag, state};
     }
   }
 
-  /// One try at an entry that was seen live. @param live  out, when it is lost: as it is now, or {}.
+  /// Tries once to change an entry that was seen live. @param live  if the try is lost, set to the entry as
+  /// it is now, or {}.
   template <class Change>
   static Attempt change_live(std::uint64_t tag, Found& live, const Change& change) noexcept {
     const std::optional<std::uint64_t> next = change.next(live.state);
@@ -341,8 +350,8 @@ class UserTable {
     return Attempt::lost;
   }
 
-  /// For who has looked and found nothing.
-  /// @param live  out: where the key is after all; then `lost`.
+  /// Inserts a key for a caller that has looked and found nothing.
+  /// @param live  set to where the key is after all; the result is then `lost`.
   template <class Change>
   Attempt enter(const UserKey& key, std::uint64_t tag, Found& live, const Change& change) noexcept {
     const Route route = route_of(key, tag);
@@ -356,7 +365,7 @@ class UserTable {
     Survey survey;
     std::size_t best = kNothingFree;
     for (UserBucket* bucket : route) {
-      const bool choosing = best > 2 * kComfortable;  // else nothing better is to come
+      const bool choosing = best > 2 * kComfortable;  // otherwise no better one can follow
       Victim victim;
       std::size_t owing = 0;
       for (PairWord& entry : bucket->entries) {
@@ -380,8 +389,8 @@ class UserTable {
     return survey;
   }
 
-  /// How good a bucket is for a new entry, less is better: how many owe something there, then whether an
-  /// entry is empty (so that nobody at rest has to be forgotten while there are empty ones).
+  /// How good a bucket is for a new entry; less is better. First comes how many entries owe something there,
+  /// then whether an entry is empty (so that no entry at rest is forgotten while there are empty ones).
   static std::size_t score_of(const Victim& victim, std::size_t owing) noexcept {
     if (victim.rank > kAtRest) return kNothingFree;
     return 2 * std::max(owing, kComfortable) + (victim.rank == kAtRest ? 1 : 0);
@@ -403,7 +412,7 @@ class UserTable {
 
   template <class Change>
   Attempt insert(const Route& route, std::uint64_t tag, const Survey& survey, const Change& change) noexcept {
-    if (!first_state(change)) return Attempt::declined;  // before anything is written
+    if (!first_state(change)) return Attempt::declined;  // declines before anything is written
     if (survey.reserved != nullptr) return settle(route, tag, *survey.reserved, survey.ticket, change);
     const Victim& victim = survey.victim;
     if (victim.rank == kPinned || (victim.rank > kAtRest && !change.may_evict)) return Attempt::full;
@@ -411,12 +420,12 @@ class UserTable {
     const std::uint64_t ticket = counters_->tickets.fetch_add(1, std::memory_order_relaxed) + 1;
     Pair seen = victim.seen;
     if (!victim.entry->compare_exchange(seen, {tag | kReserved, ticket})) return Attempt::lost;
-    // crash here: a reservation, which whoever wants the key completes.
+    // crash here: this leaves a reservation, and the next process that wants the key completes it.
     if (victim.rank > kAtRest) counters_->evicted.fetch_add(1, std::memory_order_relaxed);
     return settle(route, tag, *victim.entry, ticket, change);
   }
 
-  /// Steps 2 and 3 of an insertion, for the reservation in `own`, whoever made it.
+  /// Steps 2 and 3 of an insertion, for the reservation in `own`, whichever process made it.
   template <class Change>
   Attempt settle(const Route& route, std::uint64_t tag, PairWord& own, std::uint64_t ticket,
                  const Change& change) noexcept {
@@ -427,7 +436,8 @@ class UserTable {
         if (!yields_to(other, tag, &own < &other)) return withdraw(own, reservation);
       }
     }
-    // Only now: a process that forgot this user did so before the reservation, so `forgotten` has its time.
+    // This comes last: a process that forgot this user did so before the reservation, so `forgotten` has its
+    // time.
     const std::optional<std::uint64_t> state = first_state(change);
     if (!state) {
       withdraw(own, reservation);
@@ -455,7 +465,8 @@ class UserTable {
     return false;
   }
 
-  /// Whether `other` leaves the key to a reservation elsewhere; one at a higher position is emptied.
+  /// Whether `other` leaves the key to a reservation elsewhere; a reservation at a higher position is
+  /// emptied.
   static bool yields_to(PairWord& other, std::uint64_t tag, bool other_is_higher) noexcept;
   static Attempt withdraw(PairWord& own, Pair reservation) noexcept;
   void raise_forgotten(std::uint64_t now) noexcept;
