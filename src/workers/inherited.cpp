@@ -30,13 +30,14 @@ void after_fork_in_child() noexcept {
   close_inherited();
 }
 
-// When the library is loaded: a fork while the first file is listed must not find this half done.
+// The handlers are installed when the library is loaded: a fork while the first file is being listed must not
+// find this half done.
 [[maybe_unused]] const int g_installed =
     ::pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child);
 
 constexpr std::size_t kPage = 4096;
 
-// Maps a page of a description, without access and not for children. @return nullptr if that cannot be had.
+// Maps a page of a description, without access and not for children. @return nullptr if that is not possible.
 void* map_page(int fd) noexcept {
   void* const page = ::mmap(nullptr, kPage, PROT_NONE, MAP_SHARED, fd, 0);
   if (page == MAP_FAILED) return nullptr;
@@ -82,19 +83,19 @@ KeptFile* list_file(FileHandle file) noexcept {
 void close_kept(KeptFile& file) noexcept {
   std::uint64_t owner = file.owner.load(std::memory_order_relaxed);
   if (owner != process_tag()) return;  // a child has closed its copy already
-  // A fork from here on: the child finds the number closed, or closes its copy.
+  // If a fork comes from here on, the child finds the number closed, or closes its copy.
   file.mark.close();
   if (file.page != nullptr) ::munmap(file.page, kPage);
   file.owner.store(0, std::memory_order_release);
 }
 
 void close_inherited() noexcept {
-  if (g_files.load(std::memory_order_acquire) == nullptr) return;  // as in most children of most programs
+  if (g_files.load(std::memory_order_acquire) == nullptr) return;  // true in most children of most programs
   const std::uint64_t mine = process_tag();
   for (KeptFile* file = g_files.load(std::memory_order_acquire); file != nullptr; file = file->next) {
     std::uint64_t owner = file->owner.load(std::memory_order_acquire);
     if (owner == 0 || owner == kBeingWritten || owner == mine) continue;
-    // Of several threads one closes it: nobody else has this entry before it is free.
+    // One of several threads closes the file: no other thread gets this entry before it is free.
     if (!file->owner.compare_exchange_strong(owner, kBeingWritten, std::memory_order_acquire)) continue;
     file->mark.close();
     file->owner.store(0, std::memory_order_release);

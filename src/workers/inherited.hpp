@@ -1,15 +1,16 @@
 #pragma once
 
-// Open files that a forked child must not keep: as long as it does, its parent's lock outlives the parent.
+// Open files that a forked child must not keep: as long as it keeps them, its parent's lock outlives the
+// parent.
 //
-// A child closes its copies once: in a fork handler, or, where a raw clone made it, at its first call. The
-// list says for each file whose it is (process_tag) and which description it is (FileMark), so a child closes
-// what it inherited and nothing that it opened itself, and a number that was closed and used again stays
-// open.
+// A child closes its copies once: in a fork handler, or at its first call if a raw clone made it. The list
+// says for each file which process opened it (process_tag) and which description it is (FileMark). So a child
+// closes what it inherited and nothing that it opened itself, and a number that was closed and used again
+// stays open.
 //
-// A fork between the opening and the listing of a file gives the child a copy that nobody closes, and one
-// between the mapping of a page and its MADV_DONTFORK a mapping. keep_here() notices a fork that began
-// meanwhile, and opens the file once more.
+// A fork between the opening and the listing of a file would give the child a copy that nobody closes; a fork
+// between the mapping of a page and its MADV_DONTFORK would give it a mapping. keep_here() notices a fork
+// that began in between, and opens the file again.
 
 #include <atomic>
 #include <cstdint>
@@ -23,18 +24,18 @@ namespace weir::detail {
 struct KeptFile {
   std::atomic<std::uint64_t> owner{0};  ///< the tag of the process that opened it; 0: free
   FileMark mark;
-  void* page = nullptr;  ///< of it, mapped for this process alone; nullptr: none
+  void* page = nullptr;  ///< a page of the file, mapped for this process alone; nullptr: none
   KeptFile* next = nullptr;
 };
 
-/// Keeps a file for this process alone, and maps a page of it, without access, if that can be had.
+/// Keeps a file for this process alone, and maps a page of it, without access, if that is possible.
 /// @return nullptr if there is no file, or no memory.
 [[nodiscard]] KeptFile* list_file(FileHandle file) noexcept;
 
-/// Unmaps it, closes it, if its number is still ours, and takes it off the list.
+/// Unmaps the page, closes the file if its number is still ours, and takes it off the list.
 void close_kept(KeptFile& file) noexcept;
 
-/// Closes what this process has inherited.
+/// Closes the files that this process has inherited.
 void close_inherited() noexcept;
 
 /// How many forks of this process have begun and ended.
@@ -44,11 +45,11 @@ struct ForkCount {
 };
 [[nodiscard]] ForkCount fork_count() noexcept;
 
-/// list_file(open()), so that no child keeps a copy.
+/// Calls list_file(open()) in such a way that no child keeps a copy.
 template <class Open>
 [[nodiscard]] KeptFile* keep_here(Open&& open) noexcept {
   constexpr int kAttempts =
-      1000;  // a fork takes a moment; a process that forks without end gets its lock, too
+      1000;  // a fork takes a moment; a process that never stops forking gets its lock, too
   for (int attempt = 0;; ++attempt) {
     const ForkCount before = fork_count();
     KeptFile* const kept = list_file(open());

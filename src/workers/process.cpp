@@ -19,11 +19,11 @@
 namespace weir::detail {
 namespace {
 
-// What /proc said last of the PID namespace: a process never leaves its own. For one that has no /proc any
-// more, as after a chroot.
+// The PID namespace that /proc showed last, for a process that has no /proc any more, as after a chroot. A
+// process never leaves its PID namespace.
 constinit std::atomic<std::uint64_t> g_namespace{0};
-constinit std::atomic<std::uint64_t> g_known_to{0};  // the tag of the process that it was said to; 0: nobody
-constinit std::atomic<pid_t> g_parent{0};  // of the next child, if that one may inherit what is known
+constinit std::atomic<std::uint64_t> g_known_to{0};  // the tag of the process that saw it; 0: none
+constinit std::atomic<pid_t> g_parent{0};            // of the next child, if it may inherit what is known
 
 void before_fork() noexcept {
   const std::uint64_t known_to = g_known_to.load(std::memory_order_relaxed);
@@ -31,8 +31,8 @@ void before_fork() noexcept {
   g_parent.store(known ? ::getpid() : 0, std::memory_order_relaxed);
 }
 
-// A child that sees its parent under the pid that this gave itself lives in the same namespace. A child in a
-// new one does not see its parent at all.
+// If a child sees its parent under the pid by which the parent knows itself, both are in the same namespace.
+// A child in a new namespace does not see its parent at all.
 void after_fork_in_child() noexcept {
   const pid_t parent = g_parent.load(std::memory_order_relaxed);
   if (parent != 0) g_known_to.store(::getppid() == parent ? process_tag() : 0, std::memory_order_relaxed);
@@ -47,8 +47,8 @@ std::string_view read_small_file(const char* path, std::array<char, 1024>& buffe
   return length > 0 ? std::string_view(buffer.data(), static_cast<std::size_t>(length)) : std::string_view();
 }
 
-/// Fields of /proc/PID/stat behind the program's name, which may itself hold spaces and parentheses. A line
-/// that was not read whole has no fields.
+/// The fields of /proc/PID/stat after the program's name, which may itself contain spaces and parentheses. A
+/// line that was not read completely has no fields.
 class StatFields {
  public:
   explicit StatFields(std::string_view stat) noexcept {
@@ -57,7 +57,7 @@ class StatFields {
     rest_ = stat.substr(std::min(name_end + 2, stat.size()));
   }
 
-  /// The field of that number in proc(5); the state is number 3.
+  /// The field with this number in proc(5); the state is number 3.
   [[nodiscard]] std::string_view field(int number) const noexcept {
     std::string_view rest = rest_;
     for (int i = 3; i < number && !rest.empty(); ++i) {
@@ -67,7 +67,7 @@ class StatFields {
     return rest.substr(0, rest.find(' '));
   }
 
-  /// 0: unknown.
+  /// @return 0 if it is unknown.
   [[nodiscard]] std::uint64_t number(int field_number) const noexcept {
     const std::string_view text = field(field_number);
     std::uint64_t value = 0;
@@ -78,7 +78,7 @@ class StatFields {
 
   [[nodiscard]] std::uint64_t start_time() const noexcept { return number(22); }
   [[nodiscard]] std::uint64_t stack() const noexcept { return number(28); }
-  /// A process whose first thread has ended is shown as a zombie, too, while its other threads run on.
+  /// A process whose first thread has ended is shown as a zombie, too, although its other threads still run.
   [[nodiscard]] bool all_threads_ended() const noexcept {
     const std::string_view state = field(3);
     return (state == "Z" || state == "X") && field(20) == "1";
@@ -88,7 +88,7 @@ class StatFields {
   std::string_view rest_;
 };
 
-/// Whether /proc shows processes by the pids of our own PID namespace.
+/// Whether the pids in /proc are those of our own PID namespace.
 bool proc_is_ours() noexcept {
   std::array<char, 32> self{};
   const ssize_t length = ::readlink("/proc/self", self.data(), self.size());
@@ -98,7 +98,7 @@ bool proc_is_ours() noexcept {
   return pid == static_cast<std::uint32_t>(::getpid());
 }
 
-/// Whether both are known and differ.
+/// Whether both are known and different.
 bool differ(std::uint64_t a, std::uint64_t b) noexcept {
   return a != 0 && b != 0 && a != b;
 }

@@ -19,7 +19,7 @@
 namespace weir::detail {
 namespace {
 
-constexpr std::uint32_t kSweepersByte = kMaxWorkers;  // held, shared, by sweepers that have no slot
+constexpr std::uint32_t kSweepersByte = kMaxWorkers;  // sweepers that have no slot hold a shared lock on it
 constexpr std::size_t kPage = 4096;
 
 void write_details(WorkerSlot& slot, bool lasting, std::uint64_t now) {
@@ -38,8 +38,8 @@ void write_details(WorkerSlot& slot, bool lasting, std::uint64_t now) {
 
 }  // namespace
 
-// Where the kernel cannot wipe a page (before 4.14), nobody joins: a child that took itself for its parent
-// would give back its parent's permits.
+// Where the kernel cannot wipe a page (before 4.14), no process joins: a child that mistook itself for its
+// parent would give back its parent's permits.
 Registry::PrivatePage Registry::never_joined_{};
 
 Registry::PrivatePage* Registry::map_private_page() noexcept {
@@ -66,24 +66,24 @@ Result<Identity> Registry::join(std::uint64_t now) {
   if (private_ == &never_joined_) {
     return fail(Errc::system, "this kernel has no MADV_WIPEONFORK", "run Linux 4.14 or newer");
   }
-  close_inherited();  // what the fork handlers would have closed in a child that a raw clone made
+  close_inherited();  // if a raw clone made this child, no fork handler has closed them
   auto lock = SlotLock::open(segment_);
   if (!lock) return lock.error();
   auto claimed = claim_any(*lock, now);
   std::uint64_t before = private_->joined.load(std::memory_order_relaxed);
   if (claimed) {
     const std::uint64_t mine = kJoined | std::uint64_t{claimed->generation} << 32 | claimed->slot;
-    const bool stale = before != 0 && !self();  // an identity that somebody took for dead
+    const bool stale = before != 0 && !self();  // another process took us for dead
     if (before == 0 || stale) {
       private_->lost.store(before, std::memory_order_relaxed);
       // sync(lost): release; pairs with was_self().
       if (private_->joined.compare_exchange_strong(before, mine, std::memory_order_acq_rel)) {
-        // What was there before is a lock of the identity that was lost.
+        // The previous lock belongs to the identity that was lost.
         SlotLock::from_word(private_->lock.exchange(lock->word(), std::memory_order_relaxed)).close();
         return *claimed;
       }
     }
-    leave(claimed->slot, *lock);  // another thread of ours was faster
+    leave(claimed->slot, *lock);  // another thread of this process was faster
   }
   lock->close();
   if (const auto mine = self()) return *mine;
@@ -112,12 +112,12 @@ Result<Identity> Registry::claim_any(SlotLock lock, std::uint64_t now) {
 std::optional<Identity> Registry::claim(std::uint32_t slot, SlotLock lock, std::uint64_t now) {
   if (identity(slot).published) return std::nullopt;
   if (!segment_.has_file()) return claim_unlocked(slot, now);
-  if (!lock.take(segment_, slot)) return std::nullopt;  // somebody else is claiming it
+  if (!lock.take(segment_, slot)) return std::nullopt;  // another process is claiming it
   const SlotIdentity free = identity(slot);
   const SlotIdentity mine{true, free.generation, static_cast<std::uint32_t>(::getpid())};
   if (!free.published && may_publish(slot, free.generation, lock)) {
     write_details(slots_[slot], lock.lasts(),
-                  now);  // ours alone: we hold the lock of a slot without a tenant
+                  now);  // no other process writes here: we hold the lock of a slot without a tenant
     std::uint64_t seen = free.word();
     // sync(slot): release; pairs with identity(): a process that sees the tenant sees its details.
     if (slots_[slot].identity.compare_exchange(seen, mine.word(), std::memory_order_acq_rel)) {
@@ -135,7 +135,8 @@ std::optional<Identity> Registry::claim_unlocked(std::uint32_t slot, std::uint64
   std::uint64_t seen = free.word();
   if (!slots_[slot].identity.compare_exchange(seen, mine.word(), std::memory_order_acq_rel))
     return std::nullopt;
-  // crash here: published without a PID namespace, so it is not known to be dead; the slot stays taken.
+  // crash here: the tenant is published without a PID namespace, so it is not known to be dead, and the slot
+  // stays taken.
   write_details(slots_[slot], false, now);
   return Identity{slot, mine.generation};
 }
@@ -151,7 +152,8 @@ std::uint32_t Registry::find_sweeper() const noexcept {
 }
 
 bool Registry::may_publish(std::uint32_t slot, std::uint32_t generation, SlotLock lock) const noexcept {
-  // Half of them are kept for the time of a sweeper that is stopped. The moment without one serves all slots.
+  // Half of the generations are kept for the time when a sweeper is stopped. A moment without a sweeper
+  // serves all slots.
   if (tenancy::may_publish(slots_[slot], generation, owner_set::kGenerations / 2)) return true;
   std::array<std::uint32_t, kMaxWorkers> generations;
   for (std::uint32_t i = 0; i < size(); ++i) generations[i] = identity(i).generation;
@@ -202,7 +204,7 @@ bool WorkerView::pid_is_free(std::uint32_t slot, SlotIdentity tenant,
   return ::kill(static_cast<pid_t>(tenant.pid), 0) != 0 && errno == ESRCH;
 }
 
-// The pid first: nearly every worker is alive, and then nothing else is asked.
+// Asks for the pid first: nearly every worker is alive, and then nothing else is asked.
 bool WorkerView::has_no_process(std::uint32_t slot, SlotIdentity tenant) const noexcept {
   if (::kill(static_cast<pid_t>(tenant.pid), 0) == 0 || errno != ESRCH) return false;
   return pid_is_free(slot, tenant, own_pid_namespace()) && identity(slot) == tenant;
@@ -211,7 +213,7 @@ bool WorkerView::has_no_process(std::uint32_t slot, SlotIdentity tenant) const n
 bool WorkerView::is_unlocked(std::uint32_t slot, const FileMark* another) const noexcept {
   struct flock byte = byte_of(slot, F_WRLCK);
   const auto ask = [&](const FileMark& file) {
-    // A number that was closed and used again while we asked would speak of another file.
+    // If the number was closed and used again while we asked, the answer is about another file.
     return file.is_there() && ::fcntl(file.fd(), F_OFD_GETLK, &byte) == 0 && file.is_there();
   };
   if (ask(segment_->file().mark())) return byte.l_type == F_UNLCK;
@@ -225,7 +227,7 @@ bool WorkerView::is_unlocked(std::uint32_t slot, const FileMark* another) const 
 }
 
 bool Registry::is_dead(std::uint32_t slot, SlotIdentity tenant) const noexcept {
-  // Our own description sees no lock of ours.
+  // Our own description does not see its own locks.
   if (const auto mine = self(); mine && mine->slot == slot && mine->generation == tenant.generation)
     return false;
   const SlotLock own = SlotLock::from_word(private_->lock.load(std::memory_order_relaxed));
@@ -242,17 +244,18 @@ bool WorkerView::is_dead(std::uint32_t slot, SlotIdentity tenant, const FileMark
   const ProcessTrace trace{line.start_time.load(std::memory_order_relaxed),
                            line.stack.load(std::memory_order_relaxed),
                            line.pid_namespace.load(std::memory_order_relaxed)};
-  if (identity(slot) != tenant) return false;  // these are the traces of the next tenant
+  if (identity(slot) != tenant) return false;  // the trace belongs to the next tenant
   if (unlocked && lasting) return true;
   const std::uint64_t own = own_pid_namespace();
   if (own == 0) return false;
-  if (trace.pid_namespace != own) return unlocked;  // the lock is all there is to ask
+  if (trace.pid_namespace != own) return unlocked;  // the lock is the only evidence
   return has_ended(tenant.pid, trace);
 }
 
 bool Registry::release(std::uint32_t slot, SlotIdentity tenant) noexcept {
-  // Without locks the PID namespace of a tenant is written after it is published: that of the one before must
-  // not be taken for it. A late store here takes it from the next tenant, which then passes for alive.
+  // Without locks a tenant's PID namespace is written after the tenant is published, so that of the previous
+  // tenant must not be taken for it. If this store comes late it clears the next tenant's, which then counts
+  // as alive.
   if (!segment_.has_file()) slots_[slot].pid_namespace.store(0, std::memory_order_relaxed);
   std::uint64_t seen = tenant.word();
   const SlotIdentity free{false, (tenant.generation + 1) & 0x7fff'ffffU, 0};

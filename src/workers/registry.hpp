@@ -1,33 +1,34 @@
 #pragma once
 
-// Who is attached, and who is alive.
+// Which workers are attached, and which of them are alive.
 //
 // A worker claims a slot and holds, until it dies, a lock on one byte of the segment's inode (slot_lock.hpp).
-// The kernel drops it at death, whatever the death; pid reuse, zombies and other PID namespaces do not
-// matter. Looking asks the kernel (F_OFD_GETLK) and takes nothing, so a stopped sweeper is in nobody's way.
+// The kernel drops the lock at any kind of death; pid reuse, zombies and other PID namespaces do not matter.
+// Looking asks the kernel (F_OFD_GETLK) and takes nothing, so a stopped sweeper is in nobody's way.
 //
-// A lock of a description lasts as long as anything refers to that. The worker therefore also maps a page of
-// the segment through it: closing all descriptors leaves the mapping, and with it the lock. The mapping goes
-// with the program, at death and at exec, and is not given to children. So a free byte tells who is dead, and
-// nothing else needs to be looked at (WorkerSlot::lasting). A byte that is locked tells who is alive, but for one
-// whose pid belongs to nobody: another process may have the description (see raw clone).
+// A lock of a description lasts as long as anything refers to the description. The worker therefore also maps
+// a page of the segment through it: closing all descriptors leaves the mapping, and with it the lock. The
+// mapping ends with the program, at death and at exec, and is not passed to children. So a free byte means
+// that the worker is dead, and nothing else needs to be looked at (WorkerSlot::lasting). A locked byte means
+// that the worker is alive, unless its pid is unused: another process may have the description (see raw
+// clone).
 //
-// States of a slot: transition, by whom, and what a kill right after it leaves
-//   free {0, gen, 0} -> published: the claimant, who holds the byte's lock. Killed between lock and publish:
-//     the lock falls, the slot is free.
-//   published {1, gen, pid} -> free {0, gen + 1, 0}: any sweeper, after it gave back what the dead held.
-//     Killed before: still published and unlocked; the next sweeper does it again.
+// States of a slot: the transition, who makes it, and what a kill right after it leaves
+//   free {0, gen, 0} -> published: the claimant, which holds the byte's lock. Killed between lock and
+//     publish: the lock is dropped, and the slot is free.
+//   published {1, gen, pid} -> free {0, gen + 1, 0}: any sweeper, after it gave back what the dead worker
+//     held. Killed before: the slot is still published and unlocked; the next sweeper does it again.
 //
-// Traps, each a test:
-//   fork        a child inherits the description: it must close it (an unlock would take the parent's lock),
-//               never uses the parent's identity, and claims a slot of its own at its first call. The
-//               identity and the lock lie in a page that the kernel wipes in the child, so that a raw clone
-//               is noticed, and the child has no number left that it could take for its own.
-//   raw clone   no fork handler runs: a child that never calls us keeps the description, and with it the lock,
-//               beyond its parent's death. In the same PID namespace a pid that nobody has tells.
+// Traps, each with a test:
+//   fork        a child inherits the description. It must close it (an unlock would take the parent's lock),
+//               never use the parent's identity, and claim a slot of its own at its first call. The identity
+//               and the lock lie in a page that the kernel wipes in the child, so that a raw clone is
+//               noticed, and the child has no number left that it could take for its own.
+//   raw clone   no fork handler runs. A child that never calls the library keeps the description, and with it
+//               the lock, after its parent's death. In the same PID namespace the unused pid shows the death.
 //   closefrom   closing all descriptors drops the lock of a worker that could not map the page. For such a
-//               worker pid, start time and stack are asked as second evidence where the PID namespace is the
-//               same, and in doubt it lives: see has_ended().
+//               worker pid, start time and stack are asked as second evidence if the PID namespace is the
+//               same, and in doubt it counts as alive: see has_ended().
 //   exec        keeps pid and start time, and without address randomisation the stack, too; but not the
 //               mapping. A zombie holds nothing. Where the host clears close-on-exec of all descriptors, the
 //               program that follows inherits the lock: it finds its own pid in a slot that it has not claimed,
@@ -57,7 +58,7 @@ struct Identity {
   friend bool operator==(const Identity&, const Identity&) = default;
 };
 
-/// The worker slots of a segment, as a process sees them that has none of them and only looks.
+/// The worker slots of a segment, for a process that only reads them.
 class WorkerView {
  public:
   /// `segment` outlives the view; `slots` lie in it.
@@ -68,12 +69,12 @@ class WorkerView {
     // sync(slot): acquire; pairs with Registry::claim().
     return SlotIdentity::from_word(slots_[slot].identity.load(std::memory_order_acquire));
   }
-  /// Whether the tenant of a slot is dead. Asks the kernel; in doubt, no.
-  /// @param another  a further description of the segment to ask by, where its own was closed.
+  /// Whether the tenant of a slot is dead. It asks the kernel; in doubt the answer is no.
+  /// @param another  another description of the segment through which to ask if the segment's own was closed.
   [[nodiscard]] bool is_dead(std::uint32_t slot, SlotIdentity tenant,
                              const FileMark* another = nullptr) const noexcept;
-  /// Whether the tenant's pid belongs to nobody any more: a hint whose death is worth asking for. Cost  one
-  /// system call that takes no longer the more workers there are, as is_dead() does.
+  /// Whether the tenant's pid is unused: a hint that it is worth asking whether the tenant is dead.
+  /// Cost  one system call. Like is_dead(), it does not take longer with more workers.
   [[nodiscard]] bool pid_is_free(std::uint32_t slot, SlotIdentity tenant,
                                  std::uint64_t own_namespace) const noexcept;
 
@@ -81,9 +82,9 @@ class WorkerView {
   [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(slots_.size()); }
 
  private:
-  /// Whether it is certain that nobody holds the slot's byte.
+  /// Whether it is certain that no process holds the slot's byte.
   [[nodiscard]] bool is_unlocked(std::uint32_t slot, const FileMark* another) const noexcept;
-  /// Whether it is certain that the tenant's pid, one of our own PID namespace, belongs to nobody.
+  /// Whether it is certain that the tenant's pid is of our own PID namespace and is unused.
   [[nodiscard]] bool has_no_process(std::uint32_t slot, SlotIdentity tenant) const noexcept;
 
   std::span<const WorkerSlot> slots_;
@@ -96,14 +97,15 @@ class Registry {
   Registry(std::span<WorkerSlot> slots, const Segment& segment) noexcept;
   Registry(const Registry&) = delete;
   Registry& operator=(const Registry&) = delete;
-  /// Gives the slot back; in a forked child only what is the child's own.
+  /// Gives the slot back; in a forked child it only closes what is the child's own.
   ~Registry();
 
-  /// The identity of this process; nullopt before it has claimed one, and after somebody took it for dead.
+  /// The identity of this process; nullopt before it has claimed one, and after another process took it for
+  /// dead.
   /// Cost  two loads.
   [[nodiscard]] std::optional<Identity> self() const noexcept {
     const std::uint64_t word =
-        private_->joined.load(std::memory_order_relaxed);  // alone: it publishes nothing
+        private_->joined.load(std::memory_order_relaxed);  // relaxed: it publishes nothing
     if (word == 0) return std::nullopt;
     const Identity mine = unpack(word);
     // sync(slot): acquire; pairs with claim(). Both words begin with {1 | generation 31}.
@@ -112,15 +114,16 @@ class Registry {
     return mine;
   }
 
-  /// Whether an owner is this process, now or before somebody took it for dead; never true for a parent's
-  /// owner. Cost  one load, or two.
+  /// Whether an owner is this process, now or before another process took it for dead; never true for a
+  /// parent's owner.
+  /// Cost  one load, or two.
   [[nodiscard]] bool was_self(Owner owner) const noexcept {
     // sync(lost): acquire; pairs with join(): a thread that meets the new identity also meets the lost one.
     return is(private_->joined.load(std::memory_order_acquire), owner) ||
            is(private_->lost.load(std::memory_order_relaxed), owner);
   }
 
-  /// Whether an owner is this process now, and nobody has taken it for dead.
+  /// Whether an owner is this process now, and no other process has taken it for dead.
   [[nodiscard]] bool is_self(Owner owner) const noexcept {
     const auto mine = self();
     return mine && mine->owner() == owner;
@@ -130,36 +133,36 @@ class Registry {
   /// Errors  Errc::no_space: all slots are published; Errc::permission, system.
   [[nodiscard]] Result<Identity> join(std::uint64_t now);
 
-  /// Whether the tenant of a slot is dead. Asks the kernel; in doubt, no.
+  /// Whether the tenant of a slot is dead. It asks the kernel; in doubt the answer is no.
   [[nodiscard]] bool is_dead(std::uint32_t slot, SlotIdentity tenant) const noexcept;
 
   [[nodiscard]] SlotIdentity identity(std::uint32_t slot) const noexcept { return view().identity(slot); }
 
-  /// Says that this process sweeps, for the life of the object: see tenancy.hpp.
+  /// Announces that this process sweeps, as long as the object lives: see tenancy.hpp.
   class Sweeping {
    public:
     explicit Sweeping(Registry& registry) noexcept;
     Sweeping(const Sweeping&) = delete;
     Sweeping& operator=(const Sweeping&) = delete;
     ~Sweeping();
-    /// false: it could not be said, so nothing may be swept.
+    /// It is false if the sweep could not be announced: then nothing may be swept.
     [[nodiscard]] explicit operator bool() const noexcept {
       return slot_ != nullptr || file_ != nullptr || need_not_say_;
     }
 
    private:
     WorkerSlot* slot_ = nullptr;
-    KeptFile* file_ = nullptr;   // of a process without a slot
-    bool need_not_say_ = false;  // without a file no slot has more tenants than a sweeper tells apart
+    KeptFile* file_ = nullptr;   // for a process without a slot
+    bool need_not_say_ = false;  // without a file no slot has more tenants than a sweeper can tell apart
   };
 
-  /// As WorkerView has it.
+  /// As WorkerView::pid_is_free().
   [[nodiscard]] bool pid_is_free(std::uint32_t slot, SlotIdentity tenant,
                                  std::uint64_t own_namespace) const noexcept {
     return view().pid_is_free(slot, tenant, own_namespace);
   }
 
-  /// Frees a slot whose dead tenant holds nothing any more. @return whether it was this call.
+  /// Frees a slot whose dead tenant holds nothing any more. @return whether this call freed it.
   bool release(std::uint32_t slot, SlotIdentity tenant) noexcept;
 
   [[nodiscard]] std::span<const WorkerSlot> slots() const noexcept { return slots_; }
@@ -168,11 +171,11 @@ class Registry {
  private:
   static constexpr std::uint64_t kJoined = std::uint64_t{1} << 63;  // {joined 1 | generation 31 | slot 32}
   static_assert(SlotIdentity{true, 0, 0}.word() == kJoined, "self() compares the upper halves");
-  /// What only this process knows, in a page of its own that the kernel wipes in a forked child.
+  /// What only this process knows, on a page of its own that the kernel wipes in a forked child.
   struct PrivatePage {
     std::atomic<std::uint64_t> joined;  ///< our identity; 0: none
-    std::atomic<std::uint64_t> lost;    ///< the one before, if somebody took us for dead
-    std::atomic<std::uintptr_t> lock;   ///< what we live by, as SlotLock::word()
+    std::atomic<std::uint64_t> lost;    ///< the identity before it, if another process took us for dead
+    std::atomic<std::uintptr_t> lock;   ///< the lock that shows that we are alive, as SlotLock::word()
   };
 
   [[nodiscard]] static bool is(std::uint64_t word, Owner owner) noexcept {
@@ -183,7 +186,7 @@ class Registry {
   }
 
   [[nodiscard]] std::optional<Identity> claim(std::uint32_t slot, SlotLock lock, std::uint64_t now);
-  /// The same where there is no file to lock.
+  /// claim() for a segment that has no file to lock.
   [[nodiscard]] std::optional<Identity> claim_unlocked(std::uint32_t slot, std::uint64_t now);
   [[nodiscard]] Result<Identity> claim_any(SlotLock lock, std::uint64_t now);
   /// Gives up a slot that this process has claimed.

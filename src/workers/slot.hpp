@@ -1,6 +1,6 @@
 #pragma once
 
-// One worker's lines in the segment.
+// The record of one worker in the segment.
 
 #include <array>
 #include <cstdint>
@@ -29,10 +29,10 @@ struct SlotIdentity {
   }
 };
 
-/// Evidence about a process that outlives pid reuse and exec. Zero: unknown.
+/// Evidence about a process that remains valid after pid reuse and exec. Zero: unknown.
 struct ProcessTrace {
   std::uint64_t start_time = 0;     ///< clock ticks after boot, /proc/PID/stat
-  std::uint64_t stack = 0;          ///< where the program's stack begins: another one after exec
+  std::uint64_t stack = 0;          ///< where the program's stack begins: different after exec
   std::uint64_t pid_namespace = 0;  ///< inode
 
   friend bool operator==(const ProcessTrace&, const ProcessTrace&) = default;
@@ -45,9 +45,9 @@ struct alignas(2 * kCacheLine) WorkerSlot {
   Word pid_namespace;
   Word attached_at;          ///< ticks
   std::array<Word, 3> name;  ///< up to 24 bytes, not terminated; any bytes
-  Word sweeping;             ///< sweeps that the tenant's threads are in the middle of; see tenancy.hpp
-  Word quiet;    ///< a generation during which there was a moment without a sweep; see tenancy.hpp
-  Word lasting;  ///< 1: only death and exec drop the tenant's lock; else closing a descriptor may
+  Word sweeping;             ///< sweeps in progress in the tenant's threads; see tenancy.hpp
+  Word quiet;                ///< a generation during which there was a moment without a sweep: tenancy.hpp
+  Word lasting;  ///< 1: only death and exec drop the tenant's lock; otherwise closing a descriptor may
 };
 static_assert(sizeof(WorkerSlot) == 2 * kCacheLine);
 

@@ -6,7 +6,7 @@
 namespace weir::detail {
 namespace {
 
-constexpr off_t kLockBase = off_t{1} << 62;  // beyond any file, so that nobody's ordinary lock meets ours
+constexpr off_t kLockBase = off_t{1} << 62;  // beyond the end of any file: ordinary locks do not meet ours
 
 }  // namespace
 

@@ -1,22 +1,24 @@
 #pragma once
 
-// What a worker shows the others that it lives by: a lock on one byte of the segment for each slot, far
-// beyond its end. The kernel drops it at the worker's death, whatever the death.
+// How a worker shows that it is alive: it holds a lock on one byte of the segment for its slot, far beyond
+// the segment's end. The kernel drops the lock at the worker's death, whatever its cause.
 //
-// Best is a lock of an open file description of our own (F_OFD_SETLK): closing other descriptors leaves it
-// alone. A process that may not open the segment once more takes a lock of the whole process (F_SETLK)
-// through the descriptor that it has: a worker whose master opened the segment as root and that has become
-// another user since; one that has no descriptor left, or no /proc. Looking (F_OFD_GETLK) sees both alike.
+// The best lock is one of an open file description of our own (F_OFD_SETLK), which closing other descriptors
+// does not drop. A process that cannot open the segment again takes a lock of the whole process (F_SETLK)
+// through the descriptor that it has. Such a process is a worker whose master opened the segment as root and
+// that has become another user since, or one that has no descriptor left, or no /proc. Looking (F_OFD_GETLK)
+// sees both kinds.
 //
 // A private segment without a file (Segment::has_file()) has nothing to lock. There a slot is claimed by one
-// exchange, and a worker is dead when its pid belongs to nobody: a zombie lives until it was waited for, and
-// so does, for us, a worker whose pid went to another process. Nobody can say that it sweeps without a slot,
-// so each slot has as many tenants as the owners in a user's permits tell apart, and no more (tenancy.hpp).
+// exchange, and a worker is dead when its pid is unused. A zombie lives until its parent has waited for it,
+// and a worker whose pid was given to another process counts as alive, too. A process without a slot cannot
+// announce a sweep there, so each slot has as many tenants as the owners in a user's permits tell apart, and
+// no more (tenancy.hpp).
 //
-// Traps of the second kind, beside those in registry.hpp:
-//   close       of any descriptor of the inode drops it; base/descriptor.hpp takes it again.
-//   two claims  of one process both get it, whatever limiters they are for. So one that finds the slot
-//               taken by its own process must not unlock; and a slot is first unlocked, then freed.
+// Traps of the second kind of lock, beside those in registry.hpp:
+//   close       closing any descriptor of the inode drops it; base/descriptor.hpp takes it again.
+//   two claims  two claims of one process both get it, whatever limiters they are for. So a claim that finds
+//               the slot taken by its own process must not unlock; and a slot is first unlocked, then freed.
 //   fork        a child does not inherit it, and has nothing to close.
 
 #include <cstdint>
@@ -32,13 +34,13 @@ class SlotLock {
  public:
   SlotLock() = default;
 
-  /// Errors  those of Segment::reopen(), where there is no other way either.
+  /// Errors  those of Segment::reopen(), if a lock of the process is not possible either.
   [[nodiscard]] static Result<SlotLock> open(const Segment& segment);
 
-  /// @return false: another process holds that slot's byte.
+  /// @return false if another process holds the byte of that slot.
   [[nodiscard]] bool take(const Segment& segment, std::uint32_t slot) const noexcept;
   void drop(const Segment& segment, std::uint32_t slot) const noexcept;
-  /// Before the slot is freed: what has to be given up while nobody else can have the slot.
+  /// Gives up what must be given up before the slot is freed, while no other process can have the slot.
   void leave(const Segment& segment, std::uint32_t slot) const noexcept {
     if (is_of_process()) drop(segment, slot);
   }
@@ -48,16 +50,16 @@ class SlotLock {
   }
 
   [[nodiscard]] bool is_of_process() const noexcept { return word_ == kOfProcess; }
-  /// A descriptor to ask for other locks by.
+  /// A descriptor through which other locks can be queried.
   [[nodiscard]] int fd(const Segment& segment) const noexcept {
     return file() != nullptr ? file()->fd() : segment.file().get();
   }
-  /// Whether closing all descriptors leaves the lock: a mapping holds it, too.
+  /// Whether the lock stays when all descriptors are closed, because a mapping holds it, too.
   [[nodiscard]] bool lasts() const noexcept { return file() != nullptr && kept()->page != nullptr; }
-  /// The description of our own; nullptr: none.
+  /// The description of our own; nullptr if there is none.
   [[nodiscard]] const FileMark* file() const noexcept { return is_file() ? &kept()->mark : nullptr; }
 
-  /// To lie in an atomic word; 0: none.
+  /// The lock as a value for an atomic word; 0: none.
   [[nodiscard]] std::uintptr_t word() const noexcept { return word_; }
   [[nodiscard]] static SlotLock from_word(std::uintptr_t word) noexcept { return SlotLock(word); }
 

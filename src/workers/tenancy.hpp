@@ -2,31 +2,31 @@
 
 // How many tenants of a worker slot may pass while a sweep is in progress.
 //
-// What a worker holds names its slot and the low bits of its generation, four in a user's permits. A sweeper
-// reads a set of such owners, judges that one of them is gone, and exchanges the set. It may be stopped
-// between, for any time. If sixteen tenants of the slot passed meanwhile, the same bits would name a living
-// worker, the set could look the same again, and the exchange would take that worker's permit away.
+// What a worker holds names its slot and the low bits of its generation, four of them in a user's permits. A
+// sweeper reads a set of such owners, judges that one of them is gone, and exchanges the set. It may be
+// stopped in between, for any time. If sixteen tenants of the slot passed meanwhile, the same bits would name
+// a living worker, the set could look the same again, and the exchange would take that worker's permit away.
 //
-// So a sweeper first says that it sweeps, and a slot remembers `quiet`: a generation that was its current
-// one, or its next one, at a moment at which nobody was sweeping. A generation is published only if it is
-// less than sixteen after that.
+// So a sweeper first announces that it sweeps, and a slot remembers `quiet`: a generation that was its
+// current one, or its next one, at a moment without any sweep. A generation is published only if it is less
+// than sixteen after that.
 //
 // Why it holds: a slot is freed only when nothing names its tenant any more (the sweep is complete, or the
 // tenant left and held nothing). So at the quiet moment nothing named the tenants before `quiet`, and no
-// sweeper had judged one. Every sweep that began later has met tenants from `quiet` on, and those differ in
-// their low bits from each other and from the one that is being published. The owners of eight bits in permit
-// cells and probes differ then, too.
+// sweeper had judged one of them. Every sweep that began later has met tenants from `quiet` on, and those
+// differ in their low bits from each other and from the one that is being published. The owners of eight bits
+// in permit cells and probes differ then, too.
 //
 //   sweeper    sweeping + 1, in its own slot -> judge and exchange -> sweeping - 1
-//     One without a slot holds a shared lock on a byte of the segment instead (registry.cpp).
-//     Killed inside: its slot is published and its tenant dead, which does not count.
-//     Stopped inside: each slot has seven to fifteen more tenants to give; then new workers get other slots,
-//     and when there is none an error that names the stopped process.
-//   claimant   when eight are used up, reads the generations of all slots -> finds no sweeper -> sets `quiet`
-//   of all to what it read.
-//     Killed or stopped between: `quiet` is older than it could be. An older value is always right.
+//     A sweeper without a slot holds a shared lock on a byte of the segment instead (registry.cpp).
+//     Killed during the sweep: its slot is published and its tenant is dead, so its sweep does not count.
+//     Stopped during the sweep: each slot can have seven to fifteen more tenants. Then new workers get other
+//     slots, and when there are none left, an error that names the stopped process.
+//   claimant   when eight are used up: reads the generations of all slots -> finds no sweeper -> sets
+//              `quiet` of all slots to what it read.
+//     Killed or stopped in between: `quiet` is older than it could be. An older value is always right.
 // Ordering  the sweeper's announcement is sequentially consistent and comes before its first look at what is
-// held.
+//           held.
 
 #include <atomic>
 #include <cstdint>
@@ -37,19 +37,19 @@
 
 namespace weir::detail::tenancy {
 
-/// Before the first look of a sweep.
+/// Call it before the first look of a sweep.
 inline void begin_sweep(WorkerSlot& own) noexcept {
   own.sweeping.fetch_add(1, std::memory_order_seq_cst);
   std::atomic_thread_fence(std::memory_order_seq_cst);
 }
 
-/// After its last exchange.
+/// Call it after the last exchange of a sweep.
 inline void end_sweep(WorkerSlot& own) noexcept {
   own.sweeping.fetch_add(~std::uint64_t{0}, std::memory_order_release);
 }
 
-/// The first slot whose living tenant is sweeping; slots.size(): none. dead(slot, tenant) is asked of these
-/// alone.
+/// The first slot whose living tenant is sweeping; slots.size() if there is none. dead(slot, tenant) is only
+/// called for slots whose tenant says that it sweeps.
 template <class Dead>
 [[nodiscard]] std::uint32_t find_sweeper(std::span<const WorkerSlot> slots, Dead&& dead) noexcept {
   for (std::uint32_t slot = 0; slot < slots.size(); ++slot) {
@@ -61,7 +61,7 @@ template <class Dead>
   return static_cast<std::uint32_t>(slots.size());
 }
 
-/// Whether `generation` may be published, where owners tell `generations` of them apart.
+/// Whether `generation` may be published, if owners tell `generations` of them apart.
 [[nodiscard]] inline bool may_publish(const WorkerSlot& slot, std::uint32_t generation,
                                       std::uint32_t generations = owner_set::kGenerations) noexcept {
   const auto quiet = static_cast<std::uint32_t>(slot.quiet.load(std::memory_order_relaxed));
@@ -70,7 +70,7 @@ template <class Dead>
 
 /// @param generation  of the slot, read before a look that found no sweeper.
 inline void set_quiet(WorkerSlot& slot, std::uint32_t generation) noexcept {
-  slot.quiet.store(generation, std::memory_order_relaxed);  // relaxed: whatever is read here was right once
+  slot.quiet.store(generation, std::memory_order_relaxed);  // relaxed: any value read here was right once
 }
 
 }  // namespace weir::detail::tenancy
