@@ -224,9 +224,10 @@ TEST_F(WeirRun, SpendsTheCostItIsGiven) {
 TEST_F(WeirRun, SaysWhenNoWaitHelps) {
   const Ran costly = weir_run(under("bulk", {"--cost", "6"}) + Arguments{"true"});
   EXPECT_EQ(costly.status, 65);
-  EXPECT_EQ(costly.err,
-            "weir-run: operation \"bulk\": asks for more than operations.bulk.rate ever allows; lower --cost "
-            "or --weight, or raise the limit\n");
+  EXPECT_EQ(
+      costly.err,
+      "weir-run: operation \"bulk\": it asks for more than operations.bulk.rate ever allows; lower --cost "
+      "or --weight, or raise the limit\n");
   const Ran heavy = weir_run(under("heavy", {"--weight", "3"}) + Arguments{"true"});
   EXPECT_EQ(heavy.status, 65);
   EXPECT_EQ(weir_run(under("heavy", {"--weight", "3", "--status", "42"}) + Arguments{"true"}).status, 65);
@@ -324,9 +325,10 @@ TEST_F(WeirRun, HoldsItsPermitAsLongAsTheCommandRuns) {
 
   const Ran second = weir_run(under("job") + Arguments{"touch", path("started")});
   EXPECT_EQ(second.status, 75);
-  EXPECT_EQ(second.err,
-            "weir-run: operation \"job\": no permit free (operations.job.concurrent); retry when another job "
-            "has finished\n");
+  EXPECT_EQ(
+      second.err,
+      "weir-run: operation \"job\": no permit is free (operations.job.concurrent); retry when another job "
+      "has finished\n");
   EXPECT_FALSE(std::filesystem::exists(path("started")));
 
   EXPECT_EQ(first.finish(), 0);

@@ -1,6 +1,6 @@
 #pragma once
 
-// What all tools do alike with a command line.
+// How every tool treats its command line.
 
 #include <CLI/CLI.hpp>
 #include <string>
@@ -13,7 +13,7 @@
 
 namespace weir::tools {
 
-/// The variable that it was to be made of is most often not set (--user "$CUSTOMER"), and the tool would act
+/// A name is most often empty because a variable is not set (--user "$CUSTOMER"), and the tool would then act
 /// on something else.
 inline const CLI::Validator kNotEmpty(
     [](const std::string& value) {
@@ -21,7 +21,7 @@ inline const CLI::Validator kNotEmpty(
     },
     "", "not empty");
 
-/// CLI11 takes the next argument for the value that "--user=" lacks. Throws Failure.
+/// Refuses "--user=", which CLI11 would give the next argument as its value. Throws Failure.
 inline void refuse_empty_values(int argc, char** argv) {
   for (int i = 1; i < argc; ++i) {
     const std::string_view argument = argv[i];
@@ -31,7 +31,7 @@ inline void refuse_empty_values(int argc, char** argv) {
   }
 }
 
-/// Names the nearest of the commands where the first argument that stands for one is unknown. Throws Failure.
+/// If the argument in the position of the command is unknown, names the nearest command. Throws Failure.
 inline void refuse_unknown_command(const CLI::App& app, int argc, char** argv) {
   std::vector<std::string> names;
   for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; }))

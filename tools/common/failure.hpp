@@ -7,7 +7,7 @@
 
 namespace weir::tools {
 
-/// How the tools end, all alike.
+/// The exit statuses that all tools share.
 enum ExitStatus : int {
   kDone = 0,
   kFailed = 1,
@@ -15,11 +15,11 @@ enum ExitStatus : int {
   kNoSegment = 3,
   kIncompatible = 4,
   kDamaged = 5,
-  kNeverAdmitted = 65,  ///< weir-run: EX_DATAERR of sysexits.h, no wait helps
+  kNeverAdmitted = 65,  ///< weir-run: EX_DATAERR of sysexits.h, waiting does not help
   kRefused = 75,        ///< weir-run: EX_TEMPFAIL of sysexits.h, try again later
 };
 
-/// Ends the program: what main prints, and its exit status.
+/// Ends the program, with the message that main prints and the exit status.
 class Failure : public std::runtime_error {
  public:
   Failure(int status, const std::string& message) : std::runtime_error(message), status_(status) {}

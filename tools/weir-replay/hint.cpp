@@ -34,14 +34,14 @@ constexpr std::array kBeginnings = {
 
 std::string hint_for_json(std::string_view line) {
   const auto object = JsonLine::parse(line);
-  if (!object) return "it looks like JSON, but is not one whole object; give a log with one object a line";
+  if (!object) return "it looks like JSON, but is not one whole object; give a log with one object per line";
   const std::string keys = object->keys();
   if (!object->time()) {
-    return fmt::format("it is JSON without a time that is known; its keys are {}; call the time \"time\"",
+    return fmt::format("it is JSON without a time under a known key; its keys are {}; call the time \"time\"",
                        keys);
   }
-  return fmt::format("it is JSON without an address that is known; its keys are {}; call it \"remote_addr\"",
-                     keys);
+  return fmt::format(
+      "it is JSON without an address under a known key; its keys are {}; call it \"remote_addr\"", keys);
 }
 
 bool looks_like_error_log(std::string_view line) {
@@ -59,9 +59,9 @@ std::string hint_for(std::string_view line) {
   if (bare.starts_with('{')) return hint_for_json(bare);
   if (looks_like_error_log(line)) return "it looks like an error log; give the access log";
   if (bare.size() != line.size()) {
-    return "it has the prefix of syslog or docker, but no line of an access log follows that";
+    return "it has the prefix of syslog or docker, but what follows is not a line of an access log";
   }
-  if (line.find('\0') != line.npos) return "it holds zero bytes, so it is not text";
+  if (line.find('\0') != line.npos) return "it contains zero bytes, so it is not text";
   return "a line should be: address - name [17/May/2015:10:05:03 +0000] \"GET / HTTP/1.1\" ..., perhaps with "
          "a "
          "virtual host before it, or a JSON object";

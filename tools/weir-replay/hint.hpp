@@ -5,7 +5,7 @@
 
 namespace weir::replay {
 
-/// What a line that is not a request looks like, and what to do about it, for a person.
+/// Tells a person what a line that is not a request looks like, and what to do about it.
 [[nodiscard]] std::string hint_for(std::string_view line);
 
 }  // namespace weir::replay

@@ -8,12 +8,13 @@
 namespace weir::replay {
 namespace {
 
-constexpr int kGzipOnly = 15 + 16;  // window bits of zlib's interface, and no other format
+constexpr int kGzipOnly = 15 + 16;  // window bits of zlib's interface; other formats are refused
 
 }  // namespace
 
 Inflater::Inflater() {
-  if (::inflateInit2(&stream_, kGzipOnly) != Z_OK) throw std::runtime_error("no memory to decompress with");
+  if (::inflateInit2(&stream_, kGzipOnly) != Z_OK)
+    throw std::runtime_error("no memory to decompress the log");
 }
 
 Inflater::~Inflater() {

@@ -1,6 +1,6 @@
 #pragma once
 
-// Takes gzip apart: any number of members one behind the other, as `cat a.gz b.gz` makes them.
+// Decompresses gzip: any number of members, one after the other, as `cat a.gz b.gz` makes them.
 
 #include <cstddef>
 #include <string>
@@ -11,7 +11,7 @@ namespace weir::replay {
 
 class Inflater {
  public:
-  /// Throws std::runtime_error when there is no memory for it.
+  /// Throws std::runtime_error if there is not enough memory.
   Inflater();
   Inflater(const Inflater&) = delete;
   Inflater& operator=(const Inflater&) = delete;
@@ -19,7 +19,7 @@ class Inflater {
 
   [[nodiscard]] static bool is_gzip(std::string_view bytes) noexcept { return bytes.starts_with("\x1f\x8b"); }
 
-  /// Appends what `bytes` hold to `text`. Throws std::runtime_error when they are damaged.
+  /// Appends the decompressed `bytes` to `text`. Throws std::runtime_error if they are damaged.
   void append(std::string_view bytes, std::string& text);
 
   /// Whether the compressed data may end here.

@@ -10,8 +10,9 @@ namespace {
 
 using Json = nlohmann::json;
 
-// Names as nginx (its variables), Caddy ("request" is an object), Traefik (capital letters) and others write
-// them; a dot leads into an object. When a request began comes before when its line was written.
+// The names that nginx (its variables), Caddy ("request" is an object), Traefik (capital letters) and others
+// use; a dot leads into an object. The time when a request began comes before the time when its line was
+// written.
 constexpr std::array<std::string_view, 15> kTimes = {
     "StartUTC", "StartLocal", "time_iso8601", "time_local", "msec",       "@timestamp", "timestamp", "ts",
     "time",     "datetime",   "date_time",    "start_time", "_timestamp", "Timestamp",  "date"};
@@ -40,7 +41,7 @@ constexpr std::array<std::string_view, 8> kPaths = {
     "request_uri", "request.uri", "RequestPath", "uri", "url.path", "path", "url", "httpRequest.requestUrl"};
 constexpr std::array<std::string_view, 3> kMessages = {"log", "MESSAGE", "message"};
 
-// A value as a text; of a list its first element.
+// A value as a text; for a list, its first element.
 std::string text_of(const Json& value) {
   if (value.is_string()) return value.get<std::string>();
   if (value.is_array() && !value.empty() && value[0].is_string()) return value[0].get<std::string>();
@@ -64,7 +65,7 @@ std::string find_by_name(const Json& object, std::string_view name) {
 
 std::optional<LogTime> time_of(const Json& value) {
   if (value.is_number()) {
-    // A double holds a time of today to a quarter of a microsecond.
+    // A double holds a present-day time to a quarter of a microsecond.
     return parse_epoch_time(value.is_number_float() ? fmt::format("{:.6f}", value.get<double>())
                                                     : value.dump());
   }
@@ -80,7 +81,8 @@ std::optional<LogTime> time_of(const Json& value) {
 std::optional<JsonLine> JsonLine::parse(std::string_view line) {
   Json object = Json::parse(line, nullptr, false);
   if (object.is_discarded()) {
-    // nginx passes the bytes of a client on as they are: what is not UTF-8 must not hide a request.
+    // nginx passes the bytes of a client on as they are, and bytes that are not UTF-8 must not hide a
+    // request.
     std::string ascii(line);
     std::replace_if(
         ascii.begin(), ascii.end(), [](char byte) { return static_cast<unsigned char>(byte) >= 0x80; }, '?');

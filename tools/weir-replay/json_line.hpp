@@ -1,6 +1,6 @@
 #pragma once
 
-// A log line that is a JSON object, asked by the names that servers give to what it holds.
+// A log line that is a JSON object. It finds each value under the names that servers give to it.
 
 #include <nlohmann/json.hpp>
 #include <optional>
@@ -16,16 +16,16 @@ class JsonLine {
   /// @return nothing if the text is not one JSON object.
   [[nodiscard]] static std::optional<JsonLine> parse(std::string_view line);
 
-  /// Empty, or nothing: there is no such part.
+  /// Each is empty, or nothing, if the line has no such part.
   [[nodiscard]] std::optional<LogTime> time() const;
   [[nodiscard]] std::string address() const;
   [[nodiscard]] std::string name() const;
   [[nodiscard]] std::string path() const;
 
-  /// A header of the request, however the server calls it; or simply what stands under that key.
+  /// A header of the request, by whatever name the server logs it; or the value of a key with that name.
   [[nodiscard]] std::string header(std::string_view name) const;
 
-  /// A line that another program wrote and this one wraps, as docker's json-file and journald do.
+  /// The line of another program that this one wraps, as docker's json-file and journald do.
   [[nodiscard]] std::optional<std::string> message() const;
 
   /// The keys of the object, for a person who asks why it is not a request.

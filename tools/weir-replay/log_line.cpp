@@ -26,7 +26,8 @@ int hex_value(char c) noexcept {
   return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-// The bytes before the next space, and `rest` behind it. Without a space: all of it, and `rest` is empty.
+// Takes the bytes before the next space off `rest`, and the space. Without a space it takes everything, and
+// `rest` is then empty.
 std::string_view take_word(std::string_view& rest) noexcept {
   const std::string_view word = rest.substr(0, rest.find(' '));
   rest.remove_prefix(std::min(word.size() + 1, rest.size()));
@@ -45,7 +46,7 @@ bool take_priority(std::string_view& rest) noexcept {
   return true;
 }
 
-// "host program[123]: ", what syslog puts behind its time. False: it is not there.
+// Takes "host program[123]: ", which syslog puts after its time. @return whether it is there.
 bool take_host_and_tag(std::string_view& rest) noexcept {
   std::string_view after = rest;
   (void)take_word(after);
@@ -63,7 +64,7 @@ bool take_bsd_header(std::string_view& rest) noexcept {
   std::string_view after = rest;
   const std::string_view month = take_word(after);
   if (std::find(kMonths.begin(), kMonths.end(), month) == kMonths.end()) return false;
-  skip_spaces(after);  // a day below ten has two of them
+  skip_spaces(after);  // a day below ten has two spaces before it
   if (!all_digits(take_word(after))) return false;
   const std::string_view clock = take_word(after);
   if (clock.size() < 8 || clock[2] != ':' || clock[5] != ':') return false;
@@ -72,7 +73,7 @@ bool take_bsd_header(std::string_view& rest) noexcept {
   return true;
 }
 
-// "- ", or any number of "[id key=\"value\"]" and a space.
+// Takes "- ", or any number of "[id key=\"value\"]" and a space.
 bool take_structured_data(std::string_view& rest) noexcept {
   if (!rest.starts_with('[')) return take_word(rest) == "-";
   bool quoted = false;
@@ -85,7 +86,7 @@ bool take_structured_data(std::string_view& rest) noexcept {
   return !rest.empty();
 }
 
-// "1 2026-11-25T20:33:59Z host program 123 ID - " (RFC 5424, behind the priority)
+// Takes "1 2026-11-25T20:33:59Z host program 123 ID - " (RFC 5424, after the priority).
 bool take_rfc5424_header(std::string_view& rest) noexcept {
   std::string_view after = rest;
   if (take_word(after) != "1") return false;
@@ -98,8 +99,8 @@ bool take_rfc5424_header(std::string_view& rest) noexcept {
   return true;
 }
 
-// "2026-11-25T20:33:59.25Z " of `docker logs -t`; with "stdout F " behind it of Kubernetes; with a host and a
-// tag of rsyslog.
+// Takes "2026-11-25T20:33:59.25Z " of `docker logs -t`; if "stdout F " follows, it is from Kubernetes; if a
+// host and a tag follow, it is from rsyslog.
 bool take_iso_header(std::string_view& rest) noexcept {
   std::string_view after = rest;
   const std::string_view time = take_word(after);
@@ -124,7 +125,8 @@ bool take_compose_header(std::string_view& rest) noexcept {
   return true;
 }
 
-// The bytes up to the closing quote, `rest` behind it. A backslash keeps the byte after it from closing.
+// Takes the bytes up to the closing quote, and the quote, off `rest`. A backslash keeps the byte after it
+// from closing the text.
 std::string_view take_quoted(std::string_view& rest) noexcept {
   std::size_t end = 0;
   while (end < rest.size() && rest[end] != '"') end += rest[end] == '\\' ? 2 : 1;
@@ -134,7 +136,7 @@ std::string_view take_quoted(std::string_view& rest) noexcept {
   return text;
 }
 
-// The `n`-th quoted text of what stands behind a request: 1 is the referrer, 2 the client's program.
+// The `n`-th quoted text after a request: 1 is the referrer, 2 the client's program.
 std::string_view quoted_field(std::string_view rest, int n) noexcept {
   std::string_view text;
   for (int i = 0; i < n; ++i) {
@@ -146,7 +148,7 @@ std::string_view quoted_field(std::string_view rest, int n) noexcept {
   return text;
 }
 
-// What stands before the time: an address, an identity, a name, and perhaps a virtual host before them.
+// What a line has before the time: an address, an identity, a name, and perhaps a virtual host before them.
 struct Origin {
   std::string_view address;
   std::string_view name;
@@ -272,7 +274,7 @@ void LineParser::set_user(LogEntry& entry, std::string_view address, std::string
 }
 
 std::optional<LogEntry> LineParser::parse_text(std::string_view line) {
-  // A user's name may hold brackets, but not a quote: that is escaped.
+  // A user's name may hold brackets, but not a quote, because that is escaped.
   for (std::size_t open = line.find('['); open != line.npos; open = line.find('[', open + 1)) {
     const std::string_view inside = line.substr(open + 1, kLongestTime + 1);
     const std::size_t close = inside.find(']');
@@ -296,12 +298,12 @@ std::optional<LogEntry> LineParser::parse_text(std::string_view line) {
   return {};
 }
 
-// What docker and journald wrap: a line as the server wrote it.
+// Parses a line that docker or journald wraps, as the server wrote it.
 std::optional<LogEntry> LineParser::parse_wrapped(std::string_view line) {
   const std::string_view bare = without_prefix(line);
   auto entry = bare.starts_with('{') ? parse_json(bare, true) : parse_text(bare);
   if (!entry) return {};
-  std::string user(entry->user);  // the line goes before its entry does
+  std::string user(entry->user);  // the line is destroyed before its entry
   std::string path(entry->path);
   user_.swap(user);
   path_.swap(path);

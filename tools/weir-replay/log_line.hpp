@@ -1,10 +1,10 @@
 #pragma once
 
-// One line of an access log: who asked for what, and when.
+// Reads one line of an access log: who requested what, and when.
 //
-// Read are the common and the combined format of Apache and nginx, with a virtual host before them or
-// without, and JSON objects as nginx, Caddy and Traefik write them; each also behind what syslog, docker or
-// Kubernetes put before a line.
+// It reads the common and the combined format of Apache and nginx, with or without a virtual host before
+// them, and JSON objects as nginx, Caddy and Traefik write them; each may follow a prefix of syslog, docker
+// or Kubernetes.
 
 #include <optional>
 #include <string>
@@ -19,7 +19,7 @@ struct UserField {
   enum class Kind { address, forwarded, name, header };
 
   Kind kind = Kind::address;
-  std::string header;  ///< of Kind::header: a key of a JSON line, or a request header in it
+  std::string header;  ///< for Kind::header: a key of a JSON line, or a request header in it
 
   [[nodiscard]] static UserField of(std::string_view text);
 };
@@ -27,17 +27,17 @@ struct UserField {
 /// A line that is a request. The texts last until the next line is parsed.
 struct LogEntry {
   LogTime time;
-  std::string_view user{};  ///< empty: the line names none
-  bool is_address = false;  ///< the user is an address, which may be one of many of its client
-  std::string_view path{};  ///< as it was sent, with its query; empty: the request has none
+  std::string_view user{};  ///< empty: the line does not name a user
+  bool is_address = false;  ///< the user is an address, which may be one of many of the same client
+  std::string_view path{};  ///< as it was sent, with its query; empty: the request has no path
 };
 
-/// Parses lines, and remembers the last time it read, because the next line mostly bears the same.
+/// Parses lines. It remembers the last time that it read, because the next line usually has the same.
 class LineParser {
  public:
   explicit LineParser(UserField field) : field_(std::move(field)) {}
 
-  /// @return nothing if the line is not a request, or is one of no known format.
+  /// @return nothing if the line is not a request, or is in an unknown format.
   [[nodiscard]] std::optional<LogEntry> parse(std::string_view line);
 
  private:
@@ -50,7 +50,7 @@ class LineParser {
   UserField field_;
   std::string known_text_;
   LogTime known_time_{};
-  // What the texts of an entry point into, where they do not stand in the line as they are.
+  // The texts of an entry point into these, unless they can point into the line itself.
   std::string user_;
   std::string path_;
 };
@@ -58,10 +58,10 @@ class LineParser {
 /// Whether a text is an IPv4 or IPv6 address.
 [[nodiscard]] bool is_address(std::string_view text) noexcept;
 
-/// A line without what syslog, docker or Kubernetes put before it.
+/// A line without the prefix of syslog, docker or Kubernetes.
 [[nodiscard]] std::string_view without_prefix(std::string_view line) noexcept;
 
-/// A text whose \xhh, \", \\ and the like are the bytes that they stand for.
+/// A text in which \xhh, \", \\ and the like are replaced by the bytes that they stand for.
 [[nodiscard]] std::string unescaped(std::string_view text);
 
 }  // namespace weir::replay

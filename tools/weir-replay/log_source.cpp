@@ -15,8 +15,7 @@ namespace weir::replay {
 namespace {
 
 constexpr std::size_t kBlock = std::size_t{1} << 18;
-constexpr std::size_t kCompressedBlock = std::size_t{1}
-                                         << 14;  // of zeros, it becomes a thousand times as long
+constexpr std::size_t kCompressedBlock = std::size_t{1} << 14;  // zeros become a thousand times as long
 constexpr int kFirstOwnFd = 3;
 
 int open_log(const std::string& path) {
@@ -34,7 +33,7 @@ LogSource::LogSource(const std::string& path)
   device_ = status.st_dev;
   inode_ = status.st_ino;
   if (S_ISREG(status.st_mode)) {
-    // Standard input may be a file that was read in part: then what is left of it counts.
+    // Standard input may be a file that was partly read: then only the rest of it counts.
     const off_t at = ::lseek(fd_.get(), 0, SEEK_CUR);
     size_ = static_cast<std::uint64_t>(std::max<off_t>(status.st_size - std::max<off_t>(at, 0), 0));
   }
@@ -60,7 +59,7 @@ std::size_t LogSource::read_raw(char* to, std::size_t size) {
   } while (got < 0 && errno == EINTR);
   if (got < 0) fail(std::strerror(errno));
   taken_ += static_cast<std::uint64_t>(got);
-  // A log that is rotated by cutting it would give an answer for a part of it.
+  // A log that is truncated by rotation would give an answer for only a part of it.
   if (got == 0 && taken_ < size_) {
     throw std::runtime_error(
         fmt::format("log \"{}\": it was cut short while it was read; replay a copy of it", name_));
@@ -86,7 +85,7 @@ void LogSource::find_compression() {
   inflater_->append(magic, buffer_);
 }
 
-// Gets more bytes behind those that are there. False: there are no more.
+// Appends more bytes to those that are there. @return false if there are no more.
 bool LogSource::refill() {
   if (!started_) {
     find_compression();
@@ -103,7 +102,7 @@ bool LogSource::refill() {
   }
   try {
     if (block.empty() && !inflater_->is_whole()) {
-      throw std::runtime_error("it ends in the midst of its compressed data");
+      throw std::runtime_error("it ends in the middle of its compressed data");
     }
     inflater_->append(block, buffer_);
   } catch (const std::runtime_error& error) {
@@ -136,7 +135,7 @@ bool LogSource::next(std::string_view& line) {
       continue;
     }
     if (begin_ >= buffer_.size()) return false;
-    line = std::string_view(buffer_).substr(begin_);  // the last line need not end
+    line = std::string_view(buffer_).substr(begin_);  // the last line may lack a newline
     begin_ = scanned_ = buffer_.size();
     return true;
   }

@@ -1,6 +1,6 @@
 #pragma once
 
-// The lines of one log: of a file, of standard input, compressed by gzip or not.
+// The lines of one log, from a file or from standard input, compressed by gzip or not.
 
 #include <cstdint>
 #include <memory>
@@ -13,28 +13,28 @@ namespace weir::replay {
 
 class Inflater;
 
-/// Reads as it goes along: memory is bounded by a buffer and the longest line.
+/// Reads piece by piece: memory is bounded by a buffer and the longest line.
 class LogSource {
  public:
-  /// Longer lines are cut: what follows is skipped up to the end of the line.
+  /// Longer lines are cut: the rest is skipped up to the end of the line.
   static constexpr std::size_t kLongestLine = std::size_t{4} << 20;
 
-  /// Opens a file, or standard input for "-". Throws std::runtime_error, naming the log.
+  /// Opens a file, or standard input for "-". Throws std::runtime_error, which names the log.
   explicit LogSource(const std::string& path);
   LogSource(LogSource&&) noexcept;
   LogSource& operator=(LogSource&&) noexcept;
   ~LogSource();
 
-  /// The next line without its end, valid until the next call. False: there are no more.
-  /// Throws std::runtime_error when the log cannot be read, or is not whole.
+  /// Gets the next line without its newline, valid until the next call. @return false if there are no more.
+  /// Throws std::runtime_error if the log cannot be read, or is not complete.
   [[nodiscard]] bool next(std::string_view& line);
 
-  /// What a person calls it: its path, or "standard input".
+  /// What people call it: its path, or "standard input".
   [[nodiscard]] const std::string& name() const noexcept { return name_; }
   [[nodiscard]] bool is_same_file_as(const LogSource& other) const noexcept;
 
-  [[nodiscard]] std::uint64_t size() const noexcept { return size_; }    ///< of a regular file; else 0
-  [[nodiscard]] std::uint64_t taken() const noexcept { return taken_; }  ///< bytes read, compressed ones too
+  [[nodiscard]] std::uint64_t size() const noexcept { return size_; }    ///< of a regular file; otherwise 0
+  [[nodiscard]] std::uint64_t taken() const noexcept { return taken_; }  ///< bytes read, before decompression
 
  private:
   [[noreturn]] void fail(std::string_view what) const;

@@ -11,13 +11,13 @@ namespace {
 constexpr std::array<std::string_view, 12> kMonths = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 constexpr int kFirstYear = 1970;
-constexpr int kLastYear = 2261;  // the last whole one that 64 bits of nanoseconds reach
+constexpr int kLastYear = 2261;  // the last whole year that 64 bits of nanoseconds reach
 
 bool is_digit(char c) noexcept {
   return c >= '0' && c <= '9';
 }
 
-// Takes a text apart from its front. The first piece that is not there makes everything after it fail.
+// Reads a text from its front. Once a piece is missing, everything after it fails, too.
 class Scanner {
  public:
   explicit Scanner(std::string_view text) noexcept : rest_(text) {}
@@ -92,7 +92,7 @@ Clock take_clock(Scanner& scanner) noexcept {
   return clock;
 }
 
-// "+0130", "+01:30" or "+01": how far the clock runs ahead of UTC.
+// Takes "+0130", "+01:30" or "+01": how far the clock is ahead of UTC.
 std::chrono::minutes take_offset(Scanner& scanner) noexcept {
   const bool behind = scanner.take('-');
   if (!behind) scanner.expect('+');
@@ -111,7 +111,7 @@ std::optional<LogTime> instant(const std::chrono::year_month_day& date, const Cl
   const std::chrono::sys_seconds second = std::chrono::sys_days(date) + std::chrono::hours(clock.hour) +
                                           std::chrono::minutes(clock.minute) +
                                           std::chrono::seconds(clock.second) - ahead;
-  // A leap second is inserted at the end of a day of UTC, whatever the zone shows.
+  // A leap second is inserted at the end of a day in UTC, whatever the time zone shows.
   const bool midnight = second.time_since_epoch() % std::chrono::days(1) == std::chrono::seconds(0);
   if (clock.second == 60 && !midnight) return {};
   if (second < std::chrono::sys_seconds{}) return {};
@@ -169,7 +169,7 @@ std::optional<LogTime> parse_log_time(std::string_view text) noexcept {
 std::optional<LogTime> parse_epoch_time(std::string_view text) noexcept {
   constexpr std::int64_t kLastSecond = std::int64_t{(kLastYear - kFirstYear + 1)} * 365 * 24 * 3600;
   constexpr std::int64_t kNanos = 1'000'000'000;
-  constexpr std::size_t kLongest = 19;  // digits that 64 bits always hold, but for the sign
+  constexpr std::size_t kLongest = 19;  // digits that 64 bits can always hold, without the sign
   const std::size_t digits = std::min(text.find('.'), text.size());
   if (digits == 0 || digits > kLongest ||
       !std::all_of(text.begin(), text.begin() + static_cast<std::ptrdiff_t>(digits), is_digit))
@@ -177,7 +177,7 @@ std::optional<LogTime> parse_epoch_time(std::string_view text) noexcept {
   std::uint64_t value = 0;
   for (const char digit : text.substr(0, digits))
     value = 10 * value + static_cast<std::uint64_t>(digit - '0');
-  std::uint64_t unit = 1;  // of these are in a second
+  std::uint64_t unit = 1;  // how many of these are in a second
   while (value / unit > static_cast<std::uint64_t>(kLastSecond) && unit < static_cast<std::uint64_t>(kNanos))
     unit *= 1000;
   if (value / unit > static_cast<std::uint64_t>(kLastSecond)) return {};

@@ -1,4 +1,4 @@
-// weir-replay: what would these limits have done to that access log?
+// weir-replay answers: what would these limits have done to that access log?
 
 #include <cerrno>
 #include <cstdio>
@@ -27,7 +27,7 @@ namespace {
 
 using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
 
-// How many requests of standard input are held at once, to be sorted: some 10 MB.
+// How many requests of standard input are held at once to be sorted: about 10 MB.
 constexpr std::size_t kWindow = std::size_t{1} << 18;
 
 Config read_config(const Options& options) {
@@ -68,20 +68,20 @@ File open_decisions(const Options& options) {
   for (const std::string& input : inputs) {
     std::error_code ignored;  // one of them does not exist, so they are not the same
     if (!std::filesystem::equivalent(options.decisions, input, ignored)) continue;
-    throw UsageError(fmt::format("--decisions names \"{}\", which is read; name another file", input));
+    throw UsageError(fmt::format("--decisions names \"{}\", which is a log; name another file", input));
   }
   file.reset(std::fopen(options.decisions.c_str(), "we"));
   if (!file) throw std::runtime_error(fmt::format("\"{}\": {}", options.decisions, std::strerror(errno)));
   return file;
 }
 
-// Buffered bytes may fail as late as here: a full disk must not pass for success.
+// Buffered bytes may fail as late as here, and a full disk must not pass for success.
 void finish(std::FILE* file, const std::string& name) {
   if (std::fflush(file) == 0 && std::ferror(file) == 0) return;
   throw std::runtime_error(fmt::format("{}: {}", name, std::strerror(errno)));
 }
 
-// A log that was not understood has no answer, and "0 % refused" would be a wrong one.
+// If a log was not understood, there is no answer, and "0 % refused" would be wrong.
 [[noreturn]] void fail_to_understand(const ReadingNotes& notes, const std::vector<LogSource>& logs) {
   constexpr std::size_t kExcerpt = 120;
   const BadLine& first = notes.first_unparsed;
@@ -91,7 +91,7 @@ void finish(std::FILE* file, const std::string& name) {
 }
 
 void warn(const Config& config, const Options& options, const Routes& routes, const Report& report) {
-  // A table that is too small forgets users who owe something, so the answer would be too kind.
+  // A table that is too small forgets users who owe something, so the answer would be too lenient.
   if (keeps_users(config, routes) && report.users > config.segment.users) {
     tools::complain("weir-replay",
                     fmt::format("warning: {} users, but segment.users is {}; raise it in {} to be sure",
@@ -100,7 +100,7 @@ void warn(const Config& config, const Options& options, const Routes& routes, co
   if (report.counts.requests > 0 && report.notes.nameless == report.counts.requests) {
     tools::complain(
         "weir-replay",
-        fmt::format("warning: no request has what --user {} asks for, so that no limit of a user applied",
+        fmt::format("warning: no request has what --user {} asks for, so limits per user were not applied",
                     options.user_text));
   }
 }
@@ -109,8 +109,7 @@ std::vector<Operation> handles_of(const Limiter& limiter, const Routes& routes) 
   std::vector<Operation> handles;
   for (const std::string& name : routes.operations()) {
     const Result<Operation> handle = limiter.operation(name);
-    handles.push_back(handle ? *handle
-                             : Operation{});  // of requests that match no route, where there are none
+    handles.push_back(handle ? *handle : Operation{});  // for requests that match no route, if there are none
   }
   return handles;
 }

@@ -1,6 +1,6 @@
 #pragma once
 
-// The users of all logs, each with a number. Number 0 is a request that names no user.
+// The users of all logs, each with a number. Number 0 means that a request does not name a user.
 
 #include <cstdint>
 #include <deque>
@@ -30,7 +30,7 @@ class Names {
   /// The number of the client that an address belongs to.
   [[nodiscard]] UserNumber number_of_client(const std::string& address) {
     if (const auto found = clients_.find(address); found != clients_.end()) return found->second;
-    if (clients_.size() == kMostAddresses) clients_.clear();  // it spares work, and is found again
+    if (clients_.size() == kMostAddresses) clients_.clear();  // the cache only saves work, and fills again
     const UserNumber number = number_of(client_key(address, prefix4_, prefix6_));
     return clients_.emplace(address, number).first->second;
   }

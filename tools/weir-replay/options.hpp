@@ -10,7 +10,7 @@
 
 namespace weir::replay {
 
-/// The command line, or what it names, makes no sense.
+/// The command line, or a file that it names, does not make sense.
 struct UsageError : tools::Failure {
   explicit UsageError(const std::string& message) : Failure(tools::kUsage, message) {}
 };
@@ -30,7 +30,7 @@ struct Options {
   bool json = false;
 };
 
-/// The options, or the exit status where nothing remains to be done (--help). Throws UsageError.
+/// The options, or the exit status if there is nothing left to do (--help). Throws UsageError.
 [[nodiscard]] std::variant<Options, int> parse_options(int argc, char** argv);
 
 }  // namespace weir::replay

@@ -1,6 +1,6 @@
 #pragma once
 
-// Descriptors that close themselves, and reading and writing all of something.
+// Descriptors that close themselves, and functions that read or write everything.
 
 #include <string>
 #include <string_view>
@@ -32,19 +32,19 @@ struct Pipe {
   Fd write_end;
 };
 
-/// Throws std::runtime_error when the process may open no more files.
+/// Throws std::runtime_error if the process may not open more files.
 [[nodiscard]] Pipe make_pipe();
 
-/// Appends everything up to the end of the file. False: errno says why.
+/// Appends everything up to the end of the file. @return false if that failed; errno says why.
 [[nodiscard]] bool read_to_end(const Fd& from, std::string& to);
 
-/// Copies everything up to the end of the file. False: errno says why.
+/// Copies everything up to the end of the file. @return false if that failed; errno says why.
 [[nodiscard]] bool copy_all(const Fd& from, const Fd& to);
 
-/// Writes all of it. False: the other end is gone, or errno says why.
+/// Writes all bytes. @return false if the other end is closed, or if errno says why.
 [[nodiscard]] bool write_all(const Fd& to, std::string_view bytes) noexcept;
 
-/// Reads `size` bytes. False: the other end is gone before it wrote them.
+/// Reads `size` bytes. @return false if the other end was closed before it wrote them.
 [[nodiscard]] bool read_exactly(const Fd& from, char* to, std::size_t size) noexcept;
 
 }  // namespace weir::replay

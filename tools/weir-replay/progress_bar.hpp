@@ -1,6 +1,6 @@
 #pragma once
 
-// A bar on a terminal; nothing where nobody looks.
+// A progress bar on a terminal; it draws nothing elsewhere.
 
 #include <cstddef>
 #include <cstdint>
@@ -33,7 +33,7 @@ class ProgressBar {
   }
 
  private:
-  static constexpr std::uint64_t kFewBytes = std::uint64_t{1} << 23;  // read before anybody could see it
+  static constexpr std::uint64_t kFewBytes = std::uint64_t{1} << 23;  // read before anybody could see a bar
 
   std::uint64_t bytes_;
   std::uint64_t shown_ = 0;

@@ -35,10 +35,10 @@ std::vector<Nanos> window_lengths(const Config& config) {
   return lengths;
 }
 
-// Where the limiter's clock begins: not long before the first request, at a multiple of a day and of all
-// windows, so that windows which are counted from there lie as on the calendar of UTC.
+// The time at which the limiter's clock begins. It is not long before the first request, and a multiple of a
+// day and of all windows, so that windows which are counted from there are aligned with the calendar of UTC.
 LogTime beginning_of(const Config& config, LogTime first) {
-  constexpr Nanos kLongest = std::chrono::days(120);  // a segment serves for so much longer than kLongestLog
+  constexpr Nanos kLongest = std::chrono::days(120);  // a segment serves this much longer than kLongestLog
   Nanos unit = std::chrono::days(1);
   for (const Nanos length : window_lengths(config)) {
     const Nanos of_both(length.count() / std::gcd(length.count(), unit.count()));

@@ -1,6 +1,6 @@
 #pragma once
 
-// Puts the requests of a log before a limiter, each at its own time.
+// Asks a limiter for each request of a log, at the request's own time.
 
 #include <cstdio>
 #include <optional>
@@ -18,7 +18,7 @@
 
 namespace weir::replay {
 
-/// What is asked, and of which limiter: the same for all workers.
+/// What to decide, and by which limiter: the same for all workers.
 struct Scenario {
   Limiter& limiter;
   const std::vector<Operation>& operations;  ///< by Routes::Number
@@ -27,16 +27,16 @@ struct Scenario {
   std::FILE* decisions = nullptr;  ///< one line for each request, unless null
 };
 
-/// What of a configuration a log can try. It does not say how long a request took or whether it failed, so
-/// that permits and breakers are left out: they could only be told that every request ended at once.
+/// The part of a configuration that a log can try. A log does not say how long a request took or whether it
+/// failed, so permits and breakers are left out: they could only be told that every request ended at once.
 [[nodiscard]] Config without_permits_and_breakers(Config config);
 
-/// A limiter whose clock is that of a log: the same log is decided in the same way at every run.
-/// Throws std::runtime_error when there is no memory for it.
+/// A limiter whose clock is that of a log, so that the same log is decided in the same way in every run.
+/// Throws std::runtime_error if there is not enough memory.
 [[nodiscard]] Limiter open_limiter(const Config& config, LogTime first);
 
-/// Decides requests in their order.
-/// Throws std::runtime_error when the decisions cannot be written.
+/// Decides requests in the given order.
+/// Throws std::runtime_error if the decisions cannot be written.
 void decide(const Scenario& scenario, std::span<const TimedRequest> requests, Tally& tally);
 
 /// The name of a limit, or "-" for none.

@@ -59,7 +59,7 @@ bool keeps_entries(const Limits& limits) {
   return !limits.rates.empty() || !limits.windows.empty() || limits.cooldown.length.count() != 0;
 }
 
-// Calls visit(key, policy) for the limits over all operations and of each one that is asked for.
+// Calls visit(key, policy) for the global limits and for those of each operation that requests have.
 template <class Visit>
 void for_each_policy(const Config& config, const Routes& routes, Visit&& visit) {
   visit(std::string("global"), config.global);

@@ -1,6 +1,6 @@
 #pragma once
 
-// What a replay found, in the order in which both reports tell it.
+// The results of a replay, in the order in which both reports show them.
 
 #include <chrono>
 #include <cstdint>
@@ -38,14 +38,14 @@ struct Report {
   std::string until;
   std::chrono::seconds span{0};
   std::vector<std::string> not_tried;    ///< limits that a log cannot try: permits and breakers
-  std::vector<LimitLine> refused_by;     ///< the one that refused most first
+  std::vector<LimitLine> refused_by;     ///< the limit that refused most comes first
   std::vector<CountsLine> by_operation;  ///< with --operation-by
-  std::vector<CountsLine> top_refused;   ///< at most ten who were refused, the most refused first
+  std::vector<CountsLine> top_refused;   ///< at most ten users who were refused, the most refused first
 
   [[nodiscard]] std::uint64_t admitted() const noexcept { return counts.requests - counts.refused; }
 };
 
-/// Everything that a report is made of. Names in it point into these.
+/// Everything from which a report is made. Names in the report point into these.
 struct Findings {
   const Options& options;
   const Config& config;
@@ -62,13 +62,13 @@ struct Findings {
 /// The keys of permits and breakers that requests of these operations would meet.
 [[nodiscard]] std::vector<std::string> permits_and_breakers(const Config& config, const Routes& routes);
 
-/// Whether some limit of these operations keeps an entry for each user.
+/// Whether a limit of these operations keeps an entry for each user.
 [[nodiscard]] bool keeps_users(const Config& config, const Routes& routes);
 
-/// For people. What comes from the log is escaped: it may hold commands for a terminal.
+/// The report for people. Text from the log is escaped, because it may hold commands for a terminal.
 [[nodiscard]] std::string to_text(const Report& report);
 
-/// For programs: one object.
+/// The report for programs: one JSON object.
 [[nodiscard]] std::string to_json(const Report& report);
 
 /// At most `longest` bytes, as printable ASCII.

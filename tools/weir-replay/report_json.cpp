@@ -52,7 +52,7 @@ std::string to_json(const Report& report) {
                     {"from", time_or_null(report.from)},
                     {"until", time_or_null(report.until)},
                     {"top_refused", top_refused}};
-  // An access log holds whatever clients sent: bytes that are not UTF-8 become U+FFFD.
+  // An access log contains whatever clients sent: bytes that are not UTF-8 become U+FFFD.
   return all.dump(2, ' ', false, Json::error_handler_t::replace) + "\n";
 }
 

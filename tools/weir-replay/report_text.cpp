@@ -24,7 +24,7 @@ double percent(std::uint64_t part, std::uint64_t whole) {
   return whole == 0 ? 0 : 100 * static_cast<double>(part) / static_cast<double>(whole);
 }
 
-// What is more than nothing shows at least one mark.
+// A share above zero shows at least one mark.
 std::string bar(std::uint64_t part, std::uint64_t whole) {
   const double share = percent(part, whole) / 100;
   return std::string(part == 0 ? 0 : std::max<std::size_t>(1, static_cast<std::size_t>(share * kBarWidth)),
@@ -53,7 +53,7 @@ void add_order(Text& text, const Report& report) {
   }
   if (notes.too_late > 0) {
     add(text, "late       {} requests came after later ones, and counted at their time; {}\n", notes.too_late,
-        report.sorted ? "sort the log, or give it as a file" : "--sort puts them into order");
+        report.sorted ? "sort the log, or give it as a file" : "--sort puts them in order");
   }
 }
 
@@ -61,7 +61,7 @@ void add_head(Text& text, const Report& report) {
   add(text, "log        {}\noperation  {}\n", joined(report.logs), report.operation);
   add(text, "requests   {} by {} users\n", report.counts.requests, report.users);
   if (report.notes.nameless > 0) {
-    add(text, "no user    {} requests named none, so that no limit of a user applied\n",
+    add(text, "no user    {} requests did not name a user, so limits per user were not applied\n",
         report.notes.nameless);
   }
   if (!report.from.empty()) {

@@ -1,6 +1,6 @@
 #pragma once
 
-// Which operation a request is, by its path.
+// Finds the operation of a request by its path.
 
 #include <cstdint>
 #include <string>
@@ -9,29 +9,29 @@
 
 namespace weir::replay {
 
-/// "/api/*=search": requests whose path matches are that operation.
+/// A route such as "/api/*=search": requests whose path matches have that operation.
 struct Route {
-  std::string pattern;  ///< of a shell: "*" is any text, slashes included
+  std::string pattern;  ///< a shell pattern: "*" is any text, slashes included
   std::string operation;
 };
 
-/// Throws UsageError for a text without a pattern or an operation.
+/// Throws UsageError if the text lacks a pattern or an operation.
 [[nodiscard]] Route parse_route(std::string_view text);
 
 class Routes {
  public:
-  using Number = std::uint16_t;  ///< of an operation in operations()
+  using Number = std::uint16_t;  ///< index of an operation in operations()
 
   /// @param otherwise  the operation of requests that match no route.
   Routes(std::vector<Route> routes, const std::string& otherwise);
 
-  /// The operation of a request, by the first route that its path matches.
+  /// The operation of a request: that of the first route that its path matches.
   [[nodiscard]] Number operation_of(std::string_view path) const;
 
-  /// Those that a request may be, each once; number 0 is the one for requests that match no route.
+  /// The operations that a request may have, each once; number 0 is the one for requests that match no route.
   [[nodiscard]] const std::vector<std::string>& operations() const noexcept { return operations_; }
 
-  /// Whether some request may match no route.
+  /// Whether there may be requests that match no route.
   [[nodiscard]] bool has_otherwise() const noexcept { return has_otherwise_; }
 
  private:
@@ -45,7 +45,7 @@ class Routes {
   bool has_otherwise_ = true;
 };
 
-/// A path as a server understands it: without its query, scheme and host, its %xx decoded.
+/// A path as a server understands it: without its query, scheme and host, and with %xx decoded.
 [[nodiscard]] std::string plain_path(std::string_view path);
 
 }  // namespace weir::replay

@@ -1,6 +1,6 @@
 #pragma once
 
-// What a replay counts. Each worker counts its own share; `merge` makes one of them.
+// The counts of a replay. Each worker counts its own share; `merge` adds them up.
 
 #include <cstdint>
 #include <map>
@@ -30,10 +30,10 @@ struct Tally {
   void merge(const Tally& other);
 };
 
-/// The counts as bytes for another process.
+/// The counts as bytes, for another process.
 [[nodiscard]] std::string encode(const Tally& tally);
 
-/// The counts again. Throws std::runtime_error when they are not whole.
+/// Restores the counts from such bytes. Throws std::runtime_error if they are not complete.
 [[nodiscard]] Tally decode(std::string_view bytes);
 
 }  // namespace weir::replay

@@ -9,12 +9,12 @@
 namespace weir::replay {
 namespace {
 
-// A segment's clock serves for a little longer than this.
+// The clock of a segment serves for a little longer than this.
 constexpr std::chrono::nanoseconds kLongestLog = std::chrono::days(3 * 365);
 constexpr std::size_t kExcerpt = 400;
 
-// Where the most requests lie that are no further apart than a segment serves: [first, last] of a sorted
-// list.
+// Finds the stretch that holds the most requests and is no longer than a segment serves: [first, last] of a
+// sorted list.
 std::pair<LogTime, LogTime> main_stretch(const std::vector<LogTime>& times) {
   std::size_t best_begin = 0;
   std::size_t best_end = 0;
@@ -62,7 +62,7 @@ void Timeline::take(const LogEntry& entry) {
       {entry.time, line_, user, routes_.operation_of(entry.path), static_cast<std::uint16_t>(log_)});
 }
 
-// Reads until as many requests are held as may be, or there are no more.
+// Reads until as many requests are held as allowed, or there are no more.
 void Timeline::read() {
   std::string_view line;
   while (log_ < logs_.size()) {
@@ -89,7 +89,7 @@ void Timeline::read() {
   bar_.clear();
 }
 
-// One line of a wrong year must not move the clock of all the others: it is a bad line.
+// One line with a wrong year must not move the clock of all the others, so it is a bad line.
 void Timeline::drop_strays() {
   LogTime from = last_ - kLongestLog;
   LogTime until = last_ + kLongestLog;
@@ -112,7 +112,7 @@ void Timeline::drop_strays() {
   });
 }
 
-// Whatever comes late counts at the time that has been reached.
+// A request that comes late counts at the time that has been reached.
 void Timeline::set_times(std::span<TimedRequest> requests) {
   for (TimedRequest& request : requests) {
     if (!std::exchange(begun_, true)) first_ = last_ = request.time;
@@ -141,7 +141,7 @@ std::span<const TimedRequest> Timeline::next() {
       std::stable_sort(held_.begin(), held_.end(),
                        [](const TimedRequest& a, const TimedRequest& b) { return a.time < b.time; });
     }
-    // Those that are kept wait for others that belong before them.
+    // Requests that are kept wait for others that belong before them.
     released_ = all || !settings_.sort ? held_.size() : (held_.size() + 1) / 2;
   }
   set_times(std::span(held_).first(released_));

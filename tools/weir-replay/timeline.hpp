@@ -2,8 +2,8 @@
 
 // The requests of all logs, in the order of their times.
 //
-// Servers write a line when a request ends, under the time at which it began, so that logs are not in order;
-// and logs of several servers overlap. Files are read whole and sorted. Standard input is sorted within a
+// Servers write a line when a request ends, with the time at which it began, so logs are not in order, and
+// logs of several servers overlap. Files are read completely and sorted. Standard input is sorted within a
 // window of requests, because it may never end: a request that comes later than that counts at the time that
 // has been reached.
 
@@ -26,24 +26,24 @@ struct TimedRequest {
   std::uint64_t line;  ///< counted from 1
   UserNumber user;
   Routes::Number operation;
-  std::uint16_t log;  ///< which one
+  std::uint16_t log;  ///< index of the log
 };
 
 /// A line that is not a request.
 struct BadLine {
   std::uint16_t log = 0;
-  std::uint64_t line = 0;  ///< 0: there is none
-  std::string text;        ///< the beginning of it
+  std::uint64_t line = 0;  ///< 0: there is no such line
+  std::string text;        ///< the beginning of the line
 };
 
-/// What reading found beside requests.
+/// What else reading found, beside requests.
 struct ReadingNotes {
   std::uint64_t lines = 0;
   std::uint64_t requests = 0;
   std::uint64_t unparsed = 0;
   BadLine first_unparsed;
-  std::uint64_t out_of_order = 0;  ///< requests before the latest of their log
-  std::uint64_t too_late = 0;      ///< of these, those that sorting did not bring into order
+  std::uint64_t out_of_order = 0;  ///< requests that are earlier than the latest of their log
+  std::uint64_t too_late = 0;      ///< those of them that sorting did not bring into order
   std::uint64_t nameless = 0;      ///< requests without a user
 };
 
@@ -55,15 +55,15 @@ class Timeline {
     std::size_t window = 0;  ///< how many requests are held at once; 0: all of them
   };
 
-  /// All must outlive it.
+  /// All arguments must outlive the timeline.
   Timeline(std::vector<LogSource>& logs, Names& names, const Routes& routes, Settings settings);
 
-  /// The next requests, none before those of the last call. Empty: that was all.
-  /// Throws std::runtime_error when a log cannot be read, or spans more than a segment serves.
+  /// The next requests, none of them earlier than those of the last call. It is empty if there are no more.
+  /// Throws std::runtime_error if a log cannot be read, or spans more time than a segment serves.
   [[nodiscard]] std::span<const TimedRequest> next();
 
   [[nodiscard]] const ReadingNotes& notes() const noexcept { return notes_; }
-  [[nodiscard]] LogTime first() const noexcept { return first_; }  ///< with requests only
+  [[nodiscard]] LogTime first() const noexcept { return first_; }  ///< only if there are requests
   [[nodiscard]] LogTime last() const noexcept { return last_; }
 
  private:
@@ -87,7 +87,7 @@ class Timeline {
   LogTime first_{};
   LogTime last_{};
 
-  std::size_t log_ = 0;  ///< the one that is being read
+  std::size_t log_ = 0;  ///< the log that is being read
   std::uint64_t line_ = 0;
   std::optional<LogTime> latest_of_log_;
   std::string address_;

@@ -18,18 +18,19 @@ namespace {
 
 using Requests = std::span<const TimedRequest>;
 
-// Long enough that handing on costs little beside deciding, short enough that workers take many turns.
+// A block is long enough that handing on costs little beside deciding, and short enough that workers take
+// many turns.
 constexpr std::size_t kBlock = 2048;
 
-// How a worker ends.
+// How a worker ends: its exit status.
 enum Ending : int {
   kDone = 0,
-  kFailed = 1,  // and has said why
-  kCutOff = 2,  // because another worker ended
+  kFailed = 1,  // it has said why
+  kCutOff = 2,  // another worker ended before it
 };
 
-// One worker's place in the ring. Block b belongs to worker b % workers; the worker that has decided block b
-// hands the turn on to the worker of block b + 1.
+// One worker's position in the ring. Block b belongs to worker b % workers; the worker that has decided block
+// b hands the turn on to the worker of block b + 1.
 struct Seat {
   Fd from_previous;
   Fd to_next;
@@ -60,7 +61,7 @@ int work(const Scenario& scenario, Requests requests, std::size_t worker, std::s
   }
 }
 
-// The forked workers and the ends of their pipes that are ours.
+// The forked workers and our ends of their pipes.
 class Crew {
  public:
   explicit Crew(std::size_t size) : seats_(size), counts_(size) {
@@ -85,7 +86,8 @@ class Crew {
       if (pid < 0)
         throw std::runtime_error(fmt::format("fork: {}; use fewer --workers", std::strerror(errno)));
       if (pid == 0) {
-        // Only its own seat: an end left open here would hide from the others that its worker has died.
+        // A worker keeps only its own seat: an end left open here would hide from the others that its worker
+        // has died.
         const Seat own = std::move(seats_[i]);
         seats_.clear();
         counts_.clear();
@@ -96,7 +98,7 @@ class Crew {
     seats_.clear();
   }
 
-  // What all of them counted. Throws when one of them did not come to its end.
+  // The counts of all workers together. It throws if one of them did not finish.
   Tally collect() {
     std::vector<std::string> messages(counts_.size());
     for (std::size_t i = 0; i < counts_.size(); ++i) {
@@ -109,9 +111,9 @@ class Crew {
   }
 
  private:
-  // Waits for all of them; the reason of the first that failed by itself.
+  // Waits for all workers. @return the reason of the first that failed by itself.
   std::optional<std::string> dismiss() {
-    seats_.clear();  // who waits for its turn learns that it will not come
+    seats_.clear();  // workers that wait for their turn learn that it will not come
     counts_.clear();
     std::optional<std::string> failure;
     for (std::size_t i = 0; i < pids_.size(); ++i) {
@@ -148,7 +150,7 @@ Tally decide_together(const Scenario& scenario, Requests requests, unsigned work
     decide(scenario, requests, tally);
     return tally;
   }
-  std::signal(SIGPIPE, SIG_IGN);  // a write to a worker that died is an answer, not an end
+  std::signal(SIGPIPE, SIG_IGN);  // a write to a worker that died then fails, and does not kill us
   Crew crew(workers);
   crew.start(scenario, requests);
   return crew.collect();

@@ -7,9 +7,9 @@
 
 namespace weir::replay {
 
-/// Decides requests with `workers` processes (1: this one). They decide in the order of the log, through the
-/// one segment that they share, so their number changes nothing in the answer. Throws std::runtime_error when
-/// a worker fails or dies; none is left behind.
+/// Decides requests with `workers` processes (1: only this one). They decide in the order of the log, through
+/// the one segment that they share, so their number does not change the answer. Throws std::runtime_error if
+/// a worker fails or dies; no worker is left behind.
 [[nodiscard]] Tally decide_together(const Scenario& scenario, std::span<const TimedRequest> requests,
                                     unsigned workers);
 

@@ -20,7 +20,7 @@
 
 namespace weir::runner {
 
-using namespace tools;  // NOLINT(google-build-using-namespace): how all tools fail
+using namespace tools;  // NOLINT(google-build-using-namespace): the failures of all tools
 namespace {
 
 constexpr int kPassedOn[] = {SIGHUP,  SIGINT,  SIGQUIT, SIGUSR1, SIGUSR2,
@@ -33,12 +33,13 @@ sigset_t only(int signal) noexcept {
   return set;
 }
 
-/// From here on signals wait until they are asked for; the command gets back what we were started with.
+/// Blocks signals until they are asked for; the command gets back the signal state that we were started with.
 class Signals {
  public:
   Signals() noexcept : awaited_(only(SIGCHLD)) {
     for (const int signal : kPassedOn) ::sigaddset(&awaited_, signal);
-    // A caller that ignores SIGCHLD, which is inherited, would have the kernel throw the exit status away.
+    // SIGCHLD may be ignored by the caller, and this is inherited: then the kernel would discard the exit
+    // status.
     struct sigaction by_default {};
     by_default.sa_handler = SIG_DFL;
     ::sigaction(SIGCHLD, &by_default, &inherited_action_);
@@ -54,7 +55,7 @@ class Signals {
 
   [[nodiscard]] siginfo_t next() const noexcept {
     siginfo_t info{};
-    while (::sigwaitinfo(&awaited_, &info) < 0) {  // EINTR: stopped and continued
+    while (::sigwaitinfo(&awaited_, &info) < 0) {  // EINTR: this process was stopped and continued
     }
     return info;
   }
@@ -65,8 +66,8 @@ class Signals {
   struct sigaction inherited_action_ {};
 };
 
-/// Whether a folder of PATH holds a file of that name. Without one, execvp() blames a folder that may not be
-/// searched, where a shell says that there is no such command.
+/// Whether a folder of PATH holds a file with this name. If there is none, execvp() blames a folder that may
+/// not be searched, while a shell says that there is no such command.
 bool lies_on_path(const char* name) noexcept {
   const char* path = std::getenv("PATH");  // NOLINT(concurrency-mt-unsafe): one thread only
   if (path == nullptr) path = "/bin:/usr/bin";
@@ -84,12 +85,12 @@ bool lies_on_path(const char* name) noexcept {
   }
 }
 
-// In the child. No exceptions and no destructors from here on: it holds copies of everything.
+// Runs in the child, which holds copies of everything: no exceptions and no destructors from here on.
 [[noreturn]] void become(char** argv, const char* shown_name, pid_t parent, WhenKilled when_killed,
                          const Signals& signals) noexcept {
   if (when_killed == WhenKilled::command_dies) {
     ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-    // Killed before the prctl: nobody would tell us any more.
+    // If the parent was killed before the prctl, no signal will come.
     if (::getppid() != parent) ::_exit(128 + SIGKILL);
   }
   signals.restore();
@@ -109,7 +110,8 @@ pid_t start(char** argv, WhenKilled when_killed, const Signals& signals) {
   return child;
 }
 
-// As a process stops that does not handle SIGTSTP: the shell sees the job stop. Returns when continued.
+// Stops as a process that does not handle SIGTSTP: the shell sees the job stop. It returns when it is
+// continued.
 void stop() noexcept {
   const sigset_t stop = only(SIGTSTP);
   ::raise(SIGTSTP);
@@ -118,7 +120,7 @@ void stop() noexcept {
 }
 
 void pass_on(const siginfo_t& info, pid_t child) noexcept {
-  // What the terminal sends (Ctrl-C) goes to the whole process group: the command has it already.
+  // A signal from the terminal (Ctrl-C) goes to the whole process group, so the command has it already.
   const bool sent_by_process = info.si_code <= 0;
   if (sent_by_process || ::getpgid(child) != ::getpgrp()) ::kill(child, info.si_signo);
   if (info.si_signo == SIGTSTP) stop();
@@ -126,7 +128,7 @@ void pass_on(const siginfo_t& info, pid_t child) noexcept {
 
 std::optional<int> exit_status(pid_t child) noexcept {
   int status = 0;
-  if (::waitpid(child, &status, WNOHANG) != child) return std::nullopt;  // it stopped, or goes on
+  if (::waitpid(child, &status, WNOHANG) != child) return std::nullopt;  // the child stopped or continued
   return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
@@ -138,7 +140,7 @@ int run_command(char** argv, WhenKilled when_killed) {
   for (;;) {
     const siginfo_t info = signals.next();
     if (info.si_signo != SIGCHLD) {
-      pass_on(info, child);  // not reaped yet, so the id is still the child's
+      pass_on(info, child);  // the child is not reaped yet, so the id is still its own
     } else if (const std::optional<int> status = exit_status(child)) {
       return *status;
     }

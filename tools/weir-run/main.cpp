@@ -13,12 +13,12 @@
 
 namespace weir::runner {
 
-using namespace tools;  // NOLINT(google-build-using-namespace): how all tools fail
+using namespace tools;  // NOLINT(google-build-using-namespace): the failures of all tools
 namespace {
 
 Config configured(const Options& options) {
   Result<Config> config = load_config(*options.config);
-  // Not a missing segment, and so not the status of one.
+  // A missing file is not a missing segment, and must not have its exit status.
   if (!config) throw Failure(kUsage, config.error().message());
   if (options.segment) config->segment.name = *options.segment;
   return *std::move(config);
@@ -33,7 +33,7 @@ Limiter open_limiter(const Options& options) {
 
 Operation find_operation(const Limiter& limiter, const Options& options) {
   const Result<Operation> operation = limiter.operation(options.operation);
-  // Not a missing segment, and so not the status of one.
+  // A missing operation is not a missing segment, and must not have its exit status.
   if (!operation && operation.error().code != Errc::not_found) throw Failure(operation.error());
   if (!operation) throw Failure(kUsage, operation.error().message());
   return *operation;
@@ -46,12 +46,12 @@ int run(int argc, char** argv) {
 
   Limiter limiter = open_limiter(options);
   const Operation operation = find_operation(limiter, options);
-  // Jobs killed just now count no more; admit() alone looks for them only once in 10 ms.
+  // Jobs that were killed just now must not count any more; admit() alone looks for them only once in 10 ms.
   limiter.reap();
   Admission admission = limiter.admit(operation, options.request());
   if (!admission) throw Failure(status_of(admission, options), describe(admission, limiter, options));
   const int status = run_command(options.command, options.when_killed());
-  admission.report(status == 0 ? Outcome::success : Outcome::failure);  // for the operation's breaker
+  admission.report(status == 0 ? Outcome::success : Outcome::failure);  // the operation's breaker counts it
   return status;
 }
 

@@ -10,38 +10,36 @@
 
 namespace weir::runner {
 
-using namespace tools;  // NOLINT(google-build-using-namespace): how all tools fail
+using namespace tools;  // NOLINT(google-build-using-namespace): the failures of all tools
 
 namespace {
 
 constexpr const char* kAbout =
-    "Runs a command under the limits of a weir segment, or refuses to: for cron jobs and shell scripts.\n"
-    "Its permits are held as long as weir-run lives, and come back however it ends.";
-
+    "Runs a command under the limits of a weir segment, or refuses to run it: for cron jobs and shell\n"
+    "scripts. The permits of the command are held as long as weir-run lives, and are given back however it\n"
+    "ends.";
 constexpr const char* kFooter =
-    "In a crontab, a backup every hour, within the limits of the operation \"backup\":\n"
+    "In a crontab, run a backup every hour, within the limits of the operation \"backup\":\n"
     "  0 * * * *    weir-run --config /etc/weir/jobs.toml --operation backup -- /usr/local/bin/backup /home\n"
-    "The same without a mail from cron for each refusal; errors are still mailed:\n"
+    "Run a job without a mail from cron for each refusal; errors are still mailed:\n"
     "  */5 * * * *  weir-run --segment jobs --operation sync -- sync-mirror 2>&1 | grep -v ': no permit "
-    "free'\n"
-    "In a script:\n"
+    "is free'\n"
+    "In a script, handle a refusal:\n"
     "  weir-run --segment jobs --operation export --user \"$CUSTOMER\" -- export-data \"$CUSTOMER\"\n"
     "  if [ $? -eq 75 ]; then echo \"too many exports, try again later\"; fi\n"
     "\n"
-    "Signals that weir-run is sent (TERM, INT, HUP, QUIT, USR1, ...) are passed on to the command. When "
-    "weir-run\n"
-    "is killed, so is the command, but not what the command has started, nor a command that changes its "
-    "user\n"
-    "(sudo).\n"
+    "Signals that weir-run receives (TERM, INT, HUP, QUIT, USR1, ...) are passed on to the command. If\n"
+    "weir-run is killed, the command is killed, too, but processes that it has started are not, nor is a\n"
+    "command that changes its user (sudo).\n"
     "\n"
-    "Exit status: that of the command, 128 + N if signal N ended it; 127 no such command, 126 it cannot be\n"
-    "executed; 75 (or --status) refused, try again later; 65 refused, and no wait helps (--cost or --weight\n"
-    "asks for more than a limit ever allows); 1 failed, 2 wrong usage or configuration, 3 no such segment, "
-    "4\n"
-    "a segment of another layout, 5 a damaged segment. No status depends on whether a message can be "
-    "written.";
+    "The exit status is that of the command; 128 + N if signal N ended it; 127 if there is no such\n"
+    "command; 126 if it cannot be executed; 75 (or --status) if it was refused and may be tried again\n"
+    "later; 65 if it was refused and waiting does not help (--cost or --weight asks for more than a limit\n"
+    "ever allows); 1 if weir-run failed; 2 if its usage or configuration is wrong; 3 if there is no such\n"
+    "segment; 4 if the segment has another layout; 5 if it is damaged. The status does not depend on\n"
+    "whether a message can be written.";
 
-// CLI11 does not know what stands behind "--".
+// CLI11 does not know what follows "--".
 class Help : public CLI::Formatter {
  public:
   std::string make_usage(const CLI::App* /*app*/, std::string name) const override {
@@ -53,35 +51,37 @@ class Help : public CLI::Formatter {
 void declare(CLI::App& app, Options& options) {
   constexpr std::uint32_t kMost = std::numeric_limits<std::uint32_t>::max();
   app.set_version_flag("--version", "weir-run " WEIR_VERSION);
-  app.add_option("--segment", options.segment, "run under the limits of this segment")
+  app.add_option("--segment", options.segment, "the segment whose limits apply")
       ->check(kNotEmpty)
       ->envname("WEIR_SEGMENT");
   app.add_option("--config", options.config,
-                 "create the segment of this TOML file if there is none; --segment gives it another name")
+                 "create the segment of this TOML file if it does not exist; --segment gives it another name")
       ->check(kNotEmpty);
   app.add_option("--operation", options.operation, "the operation, as the configuration names it")
       ->check(kNotEmpty)
       ->required();
-  app.add_option("--user", options.user, "whose limits per user apply; by default none")->check(kNotEmpty);
+  app.add_option("--user", options.user, "the user whose limits apply; by default there is none")
+      ->check(kNotEmpty);
   app.add_option("--cost", options.cost, "tokens to spend under every rate")
       ->check(CLI::Range(std::uint32_t{1}, kMost))
       ->capture_default_str();
   app.add_option("--weight", options.weight, "permits to hold under every concurrency limit")
       ->check(CLI::Range(std::uint32_t{1}, kMost))
       ->capture_default_str();
-  app.add_option("--status", options.refused_status, "exit status of a refusal that a wait may help")
+  app.add_option("--status", options.refused_status, "the exit status of a refusal that may pass later")
       ->check(CLI::Range(1, 255))
       ->capture_default_str();
   app.add_flag("--detach-on-kill", options.detach_on_kill,
-               "let the command go on, without its permits, when weir-run is killed");
+               "if weir-run is killed, let the command continue without its permits");
 }
 
 void check(const Options& options) {
   if (!options.segment && !options.config) {
-    throw Failure(kUsage, "neither --segment nor --config; name a segment, or a file to create it from");
+    throw Failure(kUsage,
+                  "neither --segment nor --config is given; name a segment, or a file to create it from");
   }
   if (options.command == nullptr || *options.command == nullptr) {
-    throw Failure(kUsage, "no command; write it behind \"--\": weir-run ... -- COMMAND ARGS");
+    throw Failure(kUsage, "the command is missing; write it after \"--\": weir-run ... -- COMMAND ARGS");
   }
 }
 
@@ -89,7 +89,7 @@ void check(const Options& options) {
 
 std::variant<Options, int> parse_options(int argc, char** argv) {
   Options options;
-  // The command's arguments are none of CLI11's business, which would take "[a,b]" apart.
+  // CLI11 must not see the command's arguments: it would take "[a,b]" apart.
   char** const end = argv + argc;
   char** const separator = std::find(argv, end, std::string_view("--"));
   if (separator != end) options.command = separator + 1;

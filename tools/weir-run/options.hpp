@@ -20,7 +20,7 @@ struct Options {
   std::uint32_t weight = 1;
   int refused_status = tools::kRefused;
   bool detach_on_kill = false;
-  char** command = nullptr;  ///< the arguments behind "--", as they are, with the nullptr at their end
+  char** command = nullptr;  ///< the arguments after "--", unchanged, with the nullptr at their end
 
   [[nodiscard]] Request request() const { return {user, cost, weight}; }
   [[nodiscard]] WhenKilled when_killed() const {
@@ -28,7 +28,7 @@ struct Options {
   }
 };
 
-/// The options, or the exit status where there is nothing left to do (--help, --version).
+/// The options, or the exit status if there is nothing left to do (--help, --version).
 /// Throws Failure on a wrong command line.
 [[nodiscard]] std::variant<Options, int> parse_options(int argc, char** argv);
 

@@ -7,7 +7,7 @@
 
 namespace weir::runner {
 
-using namespace tools;  // NOLINT(google-build-using-namespace): how all tools fail
+using namespace tools;  // NOLINT(google-build-using-namespace): the failures of all tools
 namespace {
 
 std::string reason(const Admission& refused, std::string_view limit) {
@@ -15,12 +15,13 @@ std::string reason(const Admission& refused, std::string_view limit) {
     case Verdict::throttled:
       return fmt::format("throttled by {}; retry after {}", limit, format_duration(refused.retry_after()));
     case Verdict::shed:
-      return fmt::format("no permit free ({}); retry when another job has finished", limit);
+      return fmt::format("no permit is free ({}); retry when another job has finished", limit);
     case Verdict::never:
-      return fmt::format("asks for more than {} ever allows; lower --cost or --weight, or raise the limit",
+      return fmt::format("it asks for more than {} ever allows; lower --cost or --weight, or raise the limit",
                          limit);
     case Verdict::blocked:
-      return fmt::format("in cooldown ({}); retry after {}", limit, format_duration(refused.retry_after()));
+      return fmt::format("it is in a cooldown ({}); retry after {}", limit,
+                         format_duration(refused.retry_after()));
     case Verdict::circuit_open:
       if (refused.retry_after().count() == 0)
         return fmt::format("{} is held open by an operator; retry when it is switched back", limit);
@@ -30,7 +31,8 @@ std::string reason(const Admission& refused, std::string_view limit) {
     case Verdict::invalid:
       break;
   }
-  return fmt::format("cannot be judged ({}); check --cost and --weight", to_string(refused.verdict()));
+  return fmt::format("the request cannot be judged ({}); check --cost and --weight",
+                     to_string(refused.verdict()));
 }
 
 }  // namespace

@@ -9,10 +9,10 @@
 
 namespace weir::runner {
 
-/// The exit status of a refusal: one that a wait may help, or one that it never will.
+/// The exit status of a refusal. It says whether waiting may help.
 [[nodiscard]] int status_of(const Admission& refused, const Options& options) noexcept;
 
-/// Why the command was not started and what to do about it, in one line.
+/// One line that says why the command was not started and what to do about it.
 [[nodiscard]] std::string describe(const Admission& refused, const Limiter& limiter, const Options& options);
 
 }  // namespace weir::runner
