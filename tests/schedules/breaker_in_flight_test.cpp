@@ -24,8 +24,8 @@ using detail::Owner;
 
 constexpr std::uint64_t kSecond = std::uint64_t{128} * 1'000'000'000;
 constexpr std::uint64_t kNow = 100 * kSecond;
-constexpr std::uint64_t kLater = kNow + 3 * kSecond;      // what began at kNow is overdue
-constexpr std::uint64_t kRound = kNow + 1'000 * kSecond;  // what began at kNow is forgotten
+constexpr std::uint64_t kLater = kNow + 3 * kSecond;      // a call that began at kNow is overdue
+constexpr std::uint64_t kRound = kNow + 1'000 * kSecond;  // a call that began at kNow is forgotten
 
 constexpr BreakerParams slow_rate(std::uint32_t minimum) {
   return {.slow_rate = 5'000,
@@ -39,7 +39,7 @@ constexpr BreakerParams slow_rate(std::uint32_t minimum) {
 struct Memory {
   CircuitBreaker breaker;
   std::array<BreakerTicket, 3> tickets{};
-  std::array<std::uint64_t, 3> returned{};  // what a process has done
+  std::array<std::uint64_t, 3> returned{};  // how far each process has come
 };
 
 class BreakerInFlightSchedules : public ::testing::Test {
@@ -60,14 +60,14 @@ class BreakerInFlightSchedules : public ::testing::Test {
   Program program;
 };
 
-TEST_F(BreakerInFlightSchedules, EveryCallThatIsOutIsCountedAndAKilledOneAtMostOnce) {
+TEST_F(BreakerInFlightSchedules, EveryCallInFlightIsCountedAndAKilledOneAtMostOnce) {
   constexpr BreakerParams params = slow_rate(1'000);
   declare();
   for (std::size_t p = 0; p < 2; ++p) {
     program.process("caller " + std::to_string(p), [this, p, params] {
       memory.tickets[p] = admit(params, kNow, p).ticket;
       memory.returned[p] = 1;
-      if (p == 0) return;  // hangs
+      if (p == 0) return;  // this call hangs
       report(params, p, kNow + kSecond);
       memory.returned[p] = 2;
     });
@@ -111,7 +111,8 @@ TEST_F(BreakerInFlightSchedules, NoLookMeetsACallTwiceWhileItReports) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// The fault that the order in report() keeps out, planted: counted first, taken back afterwards.
+// This plants the fault that the order in report() prevents: the call is counted first, and taken back
+// afterwards.
 TEST_F(BreakerInFlightSchedules, AReportThatCountsBeforeItTakesBackIsFound) {
   constexpr BreakerParams params = slow_rate(1'000);
   struct {
@@ -134,7 +135,7 @@ TEST_F(BreakerInFlightSchedules, AReportThatCountsBeforeItTakesBackIsFound) {
   EXPECT_EQ(explore(program, {.max_preemptions = 1}).failure, "a call counts as slow twice");
 }
 
-TEST_F(BreakerInFlightSchedules, OfThoseThatFindThatAllCallsHangOneTripsItAndNonePasses) {
+TEST_F(BreakerInFlightSchedules, WhenAllCallsHangOneLookTripsItAndNoCallPasses) {
   constexpr BreakerParams params = slow_rate(2);
   for (std::size_t p = 0; p < 2; ++p) memory.tickets[p] = admit(params, kNow, p).ticket;
   declare();
@@ -154,7 +155,7 @@ TEST_F(BreakerInFlightSchedules, OfThoseThatFindThatAllCallsHangOneTripsItAndNon
       told += what == 2 ? 1 : 0;
       refused += what != 0 ? 1 : 0;
     }
-    if (told > 1 || (told == 0 && !dead(0) && !dead(1) && !dead(2))) return "the trip was not told once";
+    if (told > 1 || (told == 0 && !dead(0) && !dead(1) && !dead(2))) return "the trip was not reported once";
     if (refused != 0 && status.kind != BreakerKind::open) return "it was refused, and is not open";
     return std::nullopt;
   });
@@ -162,7 +163,7 @@ TEST_F(BreakerInFlightSchedules, OfThoseThatFindThatAllCallsHangOneTripsItAndNon
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// Its epoch has gone round: a process that is late changes nothing of the calls that came after.
+// The epoch of these calls has gone round: a late process does not change the calls that came after.
 TEST_F(BreakerInFlightSchedules, ALateAdmissionAndALateReportLeaveALaterEpochAlone) {
   constexpr BreakerParams params = slow_rate(1'000);
   const std::uint64_t ticks = BreakerInFlight::epochs(params).ticks;

@@ -25,7 +25,7 @@ constexpr std::uint64_t kSecond = std::uint64_t{128} * 1'000'000'000;
 constexpr std::uint64_t kNow = 100 * kSecond;
 constexpr std::uint64_t kRecovery = 30 * kSecond;
 constexpr std::uint64_t kTimeout = 10 * kSecond;
-constexpr std::uint64_t kLater = kNow + 31 * kSecond;  // a tripped breaker probes
+constexpr std::uint64_t kLater = kNow + 31 * kSecond;  // a tripped breaker is ready to probe
 
 constexpr BreakerParams in_a_row(std::uint32_t failures) {
   return {.consecutive = failures, .recovery = kRecovery, .probe_timeout = kTimeout};
@@ -35,12 +35,12 @@ Owner owner_of(std::size_t process) {
   return {static_cast<std::uint32_t>(process), 1};
 }
 
-// What the breaker is to hold, and beside it what its users believe.
+// The breaker, and beside it what its users believe.
 struct Memory {
   CircuitBreaker breaker;
-  std::array<std::uint64_t, 3> reported{};  // failures whose report returned
+  std::array<std::uint64_t, 3> reported{};  // failures whose report has returned
   std::array<std::uint64_t, 3> inside{};    // probes that are out
-  std::array<std::uint64_t, 3> seen{};      // how often a transition to open was told
+  std::array<std::uint64_t, 3> seen{};      // how often a transition to open was reported
   std::uint64_t refused = 0;
 
   [[nodiscard]] std::uint64_t total(const std::array<std::uint64_t, 3>& of) const {
@@ -62,7 +62,7 @@ class BreakerSchedules : public ::testing::Test {
     for (std::size_t p = 0; p < processes; ++p) count += dead(p) ? 1 : 0;
     return count;
   }
-  // One whole call in a closed breaker; true: this call tripped it.
+  // One complete call in a closed breaker. @return true if this call tripped it.
   bool call(const BreakerParams& params, BreakerOutcome outcome, std::uint64_t now = kNow) {
     const BreakerAdmission admission = memory.breaker.admit(params, now, owner_of(0));
     if (!admission) return false;
@@ -72,7 +72,7 @@ class BreakerSchedules : public ::testing::Test {
     while (!call(params, BreakerOutcome::failure)) {
     }
   }
-  // A process that fails `calls` times; each was admitted before anybody reported.
+  // A process that fails `calls` times; each call was admitted before any was reported.
   void failing(std::size_t p, const BreakerParams& params, int calls) {
     program.process("failing " + std::to_string(p), [this, p, params, calls] {
       for (int i = 0; i < calls; ++i) {
@@ -87,17 +87,18 @@ class BreakerSchedules : public ::testing::Test {
     program.process("prober " + std::to_string(p), [this, p, params, outcome, most] {
       const BreakerAdmission admission = memory.breaker.admit(params, kLater, owner_of(p));
       if (!admission) return;
-      if (admission.ticket.probe == 0) return;  // closed meanwhile
+      if (admission.ticket.probe == 0) return;  // the breaker was closed meanwhile
       memory.inside[p] = 1;
-      program.require(memory.total(memory.inside) <= most, "more probes are out than may be");
-      // As a call that others can overtake: a load is a step.
+      program.require(memory.total(memory.inside) <= most, "too many probes are out");
+      // The call takes a step in which others can overtake it: a load is a step.
       (void)memory.breaker.check(params, kLater);
       memory.inside[p] = 0;
       const auto done = memory.breaker.report(params, admission.ticket, outcome, 0, kLater);
       if (done.to == BreakerKind::open && done) ++memory.seen[p];
     });
   }
-  // One reports across a reset, after which another one fails: the new generation has exactly that failure.
+  // One process reports across a reset, after which another one fails: the new generation has exactly that
+  // failure.
   template <class Counted>
   void slow_over_a_reset(const BreakerParams& params, Counted counted) {
     declare();
@@ -134,7 +135,7 @@ class BreakerSchedules : public ::testing::Test {
   Program program;
 };
 
-TEST_F(BreakerSchedules, OpensAfterThatManyFailuresInTotalHoweverTheyInterleaveAndTripsOnce) {
+TEST_F(BreakerSchedules, OpensAfterNFailuresInTotalHoweverTheyInterleaveAndTripsOnce) {
   constexpr BreakerParams params = in_a_row(3);
   declare();
   for (std::size_t p = 0; p < 3; ++p) failing(p, params, 1);
@@ -142,14 +143,14 @@ TEST_F(BreakerSchedules, OpensAfterThatManyFailuresInTotalHoweverTheyInterleaveA
     const BreakerReading status = memory.status(params, kNow);
     if (status.kind != BreakerKind::open) return "three failed and it is not open";
     if (status.trips != 1 || status.generation != 1) return "it tripped more than once";
-    if (memory.total(memory.seen) != 1) return "the trip was not told exactly once";
+    if (memory.total(memory.seen) != 1) return "the trip was not reported exactly once";
     return std::nullopt;
   });
   const Verdict verdict = explore(program, {.min_states = 100});
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-TEST_F(BreakerSchedules, WhatAKilledReporterCountedTheNextReportActsOn) {
+TEST_F(BreakerSchedules, TheNextReportActsOnWhatAKilledReporterCounted) {
   constexpr BreakerParams params = in_a_row(2);
   declare();
   for (std::size_t p = 0; p < 3; ++p) failing(p, params, 1);
@@ -170,8 +171,8 @@ TEST_F(BreakerSchedules, WhatAKilledReporterCountedTheNextReportActsOn) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// Of three failures some returned before the success began, some began after it returned.
-TEST_F(BreakerSchedules, ASuccessBreaksTheRowAndLosesNoFailureAfterIt) {
+// Of three failures some returned before the success began, and some began after it returned.
+TEST_F(BreakerSchedules, ASuccessResetsTheCountAndLosesNoFailureAfterIt) {
   constexpr BreakerParams params = in_a_row(3);
   struct {
     Word returned;       // failures so far
@@ -234,8 +235,8 @@ TEST_F(BreakerSchedules, AFailureRateOverCallsTripsHoweverTheyInterleave) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// A block that is full is followed by the next; who meant the last one, but is slow, does not bring it back.
-TEST_F(BreakerSchedules, ACountWindowHoldsTheLastCallsHoweverSlowOneOfThemIs) {
+// A full block is followed by the next; a slow process that meant the last block does not bring it back.
+TEST_F(BreakerSchedules, ACountWindowHoldsTheLastCallsHoweverSlowAProcessIs) {
   constexpr BreakerParams params{.failure_rate = 10'000,
                                  .minimum_calls = 10,
                                  .window_calls = 2,
@@ -253,8 +254,8 @@ TEST_F(BreakerSchedules, ACountWindowHoldsTheLastCallsHoweverSlowOneOfThemIs) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// Two of them count in different cells: of two who look around afterwards, one sees both.
-TEST_F(BreakerSchedules, AFailureRateOverTimeTripsThoughTwoCountInDifferentCells) {
+// Two of the calls count in different cells: of two processes that look around afterwards, one sees both.
+TEST_F(BreakerSchedules, AFailureRateOverTimeTripsAlthoughTwoCountInDifferentCells) {
   constexpr BreakerParams params{.failure_rate = 5'000,
                                  .minimum_calls = 2,
                                  .window = 10 * kSecond,
@@ -299,7 +300,7 @@ TEST_F(BreakerSchedules, ExactlyOneProbeIsOutAndAKilledOneComesBack) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-TEST_F(BreakerSchedules, ThreeWhoWantToProbeAtOnceGetTwoPlaces) {
+TEST_F(BreakerSchedules, OfThreeProcessesThatWantToProbeAtOnceTwoMay) {
   BreakerParams params = in_a_row(1);
   params.probes = 2;
   params.successes = 3;
@@ -311,7 +312,7 @@ TEST_F(BreakerSchedules, ThreeWhoWantToProbeAtOnceGetTwoPlaces) {
     });
   }
   program.invariant([&]() -> Complaint {
-    if (memory.total(memory.inside) > 2) return "more probes are out than may be";
+    if (memory.total(memory.inside) > 2) return "too many probes are out";
     return std::nullopt;
   });
   program.check([&]() -> Complaint {
@@ -324,8 +325,9 @@ TEST_F(BreakerSchedules, ThreeWhoWantToProbeAtOnceGetTwoPlaces) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// Of four that were out, the one in the highest cell still is, and reports while two others want to probe.
-TEST_F(BreakerSchedules, AfterAChangeToFewerProbesNoMoreThanThoseAreLetOut) {
+// Of four probes that were out, the one in the highest cell still is, and reports while two others want to
+// probe.
+TEST_F(BreakerSchedules, AfterAChangeToFewerProbesNoMoreAreLetOut) {
   BreakerParams params = in_a_row(1);
   params.probes = 4;
   params.successes = 100;
@@ -340,7 +342,7 @@ TEST_F(BreakerSchedules, AfterAChangeToFewerProbesNoMoreThanThoseAreLetOut) {
   for (std::size_t p = 0; p < 2; ++p) {
     program.process("prober " + std::to_string(p), [this, p, params] {
       memory.inside[p] = memory.breaker.admit(params, kLater, owner_of(p)) ? 1 : 0;
-      program.require(memory.total(memory.inside) <= 2, "more probes are out than may be");
+      program.require(memory.total(memory.inside) <= 2, "too many probes are out");
     });
   }
   program.process("of before", [this, params, ticket = tickets[3]] {
@@ -349,18 +351,19 @@ TEST_F(BreakerSchedules, AfterAChangeToFewerProbesNoMoreThanThoseAreLetOut) {
     (void)memory.breaker.check(params, kLater);
   });
   program.check([&]() -> Complaint {
-    if (memory.status(params, kLater).probes_out > 2) return "more probes are out than may be";
+    if (memory.status(params, kLater).probes_out > 2) return "too many probes are out";
     if (killed(3) == 0 && !memory.breaker.admit(params, kLater, owner_of(0)) &&
         memory.status(params, kLater).probes_out < 2)
-      return "a place is lost";
+      return "a cell is lost";
     return std::nullopt;
   });
   const Verdict verdict = explore(program, {.max_kills = 1, .max_preemptions = 3, .min_states = 100});
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// Without a sweeper: at the deadline its place is another's, and what it reports then does not count.
-TEST_F(BreakerSchedules, AStoppedProberLosesItsPlaceAtTheDeadlineAndItsSay) {
+// There is no sweeper: at the deadline the prober loses its cell to another, and its later report does not
+// count.
+TEST_F(BreakerSchedules, AStoppedProberLosesItsCellAtTheDeadlineAndItsReportIsIgnored) {
   constexpr BreakerParams params = in_a_row(1);
   trip(params);
   declare();
@@ -376,20 +379,20 @@ TEST_F(BreakerSchedules, AStoppedProberLosesItsPlaceAtTheDeadlineAndItsSay) {
     if (!next) ++memory.refused;
   });
   program.check([&]() -> Complaint {
-    // It was in time if nobody had its place when it looked; then it opened the breaker, and may have been
-    // killed before it told.
+    // The prober was in time if nobody had its cell when it looked; then it opened the breaker, and may have
+    // been killed before it reported that.
     const BreakerReading status = memory.status(params, after);
     if (status.kind == BreakerKind::open) return std::nullopt;
-    if (memory.seen[0] != 0) return "it was told that it opened, and it is not";
-    if (memory.refused != 0) return "a stopped prober keeps it half-open";
-    if (memory.inside[1] > status.probes_out) return "the next one lost its place to a late report";
+    if (memory.seen[0] != 0) return "a report said that it opened, but it is not open";
+    if (memory.refused != 0) return "a stopped prober keeps the breaker half-open";
+    if (memory.inside[1] > status.probes_out) return "the next prober lost its cell to a late report";
     return std::nullopt;
   });
   const Verdict verdict = explore(program, {.max_kills = 1, .min_states = 10});
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// One probes well, one badly, one call is left from before the trip.
+// One process probes well, one badly, and one call is left from before the trip.
 TEST_F(BreakerSchedules, OutcomesOfAnEarlierGenerationDoNotCount) {
   constexpr BreakerParams params = in_a_row(1);
   const BreakerTicket old = memory.breaker.admit(params, kNow, owner_of(0)).ticket;
@@ -440,19 +443,20 @@ TEST_F(BreakerSchedules, AGoodAndABadProbeDecideOnce) {
   program.check([&]() -> Complaint {
     const BreakerReading status = memory.status(params, kLater);
     if (status.generation > 3 || memory.total(memory.seen) > 1) return "both decided";
-    if (memory.total(memory.reported) != 0 && status.kind == BreakerKind::half_open) return "nobody decided";
+    if (memory.total(memory.reported) != 0 && status.kind == BreakerKind::half_open)
+      return "no probe decided";
     if (memory.seen[0] != 0 && status.kind != BreakerKind::closed)
-      return "closed, it was told, and it is not";
-    if (memory.seen[1] != 0 && status.trips != 2) return "opened, it was told, and it is not";
+      return "a report said that it closed, but it is not closed";
+    if (memory.seen[1] != 0 && status.trips != 2) return "a report said that it opened, but it is not open";
     return std::nullopt;
   });
   const Verdict verdict = explore(program, {.max_kills = 2, .min_states = 20});
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// The only place is taken while it is half-open, and free only once it is open: at no moment may another
-// probe.
-TEST_F(BreakerSchedules, NobodyTakesThePlaceOfAProbeThatOpenedItAgain) {
+// The only cell is taken while the breaker is half-open, and free only once it is open: nobody may probe at
+// any moment.
+TEST_F(BreakerSchedules, NoCallTakesTheCellOfAProbeThatOpenedItAgain) {
   constexpr BreakerParams params = in_a_row(1);
   trip(params);
   const BreakerTicket first = memory.breaker.admit(params, kLater, owner_of(0)).ticket;
@@ -464,7 +468,7 @@ TEST_F(BreakerSchedules, NobodyTakesThePlaceOfAProbeThatOpenedItAgain) {
   });
   program.check([&]() -> Complaint {
     sweep(2);
-    if (memory.status(params, kLater).probes_out != 0) return "a refused one keeps a place";
+    if (memory.status(params, kLater).probes_out != 0) return "a refused prober keeps a cell";
     return std::nullopt;
   });
   const Verdict verdict = explore(program, {.min_states = 15});

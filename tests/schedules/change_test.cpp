@@ -22,14 +22,14 @@ constexpr std::uint64_t kOld = 1;
 constexpr std::uint64_t kNew = 2;
 constexpr auto kOrder = std::memory_order_seq_cst;
 
-enum class Looks : std::uint8_t { again, never };  // at the turn, after a charge
+enum class Looks : std::uint8_t { again, never };  // whether it looks at the turn after a charge
 
 struct Memory {
   Memory() : present(kOld) {}
 
   Word present;
   Word turn;
-  std::array<Word, 2> counts;  // of the old window, of its heir
+  std::array<Word, 2> counts;  // of the old window and of its heir
   std::array<std::uint64_t, 2> admitted{};
 
   [[nodiscard]] FixedWindow window(std::size_t i) { return FixedWindow(counts[i]); }
@@ -90,12 +90,12 @@ Verdict explored(Looks looks) {
   return explore(program, {.max_kills = 1, .max_preemptions = 3, .min_states = 100});
 }
 
-TEST(ChangeSchedules, AWindowThatTakesOverHandsOutNothingWhoeverIsKilledOrStopped) {
+TEST(ChangeSchedules, AWindowThatTakesOverAdmitsNothingExtraWhicheverProcessIsKilledOrStopped) {
   const Verdict verdict = explored(Looks::again);
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// The planted fault: an admission that does not look whether limits have changed since.
+// The planted fault: an admission that does not check whether limits have changed meanwhile.
 TEST(ChangeSchedules, AChargeThatDoesNotLookAgainIsFound) {
   EXPECT_FALSE(explored(Looks::never).ok());
 }

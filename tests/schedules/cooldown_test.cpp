@@ -21,11 +21,11 @@ using detail::UserTableCounters;
 using detail::Word;
 using detail::cooldown::Params;
 
-constexpr std::uint64_t kUnit = 256;  // the word's times are multiples of it
+constexpr std::uint64_t kUnit = 256;  // times in the word are multiples of it
 constexpr std::uint64_t kNow = 1'000 * kUnit;
 constexpr std::uint64_t kLength = 50 * kUnit;
 
-// In a word of its own.
+// A cooldown in a word of its own.
 struct Alone {
   static constexpr unsigned kPreemptions = 4;
   Word word;
@@ -36,9 +36,9 @@ struct Alone {
   [[nodiscard]] std::uint64_t state() const { return word.load(std::memory_order_relaxed); }
 };
 
-// In the entry of a user, whom the table knows.
+// A cooldown in the entry of a user whom the table knows.
 struct OfUser {
-  static constexpr unsigned kPreemptions = 2;  // to find the entry takes a step for each one in its bucket
+  static constexpr unsigned kPreemptions = 2;  // finding the entry takes a step for each entry in its bucket
   static constexpr UserLimit kLimit{1};
   static constexpr UserKey kUser{0, std::uint64_t{1} << 20};
 
@@ -73,10 +73,10 @@ template <class Kept>
 struct Memory {
   Kept kept;
   std::array<std::uint64_t, 3> returned{};  // refusals of each process
-  std::array<std::uint64_t, 3> until{};     // what each process saw it blocked until
-  Word refused;                             // refusals that returned
-  Word admitted;                            // whether the admission returned
-  Word before, after;                       // refusals that returned before it began, began after it returned
+  std::array<std::uint64_t, 3> until{};     // until when each process saw it blocked
+  Word refused;                             // refusals that have returned
+  Word admitted;                            // whether the admission has returned
+  Word before, after;                       // refusals that returned before it, that began after it
 
   [[nodiscard]] std::uint64_t told() const { return returned[0] + returned[1] + returned[2]; }
   [[nodiscard]] std::uint64_t wait(std::uint64_t now) { return detail::cooldown::wait(kept.state(), now); }
@@ -107,7 +107,7 @@ class CooldownSchedules : public ::testing::Test {
       }
     });
   }
-  // As the limiter does: a look decides, and what it saw says whether there is a row to end.
+  // As in the limiter, a look decides, and what it saw says whether there is a row of refusals to end.
   void admitting() {
     program_.process("admitting", [this] {
       memory_.before.store(memory_.refused.load(std::memory_order_relaxed), std::memory_order_relaxed);
@@ -130,7 +130,7 @@ struct NameOf {
 };
 TYPED_TEST_SUITE(CooldownSchedules, Places, NameOf);
 
-TYPED_TEST(CooldownSchedules, BeginsWithTheLastRefusalThatWasWantedAndAKillLosesAtMostItsOwn) {
+TYPED_TEST(CooldownSchedules, BeginsWithTheLastRequiredRefusalAndAKillLosesAtMostItsOwn) {
   constexpr Params params{.refusals = 3, .length = kLength};
   for (std::size_t p = 0; p < 3; ++p) this->refusing(p, params, 1);
   auto& memory = this->memory_;
@@ -150,8 +150,8 @@ TYPED_TEST(CooldownSchedules, BeginsWithTheLastRefusalThatWasWantedAndAKillLoses
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// Of three refusals some returned before the admission began, some began after it returned: no three in a
-// row.
+// Of three refusals some returned before the admission began, and some began after it returned, so there are
+// no three in a row.
 TYPED_TEST(CooldownSchedules, NeverBeginsAcrossAnAdmissionAndLosesNoRefusalAfterIt) {
   constexpr Params params{.refusals = 3, .length = kLength};
   this->refusing(0, params, 1);
@@ -172,8 +172,9 @@ TYPED_TEST(CooldownSchedules, NeverBeginsAcrossAnAdmissionAndLosesNoRefusalAfter
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// Two begin it, an admission that has looked before comes late: what somebody saw it blocked until, it stays.
-TYPED_TEST(CooldownSchedules, OnceOnItStaysOnUntilItsTime) {
+// Two refusals begin it, and an admission that has looked before comes late: it stays blocked for as long as
+// any process saw it blocked.
+TYPED_TEST(CooldownSchedules, OnceBegunItLastsUntilItsTime) {
   constexpr Params params{.refusals = 2, .length = kLength};
   auto& memory = this->memory_;
   for (std::size_t p = 0; p < 2; ++p) {
@@ -197,8 +198,8 @@ TYPED_TEST(CooldownSchedules, OnceOnItStaysOnUntilItsTime) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// It has passed for one of them, and is on for the other, whose clock reading is late.
-TYPED_TEST(CooldownSchedules, AfterItsTimeTheRowBeginsAnewWhoeverIsLate) {
+// The cooldown has passed for one process, and is on for the other, whose clock reading is late.
+TYPED_TEST(CooldownSchedules, AfterItsTimeRefusalsAreCountedFromZeroAlsoWithALateClock) {
   constexpr Params params{.refusals = 2, .length = kLength};
   auto& memory = this->memory_;
   memory.kept.refuse(params, kNow);
@@ -207,10 +208,10 @@ TYPED_TEST(CooldownSchedules, AfterItsTimeTheRowBeginsAnewWhoeverIsLate) {
   this->refusing(0, params, 1, kNow + kLength);
   this->refusing(1, params, 1, kNow + kLength - kUnit);
   this->program_.check([&]() -> Complaint {
-    // The late one still found it on, or was the second.
+    // The late process still found it on, or was the second.
     if (memory.told() == 2 && memory.in_a_row() == 0 && memory.wait(kNow + kLength) == 0)
       return "a refusal was lost";
-    if (memory.in_a_row() > 1) return "two refusals, and it is not on";
+    if (memory.in_a_row() > 1) return "two refusals did not begin a cooldown";
     return std::nullopt;
   });
   const Verdict verdict =

@@ -1,5 +1,5 @@
-// Faults of the kind that this harness is for, planted, each beside its cure: what it can find, it is shown
-// here.
+// Planted faults of the kinds that this harness is for, each beside its cure. They show what the harness can
+// find.
 
 #include <array>
 #include <gmock/gmock.h>
@@ -26,7 +26,7 @@ Complaint unless(bool holds, const char* complaint) {
 
 enum class Version { faulty, cured };
 
-/// One add of 1 by each of two processes.
+/// Each of two processes adds 1 once.
 Verdict count_twice(Version version) {
   Word counter;
   Program program;
@@ -88,19 +88,19 @@ TEST(Faults, CompareExchangeNeverOverAdmits) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-/// Somebody who moves two words from {0, 0} to {1, 1}, and somebody who reads them.
+/// One process changes two words from {0, 0} to {1, 1}, and another reads them.
 Verdict read_two_words(Version version) {
   PairWord state;
   Program program;
   program.shared(state, "state");
   program.process("writer", [&] {
     Pair expected{0, 0};
-    program.require(state.compare_exchange(expected, {1, 1}), "nobody else writes");
+    program.require(state.compare_exchange(expected, {1, 1}), "no other process writes");
   });
   program.process("reader", [&] {
     Pair seen{0, 0};
     if (version == Version::cured) {
-      (void)state.compare_exchange(seen, seen);  // done or not, `seen` is of one moment
+      (void)state.compare_exchange(seen, seen);  // whether done or not, `seen` is of one moment
     } else {
       seen = {state.load_first(kOrder), state.load_second(kOrder)};
     }
@@ -120,8 +120,8 @@ TEST(Faults, APairIsReadWhole) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-/// A limit of one. Faulty: a count, and beside it who holds the permit. Cured: the owner alone, a permit in
-/// itself.
+/// A limit of one. Faulty: there is a count, and beside it the owner of the permit. Cured: there is only the
+/// owner, which is the permit.
 struct Permit {
   Version version;
   Word count;
@@ -131,7 +131,7 @@ struct Permit {
     std::uint64_t none = 0;
     if (version == Version::cured) return owner.compare_exchange(none, self, kOrder);
     if (!count.compare_exchange(none, 1, kOrder)) return false;
-    owner.store(self, kOrder);  // killed before it: taken, and nobody knows by whom
+    owner.store(self, kOrder);  // killed before this: the permit is taken, and nobody knows by whom
     return true;
   }
 
@@ -152,7 +152,7 @@ Verdict kill_a_taker(Version version) {
     if (!program.alive(taker)) permit.sweep(1);
   });
   program.check([&] {
-    if (!program.alive(taker)) permit.sweep(1);  // the next caller's sweep
+    if (!program.alive(taker)) permit.sweep(1);  // the sweep of the next caller
     return unless(program.alive(taker) || !permit.taken(), "a dead process holds the permit for ever");
   });
   return explore(program, {.max_kills = 1});
@@ -164,15 +164,15 @@ TEST(Faults, APermitTakenBeforeItsOwnerIsRecordedLeaks) {
   EXPECT_THAT(verdict.story, HasSubstr("taker        killed here, before: store owner\n"));
 }
 
-TEST(Faults, APermitThatIsItsOwnerNeverLeaks) {
+TEST(Faults, APermitThatConsistsOfItsOwnerNeverLeaks) {
   const Verdict verdict = kill_a_taker(Version::cured);
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-/// A slow owner releases after its permit was taken back and given to another.
+/// A slow owner releases its permit after it was taken back and given to another.
 Verdict release_late(Version version) {
   struct {
-    Word owner{1};  // held by the slow one
+    Word owner{1};  // held by the slow process
     std::uint64_t given = 0;
   } memory;
   Program program;
@@ -190,13 +190,13 @@ Verdict release_late(Version version) {
     if (memory.owner.compare_exchange(late, 2, kOrder)) memory.given = 2;
   });
   program.check([&] {
-    return unless(memory.given == 0 || memory.owner.load(kOrder) == 2, "somebody else's permit was released");
+    return unless(memory.given == 0 || memory.owner.load(kOrder) == 2, "another owner's permit was released");
   });
   return explore(program);
 }
 
-TEST(Faults, AReleaseThatDoesNotLookAtTheOwnerIsFound) {
-  EXPECT_EQ(release_late(Version::faulty).failure, "somebody else's permit was released");
+TEST(Faults, AReleaseThatDoesNotCheckTheOwnerIsFound) {
+  EXPECT_EQ(release_late(Version::faulty).failure, "another owner's permit was released");
 }
 
 TEST(Faults, AReleaseByItsOwnerAloneIsSafe) {
@@ -204,12 +204,12 @@ TEST(Faults, AReleaseByItsOwnerAloneIsSafe) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-/// Four requests of one time at a limit of three: a ring of their times, and a hint where the oldest lies.
-/// Faulty: the oldest is the cell that is not newer than the one before it, though all are of one time.
+/// Four requests at the same time at a limit of three: a ring of their times, and a hint where the oldest is.
+/// Faulty: the oldest is the cell that is not newer than the one before it, although all times are equal.
 /// Cured: each cell says in which turn it was written.
 struct EqualTimes {
   static constexpr std::uint64_t kTime = 100;
-  static constexpr std::uint64_t kTurn = 1;  // added by a cured one; nothing here goes round twice
+  static constexpr std::uint64_t kTurn = 1;  // a cured request adds it; nothing here goes round twice
 
   Version version;
   std::array<Word, 3> cells;
@@ -221,7 +221,7 @@ struct EqualTimes {
       const std::uint64_t before = cells[(i + 2) % 3].load(kOrder);
       const bool head = version == Version::faulty ? oldest <= before : (oldest == before) == (i == 0);
       if (!head) continue;
-      if (i == 0 && oldest != 0) return false;  // none has left the window
+      if (i == 0 && oldest != 0) return false;  // no time has left the window
       const std::uint64_t mine = kTime + (version == Version::cured ? kTurn : 0);
       if (!cells[i].compare_exchange(oldest, mine, kOrder)) continue;
       hint.store((i + 1) % 3, kOrder);
@@ -248,11 +248,11 @@ Verdict admit_four_of_three_at_once(Version version) {
   return explore(program, {.max_preemptions = 3});
 }
 
-TEST(Faults, EqualTimesThatNothingTellsApartOverAdmit) {
+TEST(Faults, EqualTimesThatCannotBeToldApartOverAdmit) {
   EXPECT_EQ(admit_four_of_three_at_once(Version::faulty).failure, "more were admitted than the limit");
 }
 
-TEST(Faults, EqualTimesOfKnownTurnsNeverDo) {
+TEST(Faults, EqualTimesWithKnownTurnsNeverOverAdmit) {
   const Verdict verdict = admit_four_of_three_at_once(Version::cured);
   EXPECT_TRUE(verdict.ok()) << verdict;
 }

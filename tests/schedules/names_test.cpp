@@ -37,23 +37,23 @@ class NameSchedules : public ::testing::Test {
   Program program;
 };
 
-TEST_F(NameSchedules, AReaderSeesAWholeNameOrNone) {
+TEST_F(NameSchedules, AReaderSeesACompleteNameOrNone) {
   program.shared(slot, "slot");
   writer("alice", 1, kAlice);
   writer("bob", 2, kBob);
   program.process("reader", [this] { expect_whole(); });
   program.check([this]() -> Complaint {
     expect_whole();
-    // Whatever is left, the next who comes is whole.
+    // Whatever was left, the next writer leaves a whole name.
     names().remember(2, kBob);
-    return believed() == 1 ? std::nullopt : Complaint("a slot that nobody can use any more");
+    return believed() == 1 ? std::nullopt : Complaint("the slot cannot be used any more");
   });
   const Verdict verdict =
       explore(program, {.max_kills = 1, .max_preemptions = 3, .max_steps = 200, .min_states = 10'000});
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-TEST_F(NameSchedules, OneWriterAlonePublishesItsName) {
+TEST_F(NameSchedules, ASingleWriterPublishesItsName) {
   program.shared(slot, "slot");
   names().remember(1, kAlice);
   writer("bob", 2, kBob);

@@ -34,7 +34,7 @@ Owner owner_of(std::size_t process) {
   return {static_cast<std::uint32_t>(process), 1};
 }
 
-// As an admission does: look first, and take what was seen to be free.
+// Takes a permit as an admission does: look first, then take the cell that was seen to be free.
 Permit look_and_take(Permits permits, std::size_t process, std::uint32_t limit) {
   const auto free = permits.find_free(limit, 0);
   return free ? permits.take_at(owner_of(process), *free, kNow) : Permit{};
@@ -52,7 +52,7 @@ void sweep(const Program& program, Pool<Cells>& pool, std::size_t takers) {
   });
 }
 
-TEST(PermitSchedules, OneIsNeverHeldByTwoAndComesBackFromAnyKill) {
+TEST(PermitSchedules, APermitIsNeverHeldByTwoAndIsReturnedAfterAnyKill) {
   Pool<1> pool;
   Program program;
   program.shared(pool, "pool").name(pool.cells, "cell");
@@ -77,7 +77,7 @@ TEST(PermitSchedules, OneIsNeverHeldByTwoAndComesBackFromAnyKill) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-TEST(PermitSchedules, OfSeveralCellsComeBackWholeFromAnyKill) {
+TEST(PermitSchedules, PermitsOfSeveralCellsAreReturnedWholeAfterAnyKill) {
   Pool<3> pool;
   Program program;
   program.shared(pool, "pool").name(pool.cells, "cell");
@@ -101,7 +101,8 @@ TEST(PermitSchedules, OfSeveralCellsComeBackWholeFromAnyKill) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// Taken for dead although it lives (its lock was closed): what it held goes to another, and stays there.
+// The owner was taken for dead although it is alive (its lock was closed): what it held goes to another, and
+// stays there.
 TEST(PermitSchedules, ALateReleaseTakesNothingFromTheNextHolder) {
   Pool<1> pool;
   Program program;
@@ -122,7 +123,7 @@ TEST(PermitSchedules, ALateReleaseTakesNothingFromTheNextHolder) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-TEST(PermitSchedules, CostOneLookAtEachCellWhateverTheirWeight) {
+TEST(PermitSchedules, TakingCostsOneLookAtEachCellWhateverTheWeight) {
   constexpr std::uint32_t kWeight = 40;
   Pool<kWeight> pool;
   Program program;
@@ -131,12 +132,12 @@ TEST(PermitSchedules, CostOneLookAtEachCellWhateverTheirWeight) {
     const Permit permit = pool.permits().take(owner_of(0), kWeight, kWeight, 0, kNow);
     program.require(static_cast<bool>(permit), "all cells are free");
   });
-  // A look and an exchange a cell; looking from the front for each would take 800 looks.
+  // This takes a look and an exchange per cell; looking from the front for each would take 800 looks.
   const Verdict verdict = explore(program, {.max_steps = 2 * kWeight + 10, .min_states = kWeight});
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-TEST(PermitSchedules, TwoSweepersAreAsOne) {
+TEST(PermitSchedules, TwoSweepersActAsOne) {
   Pool<2> pool;
   Program program;
   program.shared(pool, "pool").name(pool.cells, "cell");
@@ -153,7 +154,7 @@ TEST(PermitSchedules, TwoSweepersAreAsOne) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// Two of three cells are held when the limit is lowered to one: nobody gets in before both have left.
+// Two of three cells are held when the limit is lowered to one: nobody gets in before both were given back.
 TEST(PermitSchedules, ALoweredLimitIsKeptStrictlyWhileCellsDrain) {
   Pool<3> pool;
   const Permit last = pool.permits().take(owner_of(0), 3, 1, ~0U, kNow);
@@ -173,7 +174,7 @@ TEST(PermitSchedules, ALoweredLimitIsKeptStrictlyWhileCellsDrain) {
           p == 1 ? pool.permits().take(owner_of(p), 1, 1, 0, kNow) : look_and_take(pool.permits(), p, 1);
       if (!permit) return;
       pool.inside[p] = 1;
-      program.require(pool.total() <= 1, "somebody got in above the lowered limit");
+      program.require(pool.total() <= 1, "a permit was taken above the lowered limit");
     });
   }
   const Verdict verdict = explore(program, {.min_states = 100});

@@ -1,4 +1,4 @@
-// The scheduler itself: it visits every interleaving, once each, and tells what it found.
+// The scheduler itself: it visits every interleaving once, and reports what it found.
 
 #include "support/schedule.hpp"
 
@@ -67,7 +67,7 @@ TEST(Schedule, RunsThreeProcessesOfTwoAccessesInNinetyWays) {
   EXPECT_EQ(explore(program, kAll).executions, 90u);  // 6! / (2! 2! 2!)
 }
 
-TEST(Schedule, ABoundOnPreemptionsLeavesOutExactlyTheOthers) {
+TEST(Schedule, ABoundOnPreemptionsLeavesOutExactlyTheSchedulesAboveIt) {
   std::array<Word, 2> words;
   Program program;
   program.shared(words, "words");
@@ -101,8 +101,8 @@ TEST(Schedule, SkippingKnownStatesFindsTheSameFault) {
   EXPECT_EQ(explore(race.program).failure, explore(race.program, kAll).failure);
 }
 
-// "first" is killed after another overtook it, or before. The words are the same, but only then is a
-// preemption left for the race of the two others.
+// "first" is killed after another process overtook it, or before that. The words are the same, but only in
+// the second case is a preemption left for the race of the two others.
 TEST(Schedule, AStateWithMorePreemptionsLeftIsAnotherState) {
   struct {
     Word finished;
@@ -148,7 +148,7 @@ TEST(Schedule, KillsBeforeEveryAccessAndAfterTheLast) {
   });
   const Verdict verdict = explore(program, {.max_kills = 1, .prune = false});
   EXPECT_TRUE(verdict.ok()) << verdict;
-  EXPECT_THAT(left, ::testing::ElementsAre(0, 1, 2, 3, 3));  // 3 twice: it was killed idle, or not at all
+  EXPECT_THAT(left, ::testing::ElementsAre(0, 1, 2, 3, 3));  // 3 twice: killed while idle, or not at all
 }
 
 TEST(Schedule, AKilledProcessRunsNoDestructors) {
@@ -187,7 +187,7 @@ TEST(Schedule, KillsNoMoreThanAllowed) {
   EXPECT_THAT(survivors, ::testing::ElementsAre(1, 2, 3));
 }
 
-TEST(Schedule, TellsTheFaultWithNamesValuesAndAsFewPreemptionsAsCanBe) {
+TEST(Schedule, TellsTheFaultWithNamesValuesAndAsFewPreemptionsAsPossible) {
   LostUpdate race;
   std::ostringstream text;
   text << explore(race.program);
@@ -198,7 +198,7 @@ TEST(Schedule, TellsTheFaultWithNamesValuesAndAsFewPreemptionsAsCanBe) {
                                           "   4  first        store     counter: 1 -> 1\n")));
 }
 
-TEST(Schedule, TellsKillsAndWhoWasSeenAlive) {
+TEST(Schedule, TellsKillsAndWhichProcessesWereSeenAlive) {
   Word word;
   Program program;
   program.shared(word, "word");
@@ -239,7 +239,7 @@ TEST(Schedule, RefusesWordsThatWereNotDeclared) {
   EXPECT_THAT(explore(program).failure, HasSubstr("not declared"));
 }
 
-TEST(Schedule, ReportsABodyThatIsNotTheSameTwice) {
+TEST(Schedule, ReportsABodyThatBehavesDifferentlyTheSecondTime) {
   Word word;
   std::uint64_t executions = 0;
   Program program;
@@ -249,7 +249,7 @@ TEST(Schedule, ReportsABodyThatIsNotTheSameTwice) {
     word.store(0, kRelaxed);
   });
   add_writer(program, "writer", word, 2);
-  EXPECT_THAT(explore(program, kAll).failure, HasSubstr("not the same twice"));
+  EXPECT_THAT(explore(program, kAll).failure, HasSubstr("the same choices gave different steps"));
 }
 
 TEST(Schedule, FewerStatesThanPromisedAreAFailure) {

@@ -17,8 +17,8 @@ namespace tenancy = detail::tenancy;
 
 constexpr auto kOrder = std::memory_order_seq_cst;
 
-// Owners tell two tenants apart, so the third looks like the first. Slot 0 changes hands; slot 1 is a
-// sweeper's.
+// Owners tell two tenants apart, so the third looks like the first. The tenants of slot 0 change; slot 1
+// belongs to a sweeper.
 constexpr std::uint32_t kGenerations = 2;
 struct Memory {
   std::array<WorkerSlot, 2> slots;
@@ -94,7 +94,7 @@ TEST(TenancySchedules, AStoppedSweeperTakesNoPermitOfALaterTenant) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-TEST(TenancySchedules, ClaimingWithoutALookForSweepersIsFound) {
+TEST(TenancySchedules, ClaimingWithoutLookingForSweepersIsFound) {
   EXPECT_EQ(explore_tenants(Claim::unchecked).failure, "a permit of the living was taken away");
 }
 

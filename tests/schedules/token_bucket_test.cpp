@@ -58,7 +58,7 @@ TEST(TokenBucketSchedules, ARefundGivesBackWhatWasSpentAndNoMore) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// Stopped anywhere before it gives back, while time refills the bucket and others spend that.
+// The process is stopped anywhere before it gives back, while time refills the bucket and others spend that.
 TEST(TokenBucketSchedules, ALateRefundGivesBackNothingThatTimeHasRefilled) {
   struct {
     detail::Word tat;

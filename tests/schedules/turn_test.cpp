@@ -1,5 +1,5 @@
-// The turn of the limits under every interleaving and kill of a change: what a worker keeps under a turn is
-// of that turn alone, and a change that ended is seen by the next request.
+// The turn of the limits under every interleaving and kill of a change. What a worker keeps under a turn
+// belongs to that turn alone, and the next request sees a change that has ended.
 
 #include "policy/turn.hpp"
 
@@ -17,7 +17,7 @@ constexpr auto kRelaxed = std::memory_order_relaxed;
 
 enum class Keeps : std::uint8_t { what_stood_still, anything };
 
-/// Two limits that are always changed together, and what one worker compiled of them.
+/// Two limits that are always changed together, and what one worker compiled from them.
 struct Memory {
   Word turn;
   std::array<Word, 2> limits;
@@ -35,7 +35,7 @@ struct Memory {
     for (Word& limit : limits) limit.store(to, kRelaxed);
   }
 
-  /// One request: by the plan that is kept, or by one of its own.
+  /// One request: it uses the plan that was kept, or compiles its own.
   void request(Keeps keeps) {
     const bool after = changed;
     const std::uint64_t now = detail::turn_of_limits(turn);
@@ -79,12 +79,12 @@ Verdict visit(Keeps keeps) {
   return explore(program, {.max_kills = 1, .min_states = 50});
 }
 
-TEST(TurnSchedules, WhatIsKeptIsOfOneTurnWhereverTheChangeIsKilled) {
+TEST(TurnSchedules, AKeptPlanBelongsToOneTurnWhereverTheChangeIsKilled) {
   const Verdict verdict = visit(Keeps::what_stood_still);
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-TEST(PlantedFaults, KeepingWhatDidNotStandStillIsFound) {
+TEST(PlantedFaults, KeepingAPlanThatChangedWhileItWasReadIsFound) {
   EXPECT_FALSE(visit(Keeps::anything).ok());
 }
 

@@ -1,5 +1,5 @@
-// The user table under every interleaving, kill and pause: one live entry per user and limit, no charge lost
-// or doubled.
+// The user table under every interleaving, kill and pause: there is one live entry per user and limit, and no
+// charge is lost or doubled.
 
 #include <array>
 #include <gtest/gtest.h>
@@ -20,7 +20,7 @@ using detail::UserTableCounters;
 
 constexpr UserLimit kLimit{1};
 
-// A state that counts its charges, never at rest.
+// A state that counts its charges and is never at rest.
 struct CountUp {
   std::uint64_t now = 10;
   bool may_evict = false;
@@ -35,7 +35,8 @@ struct Memory {
   std::array<std::uint64_t, 3> charged{};
 
   [[nodiscard]] UserTable table() { return {buckets, &counters}; }
-  // Every entry but the first `free` of each bucket is somebody else's: at rest, so it may be taken.
+  // Every entry but the first `free` of each bucket belongs to another user and is at rest, so it may be
+  // taken.
   void fill_with_others(std::size_t free) {
     std::uint64_t other = 1;
     for (UserBucket& bucket : buckets) {
@@ -47,7 +48,7 @@ struct Memory {
   }
 };
 
-// Both buckets are every key's: the table has only two.
+// Both buckets belong to every key, because the table has only two.
 UserKey key_of(std::uint64_t hash) {
   return {0, hash << 20};
 }
@@ -85,7 +86,8 @@ class UserSchedules : public ::testing::Test {
       if (memory.table().update(key, kLimit, CountUp{}) == UserTable::Outcome::changed) ++memory.charged[p];
     });
   }
-  // At the end: one live entry that has every charge; a killed process may have charged without telling.
+  // At the end there is one live entry that has every charge; a killed process may have charged without
+  // reporting it.
   Complaint one_entry(const UserKey& key, std::uint64_t told, std::uint64_t killed) {
     const Entries found = entries_of(memory, key);
     if (found.live > 1) return "two live entries of one user";
@@ -104,7 +106,7 @@ class UserSchedules : public ::testing::Test {
   Program program;
 };
 
-TEST_F(UserSchedules, TwoWhoInsertTheSameUserLeaveOneEntryWithBothCharges) {
+TEST_F(UserSchedules, TwoInsertionsOfTheSameUserLeaveOneEntryWithBothCharges) {
   declare(1);
   inserter("first", 0, key_of(7));
   inserter("second", 1, key_of(7));
@@ -113,7 +115,7 @@ TEST_F(UserSchedules, TwoWhoInsertTheSameUserLeaveOneEntryWithBothCharges) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-TEST_F(UserSchedules, WhoComesAfterAKilledInserterCompletesItsReservation) {
+TEST_F(UserSchedules, TheNextInsertionCompletesTheReservationOfAKilledProcess) {
   declare(1);
   inserter("killed", 0, key_of(7));
   inserter("next", 1, key_of(7));
@@ -127,7 +129,7 @@ TEST_F(UserSchedules, WhoComesAfterAKilledInserterCompletesItsReservation) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-TEST_F(UserSchedules, TwoUsersWhoWantTheSameVictimBothGetIn) {
+TEST_F(UserSchedules, TwoUsersThatWantTheSameVictimBothGetAnEntry) {
   declare(0);
   inserter("alice", 0, key_of(7));
   inserter("bob", 1, key_of(8));
@@ -145,7 +147,7 @@ TEST_F(UserSchedules, TwoUsersWhoWantTheSameVictimBothGetIn) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-TEST_F(UserSchedules, ThreeWhoInsertTheSameUserLeaveOneEntry) {
+TEST_F(UserSchedules, ThreeInsertionsOfTheSameUserLeaveOneEntry) {
   declare(1);
   for (std::size_t p = 0; p < 3; ++p) inserter(std::array{"first", "second", "third"}[p], p, key_of(7));
   program.check([&] {
@@ -155,14 +157,15 @@ TEST_F(UserSchedules, ThreeWhoInsertTheSameUserLeaveOneEntry) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// The first sees an entry at rest in the far bucket only; then one in the near bucket comes to rest, which the
-// second prefers. So both may reserve, in different entries, and have to settle it between them.
+// The first process sees an entry at rest in the far bucket only. Then one in the near bucket comes to rest,
+// which the second process prefers. So both may reserve, in different entries, and have to settle it between
+// them.
 TEST_F(UserSchedules, TwoReservationsOfOneKeyLeaveOneEntry) {
   declare(0);
   for (UserBucket& bucket : memory.buckets) {
     for (auto& entry : bucket.entries) {
       Pair seen{entry.load_first(std::memory_order_relaxed), 0};
-      (void)entry.compare_exchange(seen, {seen.first, 5});  // owes something
+      (void)entry.compare_exchange(seen, {seen.first, 5});  // the entry owes something
     }
   }
   const auto comes_to_rest = [&](detail::PairWord& entry) {
@@ -195,7 +198,7 @@ struct TakeOne : CountUp {
 };
 
 // Permits in an entry: one permit, two workers, a sweeper.
-TEST_F(UserSchedules, AUsersPermitIsNeverHeldByTwoAndComesBackFromAnyKill) {
+TEST_F(UserSchedules, AUsersPermitIsNeverHeldByTwoAndIsReturnedAfterAnyKill) {
   declare(2);
   (void)memory.table().update(key_of(7), kLimit, CountUp{});
   memory.table().modify(key_of(7), kLimit, nullptr,
@@ -234,7 +237,7 @@ TEST_F(UserSchedules, AUsersPermitIsNeverHeldByTwoAndComesBackFromAnyKill) {
 }
 
 // The last of two entries holds two permits when the user's limit is lowered to two: nobody gets in before
-// one of them is back, nor more than as many.
+// one of them is given back, and then only one for each.
 TEST_F(UserSchedules, ALoweredLimitOfAUserIsKeptStrictlyWhilePermitsDrain) {
   constexpr std::array<UserLimit, 2> kParts{UserLimit{1, 0}, UserLimit{1, 1}};
   declare(3);
@@ -257,7 +260,7 @@ TEST_F(UserSchedules, ALoweredLimitOfAUserIsKeptStrictlyWhilePermitsDrain) {
         if (table().update(key_of(7), kParts[part], one) != UserTable::Outcome::changed) continue;
         ++memory.charged[p];
         program.require(memory.charged[0] + memory.charged[1] + memory.charged[2] <= 2,
-                        "somebody got in above the lowered limit");
+                        "a permit was taken above the lowered limit");
         return;
       }
     });
@@ -271,8 +274,8 @@ TEST_F(UserSchedules, ALoweredLimitOfAUserIsKeptStrictlyWhilePermitsDrain) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// A bucket of one user at rest, alice, and seven who owe something. States of others begin at 1000, so that a
-// charge or a look that goes astray shows.
+// A bucket with one user at rest, Alice, and seven who owe something. States of the others begin at 1000, so
+// that a charge or a look that reaches the wrong entry shows.
 class OneVictim : public UserSchedules {
  protected:
   void declare(std::uint64_t alices) {
@@ -301,7 +304,7 @@ struct BobComes : CountUp {
   static std::uint64_t never_seen(std::uint64_t /*forgotten*/) noexcept { return 999; }
 };
 
-TEST_F(OneVictim, WhoIsChargedIsNotForgottenAndWhoIsForgottenIsNotCharged) {
+TEST_F(OneVictim, AChargedUserIsNotForgottenAndAForgottenUserIsNotCharged) {
   declare(0);
   program.process("charges alice", [&] {
     if (bucket().update(alice, kLimit, CountUp{}) == UserTable::Outcome::changed) memory.charged[0] = 1;
@@ -317,7 +320,8 @@ TEST_F(OneVictim, WhoIsChargedIsNotForgottenAndWhoIsForgottenIsNotCharged) {
     if (memory.charged[0] == 1 && state_of(alice) != 1) return "alice was charged and forgotten";
     if (memory.charged[1] == 1 && state_of(bob) != 1000) return "bob's entry is not as he was charged";
     if (memory.charged[0] + memory.charged[1] > 1) return "two users in one entry";
-    if (!killed_any() && memory.charged[0] + memory.charged[1] == 0) return "the free entry went to nobody";
+    if (!killed_any() && memory.charged[0] + memory.charged[1] == 0)
+      return "the free entry was not given to anybody";
     return std::nullopt;
   });
   const Verdict verdict =
@@ -325,8 +329,8 @@ TEST_F(OneVictim, WhoIsChargedIsNotForgottenAndWhoIsForgottenIsNotCharged) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-TEST_F(OneVictim, ARefundNeverReachesWhoHasTheEntryNow) {
-  declare(5);  // the least debt: bob may have the entry by policy
+TEST_F(OneVictim, ARefundNeverReachesTheNextUserOfTheEntry) {
+  declare(5);  // the least debt: the policy allows Bob to take the entry
   program.process("refunds alice", [&] {
     const auto found = bucket().find(alice, kLimit);
     bucket().modify(alice, kLimit, found.entry,
@@ -349,9 +353,10 @@ TEST_F(OneVictim, ARefundNeverReachesWhoHasTheEntryNow) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// Two processes with different views of time. Alice owes until 100. For the one at 200 she is at rest, and he
-// forgets her for bob; the other read the clock at 50 and was stopped: whenever he goes on, she is refused.
-TEST_F(OneVictim, AnOldClockReadingFindsNoForgottenUserFresh) {
+// Two processes have different views of time. Alice owes until 100. For the process at 200 she is at rest,
+// and it forgets her in favour of Bob. The other process read the clock at 50 and was then stopped: whenever
+// it continues, she is refused.
+TEST_F(OneVictim, AnOldClockReadingDoesNotAdmitAForgottenUser) {
   struct OneToken {
     std::uint64_t now;
     bool may_evict = true;

@@ -11,7 +11,7 @@ namespace {
 
 using detail::Versioned;
 
-// Whole if all parts are equal.
+// A value is whole if all its parts are equal.
 struct Value {
   std::uint64_t a = 0;
   std::uint64_t b = 0;
@@ -44,7 +44,7 @@ TEST(VersionedSchedules, AReaderSeesAWholeValueWhereverTheWriterIsKilled) {
     return std::nullopt;
   });
   program.check([&]() -> Complaint {
-    // Whoever writes next, after a kill too, is read.
+    // A reader sees what is written next, also after a kill.
     memory.value.store({9, 9, 9});
     const Value seen = memory.value.load();
     return seen.a == 9 && seen.c == 9 ? std::nullopt : Complaint("the next writer's value is not read");

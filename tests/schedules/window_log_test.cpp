@@ -19,7 +19,7 @@ constexpr std::uint64_t kNs = detail::ticks_from_ns(1);
 constexpr std::uint64_t kLength = 1'000 * kNs;
 constexpr std::uint64_t kNow = 10'000 * kNs;
 
-// A log, and beside it how many admissions of each process stand.
+// A log, and beside it how many admissions of each process are valid.
 template <std::size_t Cells>
 struct Memory {
   std::array<Word, Cells> times;
@@ -30,7 +30,7 @@ struct Memory {
   [[nodiscard]] std::uint64_t total() const {
     return std::accumulate(standing.begin(), standing.end(), std::uint64_t{0});
   }
-  /// As a process that reads the clock at `now`.
+  /// Admits as a process that reads the clock at `now`.
   bool admit(std::size_t process, WindowParams params, std::uint64_t now, std::uint32_t cost = 1) {
     if (log().admit(params, now, cost) != 0) return false;
     standing[process] += cost;
@@ -58,7 +58,7 @@ unsigned killed(const Program& program, std::size_t processes) {
   return dead;
 }
 
-// Full of times that have left the window; `apart`, or all the same.
+// Fills the log with times that have left the window; they are `apart`, or all the same.
 template <std::size_t Cells>
 void fill(Memory<Cells>& memory, std::uint64_t apart = kNs) {
   for (std::size_t i = 0; i < Cells + 1; ++i) {
@@ -66,7 +66,7 @@ void fill(Memory<Cells>& memory, std::uint64_t apart = kNs) {
   }
 }
 
-// From a log that was never used, and from one that is full.
+// Starts from a log that was never used, or from one that is full.
 template <std::size_t Cells>
 Verdict three_at_once(bool full, WindowParams params, std::uint64_t apart = kNs) {
   Memory<Cells> memory;
@@ -74,14 +74,14 @@ Verdict three_at_once(bool full, WindowParams params, std::uint64_t apart = kNs)
   Program program;
   declare(program, memory);
   for (std::size_t p = 0; p < 3; ++p) {
-    // Clocks that disagree: whoever comes last may have read the earliest time.
+    // The clocks disagree: the process that comes last may have read the earliest time.
     program.process(std::string(1, static_cast<char>('a' + p)),
                     [&, p] { memory.admit(p, params, kNow - 4 * apart * p); });
   }
   never_more_than(program, memory, params.limit);
   program.check([&]() -> Complaint {
     const std::uint64_t left = memory.log().available(params, kNow);
-    const std::uint64_t lost = killed(program, 3);  // counted or not
+    const std::uint64_t lost = killed(program, 3);  // each of them may be counted or not
     if (left + memory.total() > params.limit) return "an admission is not counted";
     if (left + memory.total() + lost < params.limit) return "a kill cost more than one admission";
     return std::nullopt;
@@ -96,22 +96,22 @@ TEST(WindowLogSchedules, ThreeAtOnceNeverExceedTheLimitAndAKillLosesAtMostItsOwn
   }
 }
 
-TEST(WindowLogSchedules, NorALoweredLimit) {
+TEST(WindowLogSchedules, ALoweredLimitIsNeverExceeded) {
   for (const bool full : {false, true}) {
     const Verdict verdict = three_at_once<3>(full, {kLength, 2});
     EXPECT_TRUE(verdict.ok()) << verdict;
   }
 }
 
-TEST(WindowLogSchedules, NorALimitOfOne) {
+TEST(WindowLogSchedules, ALimitOfOneIsNeverExceeded) {
   for (const bool full : {false, true}) {
     const Verdict verdict = three_at_once<1>(full, {kLength, 1});
     EXPECT_TRUE(verdict.ok()) << verdict;
   }
 }
 
-// No time tells the cells apart, neither those that are there nor those that come.
-TEST(WindowLogSchedules, NorWhereAllTimesAreEqual) {
+// Times do not tell the cells apart: neither those that are there nor those that come.
+TEST(WindowLogSchedules, EqualTimesNeverExceedTheLimit) {
   for (const bool full : {false, true}) {
     for (const Verdict& verdict :
          {three_at_once<2>(full, {kLength, 2}, 0), three_at_once<3>(full, {kLength, 2}, 0),
@@ -121,8 +121,9 @@ TEST(WindowLogSchedules, NorWhereAllTimesAreEqual) {
   }
 }
 
-// One is paused while another goes round the ring, more than once: what it read is long gone.
-TEST(WindowLogSchedules, APausedOneAdmitsNothingOnWhatHasChanged) {
+// One process is paused while another goes round the ring more than once: what the first has read is long out
+// of date.
+TEST(WindowLogSchedules, APausedProcessAdmitsNothingOnOutdatedCells) {
   for (const std::uint32_t limit : {1U, 2U}) {
     Memory<2> memory;
     const WindowParams params{kLength, limit};
@@ -142,7 +143,7 @@ TEST(WindowLogSchedules, APausedOneAdmitsNothingOnWhatHasChanged) {
   }
 }
 
-TEST(WindowLogSchedules, ACostOfTwoIsCountedWholeOrNotAtAll) {
+TEST(WindowLogSchedules, ACostOfTwoIsCountedCompletelyOrNotAtAll) {
   Memory<3> memory;
   const WindowParams params{kLength, 3};
   Program program;
@@ -161,7 +162,7 @@ TEST(WindowLogSchedules, ACostOfTwoIsCountedWholeOrNotAtAll) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-TEST(WindowLogSchedules, ARefundGivesBackWhatIsTheCallersAndNoMore) {
+TEST(WindowLogSchedules, ARefundGivesBackTheCallersOwnAndNoMore) {
   for (const bool full : {false, true}) {
     Memory<2> memory;
     if (full) fill(memory);
@@ -187,14 +188,14 @@ TEST(WindowLogSchedules, ARefundGivesBackWhatIsTheCallersAndNoMore) {
   }
 }
 
-// The refunder is paused anywhere while its own time leaves the window and others take the places.
+// The refunder is paused anywhere while its own time leaves the window and other admissions take the cells.
 TEST(WindowLogSchedules, ALateRefundTakesNothingFromOthers) {
   for (const bool full : {false, true}) {
     Memory<2> memory;
     if (full) fill(memory);
     const WindowParams params{kLength, 2};
     constexpr std::uint64_t kLater =
-        kNow + kLength + 3 * kNs;  // the refunder's has left, that of kNow + 5 has not
+        kNow + kLength + 3 * kNs;  // the refunder's time has left; that of kNow + 5 has not
     Program program;
     declare(program, memory);
     program.process("refunder", [&] {
@@ -206,7 +207,7 @@ TEST(WindowLogSchedules, ALateRefundTakesNothingFromOthers) {
     });
     program.check([&]() -> Complaint {
       if (memory.log().available(params, kLater) + memory.total() > 2)
-        return "the place of another came back";
+        return "another caller's admission was given back";
       return std::nullopt;
     });
     const Verdict verdict = explore(program, {.max_kills = 1, .min_states = 100});
@@ -214,9 +215,9 @@ TEST(WindowLogSchedules, ALateRefundTakesNothingFromOthers) {
   }
 }
 
-TEST(WindowLogSchedules, AResetLeavesTheOrderWholeWhoeverComesMeanwhile) {
+TEST(WindowLogSchedules, AResetKeepsTheOrderWhicheverAdmissionComesMeanwhile) {
   Memory<2> memory;
-  const WindowParams params{kLength, 1};  // below the cells: the order decides what is counted
+  const WindowParams params{kLength, 1};  // below the number of cells: the order decides what is counted
   (void)memory.log().admit(params, kNow - 100 * kNs, 1);
   Program program;
   declare(program, memory);
@@ -238,7 +239,7 @@ TEST(WindowLogSchedules, AResetLeavesTheOrderWholeWhoeverComesMeanwhile) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-TEST(WindowLogSchedules, AHintLeftBehindIsHelpedByTheNext) {
+TEST(WindowLogSchedules, AHintLeftBehindIsMovedByTheNextAdmission) {
   Memory<2> memory;
   const WindowParams params{kLength, 2};
   Program program;
@@ -247,7 +248,7 @@ TEST(WindowLogSchedules, AHintLeftBehindIsHelpedByTheNext) {
   program.process("second", [&] { memory.admit(1, params, kNow); });
   program.check([&]() -> Complaint {
     const std::uint64_t counted = 2 - memory.log().available(params, kNow);
-    (void)memory.log().admit(params, kNow + 2 * kLength, 1);  // the next one
+    (void)memory.log().admit(params, kNow + 2 * kLength, 1);  // the next admission
     const std::uint64_t hint = memory.hint.load(std::memory_order_relaxed);
     if ((hint >> 32) * 2 + static_cast<std::uint32_t>(hint) != counted + 1) return "the hint stays behind";
     return std::nullopt;

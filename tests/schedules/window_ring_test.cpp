@@ -18,7 +18,7 @@ using detail::Word;
 constexpr std::uint64_t kWidth = detail::ring_cell::kMinWidth;
 constexpr std::uint64_t kNow = 100 * kWidth;
 
-// Cells, and beside them how many admissions of each process stand.
+// Cells, and beside them how many admissions of each process are valid.
 template <std::size_t Cells>
 struct Memory {
   std::array<Word, Cells> cells;
@@ -76,8 +76,8 @@ TEST(WindowRingSchedules, ThreeAtOnceNeverExceedTheLimitAndAKillLosesAtMostItsOw
   }
 }
 
-// Clocks on both sides of an epoch's end, over cells that still hold the window before.
-TEST(WindowRingSchedules, NorAcrossAnEpochWithLateClocks) {
+// The clocks lie on both sides of an epoch's end, over cells that still hold the window before.
+TEST(WindowRingSchedules, LateClocksNeverExceedTheLimitAcrossAnEpoch) {
   Memory<3> memory;
   const WindowParams params{2 * kWidth, 1};
   memory.ring().charge(params, kNow - 3 * kWidth, 1);
@@ -94,7 +94,7 @@ TEST(WindowRingSchedules, NorAcrossAnEpochWithLateClocks) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-TEST(WindowRingSchedules, TwoInEveryInterleavingWithKills) {
+TEST(WindowRingSchedules, TwoRequestsNeverExceedTheLimitInAnyInterleavingWithKills) {
   Memory<2> memory;
   const WindowParams params{kWidth, 3};
   Program program;
@@ -114,8 +114,8 @@ TEST(WindowRingSchedules, TwoInEveryInterleavingWithKills) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// One is paused while another uses its cell for later epochs.
-TEST(WindowRingSchedules, APausedOneNeverStaysInAnEpochThatIsNotTheNewest) {
+// One process is paused while another uses its cell for later epochs.
+TEST(WindowRingSchedules, APausedAdmissionDoesNotStayInAnOldEpoch) {
   Memory<2> memory;
   const WindowParams params{kWidth, 2};
   Program program;
@@ -123,7 +123,7 @@ TEST(WindowRingSchedules, APausedOneNeverStaysInAnEpochThatIsNotTheNewest) {
   program.process("slow", [&] { memory.admit(0, params, kNow, 2); });
   program.process("fast", [&] {
     memory.admit(1, params, kNow, 1);
-    // In the window with it: none of the slow one's can stand beside.
+    // This fills the window with it: none of the slow process's admissions can be valid beside it.
     memory.admit(1, params, kNow + kWidth, 1);
     (void)memory.ring().admit(params, kNow + 3 * kWidth, 2);
     (void)memory.ring().admit(params, kNow + 6 * kWidth, 2);
@@ -136,7 +136,7 @@ TEST(WindowRingSchedules, APausedOneNeverStaysInAnEpochThatIsNotTheNewest) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-TEST(WindowRingSchedules, NorReplacesANewerOne) {
+TEST(WindowRingSchedules, APausedAdmissionDoesNotReplaceANewerEpoch) {
   Memory<2> memory;
   const WindowParams params{kWidth, 2};
   constexpr std::uint64_t kLater = kNow + 2 * kWidth;  // in the same cell
@@ -152,7 +152,7 @@ TEST(WindowRingSchedules, NorReplacesANewerOne) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-TEST(WindowRingSchedules, ARefundGivesBackWhatIsTheCallersAndNoMore) {
+TEST(WindowRingSchedules, ARefundGivesBackTheCallersOwnAndNoMore) {
   Memory<2> memory;
   const WindowParams params{kWidth, 2};
   Program program;

@@ -97,7 +97,7 @@ TEST_F(BreakerStress, TellsEachTransitionOnceAndKeepsItsProbesWhileAllOfThemCall
       told += admission.transition ? 1 : 0;
       if (!admission) continue;
       const bool probe = admission.ticket.probe != 0;
-      ASSERT_TRUE(!probe || ++shared_->passed <= params.probes) << "more probes are out than may be";
+      ASSERT_TRUE(!probe || ++shared_->passed <= params.probes) << "too many probes are out";
       if (random() % 256 == 0) ::sched_yield();
       if (probe) --shared_->passed;
       const auto outcome = random() % 2 == 0 ? BreakerOutcome::failure : BreakerOutcome::success;
@@ -107,7 +107,7 @@ TEST_F(BreakerStress, TellsEachTransitionOnceAndKeepsItsProbesWhileAllOfThemCall
   });
   EXPECT_GT(shared_->moved, 1'000U) << "it hardly moved";
   EXPECT_EQ(shared_->moved % 4096, shared_->breaker.status(params, now).generation);
-  EXPECT_EQ(shared_->breaker.status(params, now).probes_out, 0U) << "a place is lost";
+  EXPECT_EQ(shared_->breaker.status(params, now).probes_out, 0U) << "a cell is lost";
 }
 
 TEST_F(BreakerStress, CountsEveryOutcomeOfAWindow) {

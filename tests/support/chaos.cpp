@@ -64,7 +64,7 @@ class Chaos {
     Child& child = *workers_[number].child;
     child.kill();
     ++report_.kills;
-    if (!child.died_of(SIGKILL)) fail(number, "ended before it was told to. " + child.failure());
+    if (!child.died_of(SIGKILL)) fail(number, "ended although it was not told to. " + child.failure());
     options_.after_kill(static_cast<int>(number));
     start(number);
   }

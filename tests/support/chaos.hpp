@@ -9,8 +9,8 @@
 //   });
 //   EXPECT_TRUE(report.ok()) << report;
 //
-// The seed fixes which signals go to whom and how long the pauses are; where they hit a worker is up to the
-// kernel. Who wants every place uses the schedules and crash images.
+// The seed determines which worker gets which signal and how long the pauses are; where a signal hits a
+// worker is up to the kernel. A test that wants to hit every point uses the schedules and crash images.
 
 #include <atomic>
 #include <chrono>
@@ -24,12 +24,12 @@ namespace weir::test {
 
 struct ChaosOptions {
   int workers = 4;
-  int kills = 100;  ///< ends after so many
+  int kills = 100;  ///< the run ends after this many
   std::uint64_t seed = 1;
-  double stop_share = 0.3;                   ///< of the signals to a running worker; the others kill
-  std::chrono::microseconds pause{2'000};    ///< longest between two signals
-  std::chrono::milliseconds finish{30'000};  ///< for the workers to return in, once told to stop
-  /// Called by the test process after each kill, while the others run: look, sweep. May use EXPECT.
+  double stop_share = 0.3;                   ///< share of SIGSTOP among signals to running workers
+  std::chrono::microseconds pause{2'000};    ///< longest pause between two signals
+  std::chrono::milliseconds finish{30'000};  ///< how long workers may take to return at the end
+  /// The test process calls it after each kill, while the others run, to look or to sweep. It may use EXPECT.
   std::function<void(int worker)> after_kill = [](int) {};
 };
 
@@ -37,17 +37,18 @@ struct ChaosReport {
   std::uint64_t seed = 0;
   int kills = 0;
   int stops = 0;
-  int starts = 0;                     ///< of workers, restarts included
-  std::vector<std::string> failures;  ///< of workers: EXPECT, ASSERT, own deaths, hangs
+  int starts = 0;                     ///< starts of workers, restarts included
+  std::vector<std::string> failures;  ///< failures of workers: EXPECT, ASSERT, unexpected deaths, hangs
 
   [[nodiscard]] bool ok() const noexcept { return failures.empty(); }
 };
 std::ostream& operator<<(std::ostream& out, const ChaosReport& report);
 
-/// One worker's life: works until `stop`. It begins anew after a kill, with the same number.
+/// The life of one worker: it works until `stop`. After a kill it starts again, with the same number.
 using Work = std::function<void(int worker, const std::atomic<bool>& stop)>;
 
-/// Starts the workers, torments them, then lets all return. None is left behind, even if the caller dies.
+/// Starts the workers, torments them, then lets all return. No worker is left behind, even if the caller
+/// dies.
 ChaosReport run_chaos(const ChaosOptions& options, const Work& work);
 
 }  // namespace weir::test

@@ -17,7 +17,7 @@ namespace weir::test {
 
 namespace {
 
-/// Runs the body. @return all that EXPECT and ASSERT found wrong.
+/// Runs the body. @return every failure of EXPECT and ASSERT.
 std::string failures_of(const std::function<void()>& body) {
   using ::testing::ScopedFakeTestPartResultReporter;
   ::testing::TestPartResultArray results;
@@ -48,11 +48,11 @@ std::string failures_of(const std::function<void()>& body) {
 
 void die_with(pid_t parent) noexcept {
   ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(1);  // it died before
+  if (::getppid() != parent) ::_exit(1);  // the parent had died already
 }
 
 Child::Child(const std::function<void()>& body) {
-  std::fflush(nullptr);  // or both would print what is in the buffers
+  std::fflush(nullptr);  // otherwise both processes would print what is in the buffers
   const pid_t parent = ::getpid();
   pid_ = ::fork();
   if (pid_ < 0) throw std::runtime_error("cannot fork");
@@ -85,7 +85,7 @@ int Child::next_status() {
   int status = 0;
   while (::waitpid(pid_, &status, 0) < 0) {
     if (errno == EINTR) continue;
-    status = 0;  // somebody else reaped it: nothing more will come
+    status = 0;  // another waitpid() has reaped it: there will be no more
     break;
   }
   if (!WIFSTOPPED(status)) ended_ = status;

@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::uint64_t kMostInstructions = 20'000'000;
 
-/// Takes the images, by looking at the memory whenever it is told to.
+/// Takes the images: it compares the memory whenever it is told to look.
 class Camera {
  public:
   Camera(std::span<std::byte> mapping, std::vector<std::span<std::byte>> watched)
@@ -49,7 +49,7 @@ class Camera {
   std::vector<Image> images_;
 };
 
-/// The operation between two stops, which tell the tracer where it begins and ends.
+/// Runs the operation between two stops, which tell the tracer where it begins and ends.
 void perform_traced(const std::function<void()>& operation) {
   if (::ptrace(PTRACE_TRACEME, 0, nullptr, nullptr) != 0) ::_exit(1);
   ::raise(SIGSTOP);
@@ -61,7 +61,7 @@ bool stopped_by(int status, int signal) {
   return WIFSTOPPED(status) && WSTOPSIG(status) == signal;
 }
 
-/// Steps a child that stands at its first stop to its second. @return what went wrong; empty: nothing.
+/// Steps a child from its first stop to its second. @return what went wrong, or nothing.
 std::string step_through(Child& child, Camera& camera, std::uint64_t& instructions) {
   ::ptrace(PTRACE_SETOPTIONS, child.pid(), nullptr, PTRACE_O_EXITKILL);
   int deliver = 0;
@@ -99,7 +99,7 @@ CrashImages crash_images(std::span<std::byte> mapping, const std::function<void(
   ::ptrace(PTRACE_DETACH, child.pid(), nullptr, nullptr);
   while (WIFSTOPPED(child.next_status())) {
   }
-  result.error = child.failure();  // what EXPECT said inside the operation
+  result.error = child.failure();  // failures of EXPECT inside the operation
   return result;
 }
 

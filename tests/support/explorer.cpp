@@ -52,7 +52,8 @@ Verdict Explorer::run() {
   return verdict_;
 }
 
-/// One execution: along the path, then on by first choices until all have ended or the state is known.
+/// One execution: it follows the path, then takes the first choices until all processes have ended or the
+/// state is known.
 void Explorer::execute() {
   restart();
   for (std::size_t depth = 0; verdict_.ok(); ++depth) {
@@ -92,7 +93,7 @@ void Explorer::restart() {
   }
 }
 
-/// @return false: the state is known, and so is all that can follow.
+/// @return false if the state is known, and therefore all that can follow.
 bool Explorer::visit() {
   complain(program_.invariant_());
   const bool is_new = states_.insert(state()).second;
@@ -115,7 +116,8 @@ std::uint64_t Explorer::state() {
   return hash_of(snapshot_);
 }
 
-/// Who may go on, the last one first; then who may be killed. Never empty: at the end there is `end`.
+/// Processes that may continue, the last one first; then processes that may be killed. It is never empty: at
+/// the end it has `end`.
 std::vector<Explorer::Action> Explorer::actions() const {
   std::vector<Action> result;
   const auto add = [&](Action::Kind kind, std::size_t process) {
@@ -145,7 +147,7 @@ void Explorer::perform(Action action, std::size_t depth) {
   if (action.kind == Action::kill) {
     step.killed = true;
     alive_[action.process] = 0;              // its fiber is left where it stands,
-    processes_[action.process].history = 0;  // and what it knew matters no more
+    processes_[action.process].history = 0;  // and what it had learned no longer matters
     ++kills_;
   } else if (running(action.process)) {
     step = access(action.process);
@@ -154,7 +156,7 @@ void Explorer::perform(Action action, std::size_t depth) {
   if (depth == trace_.size()) {
     trace_.push_back(step);
   } else if (trace_[depth] != step) {
-    complain("not the same twice on the same choices: something that changes was not declared with shared()");
+    complain("the same choices gave different steps: something that changes was not declared with shared()");
   }
   if (depth >= options_.max_steps) {
     complain(fmt::format("more than {} steps: a process spins, or waits for another", options_.max_steps));
@@ -173,13 +175,13 @@ Step Explorer::access(std::size_t process) {
   step.done = exchange_done_;
   step.after = read(step.word, step.size);
 
-  // A store teaches nothing. Whether an exchange was done follows from the value it met.
+  // A process learns nothing from a store. Whether an exchange was done follows from the value that it met.
   const detail::Pair learned = step.access == detail::Access::store ? detail::Pair{} : step.before;
   it.history = hash_of(std::array{it.history, learned.first, learned.second});
   return step;
 }
 
-/// Lets a process run up to its next access, or to its end.
+/// Lets a process run to its next access, or to its end.
 void Explorer::resume(std::size_t process) {
   processes_[process].next = Step{.process = ProcessId(process)};
   current_ = process;
@@ -210,7 +212,7 @@ bool Explorer::declared(const std::byte* word, std::size_t size) const noexcept 
   });
 }
 
-/// Moves on to the next choice that was not tried yet. @return false: all were.
+/// Moves on to the next choice that was not tried yet. @return false if all were tried.
 bool Explorer::backtrack() {
   while (!path_.empty() && path_.back().current + 1 == path_.back().actions.size()) path_.pop_back();
   if (path_.empty()) return false;

@@ -15,8 +15,8 @@
 
 namespace weir::test {
 
-/// Depth-first over all choices. Nothing is ever undone: to try the next action of a state, the program is
-/// started anew and led there by the same choices.
+/// Searches all choices depth-first. Steps are never undone: to try the next action of a state, the program
+/// is started again and led there by the same choices.
 class Explorer {
  public:
   Explorer(const Program& program, const Options& options);
@@ -38,7 +38,7 @@ class Explorer {
  private:
   static constexpr std::size_t kNobody = Program::kMaxProcesses;
 
-  /// What may be done next.
+  /// One possible next action.
   struct Action {
     enum Kind : std::uint8_t { step, kill, end } kind;
     std::uint8_t process = 0;
@@ -52,8 +52,8 @@ class Explorer {
 
   struct Process {
     Fiber fiber;
-    Step next;                  ///< the access it stands before
-    std::uint64_t history = 0;  ///< hash of all that it has learned
+    Step next;                  ///< the next access of the process
+    std::uint64_t history = 0;  ///< hash of everything that it has learned
   };
 
   void execute();
@@ -71,14 +71,14 @@ class Explorer {
 
   Program program_;
   const Options options_;
-  std::array<std::uint64_t, Program::kMaxProcesses> alive_{};  // shared memory too: whoever looks, learns
+  std::array<std::uint64_t, Program::kMaxProcesses> alive_{};  // shared, too: a look teaches
   std::vector<std::byte> initial_;                             // bytes of all shared memory, at the start
-  std::vector<std::byte> snapshot_;                            // of all that makes a state
+  std::vector<std::byte> snapshot_;                            // of everything that makes up a state
   std::array<Process, Program::kMaxProcesses> processes_;
-  std::size_t current_ = kNobody;  // on whose fiber we are
+  std::size_t current_ = kNobody;  // the process whose fiber is running
   bool exchange_done_ = true;
 
-  std::size_t last_ = kNobody;  // who made the last access
+  std::size_t last_ = kNobody;  // the process that made the last access
   unsigned preemptions_ = 0;
   unsigned kills_ = 0;
   std::vector<Choice> path_;

@@ -1,11 +1,11 @@
 #pragma once
 
-// A stack on which one function runs, that can be left in the middle and forgotten there.
+// A stack on which one function runs, which can be left in the middle and abandoned there.
 //
-// Forgotten is the point: a killed process runs no destructors. Boost.Context would unwind an abandoned
+// Abandoning it is the point: a killed process runs no destructors. Boost.Context would unwind an abandoned
 // fiber (destructors would touch shared words, and an exception would meet noexcept functions), so the handle
-// of an abandoned one is overwritten without being destroyed, and its stack is used again from the top.
-// What the forgotten frames had on the heap is lost: keep std::string and the like out of them.
+// of an abandoned fiber is overwritten without being destroyed, and its stack is used again from the top.
+// What the abandoned frames had on the heap is lost: keep std::string and the like out of them.
 
 #include <boost/context/fiber.hpp>
 #include <boost/context/protected_fixedsize_stack.hpp>
@@ -23,8 +23,8 @@ class Fiber {
   Fiber& operator=(const Fiber&) = delete;
   ~Fiber() { allocator().deallocate(stack_); }
 
-  /// Prepares `body`, which must outlive the run, to start at the next resume(). Whatever ran here is
-  /// forgotten.
+  /// Prepares `body`, which must outlive the run, to start at the next resume(). Whatever ran here before is
+  /// abandoned.
   void start(const std::function<void()>& body) {
     ended_ = false;
     std::construct_at(&inside_.handle, std::allocator_arg, SameStack{stack_},
@@ -39,7 +39,7 @@ class Fiber {
   /// Runs the body up to its next pause() or its end.
   void resume() { inside_.handle = std::move(inside_.handle).resume(); }
 
-  /// Called by the body: back to whoever called resume().
+  /// Called by the body: returns to the caller of resume().
   void pause() noexcept { outside_ = std::move(outside_).resume(); }
 
   [[nodiscard]] bool ended() const noexcept { return ended_; }
@@ -48,7 +48,7 @@ class Fiber {
   using Handle = boost::context::fiber;
   using Stack = boost::context::stack_context;
 
-  /// Gives out one stack for ever, and takes nothing back.
+  /// Always hands out the same stack, and takes nothing back.
   struct SameStack {
     Stack stack;
     Stack allocate() const noexcept { return stack; }

@@ -1,6 +1,6 @@
 #pragma once
 
-// A process of its own for a test that changes what a process sees: mounts, user, limits.
+// A separate process for a test that changes what a process sees: mounts, user, limits.
 
 #include <fstream>
 #include <functional>
@@ -21,8 +21,8 @@ inline int in_child(const std::function<int()>& body) {
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 
-/// Gives the calling process mounts of its own: as root directly, else in a user namespace, where it stays
-/// the user that it is. (A user that is not mapped can create no file.)
+/// Gives the calling process mounts of its own: directly if it is root, otherwise in a user namespace, where
+/// it keeps its user. (A user that is not mapped cannot create files.)
 inline bool own_mounts() {
   if (::unshare(CLONE_NEWNS) == 0) return true;
   const std::string user = std::to_string(::geteuid());
@@ -35,13 +35,13 @@ inline bool own_mounts() {
          write("/proc/self/gid_map", group + " " + group + " 1");
 }
 
-/// Gives the calling process a /dev/shm of its own, mounted with `options`. False where the kernel forbids
-/// it.
+/// Gives the calling process a /dev/shm of its own, mounted with `options`. @return false if the kernel
+/// forbids it.
 inline bool own_shared_memory(const char* options) {
   if (!own_mounts()) return false;
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return false;
   const std::string open_to_all =
-      std::string("mode=1777,") + options;  // its owner is root, who may not be mapped
+      std::string("mode=1777,") + options;  // its owner is root, and root may not be mapped
   return ::mount("tmpfs", "/dev/shm", "tmpfs", 0, open_to_all.c_str()) == 0;
 }
 

@@ -2,7 +2,7 @@
 
 // Runs a program to its end and keeps what it wrote.
 //
-// Its input and outputs are unnamed files in memory rather than pipes: no pipe can fill up, no SIGPIPE
+// Its input and outputs are unnamed files in memory rather than pipes: a pipe cannot fill up, no SIGPIPE
 // arrives, and a grandchild that keeps an output open cannot make the test wait for it.
 
 #include <cerrno>
@@ -57,7 +57,7 @@ class MemoryFile {
   int fd_;
 };
 
-/// This process's environment with some variables set anew.
+/// The environment of this process with some variables changed or added.
 inline std::vector<std::string> environment_with(
     const std::vector<std::pair<std::string, std::string>>& changes) {
   std::vector<std::string> result;

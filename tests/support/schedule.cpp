@@ -32,7 +32,7 @@ void Program::require(bool holds, const char* complaint) const {
 
 namespace {
 
-/// The same failure with the fewest preemptions: the shortest way to understand it.
+/// Finds the same failure with the fewest preemptions, which is the easiest to understand.
 Verdict simplest(const Program& program, Options options, const Verdict& found) {
   constexpr unsigned kEnough = 8;
   for (options.max_preemptions = 0; *options.max_preemptions < kEnough; ++*options.max_preemptions) {

@@ -2,10 +2,11 @@
 
 // Every interleaving of a small program over shared words.
 //
-// A program is 1 to 4 logical processes. explore() runs them on one thread, and at every access to a Word or
-// PairWord chooses who goes on; it starts the program anew until each choice was made in each state. So a
-// process that is paused anywhere, for as long as others like, needs no action of its own: it is one of the
-// interleavings. With `max_kills` a process may also be killed, before any access and after its last.
+// A program consists of 1 to 4 logical processes. explore() runs them on one thread, and at every access to a
+// Word or PairWord it chooses which process continues; it starts the program again until each choice was made
+// in each state. So a process that is paused anywhere, for as long as the others run, needs no action of its
+// own: it is one of the interleavings. With `max_kills` a process may also be killed, before any access and
+// after its last.
 //
 //   struct { Word permit; std::uint64_t inside = 0; } memory;
 //   Program program;
@@ -17,14 +18,13 @@
 //   EXPECT_TRUE(verdict.ok()) << verdict;
 //
 // What holds:
-//  - Sequential consistency. Weaker orders are the business of the weak-memory tests.
-//  - Whatever the processes change must be declared with shared(), a test's own counters too: each execution
-//    starts from the bytes that were there when explore() was called. Undeclared words are refused; a body
-//    that takes another path on the same choices is reported.
-//  - A state is the declared bytes, who is alive, and what each process has learned so far. A state seen
-//  before
-//    is not entered again (`prune`). States are told apart by 64 bits: with ten million of them, the chance
-//    that any two are taken for one is 3 in a million.
+//  - Sequential consistency. The weak-memory tests cover weaker orders.
+//  - Whatever the processes change must be declared with shared(), including a test's own counters: each
+//    execution starts from the bytes that were there when explore() was called. Undeclared words are refused;
+//    a body that behaves differently on the same choices is reported.
+//  - A state is the declared bytes, which processes are alive, and what each process has learned so far. A
+//    state seen before is not entered again (`prune`). States are told apart by 64 bits: with ten million of
+//    them, the chance that any two are taken for one is 3 in a million.
 //  - Code between two accesses runs together with the first of them.
 
 #include <cstddef>
@@ -44,10 +44,10 @@
 
 namespace weir::test {
 
-/// Which logical process: its position in the program.
+/// A logical process: its position in the program.
 enum class ProcessId : std::uint8_t {};
 
-/// What is wrong, or nothing.
+/// What is wrong, if anything.
 using Complaint = std::optional<std::string>;
 
 struct NamedBytes {
@@ -59,10 +59,10 @@ class Program {
  public:
   static constexpr std::size_t kMaxProcesses = 4;
 
-  /// Adds a process. It is alive until killed: one whose body has ended idles on.
+  /// Adds a process. It is alive until it is killed: after its body has ended it idles.
   ProcessId process(std::string name, std::function<void()> body);
 
-  /// Declares memory that processes change, words or the test's own counters. It must be flat.
+  /// Declares memory that processes change: words or the test's own counters. It must be flat.
   template <typename T>
   Program& shared(T& object, const std::string& name) {
     static_assert(std::is_trivially_destructible_v<T>, "the bytes of the object must be all of it");
@@ -71,7 +71,7 @@ class Program {
   }
   Program& shared(std::span<std::byte> bytes, const std::string& name);
 
-  /// Names a part of it for the story; the elements of an array are numbered.
+  /// Names a part of the memory for the story; the elements of an array are numbered.
   template <typename T>
   Program& name(T& object, const std::string& name) {
     names_.push_back({std::as_writable_bytes(std::span(&object, 1)), name});
@@ -82,16 +82,16 @@ class Program {
     return *this;
   }
 
-  /// Asked after each complete execution. It may use the words like any survivor (sweep, then count).
+  /// Called after each complete execution. It may use the words like any survivor (sweep, then count).
   void check(std::function<Complaint()> check) { check_ = std::move(check); }
 
-  /// Asked after each step; it changes nothing.
+  /// Called after each step; it must not change anything.
   void invariant(std::function<Complaint()> invariant) { invariant_ = std::move(invariant); }
 
-  /// For bodies (where it is a step like any load) and check(): whether nobody killed the process yet.
+  /// Whether the process has not been killed yet; for bodies (where it is a step like any load) and check().
   [[nodiscard]] bool alive(ProcessId process) const noexcept;
 
-  /// For bodies: ends the exploration with `complaint` unless `holds`.
+  /// For bodies: ends the exploration with `complaint` unless `holds` is true.
   void require(bool holds, const char* complaint) const;
 
  private:
@@ -111,29 +111,29 @@ class Program {
 struct Options {
   /// How many processes may be killed in one execution.
   unsigned max_kills = 0;
-  /// How often a process may be left while it could go on; no value: any number of times.
+  /// How often a process may be left although it could continue; no value: any number of times.
   std::optional<unsigned> max_preemptions = std::nullopt;
-  /// Longest execution. A longer one is a failure: somebody spins, or waits for one who may never come.
+  /// The longest execution. A longer one is a failure: a process spins, or waits for one that may never come.
   std::size_t max_steps = 500;
-  /// Whether a state seen before is skipped. The verdict is the same; without, it only takes longer.
+  /// Whether a state seen before is skipped. Without this the verdict is the same, and only takes longer.
   bool prune = true;
-  /// Fewer distinct states than this are a failure: the program did not do what its author believes.
+  /// Fewer distinct states than this are a failure: the program does not do what its author believes.
   std::uint64_t min_states = 1;
 };
 
 struct Verdict {
-  std::uint64_t executions = 0;  ///< that ran to their end and were checked
-  std::uint64_t states = 0;      ///< distinct
-  std::uint64_t steps = 0;       ///< over all executions
-  std::string failure;           ///< empty: none in any interleaving
-  std::string story;             ///< the schedule that led to it, a line a step
+  std::uint64_t executions = 0;  ///< executions that ran to their end and were checked
+  std::uint64_t states = 0;      ///< distinct states
+  std::uint64_t steps = 0;       ///< of all executions
+  std::string failure;           ///< empty: there was none in any interleaving
+  std::string story;             ///< the schedule that led to it, one line per step
 
   [[nodiscard]] bool ok() const noexcept { return failure.empty(); }
 };
 std::ostream& operator<<(std::ostream& out, const Verdict& verdict);
 
 /// Runs the program in every way that `options` allow, up to the first failure, and prints one line of
-/// numbers. A failure is told by a schedule with the fewest preemptions.
+/// numbers. A failure is reported with a schedule that has the fewest preemptions.
 Verdict explore(const Program& program, const Options& options = {});
 
 }  // namespace weir::test

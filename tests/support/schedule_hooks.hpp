@@ -1,7 +1,7 @@
 #pragma once
 
 // Makes every access to a shared word a switch point of the scheduler: -DWEIR_WORD_HOOKS="..." names this
-// file, and base/word.hpp includes it. Outside of explore(), and in its check(), both hooks do nothing.
+// file, and base/word.hpp includes it. Outside explore(), and in its check(), both hooks do nothing.
 
 namespace weir::detail::hooks {
 

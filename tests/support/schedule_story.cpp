@@ -22,7 +22,7 @@ std::string_view verb(Access access) {
   return "?";
 }
 
-/// Packed words are read in hexadecimal, counts are not.
+/// Packed words are shown in hexadecimal, counts in decimal.
 std::string number(std::uint64_t value) {
   return value < 1'000'000 ? fmt::format("{}", value) : fmt::format("{:#x}", value);
 }
@@ -55,7 +55,7 @@ std::string Story::line(const Step& step) const {
   return fmt::format("{:12} {:9} {}: {}", who, verb(step.access), word, effect(step));
 }
 
-/// The smallest named thing that the word lies in.
+/// The name of the smallest named object that contains the word.
 std::string Story::name_of(const std::byte* word) const {
   const NamedBytes* best = nullptr;
   for (const NamedBytes& named : program_.names_) {

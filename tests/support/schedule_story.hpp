@@ -1,6 +1,6 @@
 #pragma once
 
-// The steps of one execution, and how they are told.
+// The steps of one execution, and how they are printed.
 
 #include <cstddef>
 #include <span>
@@ -21,13 +21,13 @@ struct Step {
   const std::byte* word = nullptr;  ///< null: the process has ended
   std::size_t size = 0;
   detail::Pair before{};  ///< the value that the access met
-  detail::Pair after{};   ///< and left
+  detail::Pair after{};   ///< and the value that it left
   bool done = true;       ///< false: a compare-exchange that did not take place
 
   friend bool operator==(const Step&, const Step&) = default;
 };
 
-/// Tells steps with the names that the program gave its processes and words.
+/// Prints steps with the names that the program gave its processes and words.
 class Story {
  public:
   explicit Story(const Program& program) : program_(program) {}

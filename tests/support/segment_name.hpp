@@ -10,7 +10,7 @@
 
 namespace weir::test {
 
-/// The name of a segment of this test alone, removed at the end of the scope.
+/// The name of a segment that only this test uses; the segment is removed at the end of the scope.
 class SegmentName {
  public:
   SegmentName() : name_("test-" + std::to_string(::getpid()) + "-" + std::to_string(next()++)) {}

@@ -12,8 +12,8 @@ namespace weir::test {
 
 class WorkerProcess {
  public:
-  /// Forks; `body` runs in the child, which then calls `ready()` (through the descriptor it is given) by
-  /// returning, and pauses for ever. The constructor returns when the child is ready or dead.
+  /// Forks. The child runs `body`, then reports that it is ready and pauses for ever. The constructor returns
+  /// when the child is ready or dead.
   explicit WorkerProcess(const std::function<void()>& body)
       : WorkerProcess([&](int ready_fd) {
           body();
@@ -21,7 +21,7 @@ class WorkerProcess {
           for (;;) ::pause();
         }) {}
 
-  /// As above, for a body that says ready itself: before an exec, or in a child of its own.
+  /// As above, for a body that calls say_ready() itself: before an exec, or in a child of its own.
   explicit WorkerProcess(const std::function<void(int ready_fd)>& body) {
     int ready[2];
     if (::pipe(ready) != 0) ::_exit(99);
@@ -44,7 +44,7 @@ class WorkerProcess {
   static void say_ready(int ready_fd) { (void)!::write(ready_fd, "x", 1); }
 
   void signal(int number) const { ::kill(pid_, number); }
-  /// Kills without waiting: a zombie remains.
+  /// Kills without waiting, so that a zombie remains.
   void kill_lazily() const {
     ::kill(pid_, SIGKILL);
     siginfo_t info{};
