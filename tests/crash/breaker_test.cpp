@@ -23,8 +23,8 @@ using ::testing::SizeIs;
 
 constexpr std::uint64_t kSecond = std::uint64_t{128} * 1'000'000'000;
 constexpr std::uint64_t kNow = 100 * kSecond;
-constexpr std::uint64_t kLater = kNow + 31 * kSecond;        // it probes
-constexpr std::uint64_t kMuchLater = kLater + 11 * kSecond;  // a probe has lost its place
+constexpr std::uint64_t kLater = kNow + 31 * kSecond;        // it is ready to probe
+constexpr std::uint64_t kMuchLater = kLater + 11 * kSecond;  // the cell of a probe is free again
 constexpr Owner kDead(0, 1);
 constexpr Owner kNext(1, 1);
 
@@ -52,7 +52,7 @@ class BreakerCrash : public ::testing::Test {
   SharedObject<CircuitBreaker> breaker_;
 };
 
-TEST_F(BreakerCrash, KilledInsideTheReportThatTripsTheNextFailureOrSuccessCompletesIt) {
+TEST_F(BreakerCrash, IfKilledInsideTheReportThatTripsTheNextReportCompletesIt) {
   fail(kTwoInARow);
   const CrashImages crash = crash_images(breaker_.bytes(), [&] { fail(kTwoInARow); });
   ASSERT_EQ(crash.error, "");
@@ -89,7 +89,7 @@ TEST_F(BreakerCrash, KilledInsideAReportOverAWindowTheOutcomeIsCountedOrNotNever
   EXPECT_THAT(failures, IsEmpty());
 }
 
-TEST_F(BreakerCrash, KilledInsideTheAdmissionThatProbesItNeverStaysHalfOpen) {
+TEST_F(BreakerCrash, KilledInsideTheProbingAdmissionItDoesNotStayHalfOpen) {
   trip();
   const CrashImages crash =
       crash_images(breaker_.bytes(), [&] { (void)breaker_->admit(kTwoInARow, kLater, kDead); });
@@ -109,7 +109,7 @@ TEST_F(BreakerCrash, KilledInsideTheAdmissionThatProbesItNeverStaysHalfOpen) {
   }
 }
 
-// The probe is judged before its place is free: what it found out is not lost, and counts once.
+// The probe is judged before its cell is free: its result is not lost, and counts once.
 TEST_F(BreakerCrash, KilledInsideTheReportOfAProbeItIsJudgedOnceOrNotAtAll) {
   BreakerParams params = kTwoInARow;
   params.successes = 2;
@@ -119,7 +119,7 @@ TEST_F(BreakerCrash, KilledInsideTheReportOfAProbeItIsJudgedOnceOrNotAtAll) {
     const CrashImages crash =
         crash_images(breaker_.bytes(), [&] { (void)breaker_->report(params, probe, outcome, 0, kLater); });
     ASSERT_EQ(crash.error, "");
-    EXPECT_THAT(crash.images, SizeIs(3)) << "probing, judged, place free";
+    EXPECT_THAT(crash.images, SizeIs(3)) << "probing, judged, cell free";
     const std::vector<std::byte> before = crash.images.front().bytes;
     const auto failures = for_each_image(crash, breaker_.bytes(), [&](const Image& image) {
       const bool judged = image.instruction != 0;
@@ -151,7 +151,8 @@ constexpr BreakerParams kSlow{.slow_rate = 10'000,
                               .recovery = 30 * kSecond,
                               .probe_timeout = 10 * kSecond};
 
-// What began is in flight or was never counted; a call that nobody reports is slow once, and then forgotten.
+// The call that began is in flight or was never counted; a call that never reports is slow once, and then
+// forgotten.
 TEST_F(BreakerCrash, KilledInsideAnAdmissionThatCountsItsCallItIsInFlightOrNot) {
   (void)breaker_->admit(kSlow, kNow, kNext);
   const CrashImages crash =

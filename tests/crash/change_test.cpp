@@ -1,5 +1,5 @@
-// A live change killed after each store: every limit is the old or the new one, and the next change goes
-// through.
+// A live change is killed after each store: every limit is the old or the new one, and the next change
+// succeeds.
 
 #include <algorithm>
 #include <cstring>
@@ -74,7 +74,7 @@ rate = "7/s"
   std::span<std::byte> bytes;
 };
 
-TEST_F(ChangeCrash, EachLimitIsTheOldOrTheNewOneAndTheNextChangeGoesThrough) {
+TEST_F(ChangeCrash, EachLimitIsTheOldOrTheNewOneAndTheNextChangeSucceeds) {
   const detail::KeyHasher hasher(segment->header().secret);
   const detail::BlockValue value = detail::compile(after.operations.at("work"));
   const detail::BlockValue fresh = detail::compile(after.operations.at("fresh"));
@@ -101,7 +101,7 @@ TEST_F(ChangeCrash, EachLimitIsTheOldOrTheNewOneAndTheNextChangeGoesThrough) {
       const auto is = enforced(work.shared.rates.at(i));
       const auto old_value = enforced(before.operations.at("work").shared.rates.at(i));
       const auto new_value = enforced(after.operations.at("work").shared.rates.at(i));
-      // As it was written, or in the words of nobody, which round by less than a nanosecond.
+      // The value is as it was written, or in normalised form, which rounds by less than a nanosecond.
       const auto near = [&](const auto& value_of) {
         const auto off = static_cast<std::int64_t>(is.first) - static_cast<std::int64_t>(value_of.first);
         return is.second == value_of.second && off > -256 && off < 256;
@@ -111,7 +111,7 @@ TEST_F(ChangeCrash, EachLimitIsTheOldOrTheNewOneAndTheNextChangeGoesThrough) {
     EXPECT_TRUE(work.shared.concurrent.limit == 4 || work.shared.concurrent.limit == 2);
     EXPECT_TRUE(work.breaker == before.operations.at("work").breaker ||
                 work.breaker == after.operations.at("work").breaker);
-    // Of a change that was killed, what the words say is enforced; the next change ends its turn.
+    // After a killed change, what the words say is enforced; the next change ends its turn.
     EXPECT_TRUE(limiter->admit("work"));
     const auto applied = apply_config(name.str(), after);
     ASSERT_TRUE(applied) << applied.error().message();
@@ -122,7 +122,7 @@ TEST_F(ChangeCrash, EachLimitIsTheOldOrTheNewOneAndTheNextChangeGoesThrough) {
   EXPECT_THAT(failures, IsEmpty());
 }
 
-TEST_F(ChangeCrash, AKilledChangeOfAWindowHandsOutNothingThatWasSpent) {
+TEST_F(ChangeCrash, AKilledChangeOfAWindowAdmitsNothingThatWasSpent) {
   const auto with = [&](std::string_view window) {
     Config config = *parse_config(fmt::format("[operations.work]\nwindow = {}\n", window), "test");
     config.segment = before.segment;
@@ -152,8 +152,8 @@ TEST_F(ChangeCrash, AKilledChangeOfAWindowHandsOutNothingThatWasSpent) {
         ASSERT_TRUE(applied) << applied.error().message();
         EXPECT_EQ(limiter->config().operations, detail::canonical(wanted).operations);
         for (int i = 0; i < 60; ++i) admitted += limiter->admit("work") ? 1 : 0;
-        EXPECT_LE(admitted, 40 - spent) << spent << " were admitted in this hour before";
-        EXPECT_GE(admitted, 20) << "what is taken over twice is one window's worth";
+        EXPECT_LE(admitted, 40 - spent) << spent << " were admitted earlier in this hour";
+        EXPECT_GE(admitted, 20) << "at most one window's worth is taken over twice";
       });
       EXPECT_THAT(failures, IsEmpty());
     }

@@ -22,7 +22,7 @@ using ::testing::IsEmpty;
 
 constexpr int kRefusals = 3;
 
-// Where the cooldown lies: among the limits of the operation, or of each user.
+// Where the cooldown lies: among the limits of the operation, or in those of each user.
 class CooldownCrash : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
@@ -49,7 +49,7 @@ class CooldownCrash : public ::testing::TestWithParam<const char*> {
   Admission admit(std::uint32_t cost = 1) { return limiter->admit("work", {.user = "alice", .cost = cost}); }
   void refuse() { ASSERT_EQ(admit(3).verdict(), Verdict::throttled); }
 
-  // The beginning of each section: more of it is not in use here, and each instruction is followed by a look.
+  // The beginning of each section: the rest is not in use here, and each instruction is followed by a look.
   [[nodiscard]] std::vector<std::span<std::byte>> what_may_change() const {
     constexpr std::size_t kInUse = 8192;
     std::vector<std::span<std::byte>> parts;
@@ -60,7 +60,7 @@ class CooldownCrash : public ::testing::TestWithParam<const char*> {
     return parts;
   }
 
-  // How many refusals it takes until requests are blocked that would conform.
+  // How many refusals it takes until requests that would conform are blocked.
   int refusals_left() {
     for (int count = 0; count <= kRefusals; ++count) {
       const Admission asked = admit(3);
@@ -74,7 +74,7 @@ class CooldownCrash : public ::testing::TestWithParam<const char*> {
       EXPECT_TRUE(admit());
       return count;
     }
-    ADD_FAILURE() << "refused again and again, and not blocked";
+    ADD_FAILURE() << "refused many times, but not blocked";
     return kRefusals;
   }
 
@@ -108,19 +108,19 @@ TEST_P(CooldownCrash, KilledInsideAFirstRefusalItIsCountedOrNot) {
   kill_everywhere([&] { (void)admit(3); }, 3, 2);
 }
 
-TEST_P(CooldownCrash, KilledInsideTheRefusalThatBeginsItItIsOnOrOneAway) {
+TEST_P(CooldownCrash, KilledInsideTheRefusalThatBeginsACooldownItIsOnOrOneRefusalAway) {
   refuse();
   refuse();
   kill_everywhere([&] { (void)admit(3); }, 1, 0);
 }
 
-TEST_P(CooldownCrash, KilledInsideTheAdmissionThatEndsARowTheRowHasEndedOrNot) {
+TEST_P(CooldownCrash, KilledInsideTheAdmissionThatResetsTheCountItIsResetOrNot) {
   refuse();
   refuse();
   kill_everywhere([&] { (void)admit(); }, 1, 3);
 }
 
-TEST_P(CooldownCrash, KilledInsideABlockedAdmissionItIsOn) {
+TEST_P(CooldownCrash, KilledInsideABlockedAdmissionTheCooldownIsOn) {
   for (int i = 0; i < kRefusals; ++i) refuse();
   const CrashImages crash = crash_images(
       bytes, [&] { EXPECT_EQ(admit().verdict(), Verdict::blocked); }, what_may_change());

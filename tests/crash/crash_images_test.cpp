@@ -1,5 +1,5 @@
-// The camera itself, and a fault of the kind it is for. The operations use std::atomic: no hooks, no
-// scheduler.
+// The camera itself, and a fault of the kind that it is for. The operations use std::atomic: there are no
+// hooks and no scheduler.
 
 #include "support/crash_images.hpp"
 
@@ -25,14 +25,14 @@ using ::testing::SizeIs;
 
 using Word = std::atomic<std::uint64_t>;
 
-/// A limit of one: a count, and beside it who holds the permit.
+/// A limit of one: a count, and beside it the owner of the permit.
 struct CountedPermit {
   Word count;
   Word owner;
 
   void take(std::uint64_t self) {
     count.store(1);
-    owner.store(self);  // killed before it: taken, and nobody knows by whom
+    owner.store(self);  // killed before this: the permit is taken, and nobody knows by whom
   }
 
   void sweep(std::uint64_t dead) {
@@ -91,9 +91,9 @@ TEST_F(CrashImagesTest, TwoStoresThatBelongTogetherAreFound) {
   ASSERT_THAT(crash.images, SizeIs(3));
   const auto failures = for_each_image(crash, permit.bytes(), [&](const Image&) {
     permit->sweep(1);
-    EXPECT_EQ(permit->count.load(), 0u) << "nobody holds it";
+    EXPECT_EQ(permit->count.load(), 0u) << "the permit has no holder";
   });
-  EXPECT_THAT(failures, ElementsAre(AllOf(HasSubstr("image 2 of 3"), HasSubstr("nobody holds it"))));
+  EXPECT_THAT(failures, ElementsAre(AllOf(HasSubstr("image 2 of 3"), HasSubstr("the permit has no holder"))));
 }
 
 TEST_F(CrashImagesTest, OnlyWatchedPartsMakeImages) {
@@ -105,7 +105,7 @@ TEST_F(CrashImagesTest, OnlyWatchedPartsMakeImages) {
                                          },
                                          {words.bytes().subspan(8)});
   ASSERT_THAT(crash.images, SizeIs(2));
-  EXPECT_EQ(crash.images[1].bytes[0], std::byte{1}) << "an image is whole all the same";
+  EXPECT_EQ(crash.images[1].bytes[0], std::byte{1}) << "an image is complete nevertheless";
 }
 
 TEST_F(CrashImagesTest, AnOperationThatCrashesIsAnError) {
@@ -134,7 +134,7 @@ TEST(ForEachImage, AHangIsAFailureNamedByItsImage) {
   EXPECT_THAT(failures, ElementsAre(AllOf(HasSubstr("image 2 of 2"), HasSubstr("hangs"))));
 }
 
-TEST(ForEachImage, ACrashIsAFailureAndTheOthersAreTriedAllTheSame) {
+TEST(ForEachImage, ACrashIsAFailureAndTheOtherImagesAreStillTried) {
   SharedObject<Word> word;
   CrashImages crash;
   crash.images = {{0, std::vector(8, std::byte{1})}, {5, std::vector(8, std::byte{0})}};
@@ -145,7 +145,7 @@ TEST(ForEachImage, ACrashIsAFailureAndTheOthersAreTriedAllTheSame) {
   EXPECT_THAT(failures, ElementsAre(HasSubstr("killed by Terminated"), HasSubstr("word->load()")));
 }
 
-TEST(ForEachImage, EachImageIsPutBackBeforeItsRecovery) {
+TEST(ForEachImage, EachImageIsRestoredBeforeItsRecovery) {
   SharedObject<Word> word;
   CrashImages crash;
   crash.images = {{0, std::vector(8, std::byte{0})}, {5, std::vector(8, std::byte{1})}};

@@ -1,4 +1,4 @@
-// Every public operation that writes, killed after each change that it makes to the segment: a fresh process
+// Every public operation that writes is killed after each change that it makes to the segment: a new process
 // declares the victim dead, sweeps, and finds every promise kept.
 
 #include "weir/limiter.hpp"
@@ -48,7 +48,7 @@ class LimiterCrash : public ::testing::Test {
     if (!bytes.empty()) ::munmap(bytes.data(), bytes.size());
   }
 
-  // The same inode as the limiter's, so that the harness sees and restores what the operation writes.
+  // Maps the same inode as the limiter, so that the harness sees and restores what the operation writes.
   void map() {
     const int fd = ::open(name.path().c_str(), O_RDWR | O_CLOEXEC);
     struct stat info {};
@@ -60,7 +60,7 @@ class LimiterCrash : public ::testing::Test {
     bytes = {static_cast<std::byte*>(memory), static_cast<std::size_t>(info.st_size)};
   }
 
-  // The beginning of each section: more of it is not in use here, and each instruction is followed by a look.
+  // The beginning of each section: the rest is not in use here, and each instruction is followed by a look.
   std::vector<std::span<std::byte>> what_may_change() {
     constexpr std::size_t kInUse = 8192;
     const auto segment =
@@ -75,7 +75,8 @@ class LimiterCrash : public ::testing::Test {
 
   Admission admit(std::string_view user = "alice") { return limiter->admit("work", {.user = user}); }
 
-  // Whoever was killed, at whatever step: after a sweep all permits are there, and `least` to `most` tokens.
+  // Whichever process was killed at whatever step: after a sweep all permits are there, and `least` to `most`
+  // tokens.
   void expect_whole(std::uint32_t least, std::uint32_t most) {
     limiter->reap();
     const auto snapshot = take_snapshot(name.str());
@@ -100,7 +101,7 @@ class LimiterCrash : public ::testing::Test {
     EXPECT_TRUE(admit("carol"));
   }
 
-  // Kills `operation` at every change, and checks what is left: between `least` and `most` tokens.
+  // Kills `operation` at every change, and checks that between `least` and `most` tokens are left.
   void kill_everywhere(const std::function<void()>& operation, std::size_t min_images, std::uint32_t least,
                        std::uint32_t most) {
     const CrashImages crash = crash_images(bytes, operation, what_may_change());
@@ -116,7 +117,7 @@ class LimiterCrash : public ::testing::Test {
 };
 
 // A new user: the worker joins, two entries are inserted (reserved, then live), three words are charged, and
-// the permits come back at the end of the scope.
+// the permits are given back at the end of the scope.
 TEST_F(LimiterCrash, KilledInsideTheFirstAdmissionOfAWorkerAndAUser) {
   kill_everywhere([&] { (void)admit(); }, 10, kTokens - 1, kTokens);
 }
@@ -141,12 +142,12 @@ TEST_F(LimiterCrash, KilledInsideAResetOfAUser) {
   kill_everywhere([&] { limiter->reset_user("alice"); }, 2, kTokens - 3, kTokens - 3);
 }
 
-TEST_F(LimiterCrash, KilledInsideASweepTheNextOneDoesTheRest) {
+TEST_F(LimiterCrash, KilledInsideASweepTheNextSweepDoesTheRest) {
   const pid_t holder = ::fork();
   if (holder == 0) {
     const Admission first = admit();
     const Admission second = admit();
-    ::_exit(0);  // dies with two permits
+    ::_exit(0);  // it dies with two permits
   }
   ::waitpid(holder, nullptr, 0);
   kill_everywhere([&] { limiter->reap(); }, 4, kTokens - 2, kTokens - 2);

@@ -26,7 +26,7 @@ using ::testing::SizeIs;
 
 constexpr UserLimit kLimit{1};
 
-// A debt that ends at a time.
+// A debt that ends at a given time.
 struct Owe {
   std::uint64_t now;
   std::uint64_t amount;
@@ -75,7 +75,7 @@ class UsersCrash : public ::testing::Test {
   SharedObject<Memory> memory;
 };
 
-// Ticket, reservation, live: four images with the first.
+// Ticket, reservation, live entry: four images with the first.
 TEST_F(UsersCrash, KilledInsideAnInsertTheUserIsChargedOnceOrNotAtAll) {
   kill_everywhere([&] { owe(1, 10, 100); }, 4,
                   [&](const Image& image) {
@@ -86,8 +86,9 @@ TEST_F(UsersCrash, KilledInsideAnInsertTheUserIsChargedOnceOrNotAtAll) {
                   });
 }
 
-// Every entry is somebody's, one of them at rest: he is forgotten, and nobody else loses anything.
-TEST_F(UsersCrash, KilledInsideAnEvictionOnlyWhoWasAtRestIsForgotten) {
+// Every entry belongs to a user, and one of these is at rest: that user is forgotten, and no other loses
+// anything.
+TEST_F(UsersCrash, KilledInsideAnEvictionOnlyTheUserAtRestIsForgotten) {
   owe(100, 10, 5);
   for (std::uint64_t other = 1; other < kEntries; ++other) owe(other, 10, 1000);
   kill_everywhere([&] { owe(200, 20, 100); }, 5,
@@ -101,13 +102,13 @@ TEST_F(UsersCrash, KilledInsideAnEvictionOnlyWhoWasAtRestIsForgotten) {
                   });
 }
 
-TEST_F(UsersCrash, KilledInsideAnEvictionTheForgottenUserIsNotFreshBeforeItWas) {
+TEST_F(UsersCrash, KilledInsideAnEvictionTheForgottenUserIsNotAdmittedBeforeItsTime) {
   owe(100, 10, 50);
   for (std::uint64_t other = 1; other < kEntries; ++other) owe(other, 10, 1000);
   kill_everywhere([&] { owe(200, 70, 100); }, 5,
                   [&](const Image& image) {
-                    // A worker whose clock reading is old, 30: user 100 owes until 60 at least, known or
-                    // forgotten.
+                    // A worker with an old clock reading, 30: user 100 owes until at least 60, whether it is
+                    // known or forgotten.
                     const auto late = table().update(user(100), kLimit, Owe{30, 1, true});
                     EXPECT_TRUE(late != UserTable::Outcome::changed || debt_of(100) >= 61)
                         << image.instruction;
@@ -130,7 +131,8 @@ TEST_F(UsersCrash, KilledInsideARefundItIsMadeOrNot) {
       2, [&](const Image& image) { EXPECT_EQ(debt_of(1), image.instruction == 0 ? 110U : 60U); });
 }
 
-// One slot, which another name has: eight words to write, hence seven images between the two names.
+// There is one slot, which holds another name: eight words are written, hence seven images between the two
+// names.
 TEST_F(UsersCrash, KilledInsideWritingANameItIsNotShown) {
   const std::string alice(48, 'a');
   const std::string bob(48, 'b');

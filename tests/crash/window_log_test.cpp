@@ -32,12 +32,13 @@ class WindowLogCrash : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!can_single_step()) GTEST_SKIP() << "ptrace is not permitted here: crash images were NOT looked at";
-    for (std::uint64_t i = 0; i < 4; ++i) {  // all out of the window
+    for (std::uint64_t i = 0; i < 4; ++i) {  // all of them out of the window
       memory_->log().charge(kThree, kNow - 5 * kThree.length + detail::ticks_from_ns(i), 1);
     }
   }
 
-  // As many more are admitted as are not counted, the next one is not, and a window later all is forgotten.
+  // As many requests are admitted as are not counted, the next is refused, and a window later all is
+  // forgotten.
   void expect_left(std::uint32_t left) {
     EXPECT_EQ(memory_->log().available(kThree, kNow), left);
     for (std::uint32_t i = 0; i < left; ++i) EXPECT_EQ(memory_->log().admit(kThree, kNow, 1), 0u);
@@ -50,7 +51,7 @@ class WindowLogCrash : public ::testing::Test {
   SharedObject<Memory> memory_;
 };
 
-TEST_F(WindowLogCrash, KilledInsideAnAdmitItIsCountedOrNotAndTheHintIsHelped) {
+TEST_F(WindowLogCrash, KilledInsideAnAdmitItIsCountedOrNotAndTheHintIsMovedLater) {
   const CrashImages crash =
       crash_images(memory_.bytes(), [&] { (void)memory_->log().admit(kThree, kNow, 1); });
   ASSERT_EQ(crash.error, "");
@@ -60,7 +61,7 @@ TEST_F(WindowLogCrash, KilledInsideAnAdmitItIsCountedOrNotAndTheHintIsHelped) {
   EXPECT_THAT(failures, IsEmpty());
 }
 
-TEST_F(WindowLogCrash, KilledInsideACostOfTwoAtMostThatIsCounted) {
+TEST_F(WindowLogCrash, KilledInsideACostOfTwoAtMostTwoAreCounted) {
   const CrashImages crash =
       crash_images(memory_.bytes(), [&] { (void)memory_->log().admit(kThree, kNow, 2); });
   ASSERT_EQ(crash.error, "");
@@ -90,7 +91,7 @@ TEST_F(WindowLogCrash, KilledInsideARefundNothingIsGivenTwice) {
   }
 }
 
-TEST_F(WindowLogCrash, KilledInsideAResetTheOrderIsWhole) {
+TEST_F(WindowLogCrash, KilledInsideAResetTheOrderIsKept) {
   ASSERT_EQ(memory_->log().admit(kThree, kNow, 2), 0u);
   const CrashImages crash = crash_images(memory_.bytes(), [&] { memory_->log().reset(); });
   ASSERT_EQ(crash.error, "");

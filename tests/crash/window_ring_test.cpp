@@ -34,14 +34,14 @@ class WindowRingCrash : public ::testing::Test {
  protected:
   void SetUp() override {
     if (!can_single_step()) GTEST_SKIP() << "ptrace is not permitted here: crash images were NOT looked at";
-    // Every cell has its count, all out of the window.
+    // Every cell has a count, and all are out of the window.
     for (std::uint64_t back = 2UL * kCells - 1; back >= kCells; --back)
       ring().charge(kThree, kNow - back * kWidth, 3);
   }
 
   [[nodiscard]] WindowRing ring() { return WindowRing(*cells_); }
 
-  // Kills `operation` after each of its changes. @return what is available then: one number an image.
+  // Kills `operation` after each of its changes. @return what is available then: one number per image.
   std::vector<std::uint32_t> left_after(const std::function<void()>& operation) {
     const CrashImages crash = crash_images(cells_.bytes(), operation);
     EXPECT_EQ(crash.error, "");
@@ -55,11 +55,12 @@ class WindowRingCrash : public ::testing::Test {
     return left;
   }
 
-  // Everybody asks all the time: no window holds more than the limit, each following one all of it.
+  // Requests come all the time: no window holds more than the limit, and each following window holds all of
+  // it.
   void expect_it_works() {
     const std::uint32_t available = ring().available(kThree, kNow);
     std::vector<std::uint32_t> admitted(3UL * kCells);
-    admitted[0] = kThree.limit - available;  // whoever was counted and killed
+    admitted[0] = kThree.limit - available;  // the request that was counted and killed
     for (std::size_t epoch = 0; epoch < admitted.size(); ++epoch) {
       while (ring().admit(kThree, kNow + epoch * kWidth, 1) == 0) ++admitted[epoch];
     }
@@ -76,7 +77,7 @@ TEST_F(WindowRingCrash, KilledInsideAnAdmitItIsCountedOrNotNeverHalf) {
   EXPECT_THAT(left_after([&] { (void)ring().admit(kThree, kNow, 2); }), ElementsAre(3, 1));
 }
 
-TEST_F(WindowRingCrash, KilledInsideAnAdmitBesideOthersOfItsWindowNoneOfThemIsForgotten) {
+TEST_F(WindowRingCrash, KilledInsideAnAdmitNoOtherAdmissionOfItsWindowIsForgotten) {
   ring().charge(kThree, kNow - kWidth, 1);
   ring().charge(kThree, kNow, 1);
   const CrashImages crash = crash_images(cells_.bytes(), [&] { (void)ring().admit(kThree, kNow, 1); });
@@ -85,7 +86,7 @@ TEST_F(WindowRingCrash, KilledInsideAnAdmitBesideOthersOfItsWindowNoneOfThemIsFo
   const auto failures = for_each_image(crash, cells_.bytes(), [&](const Image& image) {
     const std::uint32_t left = image.instruction != 0 ? 0 : 1;
     EXPECT_EQ(ring().available(kThree, kNow), left);
-    // The one of the epoch before leaves first, and alone.
+    // The admission of the epoch before leaves first, and alone.
     EXPECT_EQ(ring().available(kThree, kNow + 3 * kWidth), left + 1);
     EXPECT_EQ(ring().available(kThree, kNow + 4 * kWidth), 3U);
   });
@@ -116,7 +117,7 @@ TEST_F(WindowRingCrash, KilledInsideARefundNothingIsGivenTwice) {
 }
 
 TEST_F(WindowRingCrash, KilledInsideAResetEachCellIsForgottenOrNot) {
-  ring().charge(kThree, kNow - kWidth, 1);  // the last cell; epoch 100 has the first
+  ring().charge(kThree, kNow - kWidth, 1);  // the last cell; epoch 100 has the first cell
   ring().charge(kThree, kNow, 2);
   const CrashImages crash = crash_images(cells_.bytes(), [&] { ring().reset(); });
   ASSERT_EQ(crash.error, "");

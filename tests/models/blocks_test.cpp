@@ -38,7 +38,7 @@ TEST(BlockModel, AProcessThatFindsABlockFindsItFilled) {
   });
 }
 
-/// A line that a block gets later: the index says nothing about it.
+/// A limit that a block gets later: the index of blocks says nothing about it.
 struct NewLine : rl::test_suite<NewLine, 2> {
   enum { store_present, load_present };
   SharedWord cells, params, present;
@@ -57,7 +57,7 @@ struct NewLine : rl::test_suite<NewLine, 2> {
   }
 };
 
-TEST(BlockModel, AProcessThatSeesABitSeesItsLine) {
+TEST(BlockModel, AProcessThatSeesABitSeesItsLimit) {
   check<NewLine>({
       {"write_block() stores present, sync(present)", mo_release, {mo_relaxed}},
       {"LimitSet::gather(), sync(present)", mo_acquire, {mo_relaxed}},
@@ -130,7 +130,7 @@ struct Record : rl::test_suite<Record, 2> {
   }
 };
 
-TEST(HistoryModel, AReaderTakesARecordWholeOrLeavesIt) {
+TEST(HistoryModel, AReaderTakesAWholeRecordOrNone) {
   check<Record>({
       {"Change::record() clears the sequence", mo_relaxed, {}},
       {"Change::record() stores a field, sync(record)", mo_release, {mo_relaxed}},
@@ -140,7 +140,7 @@ TEST(HistoryModel, AReaderTakesARecordWholeOrLeavesIt) {
   });
 }
 
-/// Two processes write two names into one slot. The check word of a name is its two words as digits.
+/// Two processes write two names into one slot. The check word of a name consists of its two words as digits.
 struct NameSlot : rl::test_suite<NameSlot, 3> {
   SharedWord check;
   std::array<SharedWord, 2> text;
@@ -163,7 +163,7 @@ struct NameSlot : rl::test_suite<NameSlot, 3> {
   }
 };
 
-TEST(NameModel, ANameThatItsChecksumConfirmsIsWhole) {
+TEST(NameModel, ANameConfirmedByItsChecksumIsWhole) {
   check<NameSlot>({});
 }
 

@@ -47,8 +47,8 @@ TEST(BreakerModel, ACountOfALaterGenerationIsNeverReplaced) {
   });
 }
 
-/// State 1 is half-open, 2 is open. The probe of the first process was bad; the second process would probe in
-/// its place.
+/// State 1 is half-open, state 2 is open. The probe of the first process was bad; the second process would
+/// probe in its cell.
 struct BadProbe : rl::test_suite<BadProbe, 2> {
   enum { load_state, move, give_back, load_cell, take, look_again };
   SharedWord state, cell;
@@ -73,20 +73,20 @@ struct BadProbe : rl::test_suite<BadProbe, 2> {
 TEST(BreakerModel, NoProbePassesAfterABadOne) {
   check<BadProbe>({
       {"admit_guarded() loads the state", mo_acquire, {}, {mo_relaxed}},
-      // Weaker than it is built: Relacy's order of seq_cst is that of the run, and would hide that a release
-      // is missing.
+      // This is weaker than in the source: Relacy's order of seq_cst is that of the run, and would hide a
+      // missing release.
       {"move()", mo_acq_rel, {}, {mo_relaxed}},
       {"give_back(), sync(probe)", mo_release, {mo_relaxed}},
-      // The exchange covers it here. Its own order is for fits(), which the next model shows.
+      // The exchange covers it here. Its own order is needed for fits(), as the next model shows.
       {"take_probe() loads the cell, sync(probe)", mo_acquire, {}, {mo_relaxed}},
       {"take_probe() exchanges the cell", mo_seq_cst, {}, {mo_relaxed}},
       {"half_open() after the exchange", mo_seq_cst, {}, {mo_relaxed}},
   });
 }
 
-/// State 1: half-open under two probes; 2: half-open under one. The first process takes the second place
-/// under the old number. The third has met the new state, and takes the first place if fits() finds nobody
-/// above.
+/// State 1 is half-open under two probes, state 2 is half-open under one. The first process takes the second
+/// cell under the old number. The third has met the new state, and takes the first cell if fits() finds none
+/// taken above.
 struct FewerProbes : rl::test_suite<FewerProbes, 3> {
   enum { load_state, move, look_above, take, look_again };
   SharedWord state;
@@ -115,11 +115,10 @@ struct FewerProbes : rl::test_suite<FewerProbes, 3> {
   void after() { RL_ASSERT(out[0]($) + out[1]($) <= 1); }
 };
 
-TEST(BreakerModel, AChangeToFewerProbesLeavesNoTwoOut) {
+TEST(BreakerModel, AChangeToOneProbeNeverLetsTwoOut) {
   check<FewerProbes>({
-      // Needed, so that fits() looks after the transition also in the order of seq_cst; Relacy cannot show
-      // it, since that
-      // order is the one of the run.
+      // This is needed so that fits() looks after the transition also in the order of seq_cst. Relacy cannot
+      // show it, because its order of seq_cst is the one of the run.
       {"admit_guarded() loads the state, sync(probes)", mo_acquire, {}},
       {"move(), sync(probes)", mo_seq_cst, {mo_acq_rel}},
       {"fits() loads the cells above, sync(probes)", mo_seq_cst, {mo_acquire}},
@@ -146,9 +145,9 @@ struct TwoCount : rl::test_suite<TwoCount, 2> {
   void after() { RL_ASSERT(seen[0]($) == 2 || seen[1]($) == 2); }
 };
 
-TEST(BreakerModel, OfTwoThatCountAtOnceOneSeesBoth) {
+TEST(BreakerModel, OfTwoProcessesThatCountAtOnceOneSeesBoth) {
   check<TwoCount>({
-      // Its acquire is sync(breaker), as in the first model.
+      // Its acquire is for sync(breaker), as in the first model.
       {"BreakerWindow::count() loads the cell", mo_acquire, {}, {mo_relaxed}},
       {"BreakerWindow::count() exchanges the cell", mo_seq_cst, {mo_acq_rel}},
       {"BreakerWindow::counts()", mo_seq_cst, {mo_acquire}},

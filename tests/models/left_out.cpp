@@ -1,4 +1,4 @@
-// Stands in for the models where Relacy is missing, so that a report counts them as skipped.
+// This stands in for the models if Relacy is missing, so that a report counts them as skipped.
 
 #include <gtest/gtest.h>
 

@@ -3,14 +3,13 @@
 // The protocols of the shared words under the C++ memory model: Relacy runs a small copy of each, and gives
 // loads the stale values that the model allows.
 //
-// A model is a copy, so each access names the place in the source whose order it has. `check<Model>()` runs
-// it with the orders as they are built, which must hold, and then weakens one order at a time: one that is
-// needed must fail.
+// A model is a copy, so each access names the point in the source whose order it has. `check<Model>()` runs
+// it with the orders of the source, which must hold, and then weakens one order at a time: if an order is
+// needed, the model must fail.
 //
 // Limits    Relacy gives no load a value that is written later, keeps the writes of one word in the order in
-// which they
-//           ran, and lets a failed exchange read the newest value. So "holds" means: against stale loads.
-//           A full search goes one store back, a random one two.
+//           which they ran, and lets a failed exchange read the newest value. So "holds" means: against stale
+//           loads. A full search goes one store back, a random one two.
 
 #include <array>
 #include <cstdio>
@@ -34,7 +33,7 @@ namespace weir::models {
 
 using rl::mo_acq_rel, rl::mo_acquire, rl::mo_relaxed, rl::mo_release, rl::mo_seq_cst;
 
-/// As Word of base/word.hpp.
+/// Works like Word of base/word.hpp.
 class SharedWord {
  public:
   [[nodiscard]] int load(rl::memory_order with) { return value_.load(with, $); }
@@ -43,7 +42,7 @@ class SharedWord {
                         rl::memory_order failure = mo_relaxed) {
     return value_.compare_exchange_strong(expected, desired, success, $, failure, $);
   }
-  /// Of which only success or failure matters.
+  /// An exchange of which only success or failure matters.
   bool exchange(int expected, int desired, rl::memory_order with) {
     return compare_exchange(expected, desired, with);
   }
@@ -52,8 +51,8 @@ class SharedWord {
   rl::atomic<int> value_;
 };
 
-/// One access of a model, and which weaker orders break the promise. Those in `enough` keep it; where the
-/// built order is stronger, the source says why it stays.
+/// One access of a model, and the weaker orders that break the promise. Those in `enough` keep it; if the
+/// order in the source is stronger, the source says why.
 struct Access {
   const char* what;
   rl::memory_order built;
@@ -61,7 +60,7 @@ struct Access {
   std::vector<rl::memory_order> enough{};
 };
 
-/// The orders of the model that runs, by the position of the access in its list.
+/// The orders of the running model, by the position of the access in its list.
 inline std::array<rl::memory_order, 16> order;
 
 inline const char* name_of(rl::memory_order of) {
@@ -81,7 +80,7 @@ inline const char* name_of(rl::memory_order of) {
 
 enum class Found { holds = 0, fails = 1, broken_model = 2 };
 
-/// Searches in a child: after a failure Relacy cannot be used again.
+/// Searches in a child, because Relacy cannot be used again after a failure.
 /// @param random_runs  0: all interleavings.
 template <class Model>
 Found search(rl::iteration_t random_runs) {

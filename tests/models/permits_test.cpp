@@ -30,8 +30,8 @@ TEST(PermitModel, WhatTheLastHolderWroteIsSeenByTheNext) {
   });
 }
 
-/// A worker publishes its slot and takes a permit. A sweeper meets the permit, and then looks whether anybody
-/// has the slot.
+/// A worker publishes its slot and takes a permit. A sweeper meets the permit, and then looks whether the
+/// slot has a tenant.
 struct Living : rl::test_suite<Living, 2> {
   enum { publish, take, look_at_cell, look_at_slot, reclaim };
   SharedWord slot, cell;
@@ -62,8 +62,8 @@ TEST(PermitModel, ASweeperNeverTakesALivingWorkersPermit) {
   });
 }
 
-/// Limit 2, three cells, and the third is still held from before the limit was lowered. Two processes take as
-/// prefix() lets them, while the third cell comes back.
+/// The limit is 2, there are three cells, and the third has been held since before the limit was lowered. Two
+/// processes take permits as prefix() lets them, while the third is given back.
 struct Lowered : rl::test_suite<Lowered, 3> {
   static constexpr int kLimit = 2;
   std::array<SharedWord, 3> cells;
@@ -118,7 +118,7 @@ struct Reach : rl::test_suite<Reach, 2> {
   }
 };
 
-TEST(PermitModel, UnderALoweredLimitPermitsOfBeforeAreCounted) {
+TEST(PermitModel, UnderALoweredLimitEarlierPermitsAreCounted) {
   check<Reach>({
       {"write_block() stores params, sync(reach)", mo_release, {mo_relaxed}},
       {"SharedBulkhead::limit_of(), sync(reach)", mo_acquire, {mo_relaxed}},

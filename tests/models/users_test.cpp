@@ -7,7 +7,7 @@ struct Seen {
   int tag, state;
 };
 
-/// As PairWord: two words that change as one, and plain loads of each half.
+/// Works like PairWord: two words that change as one, and plain loads of each half.
 class Entry {
  public:
   void set(int tag, int state) {
@@ -17,8 +17,8 @@ class Entry {
   [[nodiscard]] int tag(rl::memory_order with) { return tag_.load(with, $); }
   [[nodiscard]] int state(rl::memory_order with) { return state_.load(with, $); }
 
-  /// No more than a seq_cst exchange of each half in one step. (GCC documents __sync as a full barrier, which
-  /// would be stronger.)
+  /// This is no more than a seq_cst exchange of each half in one step. (GCC documents __sync as a full
+  /// barrier, which would be stronger.)
   bool compare_exchange(Seen& expected, Seen desired, rl::memory_order with) {
     return in_one_step([&] {
       const bool done = tag_.debug_value() == expected.tag && state_.debug_value() == expected.state;
@@ -34,8 +34,8 @@ class Entry {
     });
   }
 
-  /// An exchange that takes place, for a model in which a half that is met must show the other: the tag is
-  /// written first under a mark, and an execution that reads the mark does not count.
+  /// An exchange that succeeds, for a model in which meeting one half must show the other. The tag is first
+  /// written with a mark, and an execution that reads the mark does not count.
   static constexpr int kMark = 100;
   void change(Seen to, rl::memory_order with) {
     in_one_step([&] {
@@ -63,7 +63,7 @@ class Entry {
 constexpr int kLive = 1;
 constexpr int kReserved = 2;
 
-/// Two processes insert one key at once, each by reserving another of two entries.
+/// Two processes insert one key at the same time, each by reserving a different entry of two.
 struct Insert : rl::test_suite<Insert, 2> {
   static constexpr rl::iteration_t kRandomRuns = 50'000;
   static constexpr int kRounds = 2;
@@ -103,7 +103,7 @@ struct Insert : rl::test_suite<Insert, 2> {
     }
     return false;
   }
-  /// The first round has looked already, and found nothing.
+  /// The first round has already looked and found nothing.
   bool attempt(int me, int round) {
     int empty = round == 0 ? 1 - me : -1;
     for (int i = 0; i < 2 && round > 0; ++i) {
@@ -134,7 +134,7 @@ struct Insert : rl::test_suite<Insert, 2> {
   }
 };
 
-TEST(UserModel, TwoThatInsertOneKeyLeaveOneEntryWithBothCharges) {
+TEST(UserModel, TwoInsertionsOfOneKeyLeaveOneEntryWithBothCharges) {
   check<Insert>({
       {"PairWord::compare_exchange(), sync(settle)", mo_seq_cst, {mo_acq_rel}},
       {"UserTable::is_of(), sync(settle)", mo_seq_cst, {mo_acquire}},
@@ -143,7 +143,7 @@ TEST(UserModel, TwoThatInsertOneKeyLeaveOneEntryWithBothCharges) {
   });
 }
 
-/// A plain look while an entry goes from user 1 (states 11, 12) to user 2 (state 21).
+/// A plain look while an entry passes from user 1 (states 11, 12) to user 2 (state 21).
 struct Look : rl::test_suite<Look, 2> {
   static constexpr rl::iteration_t kRandomRuns = 50'000;
   enum { exchange, load_tag, load_state };
@@ -171,7 +171,7 @@ TEST(UserModel, ALookGivesAStateThatThisUserHad) {
   });
 }
 
-/// A charge and a refund beside an eviction.
+/// A charge and a refund run beside an eviction.
 struct Charge : rl::test_suite<Charge, 3> {
   static constexpr rl::iteration_t kRandomRuns = 50'000;
   enum { exchange };
@@ -196,13 +196,13 @@ struct Charge : rl::test_suite<Charge, 3> {
   void after() { RL_ASSERT(entry.state(mo_relaxed) == (net[0]($) != 0 ? 20 : 11 + net[1]($) + net[2]($))); }
 };
 
-TEST(UserModel, NobodyIsChargedForAnother) {
+TEST(UserModel, NoUserIsChargedForAnother) {
   check<Charge>({{"PairWord::compare_exchange()", mo_seq_cst, {}, {mo_relaxed}}});
 }
 
-/// A user is forgotten at 5, by a process that then gives the entry away; another eviction may have raised
-/// the word to 10 before. A third process inserts the user again: it has looked at the old entry in its
-/// survey and in settle().
+/// A user is forgotten at 5 by a process that then gives the entry away; another eviction may have raised the
+/// word to 10 before. A third process inserts the user again: it has looked at the old entry in its survey
+/// and in settle().
 struct Forgotten : rl::test_suite<Forgotten, 3> {
   enum { exchange, look, is_of, raise, load };
   Entry old;
@@ -230,7 +230,7 @@ struct Forgotten : rl::test_suite<Forgotten, 3> {
   }
 };
 
-TEST(UserModel, AUserThatWasForgottenCountsFromThen) {
+TEST(UserModel, AForgottenUserCountsAsAtRestSinceThen) {
   check<Forgotten>({
       {"PairWord::compare_exchange() evicts", mo_seq_cst, {mo_acquire, mo_relaxed}, {mo_release}},
       {"UserTable::look() in the survey (is_of() covers it)", mo_acquire, {}, {mo_relaxed}},

@@ -6,8 +6,8 @@
 namespace weir::models {
 namespace {
 
-/// A log of admission times, as window_log.hpp searches it, admits and gives back. A cell is time * 128 + lap * 2, plus 1
-/// if it was given back; 0 is never. A hint is turn * size + index.
+/// A log of admission times, with the search, admission and refund of window_log.hpp. A cell is time * 128 +
+/// lap * 2, plus 1 if it was given back; 0 means never used. A hint is turn * size + index.
 class Log {
  public:
   enum { load_hint, load_oldest, load_newest, load_at, push_time, move_hint, proof, load_refund, give_back };
@@ -28,7 +28,7 @@ class Log {
     hint_.store(hint, mo_relaxed);
   }
 
-  /// @return 0: admitted; else the wait.
+  /// @return 0 if it is admitted; otherwise the wait.
   int admit(int now) {
     for (;;) {
       const Head head = find_head();
@@ -102,9 +102,9 @@ class Log {
   SharedWord hint_;
 };
 
-/// The orders of the log, with those that one promise needs. The bound needs none: a lap tells a cell that was never used
-/// from one that was, and all that admit exchange the same cell. The other ones stay as they are: charge(),
-/// reset() and costs above 1 are not modelled.
+/// The orders of the log; `needed` lists those that a promise needs. The bound needs none: a lap tells a cell
+/// that was never used from one that was, and all admissions exchange the same cell. charge(), reset() and
+/// costs above 1 are not modelled, so the other orders stay as they are.
 std::vector<Access> log_orders(std::initializer_list<int> needed) {
   std::vector<Access> accesses{
       {"WindowLog::find_head() loads the hint", mo_acquire, {}},
@@ -121,7 +121,7 @@ std::vector<Access> log_orders(std::initializer_list<int> needed) {
   return accesses;
 }
 
-/// Two at once at the limit of 1. `kUsed`: once round the ring, with old times in it.
+/// Two requests at once under a limit of 1. `kUsed`: the ring was filled once, and has old times in it.
 template <bool kUsed>
 struct TwoAtOnce : rl::test_suite<TwoAtOnce<kUsed>, 2> {
   static constexpr rl::iteration_t kRandomRuns = 30'000;
@@ -138,7 +138,7 @@ struct TwoAtOnce : rl::test_suite<TwoAtOnce<kUsed>, 2> {
   void after() { RL_ASSERT(admitted[0]($) + admitted[1]($) == 1); }
 };
 
-/// Limit 2; one of three is killed before it moves the hint.
+/// The limit is 2, and one of three processes is killed before it moves the hint.
 struct OneDies : rl::test_suite<OneDies, 3> {
   static constexpr rl::iteration_t kRandomRuns = 30'000;
   Log log;
@@ -175,11 +175,11 @@ struct LateRefund : rl::test_suite<LateRefund, 2> {
   }
 };
 
-TEST(WindowLogModel, ALateRefundGivesBackNobodyElsesPlace) {
+TEST(WindowLogModel, ALateRefundGivesBackNoOtherAdmission) {
   check<LateRefund>(log_orders({}));
 }
 
-/// Another process admits at 106 and 108 while a request waits behind {2, 4, 6} under limit 2.
+/// Another process admits at 106 and 108 while a request waits behind {2, 4, 6} under a limit of 2.
 struct ExactWait : rl::test_suite<ExactWait, 2> {
   static constexpr rl::iteration_t kRandomRuns = 30'000;
   Log log;
@@ -200,7 +200,7 @@ TEST(WindowLogModel, ARefusalsWaitWasRightAtOneMoment) {
   check<ExactWait>(log_orders({Log::load_at, Log::push_time}));
 }
 
-/// A ring of three counts under limit 1, and a window of two epochs. A cell is epoch * 10 + count.
+/// A ring of three counts under a limit of 1, and a window of two epochs. A cell is epoch * 10 + count.
 template <bool kSameEpoch>
 struct Ring : rl::test_suite<Ring<kSameEpoch>, 2> {
   static constexpr rl::iteration_t kRandomRuns = 50'000;
@@ -267,8 +267,8 @@ struct Ring : rl::test_suite<Ring<kSameEpoch>, 2> {
 
 TEST(WindowRingModel, NoWindowHoldsMoreThanTheLimit) {
   check<Ring<false>>({
-      // One function sums before and after a charge, so the loads before have the order that those after
-      // need.
+      // One function sums before and after a charge, so the loads before it have the order that those after
+      // it need.
       {"WindowRing::sum_at() before the charge", mo_seq_cst, {}, {mo_relaxed}},
       {"WindowRing::sum_at() after the charge, sync(charge)", mo_seq_cst, {mo_acquire}},
       {"WindowRing::add() loads the cell", mo_relaxed, {}},

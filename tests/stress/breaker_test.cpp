@@ -61,12 +61,12 @@ class BreakerStress : public ::testing::Test {
   SharedObject<Shared> shared_;
 };
 
-TEST_F(BreakerStress, OpensAfterThatManyFailuresInTotalAndIsTrippedByOne) {
+TEST_F(BreakerStress, OpensAfterNFailuresInTotalAndIsTrippedByOneProcess) {
   constexpr std::uint32_t each = 20'000;
   const BreakerParams params{
       .consecutive = kWorkers * each, .recovery = 30 * kSecond, .probe_timeout = kSecond};
   together([&](std::uint32_t worker) {
-    for (std::uint32_t i = worker == 0 ? 1 : 0; i < each; ++i) {  // all together one fewer than are needed
+    for (std::uint32_t i = worker == 0 ? 1 : 0; i < each; ++i) {  // one failure fewer than needed in total
       const auto done = shared_->breaker.report(params, {}, BreakerOutcome::failure, 0, kNow);
       ASSERT_FALSE(done) << "opened too early";
     }
@@ -81,11 +81,12 @@ TEST_F(BreakerStress, OpensAfterThatManyFailuresInTotalAndIsTrippedByOne) {
   EXPECT_EQ(shared_->breaker.status(params, kNow).trips, 1);
 }
 
-// It trips, probes and closes all the time. Each transition is told once, so the tellings are its generation.
-TEST_F(BreakerStress, TellsEachTransitionOnceAndKeepsItsProbesWhileAllOfThemCallAtOnce) {
+// It trips, probes and closes all the time. Each transition is reported once, so the number of reports is its
+// generation.
+TEST_F(BreakerStress, ReportsEachTransitionOnceAndKeepsItsProbesUnderLoad) {
   constexpr std::uint32_t each = 20'000;
   constexpr std::uint64_t now = std::uint64_t{1}
-                                << 45;  // a whole unit: with no recovery, open is over at once
+                                << 45;  // a whole unit: without recovery, open is over at once
   BreakerParams params{.consecutive = 3, .recovery = 0, .probe_timeout = 1'000 * kSecond};
   params.probes = 2;
   params.successes = 2;
@@ -105,7 +106,7 @@ TEST_F(BreakerStress, TellsEachTransitionOnceAndKeepsItsProbesWhileAllOfThemCall
     }
     shared_->moved += told;
   });
-  EXPECT_GT(shared_->moved, 1'000U) << "it hardly moved";
+  EXPECT_GT(shared_->moved, 1'000U) << "there were hardly any transitions";
   EXPECT_EQ(shared_->moved % 4096, shared_->breaker.status(params, now).generation);
   EXPECT_EQ(shared_->breaker.status(params, now).probes_out, 0U) << "a cell is lost";
 }
@@ -123,7 +124,7 @@ TEST_F(BreakerStress, CountsEveryOutcomeOfAWindow) {
     together([&](std::uint32_t worker) {
       for (std::uint32_t i = 0; i < 1'000; ++i) {
         const auto outcome = i % 4 == 0 ? BreakerOutcome::failure : BreakerOutcome::success;
-        const std::uint64_t now = kNow + (i + worker) % 1'000 * (9 * kSecond / 1'000);  // each its own clock
+        const std::uint64_t now = kNow + (i + worker) % 1'000 * (9 * kSecond / 1'000);  // own clocks
         EXPECT_FALSE(shared_->breaker.report(params, ticket, outcome, 0, now));
       }
     });
@@ -132,8 +133,8 @@ TEST_F(BreakerStress, CountsEveryOutcomeOfAWindow) {
   }
 }
 
-// Each round all of them come at the moment at which it may probe.
-TEST_F(BreakerStress, LetsExactlyAsManyProbesThroughForTheWholeHost) {
+// In each round all processes come at the moment at which it may probe.
+TEST_F(BreakerStress, LetsExactlyTheAllowedNumberOfProbesThroughOnTheWholeHost) {
   constexpr std::uint32_t rounds = 200;
   BreakerParams params{.consecutive = 1, .recovery = kSecond, .probe_timeout = 10 * kSecond};
   params.probes = 5;
@@ -147,12 +148,12 @@ TEST_F(BreakerStress, LetsExactlyAsManyProbesThroughForTheWholeHost) {
       const BreakerAdmission admission = shared_->breaker.admit(params, now, Owner(worker, 1));
       if (admission) ++shared_->passed;
       if (admission.transition) ++shared_->moved;
-      if (++shared_->done == kWorkers) {  // the last one looks, and starts the next round
+      if (++shared_->done == kWorkers) {  // the last process checks, and starts the next round
         EXPECT_EQ(shared_->passed, params.probes) << "round " << round;
         EXPECT_EQ(shared_->moved, 1U) << "round " << round;
         EXPECT_EQ(shared_->breaker.status(params, now).probes_out, params.probes);
         (void)shared_->breaker.set(
-            BreakerKind::open);  // nobody reports: their places are free at the deadline
+            BreakerKind::open);  // no probe reports: their cells are free at the deadline
         shared_->passed = shared_->moved = shared_->done = 0;
         ++shared_->round;
       }
@@ -160,7 +161,7 @@ TEST_F(BreakerStress, LetsExactlyAsManyProbesThroughForTheWholeHost) {
   });
 }
 
-// Probers are killed while they probe: whoever sweeps gets their places, and it closes.
+// Probers are killed while they probe: the process that sweeps gets their cells, and the breaker closes.
 TEST_F(BreakerStress, ClosesAlthoughItsProbersAreKilled) {
   BreakerParams params{.consecutive = 1, .recovery = kSecond, .probe_timeout = 1'000 * kSecond};
   params.probes = 4;

@@ -1,4 +1,4 @@
-// Chaos itself: it kills as often as asked, tells what workers found wrong, and leaves nobody behind.
+// Chaos itself: it kills as often as asked, reports what workers found wrong, and leaves no process behind.
 
 #include "support/chaos.hpp"
 
@@ -31,7 +31,7 @@ void wait_for(const std::atomic<bool>& stop) {
   while (!stop) std::this_thread::sleep_for(100us);
 }
 
-TEST(Chaos, KillsAndStartsAgainAsOftenAsAskedAndEndsWithAllFinished) {
+TEST(Chaos, KillsAndRestartsAsOftenAsAskedAndEndsWithAllFinished) {
   struct Seen {
     std::array<std::atomic<int>, 3> begun;
     std::array<std::atomic<int>, 3> finished;
@@ -54,7 +54,7 @@ TEST(Chaos, KillsAndStartsAgainAsOftenAsAskedAndEndsWithAllFinished) {
   EXPECT_FALSE(has_children());
 }
 
-TEST(Chaos, WorkersThatStandStillInTheEndGoOnAndFinish) {
+TEST(Chaos, WorkersThatAreStoppedAtTheEndContinueAndFinish) {
   const ChaosReport report = run_chaos({.workers = 8, .kills = 1, .stop_share = 1},
                                        [](int, const std::atomic<bool>& stop) { wait_for(stop); });
   EXPECT_TRUE(report.ok()) << report;
@@ -84,7 +84,7 @@ TEST(Chaos, HitsWorkersInTheMiddleOfTheirWork) {
   EXPECT_GT(torn, 0);
 }
 
-TEST(Chaos, TellsWhatAWorkerFoundWrong) {
+TEST(Chaos, ReportsWhatAWorkerFoundWrong) {
   const ChaosReport report = run_chaos({.workers = 2, .kills = 0},
                                        [](int worker, const std::atomic<bool>&) { EXPECT_EQ(worker, 0); });
   EXPECT_THAT(report.failures, ElementsAre(AllOf(HasSubstr("worker 1: "), HasSubstr("chaos_test.cpp"))));
@@ -94,7 +94,7 @@ TEST(Chaos, AWorkerThatEndsByItselfIsAFailure) {
   const auto run = [](const Work& work) { return run_chaos({.workers = 1, .kills = 1'000}, work).failures; };
   EXPECT_THAT(run([](int, const std::atomic<bool>&) { ::raise(SIGTERM); }),
               Contains(HasSubstr("Terminated")));
-  EXPECT_THAT(run([](int, const std::atomic<bool>&) {}), Contains(HasSubstr("before it was told to")));
+  EXPECT_THAT(run([](int, const std::atomic<bool>&) {}), Contains(HasSubstr("although it was not told to")));
 }
 
 TEST(Chaos, AWorkerThatDoesNotReturnIsNamedAndKilled) {
@@ -121,7 +121,7 @@ TEST(Chaos, WorkersDieWithTheTestThatStartedThem) {
   while (*begun < 10) std::this_thread::sleep_for(1ms);
   test.kill();
   pollfd end{.fd = ends[0], .events = 0, .revents = 0};
-  EXPECT_EQ(::poll(&end, 1, 10'000), 1) << "somebody still holds the pipe";
+  EXPECT_EQ(::poll(&end, 1, 10'000), 1) << "a process still holds the pipe";
   ::close(ends[0]);
 }
 

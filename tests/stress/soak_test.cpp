@@ -1,7 +1,7 @@
-// Workers that admit, hold, release, fork and exec, while chaos kills and stops them: nothing leaks, and
-// never more than the limit is in flight.
+// Workers admit, hold, release, fork and exec, while chaos kills and stops them: nothing leaks, and never
+// more than the limit is in flight.
 //
-// A short run by default; WEIR_SOAK_KILLS and WEIR_SOAK_WORKERS in the environment make it a long one.
+// The run is short by default; WEIR_SOAK_KILLS and WEIR_SOAK_WORKERS in the environment make it longer.
 
 #include <algorithm>
 #include <array>
@@ -29,8 +29,9 @@ constexpr std::uint32_t kUserLimit = 2;
 constexpr std::size_t kMaxWorkers = 64;
 constexpr std::size_t kHistory = 1 << 14;
 
-// When a worker held a permit: from after it was admitted to before it gave back, so never longer than it
-// really did. `end` runs along while it holds, and stays where a kill found it.
+// When a worker held a permit: from after it was admitted to before it gave the permit back, so the interval
+// is never longer than the real one. `end` advances while the worker holds the permit, and stays where a kill
+// found it.
 struct Interval {
   std::atomic<std::int64_t> start;
   std::atomic<std::int64_t> end;
@@ -59,7 +60,7 @@ void hold(History& history, std::size_t worker, std::chrono::nanoseconds time) {
   while (interval.end - start < time.count()) interval.end = now();
 }
 
-// Now and then a child that dies with a permit in its hands, or becomes another program.
+// Sometimes creates a child that dies while it holds a permit, or that becomes another program.
 void lose_a_child(Limiter& limiter, std::mt19937& random) {
   const pid_t parent = ::getpid();
   const bool exec = random() % 2 == 0;

@@ -1,5 +1,5 @@
-// Random kills while several processes spend under every kind of limit: what was charged is what was
-// admitted, but for the one request in flight of each killed worker; and no limit is ever exceeded.
+// Random kills while several processes spend under every kind of limit: the charges equal the admissions,
+// except for the one request in flight of each killed worker, and no limit is ever exceeded.
 
 #include <array>
 #include <atomic>
@@ -22,7 +22,7 @@ struct Told {
   std::array<std::atomic<std::uint64_t>, kWorkers> admitted;
 };
 
-TEST(ChargeSums, EqualTheAdmissionsButForWhatTheKilledHadInFlight) {
+TEST(ChargeSums, EqualTheAdmissionsExceptForTheRequestsOfKilledWorkers) {
   const SegmentName name;
   const auto parsed = parse_config(R"(
 [segment]
@@ -51,7 +51,7 @@ concurrent = 2
                                        [&](int worker, const std::atomic<bool>& stop) {
                                          while (!stop) {
                                            Admission admission = limiter->admit(work, {.user = "alice"});
-                                           // What it was charged it tells at once; a kill before that is a
+                                           // The charge is recorded at once; a kill before that counts as a
                                            // request in flight.
                                            if (admission)
                                              told->admitted[static_cast<std::size_t>(worker)].fetch_add(1);
@@ -65,7 +65,7 @@ concurrent = 2
   EXPECT_GT(admitted, 1'000U);
   for (const Quota& quota : limiter->quotas(work, {.user = "alice"})) {
     const std::uint64_t charged = quota.quota - quota.remaining;
-    if (quota.remaining == 0) continue;              // used up: nothing can be told from it
+    if (quota.remaining == 0) continue;              // used up: it says nothing
     EXPECT_GE(charged + 1, admitted) << quota.name;  // a token may have been earned meanwhile
     EXPECT_LE(charged, admitted + kills) << quota.name;
   }

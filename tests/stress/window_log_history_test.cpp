@@ -1,8 +1,8 @@
-// Processes that hammer one window log with the real clock: the times under which they were admitted, put
+// Processes hammer one window log with the real clock: the times under which they were admitted, put
 // together, hold no more than the limit in any window.
 //
-// Each process records what it was told. A third of what is admitted is refunded, and what was is left out.
-// Now and then a process is slow between its clock and its admission, so that late readings are common.
+// Each process records what it was told. A third of the admissions are refunded, and those are left out.
+// Sometimes a process is slow between its clock reading and its admission, so that late readings are common.
 
 #include <algorithm>
 #include <array>
@@ -64,7 +64,7 @@ void hammer(Memory& memory, std::size_t process, WindowParams params, bool refun
     if (memory.log().admit(params, read_at, 1, &counted_at) != 0) continue;
     if (refunds && random() % 3 == 0) {
       memory.log().refund(params, now(), 1,
-                          read_at);  // perhaps too late: then it stays counted, and that is safe
+                          read_at);  // perhaps too late: then it stays counted, which is safe
     } else {
       record(memory, process, counted_at);
     }
@@ -82,7 +82,7 @@ std::vector<std::uint64_t> all_times(const Memory& memory) {
   return times;
 }
 
-// Where a window of `length` holds more than `limit`; -1: nowhere.
+// The index at which a window of `length` holds more than `limit`; -1: there is none.
 std::ptrdiff_t overfull(const std::vector<std::uint64_t>& times, WindowParams params) {
   for (std::size_t i = params.limit; i < times.size(); ++i) {
     if (times[i] - times[i - params.limit] < params.length) return static_cast<std::ptrdiff_t>(i);
@@ -90,7 +90,7 @@ std::ptrdiff_t overfull(const std::vector<std::uint64_t>& times, WindowParams pa
   return -1;
 }
 
-TEST(WindowLogHistory, TheCheckerFindsOneTooMany) {
+TEST(WindowLogHistory, TheCheckerFindsOneAdmissionTooMany) {
   const WindowParams params{.length = 100, .limit = 2};
   EXPECT_EQ(overfull({0, 50, 100, 150}, params), -1);
   EXPECT_EQ(overfull({0, 50, 99, 150}, params), 2);
@@ -115,7 +115,7 @@ void expect_no_window_overfull(WindowParams params, bool refunds) {
   ::testing::Test::RecordProperty("admissions", std::to_string(times.size()));
 }
 
-// From windows that nearly always refuse to ones that nearly never do.
+// The windows range from those that nearly always refuse to those that nearly never do.
 TEST(WindowLogHistory, NoWindowHoldsMoreThanTheLimit) {
   for (const std::uint64_t length_ns : {2'000U, 100'000U, 5'000'000U}) {
     SCOPED_TRACE(std::to_string(length_ns) + " ns");
@@ -123,14 +123,14 @@ TEST(WindowLogHistory, NoWindowHoldsMoreThanTheLimit) {
   }
 }
 
-TEST(WindowLogHistory, NorOfALimitBelowTheCells) {
+TEST(WindowLogHistory, NoWindowHoldsMoreThanALimitBelowTheNumberOfCells) {
   for (const std::uint64_t length_ns : {2'000U, 20'000U, 200'000U}) {
     SCOPED_TRACE(std::to_string(length_ns) + " ns");
     expect_no_window_overfull({.length = detail::ticks_from_ns(length_ns), .limit = 12}, false);
   }
 }
 
-TEST(WindowLogHistory, NorOfWhatStandsBesideRefunds) {
+TEST(WindowLogHistory, NoWindowHoldsMoreThanTheLimitBesideRefunds) {
   for (const std::uint64_t length_ns : {2'000U, 100'000U}) {
     SCOPED_TRACE(std::to_string(length_ns) + " ns");
     expect_no_window_overfull({.length = detail::ticks_from_ns(length_ns), .limit = kCells}, true);

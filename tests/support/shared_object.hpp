@@ -1,6 +1,6 @@
 #pragma once
 
-// One object in memory that a process shares with the children it forks.
+// One object in memory that a process shares with the children that it forks.
 
 #include <cstddef>
 #include <new>

@@ -1,5 +1,5 @@
-// What a user table promises under a flood of new users: whoever is limited stays limited, and nobody is
-// refused for want of an entry while active users keep under three quarters of all entries.
+// What a user table promises under a flood of new users: a limited user stays limited, and no request is
+// refused for lack of an entry while active users keep less than three quarters of all entries.
 //
 // WEIR_FLOOD=50000000 in the environment makes the flood longer.
 
@@ -15,7 +15,8 @@
 namespace weir::detail {
 namespace {
 
-// Spends one token of a bucket that holds `burst` and earns one each `interval`: GCRA, as short as it gets.
+// Spends one token of a bucket that holds `burst` tokens and earns one each `interval`: GCRA in its shortest
+// form.
 struct Spend {
   std::uint64_t now;
   std::uint64_t interval;
@@ -66,8 +67,8 @@ class Flood : public ::testing::Test {
   std::uint64_t refused_ = 0;
 };
 
-// The worst that the promise allows: exactly three quarters owe something, those who come to rest are
-// replaced at once, and between any two of them somebody comes who is never seen again.
+// The worst case that the promise allows: exactly three quarters owe something, users who come to rest are
+// replaced at once, and between any two of them a user comes who is never seen again.
 class ActiveUsers : public Flood, public ::testing::WithParamInterface<std::uint64_t> {};
 
 TEST_P(ActiveUsers, AreNeverRefusedAnEntryWhileTheyOweThreeQuartersOfTheTable) {
@@ -90,9 +91,9 @@ TEST_P(ActiveUsers, AreNeverRefusedAnEntryWhileTheyOweThreeQuartersOfTheTable) {
 }
 INSTANTIATE_TEST_SUITE_P(EntriesAUser, ActiveUsers, ::testing::Values(1, 2, 4, 8));
 
-// Abusers who owe for a long time, and a flood of keys that come once: at most a thousand of these owe
-// something at any moment.
-TEST_F(Flood, ForgivesNoAbuserAndRefusesNobodyWithinTheLimits) {
+// There are abusers who owe for a long time, and a flood of keys that come once: at most a thousand of these
+// owe something at any moment.
+TEST_F(Flood, ForgivesNoAbuserAndRefusesNoUserWithinTheLimits) {
   constexpr std::uint64_t kAbusers = 1000;
   make(1'000'000 * 4 / 3);
   std::vector<std::uint64_t> owed;
@@ -116,7 +117,7 @@ TEST_F(Flood, ForgivesNoAbuserAndRefusesNobodyWithinTheLimits) {
     EXPECT_EQ(table.find(key(abuser), {1}).state, owed[abuser]) << abuser;
 }
 
-// More who owe something than there are entries: what happens is up to the policy, and counted.
+// More users owe something than there are entries: the policy decides what happens, and it is counted.
 TEST_F(Flood, BeyondTheTableNewUsersAreRefusedOrTheLeastDebtForgivenAndEachIsCounted) {
   constexpr std::uint64_t kAbusers = 1000;
   constexpr std::uint64_t kUsers = 200'000;
@@ -140,12 +141,12 @@ TEST_F(Flood, BeyondTheTableNewUsersAreRefusedOrTheLeastDebtForgivenAndEachIsCou
   }
 }
 
-// Chosen keys. Who does not know the segment's secret cannot crowd a bucket.
+// The keys are chosen, but without the segment's secret an attacker cannot crowd a bucket.
 class ChosenKeys : public Flood {
  protected:
   static constexpr std::size_t kBuckets = 4096;
 
-  // Chi-square over the homes: 4,095 on average, 90 its standard deviation.
+  // A chi-square test over the home buckets: the average is 4,095, the standard deviation 90.
   void expect_spread(const std::vector<std::string>& keys) {
     make(kBuckets * UserBucket::kEntries);
     std::vector<double> load(kBuckets);

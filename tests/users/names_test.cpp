@@ -25,14 +25,14 @@ class Names : public ::testing::Test {
   NameTable names{slots};
 };
 
-TEST_F(Names, TellsWhatAUserIsCalled) {
+TEST_F(Names, ReportsWhatAUserIsCalled) {
   EXPECT_EQ(find("alice"), std::nullopt);
   remember("alice");
   EXPECT_THAT(find("alice"), whole("alice"));
   EXPECT_EQ(find("bob"), std::nullopt);
 }
 
-TEST_F(Names, KeepsAnyBytesAndCutsWhatIsTooLong) {
+TEST_F(Names, KeepsAnyBytesAndCutsLongNames) {
   const std::string zeros("a\0b\xff\n", 5);
   const std::string longer(65'536, 'x');
   for (const std::string& name : {std::string(), zeros, std::string(48, 'y'), std::string(49, 'y'), longer}) {
@@ -41,7 +41,7 @@ TEST_F(Names, KeepsAnyBytesAndCutsWhatIsTooLong) {
   }
 }
 
-TEST_F(Names, TheLastWhoFallsOnASlotHasIt) {
+TEST_F(Names, TheLastUserOfASlotHasIt) {
   std::vector<NameSlot> one(1);
   NameTable table{one};
   table.remember(hash_of("alice"), "alice");
@@ -79,7 +79,7 @@ TEST_F(Names, WithoutSlotsNothingIsRemembered) {
   EXPECT_EQ(off.find(1), std::nullopt);
 }
 
-TEST_F(Names, AsManyAsWereAskedForAreAllRemembered) {
+TEST_F(Names, AsManyNamesAsConfiguredAreAllRemembered) {
   for (const std::uint64_t asked : {1U, 2U, 12U, 13U, 100U, 1000U, 20'000U}) {
     std::vector<NameSlot> enough(NameTable::slots_for(asked));
     NameTable table{enough};
@@ -90,7 +90,7 @@ TEST_F(Names, AsManyAsWereAskedForAreAllRemembered) {
   }
 }
 
-TEST_F(Names, OfMoreUsersThanSlotsNearlyEverySlotTellsOne) {
+TEST_F(Names, WithMoreUsersThanSlotsNearlyEverySlotHoldsAName) {
   for (int i = 0; i < 4096; ++i) remember(std::to_string(i));
   int known = 0;
   names.for_each([&](std::uint64_t tag_hash, std::string_view name) {
@@ -98,10 +98,10 @@ TEST_F(Names, OfMoreUsersThanSlotsNearlyEverySlotTellsOne) {
     EXPECT_EQ(hash_of(name), tag_hash);
   });
   EXPECT_GT(known, 980);
-  EXPECT_THAT(find("4095"), whole("4095")) << "the last who came";
+  EXPECT_THAT(find("4095"), whole("4095")) << "the last user who came";
 }
 
-TEST_F(Names, NothingIsBelievedOfRandomBytesOrAChangedBit) {
+TEST_F(Names, RandomBytesAndChangedBitsAreNotBelieved) {
   remember("alice");
   NameSlot& slot = *std::find_if(slots.begin(), slots.end(), [](const NameSlot& s) {
     return s.check.load(std::memory_order_relaxed) != 0;

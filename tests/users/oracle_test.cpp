@@ -1,4 +1,4 @@
-// A user table beside a map that never forgets, under random traffic that makes the table forget.
+// A user table is compared with a map that never forgets, under random traffic that makes the table forget.
 
 #include <gtest/gtest.h>
 #include <random>
@@ -14,7 +14,7 @@ namespace {
 constexpr std::uint64_t kUsers = 100'000;
 constexpr UserLimit kLimit{1};
 
-// A token bucket in a word, the obvious way.
+// A token bucket in a word, written in the obvious way.
 std::optional<std::uint64_t> spent(std::uint64_t tat, std::uint64_t now, std::uint64_t interval) {
   constexpr std::uint64_t kBurst = 3;
   const std::uint64_t next = std::max(tat, now) + interval;
@@ -32,12 +32,12 @@ struct Spend {
 
 struct Result {
   std::uint64_t differing = 0;  // decisions
-  std::uint64_t forgiven = 0;   // came back while they owed something, and were not known
+  std::uint64_t forgiven = 0;   // users who came back while they owed something, and were not known
   std::uint64_t full = 0;
   std::uint64_t evicted = 0;
 };
 
-// 2 million requests, one a tick. A user earns a token in `interval` ticks and more.
+// Two million requests, one per tick. A user earns a token in `interval` ticks or more.
 Result run(std::uint64_t entries, std::uint64_t interval, bool may_evict, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   const KeyHasher hasher({seed, 1});
@@ -47,7 +47,7 @@ Result run(std::uint64_t entries, std::uint64_t interval, bool may_evict, std::u
   std::unordered_map<std::uint64_t, std::uint64_t> model;
   Result result;
   for (std::uint64_t now = 1; now < 2'000'000; ++now) {
-    // Some come often, most seldom.
+    // Some users come often, most rarely.
     const std::uint64_t user = random() % (random() % kUsers + 1);
     const UserKey key = table.key(hasher(std::to_string(user)));
     std::uint64_t& tat = model[user];
@@ -55,9 +55,9 @@ Result run(std::uint64_t entries, std::uint64_t interval, bool may_evict, std::u
       ++result.forgiven;
       tat = 0;
     }
-    const std::uint64_t his_interval = interval + user % 7;
-    const auto expected = spent(tat, now, his_interval);
-    switch (table.update(key, kLimit, Spend{now, his_interval, may_evict})) {
+    const std::uint64_t user_interval = interval + user % 7;
+    const auto expected = spent(tat, now, user_interval);
+    switch (table.update(key, kLimit, Spend{now, user_interval, may_evict})) {
       case UserTable::Outcome::changed:
         result.differing += expected ? 0 : 1;
         if (expected) tat = *expected;
@@ -80,9 +80,9 @@ class Oracle : public ::testing::Test {
   ::testing::ScopedTrace trace{__FILE__, __LINE__, "seed " + std::to_string(seed)};
 };
 
-// 20,000 entries for 100,000 users, of whom some 8,000 owe something: all the others are forgotten again and
-// again, and no decision tells.
-TEST_F(Oracle, ForgettingThoseAtRestChangesNoDecision) {
+// There are 20,000 entries for 100,000 users, of whom about 8,000 owe something: all the others are forgotten
+// many times, and no decision shows it.
+TEST_F(Oracle, ForgettingUsersAtRestChangesNoDecision) {
   const Result result = run(20'000, 5'000, false, seed);
   EXPECT_EQ(result.differing, 0U);
   EXPECT_EQ(result.forgiven, 0U);
@@ -97,7 +97,7 @@ TEST_F(Oracle, EvictionForgivesNoMoreThanItCountsAndChangesNoOtherDecision) {
   EXPECT_LE(result.forgiven, result.evicted);
 }
 
-TEST_F(Oracle, RefusingNewUsersForgivesNobody) {
+TEST_F(Oracle, RefusingNewUsersForgivesNoDebt) {
   const Result result = run(20'000, 200'000, false, seed);
   EXPECT_EQ(result.differing, 0U);
   EXPECT_EQ(result.forgiven, 0U);

@@ -9,7 +9,7 @@
 namespace weir::detail {
 namespace {
 
-// A limit whose state is "owes until": the simplest thing a table can hold.
+// A limit whose state is the time until which the user owes: the simplest thing that a table can hold.
 struct OwesUntil {
   std::uint64_t now;
   std::uint64_t until;
@@ -56,7 +56,7 @@ TEST_F(Table, RemembersWhatAUserOwesUnderEachLimit) {
   EXPECT_EQ(table.find(key(2), kRate).entry, nullptr);
 }
 
-TEST_F(Table, TakesAnEmptyEntryInWhichAStateWasLeft) {
+TEST_F(Table, TakesAnEmptyEntryWithALeftOverState) {
   for (std::size_t i = 0; i < kBuckets; ++i) {
     for (PairWord& entry : buckets[i].entries) {
       Pair empty;
@@ -73,20 +73,20 @@ TEST_F(Table, WritesNothingWhenTheChangeDeclines) {
   EXPECT_EQ(counters.tickets.load(std::memory_order_relaxed), 0U);
 }
 
-TEST_F(Table, ExchangesOnlyWhatALookHasMet) {
-  EXPECT_FALSE(table.exchange(key(1), kRate, table.find(key(1), kRate), 20));  // nobody
+TEST_F(Table, ExchangesOnlyWhatALookFound) {
+  EXPECT_FALSE(table.exchange(key(1), kRate, table.find(key(1), kRate), 20));  // there is no entry
   ASSERT_EQ(owe(1, 10, 20), UserTable::Outcome::changed);
   const auto met = table.find(key(1), kRate);
   ASSERT_TRUE(table.exchange(key(1), kRate, met, 25));
   EXPECT_EQ(state(1), 25U);
   EXPECT_FALSE(table.exchange(key(1), kRate, met, 30));                        // out of date
-  EXPECT_FALSE(table.exchange(key(2), kRate, table.find(key(1), kRate), 30));  // somebody else's
+  EXPECT_FALSE(table.exchange(key(2), kRate, table.find(key(1), kRate), 30));  // the entry of another user
   EXPECT_EQ(state(1), 25U);
 }
 
-TEST_F(Table, ForgetsOnlyThoseAtRestWhileThereAreAny) {
+TEST_F(Table, ForgetsOnlyUsersAtRestWhileThereAreAny) {
   for (int user = 0; user < 100; ++user) ASSERT_EQ(owe(user, 10, 1'000'000), UserTable::Outcome::changed);
-  for (int user = 1000; user < 100'000; ++user) {  // a flood of one-shot users, each at rest before the next
+  for (int user = 1000; user < 100'000; ++user) {  // one-shot users, each at rest before the next
     const auto now = static_cast<std::uint64_t>(user);
     ASSERT_EQ(owe(user, now, now + 1), UserTable::Outcome::changed);
   }
@@ -94,14 +94,14 @@ TEST_F(Table, ForgetsOnlyThoseAtRestWhileThereAreAny) {
   EXPECT_EQ(counters.evicted.load(std::memory_order_relaxed), 0U);
 }
 
-TEST_F(Table, RefusesANewUserWhenFullOfDebtorsIfThePolicySaysSo) {
+TEST_F(Table, RefusesANewUserWhenAllUsersOweIfThePolicySaysSo) {
   fill_with_debtors(10, 1000);
   EXPECT_EQ(owe(1'000'000, 10, 1000, false), UserTable::Outcome::full);
   EXPECT_EQ(counters.evicted.load(std::memory_order_relaxed), 0U);
-  EXPECT_EQ(owe(1'000'000, 2000, 3000, false), UserTable::Outcome::changed) << "all are at rest by now";
+  EXPECT_EQ(owe(1'000'000, 2000, 3000, false), UserTable::Outcome::changed) << "all users are at rest by now";
 }
 
-TEST_F(Table, EvictsTheOneNearestToRestAndCountsIt) {
+TEST_F(Table, EvictsTheUserNearestToRestAndCountsIt) {
   fill_with_debtors(10, 1000);
   const UserKey newcomer = key(1'000'000);
   PairWord& nearest = buckets[newcomer.home].entries[5];
@@ -112,16 +112,16 @@ TEST_F(Table, EvictsTheOneNearestToRestAndCountsIt) {
   EXPECT_EQ(table.find(newcomer, kRate).entry, &nearest);
 }
 
-TEST_F(Table, LooksElsewhereWhenHomeIsCrowded) {
+TEST_F(Table, LooksElsewhereWhenTheHomeBucketIsCrowded) {
   const UserKey crowd = key(1);
-  for (std::uint16_t limit = 1; limit <= 30; ++limit) {  // 30 entries of one home
+  for (std::uint16_t limit = 1; limit <= 30; ++limit) {  // 30 entries with one home bucket
     ASSERT_EQ(table.update(crowd, {limit}, OwesUntil{10, 20U + limit, false}), UserTable::Outcome::changed);
   }
   for (std::uint16_t limit = 1; limit <= 30; ++limit)
     EXPECT_EQ(table.find(crowd, {limit}).state, 20U + limit);
 }
 
-TEST_F(Table, ForgetsNobodyAtRestWhileAnEntryIsEmpty) {
+TEST_F(Table, ForgetsNoUserAtRestWhileAnEntryIsEmpty) {
   for (int user = 0; user < 8 * int{kBuckets} * 3 / 4; ++user) owe(user, 10, 20);
   for (int user = 0; user < 8 * int{kBuckets} * 3 / 4; ++user) EXPECT_TRUE(knows(user)) << user;
   EXPECT_EQ(counters.forgotten.load(std::memory_order_relaxed), 0U);
@@ -141,11 +141,11 @@ TEST_F(Table, KeepsApartTheLargestIdsAndParts) {
   }
 }
 
-TEST_F(Table, AForgottenUserIsNotAtRestBeforeItWas) {
+TEST_F(Table, AForgottenUserIsNotAtRestBeforeItsTime) {
   ASSERT_EQ(owe(1, 10, 100), UserTable::Outcome::changed);
   for (int user = 1000; knows(1); ++user)
-    owe(user, 200, 5000, false);  // at 200 user 1 is at rest, and forgotten
-  // A worker that read the clock at 50 and was stopped since then must not find user 1 fresh at 50.
+    owe(user, 200, 5000, false);  // at 200 user 1 is at rest, and is forgotten
+  // A worker that read the clock at 50 and was stopped since then must not treat user 1 as new at 50.
   EXPECT_EQ(table.update(key(1), kRate, OwesUntil{50, 150, true}), UserTable::Outcome::declined);
 }
 
@@ -159,7 +159,7 @@ TEST_F(Table, CompletesAReservationThatADeadWorkerLeft) {
 }
 
 TEST_F(Table, ResolvesTwoReservationsOfOneKeyToOneEntry) {
-  UserTable small{std::span(buckets.get(), 2), &counters};  // both buckets are every key's
+  UserTable small{std::span(buckets.get(), 2), &counters};  // both buckets belong to every key
   const UserKey mine = small.key(hasher("1"));
   const std::uint64_t reserved = (std::uint64_t{1} << 63) | (std::uint64_t{1} << 49) | mine.tag_hash;
   Pair empty;
@@ -173,7 +173,7 @@ TEST_F(Table, ResolvesTwoReservationsOfOneKeyToOneEntry) {
   EXPECT_EQ(buckets[1].entries[0].load_first(std::memory_order_relaxed), 0U);
 }
 
-TEST_F(Table, AnswersAsAMapDoesWhileNobodyIsForgotten) {
+TEST_F(Table, AnswersLikeAMapWhileNoUserIsForgotten) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
@@ -184,7 +184,7 @@ TEST_F(Table, AnswersAsAMapDoesWhileNobodyIsForgotten) {
     const int user = static_cast<int>(random() % 150);
     const std::uint64_t until = now + random() % 50;
     std::uint64_t& known = model[user];
-    if (known <= now) known = 0;  // at rest: whether the table still knows it is nobody's business
+    if (known <= now) known = 0;  // at rest: the table may still know it or not
     const auto outcome = table.update(key(user), kRate, OwesUntil{now, until, false});
     if (until > now) {
       ASSERT_EQ(outcome == UserTable::Outcome::changed, known < until) << step;

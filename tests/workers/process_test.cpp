@@ -1,4 +1,4 @@
-// What counts as proof that a process has ended, where its lock does not tell.
+// What counts as proof that a process has ended, if its lock does not tell.
 
 #include "workers/process.hpp"
 
@@ -21,13 +21,13 @@ namespace {
 using test::in_child;
 using test::WorkerProcess;
 
-constexpr ProcessTrace kOfAnother{1, 1, 0};  // no process of ours began with the kernel
+constexpr ProcessTrace kOfAnother{1, 1, 0};  // no process of ours was started when the kernel was
 
 std::uint32_t pid_of(const WorkerProcess& process) {
   return static_cast<std::uint32_t>(process.pid());
 }
 
-TEST(Evidence, OfAnEndIsAMissingPidAnotherStartTimeOrAnotherStack) {
+TEST(Evidence, OfAnEndIsAMissingPidOrAnotherStartTimeOrStack) {
   WorkerProcess process([] {});
   const std::uint32_t pid = pid_of(process);
   EXPECT_FALSE(has_ended(pid, {}));
@@ -57,7 +57,7 @@ TEST(Evidence, OfAnEndIsNotAFirstThreadThatHasEnded) {
       WorkerProcess::say_ready(ready);
       for (;;) ::pause();
     }).detach();
-    ::syscall(SYS_exit, 0);  // this thread alone
+    ::syscall(SYS_exit, 0);  // ends this thread only
   });
   ASSERT_TRUE(process.ready());
   EXPECT_FALSE(has_ended(pid_of(process), {}));

@@ -41,7 +41,7 @@ class Workers : public ::testing::Test {
       count += registry.identity(slot).published ? 1 : 0;
     return count;
   }
-  // The slot that a process of that pid has published; 99: none.
+  // The slot that a process with this pid has published; 99: none.
   std::uint32_t slot_of(pid_t pid) const {
     for (std::uint32_t slot = 0; slot < registry.size(); ++slot) {
       const SlotIdentity tenant = registry.identity(slot);
@@ -73,7 +73,7 @@ TEST_F(Workers, AreKnownFromTheirFirstJoinOn) {
   EXPECT_EQ(registry.identity(0).pid, static_cast<std::uint32_t>(::getpid()));
   EXPECT_FALSE(dead(0));
   join();
-  EXPECT_EQ(published(), 1U) << "joining twice is joining once";
+  EXPECT_EQ(published(), 1U) << "a second join changes nothing";
 }
 
 TEST_F(Workers, AForkedChildStartsWithoutAnIdentityAndClaimsItsOwn) {
@@ -117,7 +117,7 @@ TEST_F(Workers, AreDeadAsZombiesOfALazyParent) {
   EXPECT_TRUE(dead(slot));
 }
 
-TEST_F(Workers, WhoCloseAllDescriptorsAreStillAlive) {
+TEST_F(Workers, ThatCloseAllDescriptorsAreStillAlive) {
   WorkerProcess worker([&](int ready) {
     (void)registry.join(1);
     close_all_but(ready);
@@ -137,10 +137,10 @@ TEST_F(Workers, WhoCloseAllDescriptorsAreStillAlive) {
   EXPECT_TRUE(dead(slot));
 }
 
-// Where the page cannot be mapped, closing descriptors drops the lock, and the second evidence decides.
-TEST_F(Workers, WhoseLockDoesNotLastAreStillAliveAfterClosingAllDescriptors) {
+// If the page cannot be mapped, closing descriptors drops the lock, and the second evidence decides.
+TEST_F(Workers, WithoutALastingLockAreStillAliveAfterClosingAllDescriptors) {
   WorkerProcess worker([&](int ready) {
-    rlimit full{1, 1};  // no mapping more
+    rlimit full{1, 1};  // no further mapping
     ::setrlimit(RLIMIT_AS, &full);
     (void)registry.join(1);
     close_all_but(ready);
@@ -155,7 +155,7 @@ TEST_F(Workers, WhoseLockDoesNotLastAreStillAliveAfterClosingAllDescriptors) {
   EXPECT_TRUE(dead(slot));
 }
 
-TEST_F(Workers, StillSeeTheDeadAfterTheyClosedAllDescriptors) {
+TEST_F(Workers, StillSeeDeadWorkersAfterTheyClosedAllDescriptors) {
   WorkerProcess worker([&] { (void)registry.join(1); });
   const std::uint32_t slot = slot_of(worker.pid());
   const auto close_all_and_look = [&] {
@@ -168,7 +168,7 @@ TEST_F(Workers, StillSeeTheDeadAfterTheyClosedAllDescriptors) {
   EXPECT_EQ(in_child(close_all_and_look), 1);
 }
 
-TEST_F(Workers, WhoCloseAllDescriptorsBeforeJoiningJoinByName) {
+TEST_F(Workers, ThatCloseAllDescriptorsBeforeJoiningJoinByName) {
   EXPECT_EQ(in_child([&] {
               for (int fd = 3; fd < 256; ++fd) ::close(fd);
               return registry.join(1) ? 0 : 1;
@@ -179,9 +179,9 @@ TEST_F(Workers, WhoCloseAllDescriptorsBeforeJoiningJoinByName) {
 TEST_F(Workers, AreDeadAfterAnExecAlthoughPidStartTimeAndStackStay) {
   WorkerProcess worker([&](int ready) {
     (void)registry.join(1);
-    // Without address randomisation the stack begins where it did before.
+    // Without address randomisation the stack begins at the same address as before.
     slots_of(segment)[registry.self()->slot].stack.store(0, std::memory_order_relaxed);
-    ::dup2(ready, 9);  // survives the exec; the shell says ready when it runs
+    ::dup2(ready, 9);  // it survives the exec; the shell writes to it when it runs
     ::execl("/bin/sh", "sh", "-c", "echo x >&9; exec sleep 1000", nullptr);
   });
   ASSERT_TRUE(worker.ready());
@@ -210,7 +210,7 @@ TEST_F(Workers, AParentsDeathIsNoticedWhileItsChildLives) {
   WorkerProcess parent([&](int ready) {
     (void)registry.join(1);
     const pid_t child = ::fork();
-    if (child == 0) {  // inherits the description, never joins, and outlives its parent
+    if (child == 0) {  // it inherits the description, never joins, and outlives its parent
       WorkerProcess::say_ready(ready);
       ::close(grandchild_pipe[1]);
       char byte = 0;
@@ -225,7 +225,7 @@ TEST_F(Workers, AParentsDeathIsNoticedWhileItsChildLives) {
   parent.kill();
   EXPECT_TRUE(dead(slot));
   ::close(grandchild_pipe[0]);
-  ::close(grandchild_pipe[1]);  // ends the grandchild
+  ::close(grandchild_pipe[1]);  // this ends the grandchild
 }
 
 TEST_F(Workers, ADaemonsDoubleForkLeavesOneLivingWorker) {
@@ -248,7 +248,7 @@ TEST_F(Workers, ADaemonsDoubleForkLeavesOneLivingWorker) {
   const SlotIdentity daemon = registry.identity(1);
   EXPECT_FALSE(dead(1));
   ::kill(static_cast<pid_t>(daemon.pid), SIGKILL);
-  while (!dead(1)) ::sched_yield();  // it is not our child: its death is awaited by looking
+  while (!dead(1)) ::sched_yield();  // it is not our child, so we look until it is dead
   ::close(done[0]);
   ::close(done[1]);
 }
@@ -295,7 +295,7 @@ TEST_F(Workers, ThreadsOfOneProcessShareOneSlot) {
   EXPECT_EQ(published(), 0U);
 }
 
-TEST_F(Workers, WhoWereTakenForDeadFindOutAndJoinAnew) {
+TEST_F(Workers, ThatWereTakenForDeadNoticeAndJoinAgain) {
   join();
   const Identity before = *registry.self();
   ASSERT_TRUE(registry.release(before.slot, registry.identity(before.slot)));
@@ -307,8 +307,8 @@ TEST_F(Workers, WhoWereTakenForDeadFindOutAndJoinAnew) {
 }
 
 // A sweeper that is stopped may still remove an owner that it judged before, and owners in a user's permits
-// tell sixteen tenants apart.
-TEST_F(Workers, OfSixteenInOneSlotDuringASweepTheLastGetsNone) {
+// tell only sixteen tenants apart.
+TEST_F(Workers, CannotHaveSixteenTenantsInOneSlotDuringASweep) {
   WorkerProcess sweeper([&] {
     (void)registry.join(1);
     new Registry::Sweeping(registry);
@@ -340,7 +340,7 @@ TEST_F(Workers, ThatSweepWithoutASlotCountAsSweepers) {
     }
     return true;
   };
-  EXPECT_TRUE(join_all()) << "nobody sweeps";
+  EXPECT_TRUE(join_all()) << "there is no sweeper";
   {
     const Registry::Sweeping said(registry);
     ASSERT_TRUE(said);
@@ -358,13 +358,14 @@ TEST_F(Workers, GiveTheirSlotBackWhenTheyLeave) {
   EXPECT_EQ(published(), 0U);
 }
 
-// The usual server: the master opens as root, its workers become another user, who may not open the segment.
+// The usual server: the master opens the segment as root, and its workers become another user, who may not
+// open it.
 bool become_nobody() {
   return ::setgid(65534) == 0 && ::setuid(65534) == 0;
 }
 
 TEST_F(Workers, ThatChangedTheirUserJoinLiveAndDie) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to change its user";
   join();
   WorkerProcess worker([&] { EXPECT_TRUE(become_nobody() && registry.join(1)); });
   const std::uint32_t slot = slot_of(worker.pid());
@@ -390,7 +391,7 @@ TEST_F(Workers, ThatChangedTheirUserJoinLiveAndDie) {
 }
 
 TEST_F(Workers, ThatChangedTheirUserShareOneSlotAndKeepTheirLock) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to change its user";
   auto second_segment = std::make_unique<Segment>(*Segment::attach(name.str(), OpenMode::read_write, 0));
   auto second = std::make_unique<Registry>(slots_of(*second_segment), *second_segment);
   WorkerProcess worker([&] {
@@ -399,7 +400,7 @@ TEST_F(Workers, ThatChangedTheirUserShareOneSlotAndKeepTheirLock) {
     for (int i = 0; i < 4; ++i) threads.emplace_back([&] { EXPECT_TRUE(registry.join(1)); });
     for (std::thread& thread : threads) thread.join();
     EXPECT_TRUE(second->join(1));  // another limiter of the same process has a slot of its own
-    second.reset();                // and closes its descriptors when it goes
+    second.reset();                // and closes its descriptors when it is destroyed
     second_segment.reset();
   });
   const std::uint32_t slot = slot_of(worker.pid());
@@ -411,7 +412,7 @@ TEST_F(Workers, ThatChangedTheirUserShareOneSlotAndKeepTheirLock) {
 }
 
 TEST_F(Workers, ThatCanNeitherOpenTheSegmentNorLockItAreToldWhatToDo) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root to change its user";
   EXPECT_EQ(in_child([&] {
               for (int fd = 3; fd < 256; ++fd) ::close(fd);
               if (!become_nobody()) return 1;
@@ -435,7 +436,8 @@ TEST_F(Workers, WithoutAFreeDescriptorJoin) {
   EXPECT_TRUE(dead(slot));
 }
 
-// A number that the child's fork handler closed is soon another file's, here even one of the same inode.
+// The number that the child's fork handler closed soon belongs to another file, here even to one of the same
+// inode.
 TEST_F(Workers, InAChildCloseNothingButWhatTheyInherited) {
   auto parents = std::make_unique<Registry>(slots_of(segment), segment);
   ASSERT_TRUE(parents->join(1));
@@ -510,7 +512,7 @@ TEST_F(Workers, ForkedWhileAThreadJoinsKeepNoLockOfTheirParent) {
       });
       while (!started) {
       }
-      if (::fork() == 0) {  // outlives its parent, and never calls us
+      if (::fork() == 0) {  // it outlives its parent, and never calls the library
         ::close(hold[1]);
         ::close(ready);
         char byte = 0;
@@ -524,13 +526,13 @@ TEST_F(Workers, ForkedWhileAThreadJoinsKeepNoLockOfTheirParent) {
     const std::uint32_t slot = slot_of(parent.pid());
     ASSERT_LT(slot, 8U);
     parent.kill();
-    // The child may not have run yet; once it does, it lets go.
+    // The child may not have run yet; once it runs, it drops the lock.
     const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     while (is_locked(slot) && std::chrono::steady_clock::now() < end) ::sched_yield();
     EXPECT_FALSE(is_locked(slot)) << "round " << round;
     EXPECT_TRUE(registry.release(slot, registry.identity(slot)));
     ::close(hold[0]);
-    ::close(hold[1]);  // ends the child
+    ::close(hold[1]);  // this ends the child
   }
 }
 
