@@ -88,8 +88,8 @@ TEST(BreakerInFlight, ABreakerOpensWhileAllCallsHang) {
   }
 }
 
-// Where another limit refuses, nobody is admitted: looking is enough.
-TEST(BreakerInFlight, ALookFindsThemAsAnAdmissionDoes) {
+// If another limit refuses, no call is admitted: looking is enough.
+TEST(BreakerInFlight, ALookFindsHangingCallsAsAnAdmissionDoes) {
   Host host(kHalfSlow);
   ASSERT_TRUE(host.begin(100s, 5));
   EXPECT_EQ(host.breaker.check(host.params, at(102s)).wait, 0U);
@@ -97,7 +97,7 @@ TEST(BreakerInFlight, ALookFindsThemAsAnAdmissionDoes) {
   EXPECT_EQ(host.status(102s + 1ms).kind, BreakerKind::open);
 }
 
-TEST(BreakerInFlight, AReportJudgesByThoseThatStillHang) {
+TEST(BreakerInFlight, AReportJudgesByCallsThatStillHang) {
   Host host(kHalfSlow);
   ASSERT_TRUE(host.begin(100s, 5));
   host.finish(102s + 1ms);
@@ -150,8 +150,8 @@ TEST(BreakerInFlight, CallsThatReturnInTimeLeaveNothing) {
   EXPECT_EQ(host.status(140s).overdue, 0U);
 }
 
-// The failure rate is one of calls that returned: as long as it was, with a slow rate or without.
-TEST(BreakerInFlight, TheFailureRateIsAsWithoutThem) {
+// The failure rate counts calls that returned, with a slow rate or without.
+TEST(BreakerInFlight, HangingCallsDoNotChangeTheFailureRate) {
   BreakerParams params = kHalfSlow;
   params.failure_rate = 5'000;
   params.slow_rate = 9'000;
@@ -162,7 +162,7 @@ TEST(BreakerInFlight, TheFailureRateIsAsWithoutThem) {
   EXPECT_EQ(host.last.to, BreakerKind::open) << "three of five failed, whatever hangs";
 }
 
-// What a killed worker had in flight never comes back: it counts as slow once, for about a window.
+// The calls of a killed worker never return: each counts as slow once, for about a window.
 TEST(BreakerInFlight, ACallThatNeverReturnsIsForgottenWithTheWindow) {
   for (BreakerParams params : {kHalfSlow, over_calls(20)}) {
     params.minimum_calls = 100;
@@ -172,7 +172,7 @@ TEST(BreakerInFlight, ACallThatNeverReturnsIsForgottenWithTheWindow) {
     for (nanoseconds later = 2s + 1ms; later <= 2s + memory; later += 100ms)
       EXPECT_EQ(host.status(100s + later).overdue, 7U) << later.count();
     EXPECT_EQ(host.status(100s + memory + memory / 5 + 4s).overdue, 0U);
-    // Nothing of it stays, not even for those that come into its cell.
+    // Nothing of it stays, not even for calls that use its cell later.
     for (nanoseconds now = 100s; now < 200s; now += 50ms) {
       ASSERT_TRUE(host.begin(now));
       host.quick(now, 0);
@@ -190,11 +190,11 @@ TEST(BreakerInFlight, AnEarlierGenerationDoesNotCountAndTakesNothingBack) {
   ASSERT_TRUE(host.begin(100s, 2));
   EXPECT_EQ(host.status(103s).overdue, 2U);
   for (int i = 0; i < 5; ++i) host.finish(103s);
-  EXPECT_EQ(host.status(103s).overdue, 2U) << "those of before took others back";
+  EXPECT_EQ(host.status(103s).overdue, 2U) << "calls of the earlier generation took others back";
   EXPECT_EQ(host.status(103s).window, (BreakerCounts{2, 0, 2}));
 }
 
-TEST(BreakerInFlight, AProbeIsNotAmongThem) {
+TEST(BreakerInFlight, AProbeIsNotCountedAsInFlight) {
   Host host(kHalfSlow);
   ASSERT_TRUE(host.begin(100s, 5));
   ASSERT_FALSE(host.begin(103s));
@@ -214,8 +214,9 @@ TEST(BreakerInFlight, CountsWithoutTrippingInMetricsOnlyAndNothingWhenDisabled) 
   EXPECT_EQ(host.status(106s).overdue, 0U);
 }
 
-// Stopped between reading the clock and counting, for however long: nothing of the others is forgotten.
-TEST(BreakerInFlight, AnAdmissionHoweverLateMakesTheRingForgetNothing) {
+// An admission is stopped between reading the clock and counting, for however long: nothing of the others is
+// forgotten.
+TEST(BreakerInFlight, ALateAdmissionMakesTheRingForgetNothing) {
   BreakerParams params = kHalfSlow;
   params.minimum_calls = 1'000;
   for (const nanoseconds late : {1s, 12s, 13s, 60s, 3'600s, 86'400s}) {
@@ -244,7 +245,7 @@ TEST(BreakerInFlight, WithoutASlowRateNothingIsWritten) {
   EXPECT_FALSE(host.breaker.unguarded());
 }
 
-TEST(BreakerInFlight, AFullCellCountsNoFurtherAndEmptiesAsItFilled) {
+TEST(BreakerInFlight, AFullCellStopsCountingAndEmptiesAgain) {
   BreakerInFlight ring;
   const BreakerEpochs epochs = BreakerInFlight::epochs(kHalfSlow);
   const auto current = [] { return true; };
@@ -256,8 +257,9 @@ TEST(BreakerInFlight, AFullCellCountsNoFurtherAndEmptiesAsItFilled) {
   EXPECT_EQ(ring.overdue(kHalfSlow, 3, at(103s)), 0U);
 }
 
-// Against a list of all calls: who is surely overdue is counted, who is surely not is not.
-TEST(BreakerInFlight, CountsAsTheObviousModelDoes) {
+// Compared with a list of all calls: a call that is certainly overdue is counted, and one that is certainly
+// not is not.
+TEST(BreakerInFlight, CountsLikeTheObviousModel) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);

@@ -87,13 +87,13 @@ struct Host {
 
 enum class Do { call, admit, report };
 
-// One line of a story: a whole call, an admission, or the report of the oldest call that is out.
+// One step of a timeline: a complete call, an admission, or the report of the oldest call that is out.
 struct Step {
   nanoseconds time;
   Do what;
   BreakerOutcome outcome;
   BreakerKind after;
-  nanoseconds wait = 0ns;  // of a refusal
+  nanoseconds wait = 0ns;  // after a refusal
 };
 
 void expect_timeline(BreakerParams params, std::initializer_list<Step> steps) {
@@ -127,19 +127,19 @@ TEST(Breaker, TripsOnFailuresInARowAndClosesAfterAGoodProbe) {
   expect_timeline(kThreeInARow, {
                                     {1s, Do::call, failure, kClosed},
                                     {2s, Do::call, failure, kClosed},
-                                    {3s, Do::call, success, kClosed},  // the row is broken
+                                    {3s, Do::call, success, kClosed},  // this resets the count
                                     {4s, Do::call, failure, kClosed},
-                                    {5s, Do::call, ignored, kClosed},  // and this breaks nothing
+                                    {5s, Do::call, ignored, kClosed},  // this resets nothing
                                     {6s, Do::call, failure, kClosed},
                                     {7s, Do::call, failure, kOpen},
                                     {7s, Do::admit, ignored, kOpen, 30s},
                                     {36'999ms, Do::admit, ignored, kOpen, 1ms},
                                     {38s, Do::admit, ignored, kHalfOpen},
-                                    {38s, Do::admit, ignored, kHalfOpen, 10s},  // one probe at once
+                                    {38s, Do::admit, ignored, kHalfOpen, 10s},  // only one probe at a time
                                     {40s, Do::admit, ignored, kHalfOpen, 8s},
                                     {41s, Do::report, success, kClosed},
                                     {41s, Do::call, failure, kClosed},
-                                    {41s, Do::call, failure, kClosed},  // the old row does not count
+                                    {41s, Do::call, failure, kClosed},  // the old count is over
                                     {41s, Do::call, failure, kOpen},
                                 });
 }
@@ -152,13 +152,13 @@ TEST(Breaker, AFailedProbeOpensItAgain) {
                                     {32s, Do::admit, ignored, kHalfOpen},
                                     {35s, Do::report, failure, kOpen},
                                     {35s, Do::admit, ignored, kOpen, 30s},
-                                    {66s, Do::call, ignored, kHalfOpen},  // its place is free again
+                                    {66s, Do::call, ignored, kHalfOpen},  // its cell is free again
                                     {66s, Do::call, success, kClosed},
                                 });
 }
 
 // resilience4j #544, #935; Semian #244.
-TEST(Breaker, AProbeThatNeverReportsLosesItsPlaceAtItsDeadline) {
+TEST(Breaker, AProbeThatNeverReportsLosesItsCellAtItsDeadline) {
   expect_timeline(kThreeInARow,
                   {
                       {1s, Do::call, failure, kClosed},
@@ -167,13 +167,13 @@ TEST(Breaker, AProbeThatNeverReportsLosesItsPlaceAtItsDeadline) {
                       {32s, Do::admit, ignored, kHalfOpen},
                       {41'999ms, Do::admit, ignored, kHalfOpen, 1ms},
                       {43s, Do::admit, ignored, kHalfOpen},
-                      {44s, Do::report, failure, kHalfOpen},  // the lost one, late: its place is another's
+                      {44s, Do::report, failure, kHalfOpen},  // the late probe: its cell has been taken again
                       {44s, Do::admit, ignored, kHalfOpen, 9s},
                       {45s, Do::report, success, kClosed},
                   });
 }
 
-TEST(Breaker, LetsExactlyAsManyProbesThroughAndClosesAfterEnoughGoodOnes) {
+TEST(Breaker, LetsExactlyTheAllowedProbesThroughAndClosesAfterEnoughGoodOnes) {
   BreakerParams params = kThreeInARow;
   params.probes = 3;
   params.successes = 4;
@@ -191,7 +191,7 @@ TEST(Breaker, LetsExactlyAsManyProbesThroughAndClosesAfterEnoughGoodOnes) {
   EXPECT_EQ(host.last.to, kClosed);
 }
 
-TEST(Breaker, AfterAChangeToFewerProbesThoseThatAreOutCount) {
+TEST(Breaker, AfterAChangeToFewerProbesTheProbesThatAreOutCount) {
   BreakerParams params = kThreeInARow;
   params.probes = 4;
   params.successes = 100;
@@ -199,21 +199,21 @@ TEST(Breaker, AfterAChangeToFewerProbesThoseThatAreOutCount) {
   host.trip(1s);
   for (int i = 0; i < 4; ++i) ASSERT_EQ(host.admit(40s + i * 1s), 0U);
   host.params.probes = 2;
-  EXPECT_TRUE(is_wait(host.admit(43s), 9s)) << "until three of the four have lost their places";
+  EXPECT_TRUE(is_wait(host.admit(43s), 9s)) << "until three of the four have lost their cells";
   host.report(44s, ignored);
   std::swap(host.tickets[0], host.tickets[1]);
   host.report(44s, ignored);
-  EXPECT_TRUE(is_wait(host.admit(44s), 7s)) << "two are out, one of them in a place that is no more";
+  EXPECT_TRUE(is_wait(host.admit(44s), 7s)) << "two are out, one of them in a cell above the new number";
   host.report(45s, ignored);
   ASSERT_EQ(host.status(45s).probes_out, 1U);
   EXPECT_EQ(host.admit(45s), 0U);
   EXPECT_TRUE(is_wait(host.admit(45s), 8s));
   host.params.probes = 3;
-  EXPECT_EQ(host.admit(45s), 0U) << "and one more place";
+  EXPECT_EQ(host.admit(45s), 0U) << "one more probe may go out";
   EXPECT_NE(host.admit(45s), 0U);
 }
 
-TEST(Breaker, AProbeOfTheLastHalfOpenTimeKeepsItsPlace) {
+TEST(Breaker, AProbeOfTheLastHalfOpenTimeKeepsItsCell) {
   BreakerParams params = kThreeInARow;
   params.probes = 2;
   params.recovery = at(1s);
@@ -226,8 +226,8 @@ TEST(Breaker, AProbeOfTheLastHalfOpenTimeKeepsItsPlace) {
   ASSERT_EQ(host.admit(8s), 0U);
   EXPECT_TRUE(is_wait(host.admit(8s), 7s)) << "two are out, whichever time they are of";
   host.report(9s, failure);
-  EXPECT_FALSE(host.last) << "it came late: its generation is over";
-  EXPECT_EQ(host.admit(9s), 0U) << "and its place is free";
+  EXPECT_FALSE(host.last) << "it is late: its generation is over";
+  EXPECT_EQ(host.admit(9s), 0U) << "its cell is free";
 }
 
 TEST(Breaker, LateOutcomesOfAnEarlierGenerationDoNotCount) {
@@ -247,7 +247,7 @@ TEST(Breaker, LateOutcomesOfAnEarlierGenerationDoNotCount) {
   EXPECT_EQ(host.status(42s).consecutive, 0U);
 }
 
-TEST(Breaker, OfTheDeadAProbeIsReclaimedAndOthersStay) {
+TEST(Breaker, AProbeOfADeadWorkerIsReclaimedAndOthersStay) {
   BreakerParams params = kThreeInARow;
   params.probes = 3;
   Host host(params);
@@ -255,10 +255,10 @@ TEST(Breaker, OfTheDeadAProbeIsReclaimedAndOthersStay) {
   for (const Owner owner : {kAlice, kBob, kAlice}) ASSERT_EQ(host.admit(40s, owner), 0U);
   const auto alice = [](Owner owner) { return owner == kAlice; };
   EXPECT_EQ(host.breaker.reclaim(alice), 2U);
-  EXPECT_EQ(host.breaker.reclaim(alice), 0U) << "twice is once";
+  EXPECT_EQ(host.breaker.reclaim(alice), 0U) << "a second reclaim frees nothing";
   EXPECT_EQ(host.status(40s).probes_out, 1U);
   host.report(41s, success);
-  EXPECT_EQ(host.kind(41s), kHalfOpen) << "what was reclaimed does not count";
+  EXPECT_EQ(host.kind(41s), kHalfOpen) << "the reclaimed probe does not count";
   EXPECT_EQ(host.admit(41s), 0U);
   EXPECT_EQ(host.admit(41s), 0U);
   EXPECT_NE(host.admit(41s), 0U);
@@ -268,13 +268,13 @@ TEST(Breaker, TripsOnAFailureRateOnceThereAreEnoughCalls) {
   Host host(kHalfOfTenSeconds);
   for (int i = 0; i < 5; ++i) host.call(20s, failure);
   for (int i = 0; i < 4; ++i) host.call(21s, success);
-  ASSERT_EQ(host.kind(21s), kClosed) << "nine calls say nothing";
+  ASSERT_EQ(host.kind(21s), kClosed) << "nine calls are too few to judge";
   EXPECT_EQ(host.status(21s).window, (BreakerCounts{9, 5, 0}));
   host.call(22s, success);
-  EXPECT_EQ(host.last.to, kOpen) << "five of ten, though the tenth went well";
+  EXPECT_EQ(host.last.to, kOpen) << "five of ten failed, although the tenth succeeded";
 }
 
-TEST(Breaker, ForgetsWhatIsOlderThanItsTimeWindow) {
+TEST(Breaker, ForgetsOutcomesOlderThanItsTimeWindow) {
   Host host(kHalfOfTenSeconds);
   for (int i = 0; i < 9; ++i) host.call(20s, failure);
   host.call(30s, failure);
@@ -284,7 +284,7 @@ TEST(Breaker, ForgetsWhatIsOlderThanItsTimeWindow) {
   EXPECT_EQ(host.kind(39s), kOpen) << "nine seconds back is inside";
 }
 
-// Two generations within one tenth of the window.
+// Two generations lie within one tenth of the window.
 TEST(Breaker, StartsWithAnEmptyWindowAfterItClosed) {
   for (const bool by_time : {true, false}) {
     BreakerParams params = kHalfOfTenSeconds;
@@ -336,7 +336,7 @@ TEST(Breaker, StaysOpenLongerWithEachTripInARowUpToItsMaximum) {
     EXPECT_EQ(host.last.until, at(now) + host.status(now).wait);
   }
   for (int i = 0; i < 40; ++i) host.call(now += 101s, failure);
-  EXPECT_EQ(host.status(now).trips, 31) << "and there it stays";
+  EXPECT_EQ(host.status(now).trips, 31) << "the number stays at its maximum";
   host.call(now += 101s, success);
   host.trip(now);
   EXPECT_TRUE(is_wait(host.admit(now), 30s)) << "it had closed in between";
@@ -385,7 +385,7 @@ TEST(Breaker, TheLongestLegalTimesDoNotOverflow) {
   }
 }
 
-TEST(Breaker, ForcedStatesDoAsTheySay) {
+TEST(Breaker, ForcedStatesDoWhatTheySay) {
   Host host(kThreeInARow);
   const auto set = [&](BreakerKind kind) {
     const BreakerTransition done = host.breaker.set(kind);
@@ -454,7 +454,7 @@ TEST(Breaker, RetryAfterIsExactToTheNanosecond) {
     const nanoseconds start(1'000'000'000 + random() % 1'000'000'000);
     host.trip(start);
     nanoseconds now = start;
-    for (int turn = 0; turn < 2; ++turn) {  // once open, once half-open with the probe out
+    for (int turn = 0; turn < 2; ++turn) {  // once while open, once while half-open with the probe out
       const nanoseconds wait(ns_from_ticks(host.admit(now)));
       EXPECT_NE(host.breaker.check(params, at(now + wait - 1ns)).wait, 0U);
       now += wait;
@@ -463,7 +463,7 @@ TEST(Breaker, RetryAfterIsExactToTheNanosecond) {
   }
 }
 
-TEST(Breaker, ZeroedMemoryIsClosedAndNeverSeen) {
+TEST(Breaker, ZeroedMemoryIsAClosedBreaker) {
   Host host(kThreeInARow);
   host.trip(1s);
   std::memset(static_cast<void*>(&host.breaker), 0, sizeof host.breaker);
@@ -485,7 +485,7 @@ TEST(Breaker, AFullCellIsHalvedAndKeepsItsRates) {
   EXPECT_NEAR(counts.failures, counts.calls / 4, 1);
 }
 
-// The oracles: what was reported, in a row of plain values; ten obvious lines each.
+// The oracles: what was reported, as a list of plain values; ten obvious lines each.
 struct Reported {
   std::uint64_t time;
   std::uint64_t number;  // from 0 in each generation
@@ -497,7 +497,7 @@ class Oracle {
  public:
   explicit Oracle(const BreakerParams& params) : params_(params) {}
 
-  // Whether it trips.
+  // @return whether it trips.
   bool report(std::uint64_t now, bool failed, bool slow) {
     calls_.push_back({now, number_++, failed, slow});
     in_a_row_ = failed ? in_a_row_ + 1 : 0;
@@ -564,10 +564,10 @@ void expect_as_the_oracle(const BreakerParams& params, std::uint64_t seed) {
     ASSERT_EQ(host.last.to, kClosed) << "step " << i;
     oracle.restart();
   }
-  EXPECT_GT(trips, 3) << "a story without trips tells little";
+  EXPECT_GT(trips, 3) << "a run without trips shows little";
 }
 
-TEST(Breaker, DecidesAsTheObviousModelDoes) {
+TEST(Breaker, DecidesLikeTheObviousModel) {
   const auto seed = std::random_device{}();
   const BreakerParams base{.slow_call = at(1s), .recovery = at(1s), .probe_timeout = at(1s)};
   for (std::uint32_t in_a_row = 1; in_a_row <= 5; ++in_a_row) {
@@ -583,7 +583,7 @@ TEST(Breaker, DecidesAsTheObviousModelDoes) {
     params.slow_rate = window == 10s ? 4'000 : 0;
     expect_as_the_oracle(params, seed);
   }
-  // Cells with more calls than the minimum: a success in a good one looks no further.
+  // Cells hold more calls than the minimum: a success in a good cell looks no further.
   for (const std::uint32_t minimum : {1U, 3U, 5U}) {
     BreakerParams params = base;
     params.window = minimum == 3 ? 0 : at(30s);
@@ -605,7 +605,8 @@ TEST(Breaker, DecidesAsTheObviousModelDoes) {
   }
 }
 
-// Whatever the words are: no hang, no fault, waits in bounds, never more probes than places; and set() heals.
+// Whatever the words hold: no hang, no fault, waits in bounds, never more probes than cells; and set()
+// repairs it.
 TEST(Breaker, StaysInBoundsAndFinishesOverAnyBytes) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
@@ -643,7 +644,7 @@ TEST(Breaker, StaysInBoundsAndFinishesOverAnyBytes) {
   }
 }
 
-// A block number at the end of its field, as no breaker counts to: it must not spin.
+// A block number at the end of its field, higher than any breaker counts: it must not spin.
 TEST(Breaker, ACountWindowOfAbsurdBlocksStillCounts) {
   for (const std::uint64_t epoch :
        {(std::uint64_t{1} << 52) - 1, (std::uint64_t{1} << 48) - 1, std::uint64_t{1} << 48}) {
@@ -664,7 +665,7 @@ TEST(Breaker, ACountWindowOfAbsurdBlocksStillCounts) {
   }
 }
 
-// A probe that is given up says nothing any more, also if nobody took its place.
+// A probe whose timeout is over has no effect any more, even if its cell was not taken again.
 TEST(Breaker, AProbeThatReportsAfterItsTimeoutNeitherClosesNorTrips) {
   for (const BreakerOutcome outcome : {success, failure}) {
     Host host(kThreeInARow);
@@ -676,7 +677,7 @@ TEST(Breaker, AProbeThatReportsAfterItsTimeoutNeitherClosesNorTrips) {
     EXPECT_FALSE(host.last);
     EXPECT_EQ(host.kind(41s + 1ms), BreakerKind::half_open);
     EXPECT_EQ(host.status(41s + 1ms).generation, before.generation);
-    // The next one is the probe, and what it says counts.
+    // The next call is the probe, and its report counts.
     host.call(42s, outcome);
     EXPECT_EQ(host.kind(42s), outcome == success ? BreakerKind::closed : BreakerKind::open);
   }
@@ -690,8 +691,9 @@ TEST(Breaker, AProbeThatReportsJustInTimeCounts) {
   EXPECT_EQ(host.kind(41s), BreakerKind::closed);
 }
 
-// Stopped between reading the clock and counting, for however long: its outcome is lost, and nothing else.
-TEST(Breaker, AnOutcomeHoweverLateMakesTheWindowForgetNothing) {
+// A call is stopped between reading the clock and counting, for however long: its outcome is lost, and
+// nothing else.
+TEST(Breaker, ALateOutcomeMakesTheWindowForgetNothing) {
   for (const nanoseconds late : std::initializer_list<nanoseconds>{10s, 20s, 60s, 3600s, 86'400s}) {
     Host host(kHalfOfTenSeconds);
     ASSERT_EQ(host.admit(100'000s - late), 0U);

@@ -20,7 +20,7 @@ std::uint64_t at(nanoseconds time) {
 
 constexpr std::uint64_t kMs = kMinWindowTicks;
 
-// Three in each ten seconds; windows begin at 4, 14, 24 s.
+// Three in every ten seconds; windows begin at 4, 14, 24 s.
 constexpr FixedWindowParams kThree{
     .length = ticks_from_ns(10'000'000'000), .origin = ticks_from_ns(4'000'000'000), .limit = 3};
 
@@ -61,7 +61,7 @@ TEST(FixedWindow, RefusesWithoutWriting) {
   EXPECT_EQ(window.state(), before);
 }
 
-TEST(FixedWindow, AddsAboveTheLimitAndTellsTheCountAndItsEnd) {
+TEST(FixedWindow, AddsAboveTheLimitAndReturnsTheCountAndItsEnd) {
   Word word;
   FixedWindow window(word);
   EXPECT_EQ(window.read(kThree, at(20s)).count, 0U);
@@ -75,7 +75,7 @@ TEST(FixedWindow, AddsAboveTheLimitAndTellsTheCountAndItsEnd) {
   EXPECT_EQ(window.add(kThree, at(24s), 1).count, fixed_window::max_count(kThree.length));
 }
 
-TEST(FixedWindow, ALateClockReadingNeverStartsAnOldWindowAgain) {
+TEST(FixedWindow, ALateClockReadingNeverRestartsAnOldWindow) {
   Word word;
   FixedWindow window(word);
   ASSERT_EQ(window.admit(kThree, at(24s), 3), 0U);
@@ -94,7 +94,7 @@ TEST(FixedWindow, RefundsWithinTheWindowAndNeverMore) {
   window.refund(kThree, at(21s), 1'000'000, at(20s));
   EXPECT_EQ(window.available(kThree, at(21s)), 3U);
   ASSERT_EQ(window.admit(kThree, at(24s), 2), 0U);
-  window.refund(kThree, at(25s), 2, at(20s));  // of a window that is over
+  window.refund(kThree, at(25s), 2, at(20s));  // from a window that is over
   window.refund(kThree, at(20s), 2, at(20s));
   EXPECT_EQ(window.available(kThree, at(25s)), 1U);
 }
@@ -113,7 +113,7 @@ TEST(FixedWindow, IsAtRestWhenItsWindowEnds) {
   EXPECT_EQ(window.admit(kThree, at(30s), 3), 0U);
 }
 
-TEST(FixedWindow, DecidesAsTheObviousModelDoes) {
+TEST(FixedWindow, DecidesLikeTheObviousModel) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
@@ -126,8 +126,7 @@ TEST(FixedWindow, DecidesAsTheObviousModelDoes) {
     const std::uint32_t highest = params.limit;
     for (int i = 0; i < 20'000 && clock < kMaxDepthTicks * 6; ++i) {
       clock += random() % 10 == 0 ? random() % params.length : random() % 3;
-      const std::uint64_t now =
-          clock - (random() % 4 == 0 ? random() % params.length : 0);  // late now and then
+      const std::uint64_t now = clock - (random() % 4 == 0 ? random() % params.length : 0);  // sometimes late
       params.limit = random() % 4 != 0 ? highest : static_cast<std::uint32_t>(1 + random() % highest);
       const auto number = (now + params.length - params.origin) / params.length;
       auto& count = counts[counts.empty() ? number : std::max(number, counts.rbegin()->first)];
@@ -145,16 +144,16 @@ TEST(FixedWindow, DecidesAsTheObviousModelDoes) {
   }
 }
 
-TEST(FixedWindow, StartsAfreshFromAWindowThatNoClockReached) {
+TEST(FixedWindow, StartsAgainFromAWindowThatNoClockReached) {
   const std::uint64_t image =
       fixed_window::pack(kThree.length, 3 + 2 * kMaxDepthTicks / kThree.length + 1, 3);
   Word word(image);
   FixedWindow window(word);
   EXPECT_EQ(window.admit(kThree, at(31s), 3), 0U);
-  EXPECT_NE(window.admit(kThree, at(31s), 1), 0U) << "one window and no more";
+  EXPECT_NE(window.admit(kThree, at(31s), 1), 0U) << "it admits one window's worth only";
 }
 
-TEST(FixedWindow, WhateverTheWordHoldsItWaitsNoLongerThanALateClockCould) {
+TEST(FixedWindow, WhateverTheWordHoldsTheWaitIsNoLongerThanForALateClock) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
@@ -175,8 +174,9 @@ TEST(FixedWindow, WhateverTheWordHoldsItWaitsNoLongerThanALateClockCould) {
   }
 }
 
-// Stopped between reading the clock and charging, for however long, it may be refused, and forgets nothing.
-TEST(FixedWindow, NorDoesOneThatIsLateByAnyNumberOfWindows) {
+// A request is stopped between reading the clock and charging, for however long: it may be refused, and
+// nothing is forgotten.
+TEST(FixedWindow, ARequestLateByAnyNumberOfWindowsForgetsNothing) {
   for (const nanoseconds length : std::initializer_list<nanoseconds>{1ms, 100ms, 10s, 3600s}) {
     const FixedWindowParams params{.length = at(length), .origin = at(length) / 3, .limit = 10};
     for (const nanoseconds late :
@@ -194,8 +194,8 @@ TEST(FixedWindow, NorDoesOneThatIsLateByAnyNumberOfWindows) {
   }
 }
 
-// No window comes round while a segment serves.
-TEST(FixedWindow, ForgetsWhatIsOverForGood) {
+// Window numbers do not wrap around while a segment serves.
+TEST(FixedWindow, AWindowThatIsOverNeverCountsAgain) {
   for (const nanoseconds length : std::initializer_list<nanoseconds>{1ms, 7ms, 33ms, 34ms, 3600s}) {
     const FixedWindowParams params{.length = at(length), .origin = 0, .limit = 1};
     Word word;

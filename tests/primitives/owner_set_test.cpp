@@ -28,7 +28,7 @@ TEST(OwnerSet, RemovesOneOfAnOwnerAtATime) {
   EXPECT_EQ(owner_set::count(set), 1U);
 }
 
-TEST(OwnerSet, ForgetsTheDeadOnly) {
+TEST(OwnerSet, ForgetsOnlyDeadWorkers) {
   std::uint64_t set = 0;
   for (const auto owner : {kAlice, kBob, kAlice}) set = owner_set::add(set, owner, 4).value();
   set = owner_set::without(set, [](owner_set::PackedOwner owner) { return owner_set::slot_of(owner) == 0; });
@@ -37,18 +37,18 @@ TEST(OwnerSet, ForgetsTheDeadOnly) {
   EXPECT_EQ(owner_set::generation_of(kBob), 0xfU) << "the low bits of the generation";
 }
 
-TEST(OwnerSet, AfterALowerLimitOnlyTheFirstPlacesAreUsableWhileMoreAreTaken) {
+TEST(OwnerSet, UnderALoweredLimitOnlyTheFirstPermitsAreUsableWhileMoreAreTaken) {
   const auto usable = [](std::vector<std::uint32_t> counts, std::uint32_t limit) {
     return owner_set::usable(counts, limit);
   };
   EXPECT_EQ(usable({0, 0}, 8), 8U);
   EXPECT_EQ(usable({4, 4}, 8), 8U);
-  EXPECT_EQ(usable({2, 0}, 3), 3U) << "what is within the limit is in nobody's way";
+  EXPECT_EQ(usable({2, 0}, 3), 3U) << "permits within the limit do not reduce the number";
   EXPECT_EQ(usable({0, 3}, 5), 2U) << "three lie beyond the second";
   EXPECT_EQ(usable({1, 4}, 2), 0U);
   EXPECT_EQ(usable({0, 1}, 2), 1U);
   EXPECT_EQ(usable({4, 0, 2}, 6), 4U);
-  // No more than the limit, whatever is taken: the usable permits and those that are taken beyond them.
+  // The usable permits and those that are taken beyond them are never more than the limit.
   std::mt19937 random(7);
   const auto up_to = [&](std::uint32_t most) { return static_cast<std::uint32_t>(random() % (most + 1)); };
   for (int step = 0; step < 10'000; ++step) {

@@ -53,29 +53,30 @@ TEST(Permits, ARefusalWritesNothing) {
   EXPECT_EQ(pool.image(), before);
 }
 
-TEST(Permits, ComeBackOnceAndOnlyByTheirHolder) {
+TEST(Permits, AreGivenBackOnceAndOnlyByTheirHolder) {
   Pool pool(1);
   const Permit permit = pool.take(kAlice, 1);
   EXPECT_EQ(pool.permits.give_back(permit), 1U);
-  EXPECT_EQ(pool.permits.give_back(permit), 0U) << "nothing left to give";
+  EXPECT_EQ(pool.permits.give_back(permit), 0U) << "there is nothing left to give back";
   const Permit bobs = pool.take(kBob, 1);
   ASSERT_TRUE(bobs);
   EXPECT_EQ(pool.permits.give_back(permit), 0U) << "the cell is Bob's now";
   EXPECT_EQ(pool.permits.in_use(), 1U);
 }
 
-TEST(Permits, OfTheDeadAreReclaimedAndOthersStay) {
+TEST(Permits, OfDeadWorkersAreReclaimedAndOthersStay) {
   Pool pool(10);
   std::vector<Permit> alices;
   for (int i = 0; i < 4; ++i) alices.push_back(pool.take(kAlice, 10));
   for (int i = 0; i < 3; ++i) ASSERT_TRUE(pool.take(kBob, 10));
   EXPECT_EQ(pool.permits.reclaim([](Owner owner) { return owner == kAlice; }), 4U);
-  EXPECT_EQ(pool.permits.reclaim([](Owner owner) { return owner == kAlice; }), 0U) << "twice is once";
+  EXPECT_EQ(pool.permits.reclaim([](Owner owner) { return owner == kAlice; }), 0U)
+      << "a second reclaim frees nothing";
   EXPECT_EQ(pool.permits.in_use(), 3U);
   for (const Permit& late : alices) EXPECT_EQ(pool.permits.give_back(late), 0U);
 }
 
-TEST(Permits, OfSeveralCellsAreTakenWholeOrNotAtAll) {
+TEST(Permits, OfSeveralCellsAreTakenTogetherOrNotAtAll) {
   Pool pool(10);
   const Permit four = pool.take(kAlice, 10, 4, 0xffff'ffffU);
   const Permit five = pool.take(kBob, 10, 5);
@@ -103,7 +104,7 @@ TEST(Permits, KeepALoweredLimitStrictly) {
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937 random(seed);
   std::shuffle(held.begin(), held.end(), random);
-  for (int step = 0; step < 100; ++step) {  // five drain before anybody gets in again; then three come and go
+  for (int step = 0; step < 100; ++step) {  // five drain before any is taken; then three come and go
     const std::uint32_t before = pool.permits.in_use();
     const Permit permit = pool.take(kBob, 3);
     ASSERT_EQ(static_cast<bool>(permit), before < 3) << "at " << before << " in use";
@@ -118,7 +119,7 @@ TEST(Permits, KeepALoweredLimitStrictly) {
   EXPECT_FALSE(pool.take(kBob, 3));
 }
 
-TEST(Permits, TellTheirAge) {
+TEST(Permits, ReportTheirAge) {
   const std::uint64_t word = permit_word::make(kAlice, 0, kNow);
   const std::uint64_t second = ticks_from_ns(1'000'000'000);
   EXPECT_NEAR(static_cast<double>(permit_word::age(word, kNow + 100 * second)),

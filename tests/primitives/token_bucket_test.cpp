@@ -43,7 +43,7 @@ void expect_timeline(const Rate& rate, std::initializer_list<Step> steps) {
   }
 }
 
-TEST(TokenBucket, AdmitsABurstThenOneTokenAnInterval) {
+TEST(TokenBucket, AdmitsABurstThenOneTokenPerInterval) {
   expect_timeline(kOneASecond, {
                                    {10s, 3, 0ms},
                                    {10s, 1, 1000ms},
@@ -71,7 +71,7 @@ TEST(TokenBucket, RefusesWithoutWriting) {
 }
 
 TEST(TokenBucket, RetryAfterIsExactToTheNanosecond) {
-  const Rate rate{7, 3s, 5};  // an interval that is no whole number of nanoseconds
+  const Rate rate{7, 3s, 5};  // an interval that is not a whole number of nanoseconds
   std::mt19937_64 random(42);
   for (int round = 0; round < 1000; ++round) {
     Word word;
@@ -90,7 +90,8 @@ TEST(TokenBucket, ALateClockReadingNeverGivesTokensBack) {
   Word word;
   TokenBucket bucket(word);
   ASSERT_EQ(bucket.admit(params_of(kOneASecond), at(20s), 3), 0U);
-  EXPECT_EQ(bucket.admit(params_of(kOneASecond), at(19s), 1), at(2s));  // an hour or a second late: no token
+  EXPECT_EQ(bucket.admit(params_of(kOneASecond), at(19s), 1),
+            at(2s));  // late by 1 s or by 1 h: no token
   EXPECT_NE(bucket.admit(params_of(kOneASecond), at(10s), 3), 0U);
   EXPECT_EQ(bucket.admit(params_of(kOneASecond), at(20s), 1), at(1s));
 }
@@ -111,7 +112,7 @@ TEST(TokenBucket, RefundsWhatWasSpentAndNeverMore) {
   ASSERT_EQ(bucket.admit(params_of(kOneASecond), at(10s), 2), 0U);
   refund(bucket, 10s, 2, 10s);
   EXPECT_EQ(bucket.admit(params_of(kOneASecond), at(10s), 3), 0U);
-  refund(bucket, 100s, 3, 10s);  // time has refilled it already
+  refund(bucket, 100s, 3, 10s);  // time has already refilled it
   EXPECT_EQ(bucket.admit(params_of(kOneASecond), at(100s), 3), 0U);
   refund(bucket, 100s, 1'000'000, 100s);
   EXPECT_EQ(gcra::available(params_of(kOneASecond), bucket.tat(), at(100s)), 3U);
@@ -120,16 +121,16 @@ TEST(TokenBucket, RefundsWhatWasSpentAndNeverMore) {
 TEST(TokenBucket, ARefundGivesBackOnlyWhatTimeHasNotRefilled) {
   for (const Refund& step : std::initializer_list<Refund>{
            {10s, 3},       // at once: all of it
-           {11s, 2},       // a token has come back by itself
-           {12'500ms, 1},  // half a token, and the half that nobody could spend
+           {11s, 2},       // one token has come back by itself
+           {12'500ms, 1},  // half a token came back, and half of one could not be spent
            {13s, 0},       // nothing is owed any more
-           {10s + 1h, 0},  // however late
-           {9s, 3},        // a late clock: as at once
+           {10s + 1h, 0},  // however late it is
+           {9s, 3},        // a late clock: the same as at once
        }) {
     Word word;
     TokenBucket bucket(word);
     ASSERT_EQ(bucket.admit(params_of(kOneASecond), at(10s), 3), 0U);
-    // Others empty the bucket of whatever has come back before the refund.
+    // Other requests spend whatever has come back before the refund.
     const std::uint64_t now = std::max(at(step.at), at(10s));
     while (bucket.admit(params_of(kOneASecond), now, 1) == 0) {
     }
@@ -139,9 +140,9 @@ TEST(TokenBucket, ARefundGivesBackOnlyWhatTimeHasNotRefilled) {
   }
 }
 
-// The oracle: the same bucket without the charges that were ever refunded. However charges and refunds are
-// mixed, it never has less to give than the one with refunds.
-TEST(TokenBucket, NoRefundLetsMoreThroughThanWithoutItsCharge) {
+// The oracle is the same bucket without the charges that were ever refunded. However charges and refunds are
+// mixed, it never has fewer tokens than the bucket with refunds.
+TEST(TokenBucket, ARefundNeverLetsMoreThroughThanNoChargeAtAll) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
@@ -175,7 +176,7 @@ TEST(TokenBucket, NoRefundLetsMoreThroughThanWithoutItsCharge) {
   }
 }
 
-TEST(TokenBucket, TellsHowManyTokensAreLeft) {
+TEST(TokenBucket, ReportsHowManyTokensAreLeft) {
   Word word;
   TokenBucket bucket(word);
   const auto left = [&](nanoseconds time) {
@@ -186,15 +187,15 @@ TEST(TokenBucket, TellsHowManyTokensAreLeft) {
   EXPECT_EQ(left(10s), 1U);
   EXPECT_EQ(left(10'999ms), 1U);
   EXPECT_EQ(left(11s), 2U);
-  EXPECT_EQ(left(9s), 0U);  // a late look sees less, never more
+  EXPECT_EQ(left(9s), 0U);  // a late look sees fewer, never more
 }
 
-TEST(TokenBucket, HealsAWordFromTheFarFuture) {
-  const std::uint64_t image = at(11s) + 2 * kMaxDepthTicks + 1;  // further than any policy reaches
+TEST(TokenBucket, RepairsAWordFromTheFarFuture) {
+  const std::uint64_t image = at(11s) + 2 * kMaxDepthTicks + 1;  // further ahead than any policy allows
   Word word(image);
   TokenBucket bucket(word);
   EXPECT_EQ(bucket.admit(params_of(kOneASecond), at(11s), 3), 0U);
-  EXPECT_NE(bucket.admit(params_of(kOneASecond), at(11s), 1), 0U) << "one burst and no more";
+  EXPECT_NE(bucket.admit(params_of(kOneASecond), at(11s), 1), 0U) << "it admits one burst only";
 }
 
 TEST(TokenBucket, ZeroedMemoryIsAFullBucket) {
@@ -227,11 +228,11 @@ class Oracle {
   Wide level_;
 };
 
-TEST(TokenBucket, DecidesAsTheObviousModelDoes) {
+TEST(TokenBucket, DecidesLikeTheObviousModel) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
-  // Intervals that are whole ticks, so that model and bucket agree exactly.
+  // The intervals are whole ticks, so that model and bucket agree exactly.
   for (const Rate& rate :
        {Rate{1, 1s, 3}, Rate{30, 1min, 10}, Rate{500, 1h, 500}, Rate{1'000'000, 1s, 50}, Rate{1, 24h, 2}}) {
     Word word;

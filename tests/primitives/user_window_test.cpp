@@ -58,15 +58,15 @@ void expect_timeline(WindowParams params, std::initializer_list<Step> steps) {
   }
 }
 
-TEST(UserWindow, WeighsTheWindowBeforeByWhatIsLeftOfIt) {
+TEST(UserWindow, WeighsThePreviousWindowByItsRemainingShare) {
   expect_timeline(kFourInTen, {
                                   {28s, 4, 0s},
-                                  {28s, 1, 4'500ms},  // at 32.5 s the four weigh three
+                                  {28s, 1, 4'500ms},  // at 32.5 s the four count as three
                                   {28s, 5, nanoseconds(-1)},
                                   {32'499ms, 1, 1ms},
                                   {32'500ms, 1, 0s},
                                   {32'500ms, 1, 2'500ms},
-                                  {32'500ms, 4, 17'500ms},  // the one of this epoch must be forgotten too
+                                  {32'500ms, 4, 17'500ms},  // the one of this epoch must be forgotten, too
                                   {39s, 2, 0s},
                                   {50s, 4, 0s},
                               });
@@ -99,8 +99,9 @@ TEST(UserWindow, RetryAfterIsExactToTheTick) {
   }
 }
 
-// Stopped between reading the clock and charging, for however long, it may be refused, and forgets nothing.
-TEST(UserWindow, NorOneThatIsLateByAnyNumberOfWindows) {
+// A request is stopped between reading the clock and charging, for however long: it may be refused, and
+// nothing is forgotten.
+TEST(UserWindow, ARequestLateByAnyNumberOfWindowsForgetsNothing) {
   for (const nanoseconds length : std::initializer_list<nanoseconds>{1ms, 100ms, 10s, 3600s}) {
     const WindowParams params{.length = at(length), .limit = 10};
     for (const nanoseconds late :
@@ -113,7 +114,7 @@ TEST(UserWindow, NorOneThatIsLateByAnyNumberOfWindows) {
       EXPECT_EQ(user.available(now - at(late)), 0U);
       EXPECT_GE(user.debt(now - at(late)), at(late));
       user.refund(now - at(late), 1, now - at(late));
-      EXPECT_EQ(user.state, before) << "nor gives it back what is not its own";
+      EXPECT_EQ(user.state, before) << "a late refund gives back only its own";
       user.state = user_window::charged(params, user.state, now - at(late), 5);
       EXPECT_EQ(user.available(now), 0U);
     }
@@ -137,7 +138,7 @@ TEST(UserWindow, RefundsWhatWasCountedAndNeverMore) {
   user.refund(at(21s), 2, at(20s));
   EXPECT_EQ(user.available(at(21s)), 3U);
   ASSERT_EQ(user.admit(at(30s), 1), 0U);
-  user.refund(at(31s), 1, at(20s));  // from the epoch before
+  user.refund(at(31s), 1, at(20s));  // from the previous epoch
   EXPECT_EQ(user.available(at(30s)), 3U);
   user.refund(at(31s), 1'000'000, at(30s));
   EXPECT_EQ(user.available(at(31s)), 4U);
@@ -154,7 +155,7 @@ TEST(UserWindow, IsAtRestWhenItCountsNothing) {
   EXPECT_EQ(user.debt(at(21s)), at(19s));
   EXPECT_EQ(user.debt(at(39s)), at(1s));
   EXPECT_EQ(user.debt(at(40s)), 0U);
-  EXPECT_EQ(user.debt(at(19s)), at(21s));  // nor sooner for a late clock
+  EXPECT_EQ(user.debt(at(19s)), at(21s));  // not sooner for a late clock
 }
 
 TEST(UserWindow, AtRestEqualsNeverSeen) {
@@ -174,8 +175,8 @@ TEST(UserWindow, AtRestEqualsNeverSeen) {
   }
 }
 
-// The oracle: a count for each epoch, and the weight as the formula says it.
-TEST(UserWindow, DecidesAsTheObviousModelDoes) {
+// The oracle: a count for each epoch, and the weight as in the formula.
+TEST(UserWindow, DecidesLikeTheObviousModel) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
@@ -202,7 +203,7 @@ TEST(UserWindow, DecidesAsTheObviousModelDoes) {
   }
 }
 
-// Most admissions that any window of `length` held.
+// The largest number of admissions that any window of `length` held.
 std::size_t fullest_window(const std::deque<std::uint64_t>& times, std::uint64_t length) {
   std::size_t most = 0;
   for (std::size_t first = 0, last = 0; last < times.size(); ++last) {
@@ -212,12 +213,12 @@ std::size_t fullest_window(const std::deque<std::uint64_t>& times, std::uint64_t
   return most;
 }
 
-TEST(UserWindow, NoWindowHoldsTwiceTheLimitAndABurstAtTheEndComesThatFar) {
+TEST(UserWindow, NoWindowHoldsTwiceTheLimitAndABurstAtTheEndComesClose) {
   constexpr WindowParams params{.length = 1000 * kMs, .limit = 20};
   User user{params};
   std::deque<std::uint64_t> times;
   for (std::uint64_t now = 1999 * kMs; now < 5000 * kMs;
-       now += kMs) {  // a burst at the end of an epoch, then whatever passes
+       now += kMs) {  // a burst at the end of an epoch, then everything that passes
     while (user.admit(now, 1) == 0) times.push_back(now);
   }
   EXPECT_EQ(fullest_window(times, params.length), 2 * params.limit - 1);
@@ -257,15 +258,15 @@ TEST(UserWindow, CountsToItsLastBitAndSaturates) {
   EXPECT_EQ(user_window::max_limit(kMs), 8191U);
 }
 
-TEST(UserWindow, StartsAfreshFromAnEpochThatNoClockReached) {
+TEST(UserWindow, StartsAgainFromAnEpochThatNoClockReached) {
   User user{kFourInTen};
   const std::uint64_t length = kFourInTen.length;
   user.state = user_window::pack(length, 3 + 2 * kMaxDepthTicks / length + 1, 4, 4);
   EXPECT_EQ(user.admit(at(31s), 4), 0U);
-  EXPECT_NE(user.admit(at(31s), 1), 0U) << "one window and no more";
+  EXPECT_NE(user.admit(at(31s), 1), 0U) << "it admits one window's worth only";
 }
 
-TEST(UserWindow, WhateverTheStateHoldsItWaitsNoLongerThanALateClockCould) {
+TEST(UserWindow, WhateverTheStateHoldsTheWaitIsNoLongerThanForALateClock) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
@@ -285,8 +286,8 @@ TEST(UserWindow, WhateverTheStateHoldsItWaitsNoLongerThanALateClockCould) {
   }
 }
 
-// No epoch comes round while a segment serves: the counts of two windows ago are gone for good.
-TEST(UserWindow, ForgetsWhatIsTwoWindowsOldForGood) {
+// Epoch numbers do not wrap around while a segment serves: the counts of two windows ago are gone for good.
+TEST(UserWindow, AWindowTwoLengthsAgoNeverCountsAgain) {
   for (const nanoseconds length : std::initializer_list<nanoseconds>{1ms, 7ms, 1s, 8s, 3600s}) {
     User user{{.length = at(length), .limit = 2}};
     ASSERT_EQ(user.admit(at(86'400s), 2), 0U);

@@ -111,7 +111,8 @@ TEST(WindowLog, RetryAfterIsExactToTheNanosecond) {
   }
 }
 
-// A clock of whole seconds, or a burst within one reading: the n-th of one time is not later than the first.
+// A clock of whole seconds, or a burst within one reading: the n-th request of one time is not later than the
+// first.
 TEST(WindowLog, EqualTimesAreEqual) {
   Memory memory(10);
   const WindowParams params{.length = 10 * kSecond, .limit = 5};
@@ -123,7 +124,7 @@ TEST(WindowLog, EqualTimesAreEqual) {
   }
 }
 
-TEST(WindowLog, SoAreAsManyOfThemAsTheRingHasCells) {
+TEST(WindowLog, EqualTimesInAllCellsAreEqual) {
   constexpr std::uint32_t kMany = 65'535;
   Memory memory(kMany);
   const WindowParams params{.length = kSecond, .limit = kMany};
@@ -135,15 +136,15 @@ TEST(WindowLog, SoAreAsManyOfThemAsTheRingHasCells) {
   }
 }
 
-// Neither the first cell nor the last is special, nor is the turn in which a lap comes round.
-TEST(WindowLog, AHintLeftBehindIsHelpedAmongEqualTimes) {
+// Neither the first cell nor the last is special, nor is the turn in which the lap wraps around.
+TEST(WindowLog, AHintLeftBehindIsMovedAmongEqualTimes) {
   for (std::uint32_t lag = 0; lag < 3; ++lag) {
     Memory memory(3);
     for (std::uint64_t turn = 0; turn < 200; ++turn) {
       const std::uint64_t now = at(5s) + turn * 10 * kSecond;
       const std::uint64_t hint = memory.hint.load(std::memory_order_relaxed);
       ASSERT_EQ(memory.log().admit(kThreeInTen, now, lag), 0U);
-      memory.hint.store(hint, std::memory_order_relaxed);  // as processes leave it that were killed
+      memory.hint.store(hint, std::memory_order_relaxed);  // as killed processes leave it
       ASSERT_EQ(memory.log().available(kThreeInTen, now), 3 - lag) << "turn " << turn;
       ASSERT_EQ(memory.log().admit(kThreeInTen, now, 3 - lag), 0U);
       ASSERT_EQ(memory.log().admit(kThreeInTen, now, 1), at(10s)) << "turn " << turn;
@@ -151,7 +152,7 @@ TEST(WindowLog, AHintLeftBehindIsHelpedAmongEqualTimes) {
   }
 }
 
-TEST(WindowLog, AChargeOfWhatTheRingIsFullOfChangesNothing) {
+TEST(WindowLog, AChargeForATimeThatFillsTheRingChangesNothing) {
   Memory memory(3);
   memory.log().charge(kThreeInTen, at(20s), 3);
   const auto before = memory.words();
@@ -161,12 +162,12 @@ TEST(WindowLog, AChargeOfWhatTheRingIsFullOfChangesNothing) {
   EXPECT_EQ(memory.log().wait(kThreeInTen, at(21s), 1), at(9s));
 }
 
-TEST(WindowLog, ALateClockReadingNeverFreesAPlace) {
+TEST(WindowLog, ALateClockReadingNeverAdmitsMore) {
   Memory memory(3);
   ASSERT_EQ(memory.log().admit(kThreeInTen, at(20s), 3), 0U);
   EXPECT_EQ(memory.log().admit(kThreeInTen, at(15s), 1), at(15s));
   EXPECT_EQ(memory.log().admit(kThreeInTen, at(2s), 3), at(28s));
-  // Admitted with a late reading, it counts as the newest: it does not leave the window early.
+  // An admission with a late reading counts as the newest: it does not leave the window early.
   ASSERT_EQ(memory.log().admit(kThreeInTen, at(31s), 2), 0U);
   ASSERT_EQ(memory.log().admit(kThreeInTen, at(30s) + 4, 1), 0U);
   EXPECT_EQ(memory.log().wait(kThreeInTen, at(31s), 3), at(10s));
@@ -194,12 +195,12 @@ TEST(WindowLog, ARefundThatComesAfterAWindowTakesNothingFromOthers) {
   memory.log().refund(kThreeInTen, at(30s), 1, at(20s));
   EXPECT_EQ(memory.log().available(kThreeInTen, at(30s)), 1U);
   ASSERT_EQ(memory.log().admit(kThreeInTen, at(30s), 1), 0U);
-  memory.log().refund(kThreeInTen, at(29s), 1, at(20s));  // nor one with a late clock: it has left the ring
+  memory.log().refund(kThreeInTen, at(29s), 1, at(20s));  // nor with a late clock: it has left the ring
   EXPECT_EQ(memory.log().available(kThreeInTen, at(30s)), 0U);
 }
 
-// The place is free at once; what stays counted is the newer time, so the next place may come later.
-TEST(WindowLog, ARefundFreesAPlaceAtOnceAndTheNextUpToAWindowLate) {
+// One request may pass at once. The newer time stays counted, so the next request may have to wait longer.
+TEST(WindowLog, AfterARefundOneRequestMayPassAtOnceAndTheNextUpToAWindowLate) {
   Memory memory(2);
   const WindowParams two{.length = 10 * kSecond, .limit = 2};
   ASSERT_EQ(memory.log().admit(two, at(20s), 1), 0U);
@@ -209,7 +210,7 @@ TEST(WindowLog, ARefundFreesAPlaceAtOnceAndTheNextUpToAWindowLate) {
   EXPECT_EQ(memory.log().wait(two, at(28s), 1), at(10s));  // exact would be 2 s
 }
 
-TEST(WindowLog, TellsHowManyAreLeftAndWhenItIsAtRest) {
+TEST(WindowLog, ReportsHowManyAreLeftAndWhenItIsAtRest) {
   Memory memory(3);
   EXPECT_EQ(memory.log().available(kThreeInTen, at(20s)), 3U);
   EXPECT_EQ(memory.log().full_in(kThreeInTen, at(20s)), 0U);
@@ -246,7 +247,7 @@ TEST(WindowLog, AResetForgetsEverythingAndLaterTimesCountAgain) {
 TEST(WindowLog, AHintLeftBehindCostsAStepAndNothingElse) {
   Memory memory(3);
   ASSERT_EQ(memory.log().admit(kThreeInTen, at(20s), 1), 0U);
-  memory.hint.store(0, std::memory_order_relaxed);  // as a process leaves it that was killed before moving it
+  memory.hint.store(0, std::memory_order_relaxed);  // as a process killed before moving it leaves it
   EXPECT_EQ(memory.log().available(kThreeInTen, at(20s)), 2U);
   EXPECT_EQ(memory.log().admit(kThreeInTen, at(20s), 3), at(10s));
   EXPECT_EQ(memory.log().admit(kThreeInTen, at(20s), 2), 0U);
@@ -261,7 +262,7 @@ struct Oracle {
 
   std::uint64_t wait(WindowParams params, std::uint64_t now, std::uint32_t cost) const {
     if (cost > params.limit) return kNever;
-    const std::size_t keep = params.limit - cost;  // times newer than these must have left
+    const std::size_t keep = params.limit - cost;  // only times newer than these may remain
     if (times.size() <= keep) return 0;
     const std::uint64_t last = times[times.size() - 1 - keep];
     return last + params.length > now ? last + params.length - now : 0;
@@ -271,7 +272,7 @@ struct Oracle {
   }
 };
 
-TEST(WindowLog, DecidesAsTheObviousModelDoes) {
+TEST(WindowLog, DecidesLikeTheObviousModel) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
@@ -281,9 +282,9 @@ TEST(WindowLog, DecidesAsTheObviousModelDoes) {
     std::uint64_t clock = ticks_from_ns(1'000'000);
     for (int i = 0; i < 30'000; ++i) {
       clock += ticks_from_ns(random() % 4 == 0 ? random() % 1000 : random() % 3);
-      // Late now and then.
+      // The clock is sometimes late.
       const std::uint64_t now = clock - (random() % 4 == 0 ? ticks_from_ns(random() % 500) : 0);
-      // A changed limit, within the cells: lowered and raised again.
+      // The limit changes within the number of cells: it is lowered and raised again.
       const WindowParams params{
           .length = ticks_from_ns(500),
           .limit = random() % 3 != 0 ? capacity : static_cast<std::uint32_t>(1 + random() % capacity)};
@@ -304,7 +305,7 @@ TEST(WindowLog, DecidesAsTheObviousModelDoes) {
   }
 }
 
-TEST(WindowLog, RefundsAsTheObviousModelDoes) {
+TEST(WindowLog, RefundsLikeTheObviousModel) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
@@ -326,7 +327,7 @@ TEST(WindowLog, RefundsAsTheObviousModelDoes) {
         const Held back = held[which];
         held.erase(held.begin() + static_cast<std::ptrdiff_t>(which));
         memory.log().refund(params, now, back.cost, back.since);
-        if (back.since + params.length <= std::max(now, oracle.newest)) continue;  // may have left already
+        if (back.since + params.length <= std::max(now, oracle.newest)) continue;  // it may have left already
         for (std::uint32_t k = 0; k < back.cost; ++k) oracle.times.pop_front();    // the oldest in the window
         continue;
       }
@@ -340,8 +341,8 @@ TEST(WindowLog, RefundsAsTheObviousModelDoes) {
   }
 }
 
-// Whatever is refunded, reset and read late: what stands never exceeds the limit in a window.
-TEST(WindowLog, NoWindowHoldsMoreThanTheLimitOfWhatWasNotRefunded) {
+// Whatever is refunded, reset and read late: the valid admissions never exceed the limit in a window.
+TEST(WindowLog, NoWindowHoldsMoreValidAdmissionsThanTheLimit) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
@@ -370,18 +371,18 @@ TEST(WindowLog, NoWindowHoldsMoreThanTheLimitOfWhatWasNotRefunded) {
   }
 }
 
-TEST(WindowLog, HealsAWordFromTheFarFuture) {
+TEST(WindowLog, RepairsAWordFromTheFarFuture) {
   for (std::size_t damaged = 0; damaged < 3; ++damaged) {
     Memory memory(3);
     ASSERT_EQ(memory.log().admit(kThreeInTen, at(20s), 2), 0U);
     memory.times[damaged].store(at(40s) + 2 * kMaxDepthTicks + 2, std::memory_order_relaxed);
     EXPECT_EQ(memory.log().admit(kThreeInTen, at(31s), 3), 0U);
-    EXPECT_NE(memory.log().admit(kThreeInTen, at(31s), 1), 0U) << "one window and no more";
+    EXPECT_NE(memory.log().admit(kThreeInTen, at(31s), 1), 0U) << "it admits one window's worth only";
   }
 }
 
-// Until the head has passed it a request may be refused for it, and a cell skipped.
-TEST(WindowLog, HealsADamagedLapWithinTwoTurns) {
+// Until the head has passed it, a request may be refused because of it, and a cell may be skipped.
+TEST(WindowLog, RepairsADamagedLapWithinTwoTurns) {
   for (std::uint64_t lap = 0; lap < log_cell::kLaps; ++lap) {
     for (std::size_t damaged = 0; damaged < 3; ++damaged) {
       Memory memory(3);
@@ -394,7 +395,7 @@ TEST(WindowLog, HealsADamagedLapWithinTwoTurns) {
   }
 }
 
-TEST(WindowLog, AResetHealsATimeAhead) {
+TEST(WindowLog, AResetRepairsATimeAhead) {
   Memory memory(3);
   ASSERT_EQ(memory.log().admit(kThreeInTen, at(20s), 2), 0U);
   memory.times[1].store(log_cell::make(at(40s) + kMaxDepthTicks, 1), std::memory_order_relaxed);
@@ -404,13 +405,13 @@ TEST(WindowLog, AResetHealsATimeAhead) {
   EXPECT_EQ(memory.log().wait(kThreeInTen, at(31s), 1), at(10s));
 }
 
-TEST(WindowLog, WhateverTheWordsHoldItAnswers) {
+TEST(WindowLog, AnyWordsGetAnAnswer) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
   const auto any = [&] { return random() >> random() % 64; };
   for (int round = 0; round < 20'000; ++round) {
-    Memory memory(1 + random() % 6);  // exactly as large as it is: the sanitizers see a step outside
+    Memory memory(1 + random() % 6);  // exactly as large as needed: the sanitizers see an access outside
     for (Word& word : memory.times) word.store(any(), std::memory_order_relaxed);
     memory.hint.store(any(), std::memory_order_relaxed);
     const WindowParams params{.length = 1 + any() % kMaxDepthTicks,

@@ -33,7 +33,7 @@ struct Memory {
   std::vector<Word> cells;
 };
 
-// Eleven cells: epochs of a second.
+// Eleven cells: the epochs last a second.
 constexpr std::size_t kCells = 11;
 constexpr WindowParams kHundredInTen{.length = ticks_from_ns(10'000'000'000), .limit = 100};
 
@@ -108,7 +108,7 @@ TEST(WindowRing, ChargesAfterTheFactWithoutRefusingAndForgetsOnReset) {
   EXPECT_EQ(memory.ring().admit(kHundredInTen, at(22s), 100), 0U);
 }
 
-TEST(WindowRing, EpochZeroCountsAsAnyOther) {
+TEST(WindowRing, EpochZeroCountsLikeAnyOther) {
   Memory memory(kCells);
   ASSERT_EQ(memory.ring().admit(kHundredInTen, 0, 100), 0U);
   EXPECT_EQ(memory.ring().wait(kHundredInTen, at(500ms), 1), at(10'500ms));
@@ -135,8 +135,8 @@ TEST(WindowRing, RetryAfterIsExactToTheTick) {
   }
 }
 
-// The oracle: every epoch's count in a map.
-TEST(WindowRing, DecidesAsTheObviousModelDoes) {
+// The oracle: the count of every epoch in a map.
+TEST(WindowRing, DecidesLikeTheObviousModel) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
@@ -149,7 +149,7 @@ TEST(WindowRing, DecidesAsTheObviousModelDoes) {
     std::uint64_t newest = 0;
     for (int i = 0; i < 20'000; ++i) {
       clock += random() % 4 == 0 ? random() % (length / 3) : random() % width / 20;
-      const std::uint64_t now = clock - (random() % 4 == 0 ? random() % length : 0);  // late now and then
+      const std::uint64_t now = clock - (random() % 4 == 0 ? random() % length : 0);  // sometimes late
       const std::uint32_t limit = random() % 4 != 0 ? 1000 : static_cast<std::uint32_t>(1 + random() % 1000);
       const auto cost = static_cast<std::uint32_t>(1 + random() % std::min(limit, 300U));
       const std::uint64_t epoch = std::max(now / width, newest);
@@ -187,7 +187,8 @@ TEST(WindowRing, NoWindowAtAnyPositionHoldsMoreThanTheLimit) {
   }
 }
 
-// What the bound costs: never more than one epoch's width beyond the exact window.
+// The price of the bound: a request is never refused for more than one epoch's width longer than in an exact
+// window.
 TEST(WindowRing, RefusesAtMostOneEpochLongerThanExact) {
   Memory memory(kRingCells);
   const WindowParams params{.length = at(59s), .limit = 1};
@@ -200,23 +201,23 @@ TEST(WindowRing, RefusesAtMostOneEpochLongerThanExact) {
   }
 }
 
-TEST(WindowRing, HealsCellsFromTheFarFuture) {
+TEST(WindowRing, RepairsCellsFromTheFarFuture) {
   Memory memory(kCells);
   const std::uint64_t epoch = at(31s) / at(1s) + 2 * kMaxDepthTicks / at(1s) + 1;
   for (std::size_t i = 0; i < kCells; ++i) {
     memory.cells[i].store(ring_cell::make(epoch + i, 100), std::memory_order_relaxed);
   }
   EXPECT_EQ(memory.ring().admit(kHundredInTen, at(31s), 100), 0U);
-  EXPECT_NE(memory.ring().admit(kHundredInTen, at(31s), 1), 0U) << "one window and no more";
+  EXPECT_NE(memory.ring().admit(kHundredInTen, at(31s), 1), 0U) << "it admits one window's worth only";
 }
 
-TEST(WindowRing, WhateverTheWordsHoldItAnswers) {
+TEST(WindowRing, AnyWordsGetAnAnswer) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
   const auto any = [&] { return random() >> random() % 64; };
   for (int round = 0; round < 20'000; ++round) {
-    Memory memory(2 + random() % 6);  // exactly as large as it is: the sanitizers see a step outside
+    Memory memory(2 + random() % 6);  // exactly as large as needed: the sanitizers see an access outside
     for (Word& word : memory.cells) word.store(any(), std::memory_order_relaxed);
     const WindowParams params{.length = 1 + any() % kMaxDepthTicks,
                               .limit = static_cast<std::uint32_t>(any())};
@@ -248,14 +249,14 @@ TEST(WindowRing, ZeroedMemoryIsAnEmptyRing) {
   EXPECT_NE(memory.ring().admit(kHundredInTen, 0, 1), 0U);
 }
 
-// Of whichever length: an admission counts for the window, and for one cell longer at most.
-TEST(WindowRing, IsLateByOneCellAtMostHoweverShortTheWindow) {
+// For any length: an admission counts for the window, and at most for one cell longer.
+TEST(WindowRing, CountsAtMostOneCellLongerHoweverShortTheWindow) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
   for (std::uint64_t ms = 3; ms < 400; ++ms) {
     const WindowParams params{.length = ms * kMinWindowTicks, .limit = 1};
-    // As wide as a 59th of the window, or as many cells as fit in it.
+    // A cell is as wide as a 59th of the window, or the window has as many cells as fit.
     const std::uint64_t cells = std::min<std::uint64_t>(59, params.length / ring_cell::kMinWidth);
     const std::uint64_t cell = (params.length + cells - 1) / cells;
     for (int i = 0; i < 50; ++i) {
