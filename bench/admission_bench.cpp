@@ -1,8 +1,8 @@
 // One admission beside its floor, in one process.
 //
-// Measures  what Limiter::admit costs over the least that any shared limiter must do: read the clock and
+// Measures  what Limiter::admit costs beyond the least that any shared limiter must do: read the clock and
 //           exchange one word to admit, read the clock and load one word to refuse.
-// Not       contention between processes (processes_bench), nor a user table larger than the cache.
+// Not       contention between processes (processes_bench), or a user table larger than the cache.
 
 #include <atomic>
 #include <benchmark/benchmark.h>
@@ -82,7 +82,7 @@ std::vector<std::string> user_names(std::size_t count) {
   return names;
 }
 
-// Global rate, operation rate and user rate, over a number of users.
+// A global rate, a rate of the operation and one of the user, over a number of users.
 void BM_Admit_GlobalOperationUser(benchmark::State& state) {
   const auto users = static_cast<std::size_t>(state.range(0));
   Limiter limiter =

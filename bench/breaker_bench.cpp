@@ -1,9 +1,9 @@
-// A breaker beside the floor of what it does, with one process and with two.
+// A breaker beside the floor of its work, with one process and with two.
 //
-// Measures  looking at and passing a closed breaker over a loop with one load; reporting a success with no
-//           failure counted; a failure and the success that breaks its row; both over a time window; a
+// Measures  looking at and passing a closed breaker, beside a loop with one load; reporting a success when no
+//           failure is counted; a failure and the success that resets the count; both over a time window; a
 //           refusal. The argument is the number of processes that do it at once.
-// Not       probes and transitions: they are rare. More processes than processors.
+// Not       probes and transitions, which are rare, or more processes than processors.
 
 #include <atomic>
 #include <benchmark/benchmark.h>
@@ -80,7 +80,7 @@ void BM_Breaker_ReportSuccess(benchmark::State& state) {
 }
 BENCHMARK(BM_Breaker_ReportSuccess)->Arg(1)->Arg(2);
 
-// Two reports.
+// This makes two reports.
 void BM_Breaker_ReportFailureThenSuccess(benchmark::State& state) {
   Shared<CircuitBreaker> breaker;
   measure(state, [&] {
@@ -94,7 +94,7 @@ void report_over(benchmark::State& state, const BreakerParams& params) {
   Shared<CircuitBreaker> breaker;
   std::uint64_t now = kNow;
   measure(state, [&] {
-    now += 128;  // a call each nanosecond: fills the cells, and moves on
+    now += 128;  // one call each nanosecond: it fills the cells, and moves on
     benchmark::DoNotOptimize(breaker->report(params, {}, BreakerOutcome::success, 0, now).happened);
   });
 }

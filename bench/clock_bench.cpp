@@ -1,8 +1,8 @@
-// What the time costs: most of an admission.
+// The cost of the time, which is most of an admission.
 //
-// Measures  CLOCK_MONOTONIC, the counter alone, and FastClock, which is the one told by the other.
-// Not       the first 17 ms of a thread, in which FastClock learns the counter's rate and costs twice the
-// clock.
+// Measures  CLOCK_MONOTONIC, the counter alone, and FastClock, which tells the first by the second.
+// Not       the first 17 ms of a thread, in which FastClock learns the counter's rate and costs twice as much
+//           as the clock.
 
 #include <benchmark/benchmark.h>
 

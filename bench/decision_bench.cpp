@@ -1,10 +1,10 @@
 // A whole decision over five limits and a breaker, beside its floor and beside one robust mutex.
 //
 // Measures  admit and release over: global rate, operation rate, user rate, permits of the operation and of
-//           each user, breaker closed; the arguments are users and processes at once. The rival does the
-//           same with plain words under one robust process-shared mutex, taken once to admit and once to
-//           release.
-// Not       refusals, waiting, more processes than processors.
+//           each user, with the breaker closed. The arguments are the numbers of users and of processes at
+//           once. The rival does the same with plain words under one robust process-shared mutex, which is
+//           locked once to admit and once to release.
+// Not       refusals, waiting, or more processes than processors.
 
 #include <algorithm>
 #include <atomic>
@@ -81,7 +81,7 @@ concurrent = 4
 }
 BENCHMARK(BM_Decision)->Args({1'000, 1})->Args({1'000, 2})->Args({1'000'000, 1})->Args({1'000'000, 2});
 
-// All words of the same decision, without order or atomicity of their own.
+// All words of the same decision, without any order or atomicity of their own.
 struct Books {
   pthread_mutex_t mutex;
   std::uint64_t global_tat;

@@ -1,7 +1,7 @@
 #pragma once
 
-// A second process that does the same work for as long as a benchmark runs: what contention between processes
-// costs.
+// A second process does the same work for as long as a benchmark runs, which shows the cost of contention
+// between processes.
 
 #include <new>
 #include <signal.h>
@@ -12,7 +12,7 @@
 
 namespace weir {
 
-/// Runs `work` in forked children, for ever; they are killed at the end of the scope.
+/// Runs `work` in forked children for ever; they are killed at the end of the scope.
 class Neighbours {
  public:
   template <class Work>
@@ -38,7 +38,7 @@ class Neighbours {
   pid_t children_[8] = {};
 };
 
-/// An object in memory that children share.
+/// An object in memory that is shared with children.
 template <class T>
 class Shared {
  public:

@@ -1,10 +1,10 @@
 // Permits and whole admissions beside their floors and a rival, with one process and with two.
 //
-// Measures  taking and giving back a permit over a pair of compare-exchanges on an own line; an admission and
-//           its release over rates and permits, global and per user, over (clock + one compare-exchange);
-//           SysV semop with SEM_UNDO, which is how Semian survives a killed worker. The argument is the
-//           number of processes that do it at once.
-// Not       tables larger than the cache, waiting, more processes than processors.
+// Measures  taking and giving back a permit, beside a pair of compare-exchanges on a cache line of its own;
+//           an admission and its release over rates and permits, global and per user, beside (clock + one
+//           compare-exchange); SysV semop with SEM_UNDO, which is how Semian survives a killed worker. The
+//           argument is the number of processes that do it at once.
+// Not       tables larger than the cache, waiting, or more processes than processors.
 
 #include <array>
 #include <atomic>
@@ -32,7 +32,7 @@ struct alignas(64) Line {
   std::atomic<std::uint64_t> word{0};
 };
 
-// Runs `work` here and in one process fewer than the argument beside us.
+// Runs `work` here, and in as many other processes as make up the argument.
 template <class Work>
 void measure(benchmark::State& state, Work&& work) {
   const Neighbours neighbours(static_cast<int>(state.range(0)) - 1, work);
@@ -92,7 +92,7 @@ Limiter limiter_with(const std::string& toml) {
 
 constexpr const char* kRateAndPermits = "rate = \"10000000/s burst 1000000000\"\nconcurrent = 64\n";
 
-// A rate and permits for the operation, a rate and permits for each of 1,000 users.
+// A rate and permits for the operation, and a rate and permits for each of 1,000 users.
 void BM_AdmitAndRelease_RateAndPermits_1000Users(benchmark::State& state) {
   Limiter limiter =
       limiter_with(std::string("[segment]\nusers = 1000\n[operations.x]\n") + kRateAndPermits +

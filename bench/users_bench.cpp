@@ -1,16 +1,16 @@
-// A rate of each of many users, through the user table, beside its floors and two rivals.
+// A rate for each of many users, through the user table, beside its floors and two rivals.
 //
 // Measures  hash, clock, look and charge as an admission does them: 1,000, 1 million and 10 million users,
-//           all known, asked for in an order that no cache foresees; with one process and with two.
+//           all of them known, in an order that no cache can predict; with one process and with two.
 //           Floor_Exchange    clock + one compare-exchange on one line
 //           Floor_Probe       clock + one compare-exchange at random in an array of the table's size
 //           Mutex             one robust process-shared mutex around a flat table
-//           NginxShape        spin lock + red-black tree + queue by recency, 128 bytes a node
-//           NewUser           a user who was never seen, for whom somebody at rest is forgotten
-//           ForEach           what an inspector does: every entry looked at once
-// Not       whole admissions (admission_bench), huge pages, more processes than processors.
+//           NginxShape        spin lock + red-black tree + queue by recency, 128 bytes per node
+//           NewUser           a user who was never seen, for whom a user at rest is forgotten
+//           ForEach           what an inspector does: it looks once at every entry
+// Not       whole admissions (admission_bench), huge pages, or more processes than processors.
 //
-// Arguments: users, processes.
+// The arguments are the numbers of users and of processes.
 
 #include <benchmark/benchmark.h>
 #include <string_view>
@@ -56,7 +56,7 @@ struct Spend {
   }
 };
 
-/// An array of zeros that children share.
+/// An array of zeros that is shared with children.
 template <class T>
 class SharedArray {
  public:
@@ -75,8 +75,8 @@ class SharedArray {
   void* memory_;
 };
 
-/// The users' names, one after the other in an order of their own, made on the way: a list of ten million
-/// strings would be measured with them.
+/// The users' names, one after the other in an order of its own. They are made on the way, because a list of
+/// ten million strings would affect the measurement.
 class Names {
  public:
   explicit Names(std::uint64_t users)
@@ -90,7 +90,7 @@ class Names {
   }
 
  private:
-  static constexpr std::uint64_t kStep = 7'368'787;  // a prime: all users are met
+  static constexpr std::uint64_t kStep = 7'368'787;  // a prime, so that all users are met
   struct {
     char prefix[8] = {'u', 's', 'e', 'r', '-', 'i', 'd', ':'};
     std::uint64_t number = 0;
@@ -103,7 +103,7 @@ std::uint64_t users_of(const benchmark::State& state) {
   return static_cast<std::uint64_t>(state.range(0));
 }
 
-// `request` is called once for each user, then measured.
+// `request` is called once for each user, and is then measured.
 template <class Request>
 void measure(benchmark::State& state, Request&& request) {
   Names names(users_of(state));

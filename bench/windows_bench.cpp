@@ -1,9 +1,9 @@
 // Window limits beside their floors: one decision is one clock reading and a few words.
 //
-// Measures  an admission by the exact log over (clock + one compare-exchange), a refusal over (clock + load);
-//           the ring of counts and the fixed window beside them. The argument is the number of processes that
-//           do it at once.
-// Not       whole admissions over several limits (admission_bench), more processes than processors.
+// Measures  an admission by the exact log, beside (clock + one compare-exchange); a refusal, beside (clock +
+//           load); the ring of counts and the fixed window beside them. The argument is the number of
+//           processes that do it at once.
+// Not       whole admissions over several limits (admission_bench), or more processes than processors.
 
 #include <array>
 #include <benchmark/benchmark.h>
@@ -38,7 +38,7 @@ std::uint64_t now() {
   return detail::ticks_from_ns(static_cast<std::uint64_t>(HostClock::now().time_since_epoch().count()));
 }
 
-// Runs `work` here and in one process fewer than the argument beside us.
+// Runs `work` here, and in as many other processes as make up the argument.
 template <class Work>
 void measure(benchmark::State& state, Work&& work) {
   const Neighbours neighbours(static_cast<int>(state.range(0)) - 1, work);
@@ -73,7 +73,7 @@ BENCHMARK(BM_FixedWindow_Admit)->Arg(1)->Arg(2);
 void BM_WindowRing_Admit(benchmark::State& state) {
   Shared<std::array<Word, detail::kRingCells>> cells;
   detail::WindowRing ring(*cells);
-  // A second, over which not even this loop reaches the highest limit.
+  // A second, in which not even this loop reaches the highest limit.
   const detail::WindowParams params{.length = detail::ticks_from_ns(1'000'000'000), .limit = ~0U};
   measure(state, [&] { benchmark::DoNotOptimize(ring.admit(params, now(), 1)); });
 }

@@ -1,7 +1,7 @@
 #pragma once
 
-// The same flat table under one robust process-shared mutex: the obvious way to share it between processes
-// that may die. No algorithm of ours inside: linear probing over {tag, TAT}.
+// The same flat table under one robust process-shared mutex, which is the obvious way to share it between
+// processes that may die. It uses none of our algorithms: linear probing over {tag, TAT}.
 
 #include <cstdint>
 #include <pthread.h>

@@ -1,8 +1,9 @@
 #pragma once
 
 // The shape of nginx's limit_req: a spin lock in shared memory, a red-black tree of nodes that hold the key,
-// and a queue by recency to which every request moves its node. Ours is small: no slab allocator, no
-// expiry; the trees are Boost.Intrusive's. nginx's own clock is cached, here everybody reads it each time.
+// and a queue by recency in which every request moves its node. This version is small: it has no slab
+// allocator and no expiry, and its trees are those of Boost.Intrusive. nginx caches the time; here every
+// request reads the clock.
 
 #include <array>
 #include <atomic>
@@ -55,7 +56,7 @@ class NginxShape {
     }
   };
 
-  // As ngx_shmtx_lock(): spins twice as long each time, then gives the processor away.
+  // Works like ngx_shmtx_lock(): it spins twice as long each time, then yields the processor.
   void lock() noexcept {
     for (;;) {
       for (unsigned n = 1; n < 2048; n <<= 1) {
