@@ -19,7 +19,8 @@ int hex_digit(char c) noexcept {
   return -1;
 }
 
-// "c63b19f6-884f-4805-af6b-b59eff55a54a" to 16 bytes; whatever does not fit stays zero: unknown.
+// Parses "c63b19f6-884f-4805-af6b-b59eff55a54a" into 16 bytes; anything that does not fit stays zero:
+// unknown.
 std::array<std::uint8_t, 16> parse_uuid(const char* text, std::size_t length) noexcept {
   std::array<std::uint8_t, 16> bytes{};
   std::size_t digits = 0;
@@ -32,7 +33,7 @@ std::array<std::uint8_t, 16> parse_uuid(const char* text, std::size_t length) no
   return bytes;
 }
 
-// "-3600  500000000" to nanoseconds.
+// Parses "-3600  500000000" into nanoseconds.
 std::int64_t parse_offset(std::string_view line) noexcept {
   std::array<std::int64_t, 2> numbers{};  // seconds, nanoseconds
   for (std::int64_t& number : numbers) {
@@ -48,8 +49,8 @@ std::int64_t parse_offset(std::string_view line) noexcept {
   return ns;
 }
 
-// The file tells of the namespace that our children will live in. That is another one than ours after
-// unshare(CLONE_NEWTIME); then we know our own only if it is the first of the host, whose number is fixed.
+// The file describes the namespace in which our children will live. After unshare(CLONE_NEWTIME) that is not
+// our own; then we know our own only if it is the first of the host, whose number is fixed.
 std::array<std::int64_t, 2> own_clock_offsets(std::uint64_t own_namespace) noexcept {
   constexpr std::uint64_t kFirstNamespace = 0xeffffffa;
   constexpr std::array<std::int64_t, 2> kUnknown = {HostIdentity::kUnknownOffset,

@@ -24,8 +24,8 @@ std::string text_of(const char* path) {
   return text;
 }
 
-// The huge= option of the file system mounted last on `directory`: lines hold "... root mount-point options -
-// type source options".
+// The huge= option of the file system that was mounted last on `directory`. A line holds "... root
+// mount-point options - type source options".
 std::string_view huge_option(std::string_view directory, std::string_view mountinfo) {
   std::string_view last = "never";  // the kernel's default
   const std::string mounted = fmt::format(" {} ", directory);

@@ -1,7 +1,8 @@
 #pragma once
 
-// The bytes of a segment file. A release that changes them raises kLayoutVersion, and another version is refused
-// by name. Builds between two releases are told apart by the ABI fingerprint and the header's checksum.
+// The bytes of a segment file. A release that changes them raises kLayoutVersion, and a segment of another
+// version is refused with an error that names both. Builds between two releases are told apart by the ABI
+// fingerprint and the header's checksum.
 //
 //   offset 0     Header: who made this, when, for which build; the directory of sections; two checksums
 //   4088         one word: not 0 once the segment was removed from its name (Segment::removed())
@@ -10,8 +11,9 @@
 //   total_bytes  end of file
 //
 // Frozen sections never change after publication and are covered by a checksum; the others are words that
-// every worker writes. The header is read once, checked, and copied; nobody reads it from the mapping again.
-// The word behind it is a hint: whoever finds it set looks whether its name leads to another segment.
+// every worker writes. The header is read once, checked, and copied; it is not read from the mapping again.
+// The word behind it is a hint: a process that finds it set checks whether the segment's name leads to
+// another segment.
 
 #include <array>
 #include <cstddef>
@@ -26,8 +28,8 @@ inline constexpr std::size_t kSectionAlignment = 4096;
 inline constexpr std::size_t kMaxSections = 16;
 
 struct Section {
-  std::uint32_t kind = 0;    ///< what it contains; the segment does not know (policy/schema.hpp does)
-  std::uint32_t frozen = 0;  ///< 1: content is covered by `frozen_checksum`
+  std::uint32_t kind = 0;    ///< what it contains; only policy/schema.hpp knows what that means
+  std::uint32_t frozen = 0;  ///< 1: its content is covered by `frozen_checksum`
   std::uint64_t offset = 0;
   std::uint64_t stride = 0;
   std::uint64_t count = 0;
@@ -44,11 +46,11 @@ struct Header {
   std::uint64_t abi_fingerprint = 0;  ///< sizes and offsets of everything shared
   std::array<std::uint8_t, 16> uuid{};
   std::array<std::uint8_t, 16> boot_id{};       ///< monotonic time starts at boot; zero: unknown
-  std::uint64_t time_namespace = 0;             ///< inode, for where the offsets are unknown; 0: unknown
-  std::array<std::int64_t, 2> clock_offsets{};  ///< of monotonic and boot time, as HostIdentity has them
+  std::uint64_t time_namespace = 0;             ///< inode, for use if the offsets are unknown; 0: unknown
+  std::array<std::int64_t, 2> clock_offsets{};  ///< of monotonic and boot time, as in HostIdentity
   std::int64_t created_monotonic_ns = 0;        ///< the epoch of all ticks in the segment
   std::int64_t created_wall_ns = 0;
-  std::array<std::uint64_t, 2> secret{};  ///< keys the hash of users' names
+  std::array<std::uint64_t, 2> secret{};  ///< the key of the hash of users' names
   std::array<Section, kMaxSections> sections{};
   std::uint64_t frozen_checksum = 0;
   std::uint64_t header_checksum = 0;  ///< of all bytes before it
