@@ -4,6 +4,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -44,17 +45,15 @@ std::string choice_text(Names names) {
 }
 
 // What a key may be set to, in words.
-template <class T>
-std::string form(const Plain<T, std::string>& /*setting*/) {
-  return "text";
-}
-template <class T>
-std::string form(const Plain<T, bool>& /*setting*/) {
-  return "`true` or `false`";
-}
-template <class T, class Enum>
-std::string form(const Plain<T, Enum>& /*setting*/) {
-  return choice_text(names_of(Enum{}));
+template <class T, class Value>
+std::string form(const Plain<T, Value>& /*setting*/) {
+  if constexpr (std::is_same_v<Value, std::string>) {
+    return "text";
+  } else if constexpr (std::is_same_v<Value, bool>) {
+    return "`true` or `false`";
+  } else {
+    return choice_text(names_of(Value{}));
+  }
 }
 template <class T, class Value>
 std::string form(const Whole<T, Value>& setting) {
@@ -73,24 +72,12 @@ template <class T>
 std::string form(const Octal<T>& /*setting*/) {
   return "octal digits in quotes";
 }
-template <class T>
-std::string form(const Part<T, std::vector<Rate>>& /*setting*/) {
-  return "a rate, a table, or a list of these";
-}
-template <class T>
-std::string form(const Part<T, std::vector<Window>>& /*setting*/) {
-  return "a window, a table, or a list of these";
-}
-template <class T>
-std::string form(const Part<T, Concurrency>& /*setting*/) {
-  return "a number or a table";
-}
-template <class T>
-std::string form(const Part<T, Cooldown>& /*setting*/) {
-  return "a duration or a table";
-}
 template <class T, class Value>
 std::string form(const Part<T, Value>& /*setting*/) {
+  if constexpr (std::is_same_v<Value, std::vector<Rate>>) return "a rate, a table, or a list of these";
+  if constexpr (std::is_same_v<Value, std::vector<Window>>) return "a window, a table, or a list of these";
+  if constexpr (std::is_same_v<Value, Concurrency>) return "a number or a table";
+  if constexpr (std::is_same_v<Value, Cooldown>) return "a duration or a table";
   return "a table";
 }
 std::string form(const Described& setting) {

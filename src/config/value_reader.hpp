@@ -49,16 +49,8 @@ class ValueReader {
   }
 
   // One value, as its key describes it.
-  template <class T, class Value>
-  void read(T& into, const Plain<T, Value>& setting, const Node& node, const std::string& path) {
-    read(into.*setting.member, node, path);
-  }
-  template <class T>
-  void read(T& into, const Decimal<T>& setting, const Node& node, const std::string& path) {
-    read(into.*setting.member, node, path);
-  }
-  template <class T>
-  void read(T& into, const Length<T>& setting, const Node& node, const std::string& path) {
+  template <class T, class Setting>
+  void read(T& into, const Setting& setting, const Node& node, const std::string& path) {
     read(into.*setting.member, node, path);
   }
   template <class T>
