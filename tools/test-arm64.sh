@@ -31,6 +31,7 @@ left_out=(
   # The emulator makes up /proc/self/stat, does not hold its program to RLIMIT_AS, and has page faults of its own.
   Evidence.OfAnEndIsNotAFirstThreadThatHasEnded
   Workers.WhoseLockDoesNotLastAreStillAliveAfterClosingAllDescriptors
+  HostProgram.WithoutAddressSpaceForAllUsersGetsAStandInForFewer
   Segment.OfAGibibyteIsAttachedWithoutTouchingIt
 )
 
