@@ -1,6 +1,6 @@
 #pragma once
 
-// What to do with a configuration that the segment does not enforce, for who opens it.
+// What differs between a configuration and what a segment enforces, and what opening does about it.
 
 #include <string_view>
 #include <vector>
@@ -11,6 +11,13 @@
 #include "base/result.hpp"
 
 namespace weir::detail {
+
+/// What differs in limits, and in settings of the segment that limits depend on.
+[[nodiscard]] std::vector<ConfigChange> difference_between(const Config& now, const Config& wanted);
+
+/// Whether a configuration leaves alone what was decided when the segment was made: what it has room for.
+/// Errors  Errc::conflict, naming the setting.
+[[nodiscard]] Result<void> same_settings(const SegmentPolicy& segment, SegmentPolicy wanted);
 
 /// What differs, noted in the segment for shm-inspect status.
 [[nodiscard]] std::vector<ConfigChange> note_difference(std::string_view segment, const Config& config);

@@ -5,9 +5,9 @@
 #include "weir/inspect.hpp"
 
 #include "base/result.hpp"
-#include "policy/compile.hpp"
 #include "policy/schema.hpp"
 #include "policy/shared_window.hpp"
+#include "policy/stored_config.hpp"
 #include "policy/user_rule.hpp"
 #include "primitives/owner_set.hpp"
 #include "primitives/permits.hpp"

@@ -8,8 +8,8 @@
 #include <system_error>
 
 #include "base/hash.hpp"
-#include "policy/compile.hpp"
 #include "policy/schema.hpp"
+#include "policy/stored_config.hpp"
 
 namespace weir::detail {
 namespace {
@@ -44,12 +44,11 @@ void write_new(const Segment& segment, const Config& config) {
 
 Result<Segment> publish_segment(const Config& config, std::string_view name,
                                 const std::optional<SegmentBeginning>& beginning) {
-  auto group = find_group(config.segment.group);
-  if (!group) return group.error();
+  WEIR_TRY(const auto group, find_group(config.segment.group));
   const std::vector<SectionSpec> sections = sections_for(config);
   const PublishSpec spec{.name = std::string(name),
                          .mode = config.segment.mode,
-                         .group = *group,
+                         .group = group,
                          .reserve = config.segment.reserve,
                          .huge_pages = config.segment.huge_pages && !name.empty(),
                          .abi_fingerprint = kAbiFingerprint,
@@ -59,9 +58,8 @@ Result<Segment> publish_segment(const Config& config, std::string_view name,
 }
 
 Result<Segment> attach_existing(const Config& config) {
-  auto group = find_group(config.segment.group);
-  if (!group) return group.error();
-  const Trust trust{.root_trusts_all = false, .mode = config.segment.mode, .group = *group};
+  WEIR_TRY(const auto group, find_group(config.segment.group));
+  const Trust trust{.root_trusts_all = false, .mode = config.segment.mode, .group = group};
   return Segment::attach(config.segment.name, OpenMode::read_write, kAbiFingerprint, trust);
 }
 

@@ -23,8 +23,8 @@
 #include "limiter/sweeper.hpp"
 #include "plan/compile.hpp"
 #include "plan/plans.hpp"
-#include "policy/compile.hpp"
 #include "policy/schema.hpp"
+#include "policy/stored_config.hpp"
 #include "policy/turn.hpp"
 #include "workers/registry.hpp"
 

@@ -7,6 +7,7 @@
 #include <tuple>
 #include <type_traits>
 
+#include "policy/cells.hpp"
 #include "policy/compile.hpp"
 
 namespace weir::detail {

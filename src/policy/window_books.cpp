@@ -44,4 +44,10 @@ void WindowBooks::charge_to(SharedWindow window) const noexcept {
   for (const Entry& entry : entries_) window.charge_all(entry.time, entry.count);
 }
 
+void clear_books(const Sections& sections, LimitRecord& record) {
+  record.state.store(0, std::memory_order_relaxed);
+  const CellRange cells = CellRange::from_word(record.cells.load(std::memory_order_relaxed));
+  for (Word& cell : cells.in(sections.window_cells)) cell.store(0, std::memory_order_relaxed);
+}
+
 }  // namespace weir::detail

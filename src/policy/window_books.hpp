@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <vector>
 
+#include "policy/blocks.hpp"
+#include "policy/schema.hpp"
 #include "policy/shared_window.hpp"
 
 namespace weir::detail {
@@ -34,5 +36,17 @@ class WindowBooks {
   };
   std::vector<Entry> entries_;  // by key, which is the order of time
 };
+
+[[nodiscard]] constexpr bool is_shared_window(std::uint32_t index) noexcept {
+  return kind_of(index) == LimitKind::window && scope_of(index) == LimitScope::shared;
+}
+
+/// The window over all callers that a record keeps.
+[[nodiscard]] inline SharedWindow window_of(const Sections& sections, LimitRecord& record) {
+  return {record, sections.window_cells, sections.created_wall_ns};
+}
+
+/// Empties the books of a record that no process decides over.
+void clear_books(const Sections& sections, LimitRecord& record);
 
 }  // namespace weir::detail

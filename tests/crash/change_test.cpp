@@ -17,9 +17,12 @@
 #include "weir/limiter.hpp"
 
 #include "base/hash.hpp"
+#include "policy/block_names.hpp"
 #include "policy/compile.hpp"
 #include "policy/schema.hpp"
+#include "policy/stored_config.hpp"
 #include "policy/turn.hpp"
+#include "policy/write_block.hpp"
 #include "segment/mapping.hpp"
 #include "support/crash_images.hpp"
 #include "support/segment_name.hpp"

@@ -6,6 +6,7 @@
 #include "weir/limiter.hpp"
 
 #include "policy/params.hpp"
+#include "policy/schema.hpp"
 #include "support/segment_name.hpp"
 
 namespace weir {

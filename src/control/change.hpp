@@ -1,0 +1,53 @@
+#pragma once
+
+// A live change: the difference between two configurations, written block by block. Before that, room.hpp sees
+// whether all of it fits; owed.hpp carries over what is owed; history.hpp says what was done.
+//
+// A change that was killed half-way has left `turn` odd. The next process that holds the lock finishes it: each
+// limit is then the old or the new one, and nothing that was owed is lost.
+
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "weir/control.hpp"
+#include "weir/policy.hpp"
+
+#include "base/result.hpp"
+#include "control/room.hpp"
+#include "control/running.hpp"
+#include "control/switches.hpp"
+#include "control/writer_lock.hpp"
+#include "policy/stored_config.hpp"
+
+namespace weir::detail {
+
+class Change {
+ public:
+  /// Takes the lock of changes, and finishes a change that was killed.
+  /// Errors  Errc::conflict: another process is changing limits; and those of attaching.
+  [[nodiscard]] static Result<Change> begin(std::string_view segment);
+
+  [[nodiscard]] Config current() const { return load_config(running_.sections, running_.segment.name()); }
+  [[nodiscard]] const Sections& sections() const { return running_.sections; }
+
+  /// @param undoes  of a rollback, see ChangeRecord; 0: it is not one.
+  [[nodiscard]] Result<ChangeReport> apply(const Config& wanted, bool dry_run, const Switches& switches = {},
+                                           std::uint64_t undoes = 0);
+
+ private:
+  Change(RunningSegment running, WriterLock lock) : running_(std::move(running)), lock_(std::move(lock)) {}
+
+  void finish_last();
+  [[nodiscard]] Result<void> write(const PlannedBlock& change);
+  void retire_missing(const Config& now, const Config& target);
+  void retire(BlockIndex index, std::string_view name);
+  [[nodiscard]] Switches add_switches(ChangeReport& report, const Config& target, const Switches& wanted);
+  void turn_switch(std::string_view operation, BreakerSwitch position);
+  [[nodiscard]] bool counts_only(std::uint32_t block) const;
+
+  RunningSegment running_;
+  WriterLock lock_;
+};
+
+}  // namespace weir::detail

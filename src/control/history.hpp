@@ -1,0 +1,33 @@
+#pragma once
+
+// The history of changes, as it is written and read: see policy/history.hpp for the words. Only the process that
+// holds the lock of changes writes.
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "weir/control.hpp"
+
+#include "policy/history.hpp"
+
+namespace weir::detail {
+
+/// Appends the changes of a report.
+/// @param undoes  see ChangeRecord; 0 for a change that is not a rollback.
+void append(std::span<ChangeRecord> history, const ChangeReport& report, std::uint64_t undoes);
+
+/// Leaves word of a configuration that was opened and is not enforced; where none differs, nothing is left.
+void note(ChangeRecord& difference, const std::vector<ConfigChange>& differs, std::uint64_t generation);
+
+/// A change, as it lies in the history.
+struct RecordedChange {
+  std::uint64_t sequence;
+  std::uint32_t together;  ///< how many changes were made together
+  ChangeEntry entry;
+};
+
+/// Newest first.
+[[nodiscard]] std::vector<RecordedChange> read_history(std::span<const ChangeRecord> history);
+
+}  // namespace weir::detail

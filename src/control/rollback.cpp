@@ -1,0 +1,52 @@
+#include "control/rollback.hpp"
+
+#include <fmt/format.h>
+#include <limits>
+
+#include "weir/config.hpp"
+
+namespace weir::detail {
+namespace {
+
+Error gone(std::string fact) {
+  return fail(Errc::not_found, std::move(fact), "apply the file that you want instead: shm-inspect apply");
+}
+
+}  // namespace
+
+std::uint64_t Rollback::last() const {
+  std::uint64_t undone_from = std::numeric_limits<std::uint64_t>::max();
+  for (const RecordedChange& one : history_) {  // newest first
+    if (one.entry.generation >= undone_from) continue;
+    if (one.entry.undoes == 0) return one.entry.generation;
+    undone_from = one.entry.undoes;
+  }
+  return 0;
+}
+
+Result<void> Rollback::take_back(std::uint64_t generation) {
+  std::vector<ConfigChange> back;
+  std::uint32_t together = 0;
+  for (const RecordedChange& one : history_) {
+    if (one.entry.generation != generation) continue;
+    together = one.together;
+    const ConfigChange& change = one.entry.change;
+    if (change.from.size() >= decltype(ChangeRecord::from)::kBytes ||
+        change.key.size() >= decltype(ChangeRecord::key)::kBytes) {
+      return gone(
+          fmt::format("generation {}: {}: what it was is too long for the history", generation, change.key));
+    }
+    back.push_back({change.key, change.to, change.from});
+  }
+  if (back.empty() || back.size() != together) {
+    return gone(fmt::format("generation {}: the history holds {} of its changes", generation, back.size()));
+  }
+  std::erase_if(back, [this](const ConfigChange& change) {
+    const auto operation = switched_operation(change.key);
+    if (operation) switches_[std::string(*operation)] = switch_named(change.to);
+    return operation.has_value();
+  });
+  return apply_changes(config_, back);
+}
+
+}  // namespace weir::detail

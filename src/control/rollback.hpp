@@ -1,0 +1,38 @@
+#pragma once
+
+// Takes changes back, from the newest to those of a generation.
+
+#include <cstdint>
+#include <vector>
+
+#include "weir/policy.hpp"
+
+#include "base/result.hpp"
+#include "control/history.hpp"
+#include "control/switches.hpp"
+
+namespace weir::detail {
+
+class Rollback {
+ public:
+  /// @param history  newest first.
+  Rollback(Config config, std::vector<RecordedChange> history)
+      : config_(std::move(config)), history_(std::move(history)) {}
+
+  /// The newest generation that neither took others back nor was taken back; 0: none.
+  [[nodiscard]] std::uint64_t last() const;
+
+  /// Errors  Errc::not_found: the history does not hold that generation, or not the whole of it.
+  [[nodiscard]] Result<void> take_back(std::uint64_t generation);
+
+  /// What was in force before the generations that were taken back.
+  [[nodiscard]] const Config& config() const { return config_; }
+  [[nodiscard]] const Switches& switches() const { return switches_; }
+
+ private:
+  Config config_;
+  Switches switches_;
+  std::vector<RecordedChange> history_;
+};
+
+}  // namespace weir::detail

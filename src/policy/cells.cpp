@@ -1,0 +1,111 @@
+#include "policy/cells.hpp"
+
+#include <algorithm>
+#include <fmt/format.h>
+
+#include "policy/line_up.hpp"
+#include "policy/window_books.hpp"
+#include "primitives/permits.hpp"
+
+namespace weir::detail {
+namespace {
+
+bool is_ring(std::uint32_t index, std::uint64_t params) {
+  return kind_of(index) == LimitKind::window && packed::to_window(params).kind == WindowKind::ring;
+}
+
+/// Gives out a part of a cells section: the next words that nobody ever had.
+Result<CellRange> take_cells(Word& used, std::span<Word> section, std::uint32_t count) {
+  const std::uint64_t offset = used.load(std::memory_order_relaxed);
+  if (offset + count > section.size()) {
+    return fail(Errc::no_space,
+                fmt::format("{} more cells: this segment has {} left of {}", count,
+                            section.size() - std::min<std::uint64_t>(offset, section.size()), section.size()),
+                "remove the segment and let it be created again with the new limits");
+  }
+  used.store(offset + count, std::memory_order_relaxed);
+  return CellRange{static_cast<std::uint32_t>(offset), count};
+}
+
+/// How many times a log has to keep: as many as its limit, and what the window counts that it takes over from,
+/// since a higher limit may follow.
+std::uint32_t times_of_log(const Sections& sections, Block& block, const LimitValue& value,
+                           std::uint64_t now) {
+  const std::uint32_t limit = packed::to_window(value.params).limit;
+  if (value.heir_of == 0) return limit;
+  const WindowBooks books = WindowBooks::of(window_of(sections, block.limits[value.heir_of - 1]), now);
+  return std::max(limit, static_cast<std::uint32_t>(std::min<std::uint64_t>(books.total(), kMaxPermits)));
+}
+
+/// How many new cells the new value of a record needs; 0: those that it has will do.
+Result<std::uint32_t> cells_to_take(const Sections& sections, Block& block, std::uint32_t index,
+                                    const LimitValue& value, std::uint64_t now) {
+  const bool permits = kind_of(index) == LimitKind::permits;
+  const LimitRecord& where = block.limits[index];
+  std::uint32_t wanted = permits ? permit_cells_for(index, value) : window_cells_for(index, value);
+  if (wanted == 0) return 0U;
+  const CellRange has = CellRange::from_word(where.cells.load(std::memory_order_relaxed));
+  std::uint32_t least = permits ? static_cast<std::uint32_t>(value.params) : kRingCells;
+  if (!permits && !is_ring(index, value.params)) {
+    least = times_of_log(sections, block, value, now) + 1;
+    wanted = std::max(wanted, least);
+  }
+  if (has.count >= least) return 0U;
+  const bool in_use = where.params.load(std::memory_order_relaxed) != 0;
+  if (permits && has.count != 0 &&
+      in_use) {  // permits are held in the old cells: two ranges would be two limits
+    return fail(
+        Errc::no_space,
+        fmt::format("concurrent: at most {} in this segment, whose cells were given out at first", has.count),
+        "remove the segment and let it be created again");
+  }
+  return wanted;
+}
+
+}  // namespace
+
+std::uint32_t permit_cells_for(std::uint32_t index, const LimitValue& value) noexcept {
+  if (kind_of(index) != LimitKind::permits || scope_of(index) != LimitScope::shared || value.params == 0)
+    return 0;
+  constexpr std::uint64_t kLeast = 64;
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(2 * value.params, kLeast, kMaxPermits));
+}
+
+std::uint32_t window_cells_for(std::uint32_t index, const LimitValue& value) noexcept {
+  if (kind_of(index) != LimitKind::window || scope_of(index) != LimitScope::shared || value.params == 0)
+    return 0;
+  const packed::WindowParams window = packed::to_window(value.params);
+  if (window.kind == WindowKind::ring) return kRingCells;
+  if (window.kind != WindowKind::log) return 0;
+  return 1 + static_cast<std::uint32_t>(
+                 std::clamp<std::uint64_t>(2 * std::uint64_t{window.limit}, 8, kMaxPermits));
+}
+
+Result<Room> room_for(const Sections& sections, std::uint32_t block_index, const BlockValue& value,
+                      std::uint64_t now) {
+  Block& block = sections.blocks[block_index];
+  const auto lined_up = line_up(block, value);
+  if (!lined_up) return lined_up.error();
+  Room room;
+  for (std::uint32_t i = 0; i < kBlockLimits; ++i) {
+    const auto cells = cells_to_take(sections, block, i, (*lined_up)[i], now);
+    if (!cells) return cells.error();
+    (kind_of(i) == LimitKind::permits ? room.permit_cells : room.window_cells) += *cells;
+  }
+  return room;
+}
+
+Result<void> provide_cells(const Sections& sections, Block& block, std::uint32_t index,
+                           const LimitValue& value, std::uint64_t now) {
+  const auto wanted = cells_to_take(sections, block, index, value, now);
+  if (!wanted) return wanted.error();
+  if (*wanted == 0) return {};
+  auto cells = kind_of(index) == LimitKind::permits
+                   ? take_cells(sections.control->permit_cells, sections.permit_cells, *wanted)
+                   : take_cells(sections.control->window_cells, sections.window_cells, *wanted);
+  if (!cells) return cells.error();
+  block.limits[index].cells.store(cells->word(), std::memory_order_relaxed);
+  return {};
+}
+
+}  // namespace weir::detail
