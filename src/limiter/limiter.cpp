@@ -23,42 +23,39 @@ Limiter::~Limiter() = default;
 
 Result<Limiter> Limiter::open(const Config& config) noexcept {
   return guarded([&]() -> Result<Limiter> {
-    if (auto valid = validate(config); !valid) return valid.error();
-    auto binding = SegmentBinding::open(config);
-    if (!binding) return binding.error();
-    return Limiter(std::move(*binding));
+    WEIR_TRY_VOID(validate(config));
+    WEIR_TRY(auto binding, SegmentBinding::open(config));
+    return Limiter(std::move(binding));
   });
 }
 
 Result<Limiter> Limiter::open_private(const Config& config) noexcept {
   return guarded([&]() -> Result<Limiter> {
-    if (auto valid = validate(config); !valid) return valid.error();
-    auto binding = SegmentBinding::over(publish_segment(config, ""));
-    if (!binding) return binding.error();
-    return Limiter(std::move(*binding));
+    WEIR_TRY_VOID(validate(config));
+    WEIR_TRY(auto binding, SegmentBinding::over(publish_segment(config, "")));
+    return Limiter(std::move(binding));
   });
 }
 
 Result<Limiter> Limiter::open_private(const Config& config, const Beginning& beginning) noexcept {
   return guarded([&]() -> Result<Limiter> {
-    if (auto valid = validate(config); !valid) return valid.error();
+    WEIR_TRY_VOID(validate(config));
     const std::int64_t wall_ns =
         std::chrono::duration_cast<std::chrono::nanoseconds>(beginning.wall.time_since_epoch()).count();
     if (wall_ns < 0) return Error{Errc::invalid_argument, "private segment: it begins before 1970", ""};
     const SegmentBeginning its{
         beginning.at.time_since_epoch().count(), wall_ns, {beginning.seed, ~beginning.seed}};
-    auto binding = SegmentBinding::over(publish_segment(config, "", its));
-    if (!binding) return binding.error();
-    return Limiter(std::move(*binding));
+    WEIR_TRY(auto binding, SegmentBinding::over(publish_segment(config, "", its)));
+    return Limiter(std::move(binding));
   });
 }
 
 Result<Limiter> Limiter::attach(std::string_view segment) noexcept {
   return guarded([&]() -> Result<Limiter> {
-    auto binding = SegmentBinding::over(
-        Segment::attach(segment, OpenMode::read_write, kAbiFingerprint, {.root_trusts_all = false}));
-    if (!binding) return binding.error();
-    return Limiter(std::move(*binding));
+    const Trust trust{.root_trusts_all = false};
+    WEIR_TRY(auto binding,
+             SegmentBinding::over(Segment::attach(segment, OpenMode::read_write, kAbiFingerprint, trust)));
+    return Limiter(std::move(binding));
   });
 }
 
@@ -142,7 +139,7 @@ std::string Limiter::limit_name(LimitId limit) const noexcept {
 
 Result<void> Limiter::join() noexcept {
   return guarded([&]() -> Result<void> {
-    if (auto joined = binding_->settled().join(); !joined) return joined.error();
+    WEIR_TRY_VOID(binding_->settled().join());
     return {};
   });
 }
@@ -170,10 +167,7 @@ ResetReport Limiter::reset_user(std::string_view user) noexcept {
 }
 
 Result<void> remove_segment(std::string_view segment) noexcept {
-  return guarded([&]() -> Result<void> {
-    if (auto removed = Segment::remove(segment); !removed) return removed.error();
-    return {};
-  });
+  return guarded([&] { return Segment::remove(segment); });
 }
 
 std::string_view to_string(Verdict verdict) noexcept {

@@ -66,7 +66,7 @@ constexpr std::string_view kAlone = "limits hold for this process alone";
 Result<void> reconcile(const Config& config) {
   const std::string& name = config.segment.name;
   if (config.segment.on_difference == OnDifference::apply) {
-    if (auto applied = apply_limits(name, config); !applied) return applied;
+    WEIR_TRY_VOID(apply_limits(name, config));
   }
   const std::vector<ConfigChange> differs = note_difference(name, config);
   if (differs.empty()) return {};
@@ -141,9 +141,8 @@ SegmentBinding::~SegmentBinding() {
 }
 
 Result<std::unique_ptr<SegmentBinding>> SegmentBinding::over(Result<Segment> segment) {
-  auto impl = LimiterImpl::over(std::move(segment));
-  if (!impl) return impl.error();
-  return std::unique_ptr<SegmentBinding>(new SegmentBinding(std::move(*impl)));
+  WEIR_TRY(auto impl, LimiterImpl::over(std::move(segment)));
+  return std::unique_ptr<SegmentBinding>(new SegmentBinding(std::move(impl)));
 }
 
 Result<std::unique_ptr<SegmentBinding>> SegmentBinding::open(const Config& config) {
@@ -151,9 +150,7 @@ Result<std::unique_ptr<SegmentBinding>> SegmentBinding::open(const Config& confi
   const bool fatal =
       !binding && (config.segment.on_fault == OnFault::refuse || binding.error().code == Errc::config);
   if (fatal) return binding;
-  if (binding) {
-    if (auto reconciled = reconcile(config); !reconciled) return reconciled.error();
-  }
+  if (binding) WEIR_TRY_VOID(reconcile(config));
   std::optional<Error> fault;
   if (!binding) {
     fault = binding.error();
