@@ -14,7 +14,7 @@ KeyHasher::KeyHasher(std::array<std::uint64_t, 2> secret) noexcept {
   XXH3_generateSecret(expanded_.data(), expanded_.size(), secret.data(), sizeof(secret));
 }
 
-Hash128 KeyHasher::operator()(std::string_view key) const noexcept {
+Hash128 KeyHasher::hash_any(std::string_view key) const noexcept {
   const XXH128_hash_t hash =
       XXH3_128bits_withSecret(key.data(), key.size(), expanded_.data(), expanded_.size());
   return {hash.low64, hash.high64};
