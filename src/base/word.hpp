@@ -115,6 +115,15 @@ class alignas(16) PairWord {
     return done;
   }
 
+  /// The same for a caller that does not ask what was there instead: it costs no comparison of both halves.
+  [[nodiscard]] bool replace(Pair expected, Pair desired) noexcept {
+    hooks::before_access(Access::exchange, this, sizeof *this);
+    const bool done =
+        __sync_bool_compare_and_swap(reinterpret_cast<Wide*>(this), widen(expected), widen(desired));
+    hooks::after_exchange(done);
+    return done;
+  }
+
  private:
   __extension__ using Wide __attribute__((may_alias)) = unsigned __int128;
 

@@ -61,12 +61,14 @@ inline constexpr std::uint32_t kGenerations = 1U << kGenerationBits;
 inline constexpr std::uint64_t kEach = 0x0001'0001'0001'0001;
 
 [[nodiscard]] constexpr std::uint32_t count(std::uint64_t set) noexcept {
+  if (set == 0) return 0;                                               // as of most users
   return static_cast<std::uint32_t>((taken(set) >> 15) * kEach >> 48);  // the sum of the four
 }
 
 /// The set with one more owner; nullopt if `capacity` of the four are taken.
 [[nodiscard]] constexpr std::optional<std::uint64_t> add(std::uint64_t set, PackedOwner owner,
                                                          std::uint32_t capacity) noexcept {
+  if (set == 0 && capacity != 0) return owner;  // as of most users
   if (count(set) >= std::min(capacity, kPermitsPerSet)) return std::nullopt;
   const auto highest_bit = static_cast<std::uint32_t>(std::countr_zero(~taken(set) & kEach << 15));
   return set | std::uint64_t{owner} << (highest_bit - 15);

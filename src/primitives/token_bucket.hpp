@@ -59,8 +59,9 @@ struct Judgement {
 [[nodiscard]] constexpr Judgement judge(TokenBucketParams params, std::uint64_t tat, std::uint64_t now,
                                         std::uint32_t cost) noexcept {
   const std::uint64_t after = debt(tat, now) + params.emission_interval * cost;
-  const std::uint64_t wait = after > params.depth() ? after - params.depth() : 0;
-  return {cost > params.burst ? kNever : wait, now + after};
+  if (cost > params.burst) [[unlikely]]
+    return {kNever, now + after};
+  return {after > params.depth() ? after - params.depth() : 0, now + after};
 }
 
 /// Ticks until a request of `cost` conforms; 0: it does now.

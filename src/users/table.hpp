@@ -64,6 +64,12 @@
 #include <optional>
 #include <span>
 
+// Where it can be, the tags of a bucket are compared two at a time. Not where every access to a word is to be seen.
+#if defined(__SSE2__) && !defined(WEIR_WORD_HOOKS) && !defined(__SANITIZE_THREAD__)
+#define WEIR_COMPARES_TAGS_AT_ONCE
+#include <emmintrin.h>
+#endif
+
 #include "base/hash.hpp"
 #include "base/word.hpp"
 
@@ -92,8 +98,8 @@ struct UserLimit {
 
 /// Where a user's entries lie and what they are tagged with.
 struct UserKey {
-  std::size_t home = 0;        ///< bucket
-  std::uint64_t tag_hash = 0;  ///< the tag without its limit
+  std::size_t home;        ///< bucket
+  std::uint64_t tag_hash;  ///< the tag without its limit
 };
 
 /// The debt of an entry that must not be forgotten.
@@ -176,8 +182,17 @@ class UserTable {
   bool exchange(const UserKey& key, UserLimit limit, Found met, std::uint64_t next) noexcept {
     if (met.entry == nullptr) return false;
     const std::uint64_t tag = tag_of(key, limit);
-    Pair seen{tag, met.state};
-    return met.entry->compare_exchange(seen, {tag, next});
+    return met.entry->replace({tag, met.state}, {tag, next});
+  }
+
+  /// The number of an entry of this table, for a hint: in a table of more than 64 GB not all of them have one.
+  static constexpr std::uint32_t kNoEntry = std::numeric_limits<std::uint32_t>::max();
+  [[nodiscard]] std::uint32_t number_of(const PairWord* entry) const noexcept {
+    return entry != nullptr ? static_cast<std::uint32_t>(entry - entries()) : kNoEntry;
+  }
+  /// @return nullptr if there is no such entry.
+  [[nodiscard]] PairWord* entry_at(std::uint32_t number) const noexcept {
+    return number < capacity() ? entries() + number : nullptr;
   }
 
   /// Changes the state of (key, limit), inserting it if it is absent.
@@ -301,17 +316,35 @@ class UserTable {
                                                      std::uint64_t tag) noexcept;
   [[nodiscard]] Route route_of(const UserKey& key, std::uint64_t tag) const noexcept;
 
-  /// No branch depends on where in the bucket the entry lies, because it could not be predicted.
   static Found find_in(UserBucket& bucket, std::uint64_t tag) noexcept {
-    std::size_t at = UserBucket::kEntries;
-#pragma GCC unroll 8
-    for (std::size_t i = 0; i < UserBucket::kEntries; ++i) {
-      // relaxed: it only says where to look; confirmed() reads the tag again.
-      at = bucket.entries[i].load_first(std::memory_order_relaxed) == tag ? i : at;
-    }
+    const std::size_t at = place_of(tag, bucket);
     if (at == UserBucket::kEntries) [[unlikely]]
       return Found{};
     return confirmed(bucket.entries[at], tag);
+  }
+  /// Where a tag lies in a bucket, or seems to: confirmed() reads it again. No branch depends on the place,
+  /// because it could not be predicted. @return kEntries: nowhere.
+  static std::size_t place_of(std::uint64_t tag, const UserBucket& bucket) noexcept {
+#ifdef WEIR_COMPARES_TAGS_AT_ONCE
+    const auto* const entries = reinterpret_cast<const __m128i*>(&bucket);
+    const __m128i wanted = _mm_set1_epi64x(static_cast<long long>(tag));
+    // Of entries i and i + 1: all bits of the two halves of a tag that are equal.
+    const auto equal = [&](std::size_t i) {
+      return _mm_cmpeq_epi32(_mm_unpacklo_epi64(entries[i], entries[i + 1]), wanted);
+    };
+    const __m128i halves =
+        _mm_packs_epi16(_mm_packs_epi32(equal(0), equal(2)), _mm_packs_epi32(equal(4), equal(6)));
+    const auto bits = static_cast<std::uint32_t>(_mm_movemask_epi8(halves));  // two for each entry
+    const std::uint32_t both = bits & bits >> 1 & 0x5555;
+    return both != 0 ? static_cast<std::size_t>(std::countr_zero(both)) / 2 : UserBucket::kEntries;
+#else
+    std::size_t at = UserBucket::kEntries;
+#pragma GCC unroll 8
+    for (std::size_t i = 0; i < UserBucket::kEntries; ++i) {
+      at = bucket.entries[i].load_first(std::memory_order_relaxed) == tag ? i : at;
+    }
+    return at;
+#endif
   }
   static Found confirmed(PairWord& entry, std::uint64_t tag) noexcept {
     if (entry.load_first(std::memory_order_acquire) != tag) return {};  // sync(entry)
@@ -471,6 +504,12 @@ class UserTable {
   static Attempt withdraw(PairWord& own, Pair reservation) noexcept;
   void raise_forgotten(std::uint64_t now) noexcept;
   [[nodiscard]] bool is_stale(std::uint64_t ticket) const noexcept;
+
+  /// All entries, bucket by bucket.
+  [[nodiscard]] PairWord* entries() const noexcept {
+    static_assert(sizeof(UserBucket) == UserBucket::kEntries * sizeof(PairWord));
+    return reinterpret_cast<PairWord*>(buckets_.data());
+  }
 
   std::span<UserBucket> buckets_;
   UserTableCounters* counters_ = nullptr;
