@@ -13,43 +13,38 @@ namespace detail {
 
 class LimiterImpl;
 
-/// A permit of a limit over all users.
-struct HeldPermit {
-  std::uint64_t word;  ///< what is in its cell
-  void* cell;
-  LimitId limit;
-};
-
-/// Permits of a limit per user.
-struct HeldUserPermits {
-  void* entry;  ///< where they were seen last; a hint
-  LimitId limit;
-  std::uint8_t parts;  ///< entries among which they may lie
-};
-
 /// What an admitted call is to its breaker.
-struct HeldCall {
-  std::uint64_t probe;       ///< the word in its probe cell; 0: no probe
-  std::uint16_t generation;  ///< outcomes of an earlier one do not count
-  std::uint8_t cell;
+enum class HeldCall : std::uint8_t {
+  none,        ///< nothing: there is no breaker, or it was told
+  of_failure,  ///< its outcome counts if it fails, or if a call failed before it
+  of_outcome,  ///< its outcome counts
 };
 
 /// What an admission has to give back; the limiter's business. Most of it is filled in only if there is
 /// something: an admission without permits costs no more than its decision.
 struct Holding {
+  /// Permits over all callers, and as many of the user: of the global limits and of those of the operation, and
+  /// of a limit of each that only counts.
+  static constexpr std::size_t kMostPermits = 4;
+
   LimiterImpl* limiter = nullptr;  ///< nullptr: nothing
-  std::uint8_t permits = 0;        ///< how many of `shared` are filled
-  std::uint8_t user_permits = 0;   ///< how many of `of_user` are filled
-  bool has_call = false;           ///< `call` waits for an outcome
-  std::uint16_t block;             ///< of the operation
-  std::uint32_t owner;             ///< the worker that took it
-  std::uint32_t weight;
+  std::uint64_t admitted_at;       ///< ticks
+  /// The worker that took it, and the deadline of its probe, as they lie in the probe's cell: {owner 20 | deadline
+  /// 44}. Without a probe the deadline is 0.
+  std::uint64_t owner;
+  std::array<std::uint64_t, 2> user;                 ///< the hash of the user
+  std::array<std::uint32_t, kMostPermits> cells;     ///< of the permits, in the segment's section of them
+  std::array<std::uint32_t, kMostPermits> entries;   ///< where those of the user were seen last; a hint
+  std::array<LimitId, kMostPermits> limits;          ///< of the permits
+  std::array<LimitId, kMostPermits> limits_of_user;  ///< of those of the user
   std::uint32_t segment;      ///< in which it was charged: a part of when that was made
-  std::uint64_t admitted_at;  ///< ticks
+  std::uint16_t block;        ///< of the operation
+  std::uint16_t generation;   ///< of the breaker; outcomes of an earlier one do not count
+  std::uint16_t weight;       ///< cells of each permit; at most that many permits there are
+  std::uint8_t permits;       ///< how many of `cells` are filled
+  std::uint8_t user_permits;  ///< how many of `entries` are filled
   HeldCall call;
-  std::array<HeldPermit, 4> shared;
-  std::array<std::uint64_t, 2> user;  ///< the hash of the user
-  std::array<HeldUserPermits, 4> of_user;
+  std::uint8_t probe_cell;
 };
 
 }  // namespace detail
@@ -108,5 +103,6 @@ class [[nodiscard]] WEIR_EXPORT Admission {
   Decision decision_;
   detail::Holding holding_;
 };
+static_assert(sizeof(Admission) <= 128, "callers keep one for each request that they work on");
 
 }  // namespace weir

@@ -21,6 +21,12 @@ class Owner {
     owner.bits_ = static_cast<std::uint32_t>(bits & 0xf'ffff);
     return owner;
   }
+  /// Of bits that nobody else can have written: no check that they are 20.
+  [[nodiscard]] static constexpr Owner from_own_bits(std::uint32_t bits) noexcept {
+    Owner owner;
+    owner.bits_ = bits;
+    return owner;
+  }
   [[nodiscard]] constexpr std::uint64_t bits() const noexcept { return bits_; }
   [[nodiscard]] constexpr explicit operator bool() const noexcept { return (bits_ >> 8) != 0; }
   [[nodiscard]] constexpr std::uint32_t slot() const noexcept { return (bits_ >> 8) - 1; }

@@ -10,7 +10,7 @@ namespace weir::detail {
 namespace {
 
 void overdraw_user(const Context& context, const UserQuotaStep& step) noexcept {
-  const Overdraw change{{UserChangeBase(context), LimitRef::of(step.id), context.cost}};
+  const Overdraw change{{UserChangeBase(context), LimitRef::of(step.id), context.request.cost}};
   context.user_table.update(context.key, entry_of(step.id), change);
 }
 
@@ -28,7 +28,7 @@ std::uint64_t after_refund_of_rate(const Context& context, const LimitRecord& re
   const bool changed = record.changed_since(charged_at) || UserRule::rate(rate) != of_plan;
   const std::uint64_t now = context.clock();
   if (changed) return gcra::debt(tat, now) > rate.depth() ? now + rate.depth() : tat;
-  return gcra::refunded(rate, tat, now, context.cost, charged_at);
+  return gcra::refunded(rate, tat, now, context.request.cost, charged_at);
 }
 
 /// The fixed window that is furthest over its limit.
@@ -75,10 +75,10 @@ Beside beside(const Steps<CooldownStep, N>& cooldowns, LimitId limit) noexcept {
 
 void charge(const Context& context) noexcept {
   for (const RateStep& step : context.plan->shared.rates.all()) {
-    TokenBucket(step.record->state).charge(step.rate, context.now, context.cost);
+    TokenBucket(step.record->state).charge(step.rate, context.now, context.request.cost);
   }
   for (const WindowStep& step : context.plan->shared.windows.all()) {
-    SharedWindow(step.window).charge(context.now, context.cost);
+    SharedWindow(step.window).charge(context.now, context.request.cost);
   }
   for (const UserQuotaStep& step : context.users->quotas.all()) overdraw_user(context, step);
 }
@@ -96,7 +96,7 @@ void refund(const Context& context, const RateStep& step, std::uint64_t charged_
 }
 
 void refund(const Context& context, const WindowStep& step, std::uint64_t charged_at) noexcept {
-  SharedWindow(step.window).refund(context.clock(), context.cost, charged_at);
+  SharedWindow(step.window).refund(context.clock(), context.request.cost, charged_at);
 }
 
 void refund(const Context& context, const UserQuotaStep& step, std::uint64_t charged_at) noexcept {
@@ -104,7 +104,7 @@ void refund(const Context& context, const UserQuotaStep& step, std::uint64_t cha
     if (step.rule.kind() == UserRule::Kind::rate)
       return std::optional(after_refund_of_rate(context, *step.record, step.rule, state, charged_at));
     const UserRule rule = UserRule::of(context.sections, LimitRef::of(step.id));
-    return std::optional(rule.refunded(state, context.clock(), context.cost, charged_at));
+    return std::optional(rule.refunded(state, context.clock(), context.request.cost, charged_at));
   });
 }
 
@@ -112,7 +112,8 @@ std::optional<WindowCount> count_in_fixed_windows(const Context& context) noexce
   FurthestOver furthest(context);
   for (const WindowStep& step : context.plan->shared.windows.all()) {
     if (!step.window.is_fixed()) continue;
-    furthest.counted(step.id, SharedWindow(step.window).add(context.now, context.cost), step.window.limit());
+    furthest.counted(step.id, SharedWindow(step.window).add(context.now, context.request.cost),
+                     step.window.limit());
   }
   for (const UserQuotaStep& step : context.users->quotas.all()) {
     if (step.rule.kind() != UserRule::Kind::fixed) continue;

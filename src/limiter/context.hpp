@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <string_view>
 
+#include "weir/clock.hpp"
+#include "weir/limiter.hpp"
+
+#include "base/fast_clock.hpp"
 #include "base/hash.hpp"
 #include "base/owner.hpp"
 #include "plan/plan.hpp"
@@ -14,52 +17,67 @@ namespace weir::detail {
 /// The limits of each user, of a request that names no user.
 inline constexpr UserSteps kNoUserSteps{};
 
-/// The clock by which a request is decided, to be read again. Of a callable that outlives it.
-class TickClock {
- public:
-  TickClock() noexcept {}  // NOLINT(modernize-use-equals-default): until a request begins
-  template <class Read>
-  explicit TickClock(const Read& read) noexcept
-      : read_([](const void* of) noexcept { return (*static_cast<const Read*>(of))(); }), of_(&read) {}
+/// Tells the time once more, to a request that has gone on meanwhile.
+struct LaterClock {
+  HostClock::time_point (*now)(const LaterClock&) noexcept;
+};
 
-  /// Ticks since the segment's epoch.
-  [[nodiscard]] std::uint64_t operator()() const noexcept { return read_(of_); }
+/// The time at which a request is decided: as it passes, or a moment of the caller's. What it is later(), is nullptr
+/// where it stands.
+struct TimePasses {
+  static constexpr LaterClock kLater{[](const LaterClock& /*self*/) noexcept { return FastClock::now(); }};
 
- private:
-  std::uint64_t (*read_)(const void*) noexcept;
-  const void* of_;
+  [[nodiscard]] HostClock::time_point operator()() const noexcept { return FastClock::now(); }
+  [[nodiscard]] static const LaterClock* later() noexcept { return &kLater; }
+};
+struct TimeStands {
+  HostClock::time_point at;
+
+  [[nodiscard]] HostClock::time_point operator()() const noexcept { return at; }
+  [[nodiscard]] static const LaterClock* later() noexcept { return nullptr; }
 };
 
 /// A request: what it asks for, the limits that it passes, the words that it is decided over, and the moment.
 struct Context {
-  Context(const Sections& all, UserTable& table) noexcept : sections(all), user_table(table) {}
+  // What a request does not need is not written.
+  // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
+  Context(const Sections& all, UserTable& table, const Request& asked) noexcept
+      : sections(all), user_table(table), request(asked) {}
 
   /// Begins at the moment that a clock tells. Before that, nothing is decided.
-  template <class Read>
-  void begin(const Read& read) noexcept {
-    clock = TickClock(read);
-    now = read();
+  template <class Time>
+  void begin(const Time& time) noexcept {
+    now = ticks_at(sections, time());
+    later = time.later();
+  }
+
+  /// What the clock says now, in ticks since the segment's epoch.
+  [[nodiscard]] std::uint64_t clock() const noexcept {
+    return later == nullptr ? now : ticks_at(sections, later->now(*later));
   }
 
   [[nodiscard]] TableFull when_full() const noexcept {
     return static_cast<TableFull>(sections.settings.when_full);
   }
 
+  /// Where the caller's thread looks for free permits first: each worker and each thread from a cell of its own.
+  [[nodiscard]] std::uint32_t hint() const noexcept {
+    // Stacks lie megabytes apart.
+    const auto thread = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(this) >> 20);
+    return (owner.slot() + 1) * 0x9e37'79b1U + thread * 0x85eb'ca6bU;
+  }
+
   const Sections& sections;
   UserTable& user_table;
-  const Plan* plan;        ///< of the operation
-  const UserSteps* users;  ///< the limits of each user: of the plan, or of an override; empty without a user
-  std::uint64_t turn;      ///< of the limits, under which they were compiled
-  std::uint64_t now;       ///< what the clock said first; by now perhaps long ago
-  TickClock clock;
-  std::uint32_t cost;
-  std::uint32_t weight;
-  Owner owner{};           ///< the worker that will hold the permits; nobody: no permit is to be had
-  std::uint32_t hint = 0;  ///< where the caller's thread looks for free permits first
-  // Only of a request with limits of users:
-  std::string_view name;  ///< of the user
-  Hash128 user;
-  UserKey key;  ///< of `user`
+  const Request& request;
+  const Plan* plan;         ///< of the operation
+  const UserSteps* users;   ///< the limits of each user: of the plan, or of an override; empty without a user
+  std::uint64_t turn;       ///< of the limits, under which they were compiled
+  std::uint64_t now;        ///< what the clock said first; by now perhaps long ago
+  const LaterClock* later;  ///< nullptr: the clock always says `now`
+  Owner owner;              ///< the worker that will hold the permits; nobody: no permit is to be had
+  Hash128 user;             ///< of a request with limits of users
+  UserKey key;              ///< of `user`
 };
 
 /// The id of a limit's entries in the user table.

@@ -13,9 +13,16 @@ void note(bool passes, LimitRecord& record) noexcept {
   if (!passes) record.would_refuse.fetch_add(1, std::memory_order_relaxed);
 }
 
+/// Whether the request passes; an admitted one takes permits, of which it then holds one more.
 template <class Bulkhead>
-bool passes(Bulkhead bulkhead, const Context& context, bool admitted, Holding& holding) noexcept {
-  return admitted ? bulkhead.take(context, holding) : bulkhead.available(context);
+bool passes(Bulkhead bulkhead, const Context& context, bool admitted, Holding& holding,
+            std::uint8_t& held) noexcept {
+  const std::uint32_t weight = context.request.weight;
+  if (!admitted) return bulkhead.available(context, weight);
+  std::uint32_t taken = held;
+  const bool passes = bulkhead.take(context, weight, holding, taken);
+  held = static_cast<std::uint8_t>(taken);
+  return passes;
 }
 
 /// Whether admissions end a row of refusals here, as they do where the cooldown is enforced.
@@ -26,13 +33,14 @@ bool has_row(std::uint64_t cooldown) noexcept {
 void count_shared(const Context& context, bool admitted, Holding& holding) noexcept {
   const SharedSteps& steps = context.plan->shared;
   for (const RateStep& step : steps.rates.counting()) {
-    note(TokenBucket(step.record->state).admit(step.rate, context.now, context.cost) == 0, *step.record);
+    note(TokenBucket(step.record->state).admit(step.rate, context.now, context.request.cost) == 0,
+         *step.record);
   }
   for (const WindowStep& step : steps.windows.counting()) {
-    note(SharedWindow(step.window).admit(context.now, context.cost) == 0, *step.record);
+    note(SharedWindow(step.window).admit(context.now, context.request.cost) == 0, *step.record);
   }
   for (const PermitStep& step : steps.permits.counting()) {
-    note(passes(SharedBulkhead(context, step), context, admitted, holding), *step.record);
+    note(passes(SharedBulkhead(context, step), context, admitted, holding, holding.permits), *step.record);
   }
   for (const CooldownStep& step : steps.cooldowns.counting()) {
     const std::uint64_t state = shared_cooldown(step);
@@ -44,10 +52,10 @@ void count_shared(const Context& context, bool admitted, Holding& holding) noexc
 void count_users(const Context& context, bool admitted, Holding& holding) noexcept {
   const UserSteps& steps = *context.users;
   for (const UserQuotaStep& step : steps.quotas.counting()) {
-    note(UserQuota(context, step).spend(context) == 0, *step.record);
+    note(UserQuota(context, step, context.request.cost).spend(context) == 0, *step.record);
   }
   for (const UserPermitStep& step : steps.permits.counting()) {
-    note(passes(UserBulkhead(context, step), context, admitted, holding), *step.record);
+    note(passes(UserBulkhead(context, step), context, admitted, holding, holding.user_permits), *step.record);
   }
   for (const CooldownStep& step : steps.cooldowns.counting()) {
     const std::uint64_t state = user_cooldown(context, step);

@@ -1,19 +1,24 @@
 #include "limiter/decide.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstddef>
 #include <new>
 #include <optional>
 #include <type_traits>
+#include <utility>
 
 #include "limiter/afterwards.hpp"
 #include "limiter/bulkheads.hpp"
+#include "limiter/shape.hpp"
 #include "limiter/user_quota.hpp"
 #include "primitives/token_bucket.hpp"
 
 namespace weir::detail {
 namespace {
 
-void refuse(Decision& decision, Verdict verdict, std::uint64_t wait, LimitId limit) noexcept {
+[[gnu::noinline]] void refuse(Decision& decision, Verdict verdict, std::uint64_t wait,
+                              LimitId limit) noexcept {
   const bool never = wait == kNever;
   decision = {never && verdict == Verdict::throttled ? Verdict::never : verdict, limit,
               std::chrono::nanoseconds(never ? 0 : ns_from_ticks(wait))};
@@ -23,19 +28,19 @@ void refuse(Decision& decision, Verdict verdict, std::uint64_t wait, LimitId lim
 /// moment.
 class Longest {
  public:
-  void wait(std::uint64_t ticks, LimitId id, Verdict verdict = Verdict::throttled) noexcept {
+  WEIR_INLINE void wait(std::uint64_t ticks, LimitId id, Verdict verdict = Verdict::throttled) noexcept {
     if (ticks > wait_) wait_ = ticks, id_ = id, verdict_ = verdict;
   }
-  void no_permit(LimitId id) noexcept {
+  WEIR_INLINE void no_permit(LimitId id) noexcept {
     if (shed_ == LimitId::none) shed_ = id;
   }
   /// As if this limit had been met before the others: it is named where both take equally long.
-  void wait_first(std::uint64_t ticks, LimitId id) noexcept {
+  WEIR_INLINE void wait_first(std::uint64_t ticks, LimitId id) noexcept {
     if (ticks != 0 && ticks >= wait_) wait_ = ticks, id_ = id, verdict_ = Verdict::throttled;
   }
-  [[nodiscard]] bool passes() const noexcept { return wait_ == 0 && shed_ == LimitId::none; }
+  [[nodiscard]] WEIR_INLINE bool passes() const noexcept { return wait_ == 0 && shed_ == LimitId::none; }
 
-  void tell(Decision& decision) const noexcept {
+  WEIR_INLINE void tell(Decision& decision) const noexcept {
     if (wait_ != 0) return refuse(decision, verdict_, wait_, id_);
     refuse(decision, Verdict::shed, 0, shed_);
   }
@@ -50,24 +55,29 @@ class Longest {
 /// A rate over all callers, as a request meets it.
 class SharedRate {
  public:
-  [[gnu::always_inline]] SharedRate(const Context& context, const RateStep& step) noexcept
+  WEIR_INLINE SharedRate(const Context& context, const RateStep& step, std::uint32_t cost) noexcept
       : step_(&step),
         seen_(step.record->state.load(std::memory_order_relaxed)),
-        judged_(gcra::judge(step.rate, seen_, context.now, context.cost)) {}
+        judged_(gcra::judge(step.rate, seen_, context.now, cost)) {}
 
   [[nodiscard]] LimitId id() const noexcept { return step_->id; }
   [[nodiscard]] std::uint64_t wait() const noexcept { return judged_.wait; }
 
   /// @return 0: spent; else the ticks until the request conforms.
-  std::uint64_t spend(const Context& context) const noexcept {
-    Word& tat = step_->record->state;
+  WEIR_INLINE std::uint64_t spend(std::uint64_t now, std::uint32_t cost) const noexcept {
     std::uint64_t seen = seen_;
-    if (tat.compare_exchange(seen, judged_.charged, std::memory_order_relaxed)) [[likely]]
+    if (step_->record->state.compare_exchange(seen, judged_.charged, std::memory_order_relaxed)) [[likely]]
       return 0;
-    return TokenBucket(tat).admit(step_->rate, context.now, context.cost);
+    return spend_again(*step_, now, cost);
   }
 
  private:
+  // Somebody was faster.
+  [[gnu::noinline]] static std::uint64_t spend_again(const RateStep& step, std::uint64_t now,
+                                                     std::uint32_t cost) noexcept {
+    return TokenBucket(step.record->state).admit(step.rate, now, cost);
+  }
+
   const RateStep* step_;
   std::uint64_t seen_;
   gcra::Judgement judged_;
@@ -75,27 +85,27 @@ class SharedRate {
 
 /// How many limits of each kind an admission was charged under, the first ones of their lists.
 struct Spent {
-  std::size_t rates = 0;
-  std::size_t quotas = 0;
-  std::size_t windows = 0;
+  std::uint8_t rates;
+  std::uint8_t quotas;
+  std::uint8_t windows;
 };
 
 /// Takes back what was spent, and what is held.
-void undo_all(const Context& context, const Spent& spent, Holding& holding) noexcept {
+[[gnu::noinline]] void undo_all(const Context& context, Spent spent, Holding& holding) noexcept {
   const auto refund_all = [&](auto steps, std::size_t count) {
     for (const auto& step : steps.first(count)) refund(context, step, context.now);
   };
   refund_all(context.plan->shared.rates.enforced(), spent.rates);
   refund_all(context.users->quotas.enforced(), spent.quotas);
   refund_all(context.plan->shared.windows.enforced(), spent.windows);
-  if (holding.has_call) {
-    const BreakerTicket ticket{holding.call.probe, holding.call.generation, holding.call.cell};
+  if (holding.call != HeldCall::none) {
+    const BreakerTicket ticket = ticket_of(holding);
     BreakerRecord& record = *context.plan->shared.breaker;
     if (ticket.holds_something())
       record.breaker.report(record.params.load(), ticket, BreakerOutcome::ignored, 0, context.now);
   }
-  holding.has_call = false;
-  give_back(context.sections, context.user_table, holding);
+  holding.call = HeldCall::none;
+  (void)give_back(context.sections, context.user_table, holding);
   holding.permits = holding.user_permits = 0;
 }
 
@@ -105,32 +115,85 @@ class Met {
   static_assert(std::is_trivially_destructible_v<T>);
 
  public:
-  Met() noexcept {}  // NOLINT(modernize-use-equals-default): leaves the bytes alone
-  Met(const Met&) = delete;
-  Met& operator=(const Met&) = delete;
-
-  template <class Step>
-  [[gnu::always_inline]] T& look(std::size_t i, const Context& context, const Step& step) noexcept {
-    return *::new (static_cast<void*>(bytes_ + i * sizeof(T))) T(context, step);
+  template <class... Of>
+  WEIR_INLINE T& look(std::size_t i, const Of&... of) noexcept {
+    return *::new (static_cast<void*>(&slots_[i].met)) T(of...);
   }
-  [[nodiscard]] T& operator[](std::size_t i) noexcept { return reinterpret_cast<T*>(bytes_)[i]; }
+  [[nodiscard]] WEIR_INLINE T& operator[](std::size_t i) noexcept { return slots_[i].met; }
 
  private:
-  alignas(T) std::byte bytes_[N * sizeof(T)];  // NOLINT(modernize-avoid-c-arrays)
+  union Slot {
+    Slot() noexcept {}  // NOLINT(modernize-use-equals-default): leaves the bytes alone
+    T met;
+  };
+  std::array<Slot, N> slots_;
 };
 
+// What is rare: apart, and given values alone, so that the usual keeps its own in registers.
+
+[[gnu::noinline]] std::uint64_t wait_of_breaker(const Context& context) noexcept {
+  BreakerRecord& record = *context.plan->shared.breaker;
+  const BreakerAnswer answer = record.breaker.check(record.params.load(), context.now);
+  return answer.probe && !context.owner ? kWaitWithoutOwner : answer.wait;
+}
+
+/// @return 0: the call has begun; else the ticks until it may.
+[[gnu::noinline]] std::uint64_t begin_call(const Context& context, Decision& decision,
+                                           Holding& holding) noexcept {
+  BreakerRecord& record = *context.plan->shared.breaker;
+  const BreakerAdmission call = record.breaker.admit(record.params.load(), context.now, context.owner);
+  if (!call) return call.wait;
+  hold(holding, call.ticket, HeldCall::of_outcome);
+  decision.probe = call.ticket.probe != 0;
+  return 0;
+}
+
+[[gnu::noinline]] Longest look_at_rare(const Context& context, Longest longest) noexcept {
+  const auto look_at = [&](const CooldownStep& step, std::uint64_t state) {
+    longest.wait(cooldown::wait(state, context.now), step.id, Verdict::blocked);
+  };
+  for (const WindowStep& step : context.plan->shared.windows.enforced()) {
+    longest.wait(step.window.wait(context.now, context.request.cost), step.id);
+  }
+  for (const CooldownStep& step : context.plan->shared.cooldowns.enforced())
+    look_at(step, shared_cooldown(step));
+  for (const CooldownStep& step : context.users->cooldowns.enforced())
+    look_at(step, user_cooldown(context, step));
+  return longest;
+}
+
+struct Charged {
+  bool all;
+  std::uint8_t windows;  ///< how many were charged
+};
+// An admission ends the rows of refusals that cooldowns count.
+[[gnu::noinline]] Charged charge_rare(const Context& context, Decision& decision) noexcept {
+  std::uint8_t charged = 0;
+  for (const WindowStep& step : context.plan->shared.windows.enforced()) {
+    const std::uint64_t wait = SharedWindow(step.window).admit(context.now, context.request.cost);
+    if (wait != 0) {
+      refuse(decision, Verdict::throttled, wait, step.id);
+      return {false, charged};
+    }
+    ++charged;
+  }
+  for (const CooldownStep& step : context.plan->shared.cooldowns.enforced()) end_shared_streak(step);
+  for (const CooldownStep& step : context.users->cooldowns.enforced()) {
+    if ((user_cooldown(context, step) & cooldown::kCount) != 0) end_user_streak(context, step);
+  }
+  return {true, charged};
+}
+
 /// One request on its way through its limits: what looking has met saves the charge a search.
+template <class Shape>
 class Attempt {
  public:
-  explicit Attempt(const Context& context) noexcept
-      : context_(context),
-        shared_(context.plan->shared),
-        users_(*context.users),
-        more_than_rates_(shared_.more_than_rates || context.users != &kNoUserSteps) {}
+  WEIR_INLINE explicit Attempt(const Context& context) noexcept
+      : context_(context), shared_(context.plan->shared), users_(*context.users), shape_(context) {}
 
   /// @return whether the request passes; else `decision` says why not.
-  [[gnu::always_inline]] bool look(Decision& decision) noexcept {
-    if (more_than_rates_) look_at_others();
+  WEIR_INLINE bool look(Decision& decision) noexcept {
+    if (!shape_.only_rates()) look_at_others();
     look_at_rates();
     if (longest_.passes()) [[likely]]
       return true;
@@ -139,172 +202,203 @@ class Attempt {
   }
 
   /// Charges, unless somebody was faster: `decision` says which.
-  [[gnu::always_inline]] void charge(Decision& decision, Holding& holding) noexcept {
-    holding.permits = holding.user_permits = 0;
-    holding.has_call = false;
-    holding.owner = static_cast<std::uint32_t>(context_.owner.bits());
-    holding.weight = context_.weight;
-    holding.segment = context_.sections.mark();
+  WEIR_INLINE Answer charge(Decision& decision, Holding& holding) noexcept {
     holding.admitted_at = context_.now;
-    if (!spend_rates(decision) || (more_than_rates_ && !charge_others(decision, holding))) [[unlikely]]
-      return undo_all(context_, spent_, holding);
-    decision.verdict = Verdict::admitted;
-    decision.limit = LimitId::none;
-    decision.retry_after = {};
-    decision.probe = more_than_rates_ && holding.has_call && holding.call.probe != 0;
+    holding.owner = context_.owner.bits() << kHeldOwnerShift;
+    holding.segment = context_.sections.mark();
+    if (!shape_.never_holds()) {
+      hold_nothing(holding);
+      holding.weight = static_cast<std::uint16_t>(std::min(shape_.weight(), kMaxPermits));
+    }
+    const bool all = spend_rates(decision) && (shape_.only_rates() || charge_others(decision, holding));
+    if (!shape_.never_holds()) {
+      holding.permits = static_cast<std::uint8_t>(permits_taken_);
+      holding.user_permits = static_cast<std::uint8_t>(user_permits_taken_);
+    }
+    if (!all) [[unlikely]] {
+      if (shape_.never_holds()) hold_nothing(holding);
+      undo_all(context_, {rates_spent_, quotas_spent_, windows_spent_}, holding);
+      return Answer::refused;
+    }
+    if (shape_.never_holds()) return Answer::admitted;
+    return shape_.breaker() || permits_taken_ + user_permits_taken_ != 0 || shape_.counting()
+               ? Answer::admitted_more
+               : Answer::admitted;
   }
 
  private:
-  [[gnu::always_inline]] void look_at_others() noexcept {
-    const auto permits = shared_.permits.enforced();
-    for (std::size_t i = 0; i < permits.size(); ++i) look_at(permits_.look(i, context_, permits[i]));
-    const auto of_user = users_.permits.enforced();
-    for (std::size_t i = 0; i < of_user.size(); ++i) look_at(user_permits_.look(i, context_, of_user[i]));
-    if (shared_.breaker != nullptr) look_at_breaker();
-    const auto quotas = users_.quotas.enforced();
-    for (std::size_t i = 0; i < quotas.size(); ++i) {
-      const UserQuota& quota = quotas_.look(i, context_, quotas[i]);
+  WEIR_INLINE void look_at_others() noexcept {
+    shape_.permits().each([&](std::size_t i) WEIR_INLINE {
+      return look_at(permits_.look(i, context_, shared_.permits.all()[i]));
+    });
+    shape_.user_permits().each([&](std::size_t i) WEIR_INLINE {
+      return look_at(user_permits_.look(i, context_, users_.permits.all()[i]));
+    });
+    if (shape_.breaker()) look_at_breaker();
+    shape_.quotas().each([&](std::size_t i) WEIR_INLINE {
+      const UserQuota& quota = quotas_.look(i, context_, users_.quotas.all()[i], shape_.cost());
       longest_.wait(quota.wait(), quota.id());
-    }
-    if (shared_.rare || users_.rare) [[unlikely]]
-      look_at_rare();
+      return true;
+    });
+    if (shape_.rare()) [[unlikely]]
+      longest_ = look_at_rare(context_, longest_);
   }
 
   template <class Bulkhead>
-  [[gnu::always_inline]] void look_at(const Bulkhead& bulkhead) noexcept {
-    if (context_.weight > bulkhead.limit()) [[unlikely]]
+  WEIR_INLINE bool look_at(const Bulkhead& bulkhead) noexcept {
+    if (shape_.weight() > bulkhead.limit()) [[unlikely]]
       longest_.wait(kNever, bulkhead.id());
-    if (!bulkhead.available(context_)) [[unlikely]]
+    if (!bulkhead.available(context_, shape_.weight())) [[unlikely]]
       longest_.no_permit(bulkhead.id());
+    return true;
   }
 
-  [[gnu::always_inline]] void look_at_breaker() noexcept {
-    BreakerRecord& record = *shared_.breaker;
-    unguarded_ = record.breaker.unguarded();
-    if (unguarded_) [[likely]]
-      return;
-    const BreakerAnswer answer = record.breaker.check(record.params.load(), context_.now);
-    const bool ownerless = answer.probe && !context_.owner;
-    longest_.wait(ownerless ? kWaitWithoutOwner : answer.wait, shared_.breaker_id, Verdict::circuit_open);
-  }
-
-  [[gnu::noinline]] void look_at_rare() noexcept {
-    for (const WindowStep& step : shared_.windows.enforced()) {
-      longest_.wait(step.window.wait(context_.now, context_.cost), step.id);
+  WEIR_INLINE void look_at_breaker() noexcept {
+    const std::optional<BreakerTicket> ticket = shared_.breaker->breaker.unguarded();
+    if (ticket) [[likely]] {
+      unguarded_ = *ticket;
+    } else {
+      guarded_ = true;
+      longest_.wait(wait_of_breaker(context_), shared_.breaker_id, Verdict::circuit_open);
     }
-    for (const CooldownStep& step : shared_.cooldowns.enforced()) look_at(step, shared_cooldown(step));
-    for (const CooldownStep& step : users_.cooldowns.enforced()) look_at(step, user_cooldown(context_, step));
-  }
-  void look_at(const CooldownStep& step, std::uint64_t state) noexcept {
-    longest_.wait(cooldown::wait(state, context_.now), step.id, Verdict::blocked);
   }
 
   // Last, since everybody writes these words; the first of them is named if several take equally long.
-  [[gnu::always_inline]] void look_at_rates() noexcept {
-    const auto rates = shared_.rates.enforced();
+  WEIR_INLINE void look_at_rates() noexcept {
     std::uint64_t wait = 0;
     LimitId id = LimitId::none;
-    for (std::size_t i = 0; i < rates.size(); ++i) {
-      const SharedRate& rate = rates_.look(i, context_, rates[i]);
+    shape_.rates().each([&](std::size_t i) WEIR_INLINE {
+      const SharedRate& rate = rates_.look(i, context_, shared_.rates.all()[i], shape_.cost());
       if (rate.wait() > wait) [[unlikely]]
         wait = rate.wait(), id = rate.id();
-    }
+      return true;
+    });
     longest_.wait_first(wait, id);
   }
 
-  [[gnu::always_inline]] bool spend_rates(Decision& decision) noexcept {
-    const std::size_t count = shared_.rates.enforced().size();
-    for (std::size_t i = 0; i < count; ++i) {
-      if (const std::uint64_t wait = rates_[i].spend(context_); wait != 0) [[unlikely]]
+  WEIR_INLINE bool spend_rates(Decision& decision) noexcept {
+    return shape_.rates().each([&](std::size_t i) WEIR_INLINE {
+      if (const std::uint64_t wait = rates_[i].spend(context_.now, shape_.cost()); wait != 0) [[unlikely]]
         return refused(decision, Verdict::throttled, wait, rates_[i].id());
-      spent_.rates = i + 1;
-    }
-    return true;
+      ++rates_spent_;
+      return true;
+    });
   }
 
-  [[gnu::always_inline]] bool charge_others(Decision& decision, Holding& holding) noexcept {
-    for (std::size_t i = 0; i < shared_.permits.enforced().size(); ++i) {
-      if (!permits_[i].take(context_, holding)) [[unlikely]]
-        return refused(decision, Verdict::shed, 0, permits_[i].id());
-    }
-    for (std::size_t i = 0; i < users_.permits.enforced().size(); ++i) {
-      if (!user_permits_[i].take(context_, holding)) [[unlikely]]
-        return refused(decision, Verdict::shed, 0, user_permits_[i].id());
-    }
-    if (unguarded_) [[likely]] {
-      holding.call = {0, unguarded_->generation, 0};
-      holding.has_call = true;
-    } else if (shared_.breaker != nullptr) {
-      if (const std::uint64_t wait = begin_call(holding); wait != 0)
+  WEIR_INLINE bool charge_others(Decision& decision, Holding& holding) noexcept {
+    const bool has_permits = shape_.permits().each([&](std::size_t i) WEIR_INLINE {
+      if (permits_[i].take(context_, shape_.weight(), holding, permits_taken_)) [[likely]]
+        return true;
+      return refused(decision, Verdict::shed, 0, permits_[i].id());
+    });
+    if (!has_permits) return false;
+    const bool has_permits_of_user = shape_.user_permits().each([&](std::size_t i) WEIR_INLINE {
+      if (user_permits_[i].take(context_, shape_.weight(), holding, user_permits_taken_)) [[likely]]
+        return true;
+      return refused(decision, Verdict::shed, 0, user_permits_[i].id());
+    });
+    if (!has_permits_of_user) return false;
+    if (shape_.breaker()) {
+      holding.block = static_cast<std::uint16_t>(context_.plan->block);
+      if (!guarded_) [[likely]] {
+        hold(holding, unguarded_,
+             shared_.breaker_counts_only_rows ? HeldCall::of_failure : HeldCall::of_outcome);
+      } else if (const std::uint64_t wait = begin_call(context_, decision, holding); wait != 0) {
         return refused(decision, Verdict::circuit_open, wait, shared_.breaker_id);
+      }
     }
-    for (std::size_t i = 0; i < users_.quotas.enforced().size(); ++i) {
+    const bool has_quotas = shape_.quotas().each([&](std::size_t i) WEIR_INLINE {
       if (const std::uint64_t wait = quotas_[i].spend(context_); wait != 0) [[unlikely]]
         return refused(decision, Verdict::throttled, wait, quotas_[i].id());
-      spent_.quotas = i + 1;
-    }
-    return !(shared_.rare || users_.rare) || charge_rare(decision);
+      ++quotas_spent_;
+      return true;
+    });
+    if (!has_quotas) return false;
+    if (!shape_.rare()) return true;
+    const Charged charged = charge_rare(context_, decision);
+    windows_spent_ = charged.windows;
+    return charged.all;
   }
 
-  // An admission ends the rows of refusals that cooldowns count.
-  [[gnu::noinline]] bool charge_rare(Decision& decision) noexcept {
-    for (const WindowStep& step : shared_.windows.enforced()) {
-      const std::uint64_t wait = SharedWindow(step.window).admit(context_.now, context_.cost);
-      if (wait != 0) return refused(decision, Verdict::throttled, wait, step.id);
-      ++spent_.windows;
-    }
-    for (const CooldownStep& step : shared_.cooldowns.enforced()) end_shared_streak(step);
-    for (const CooldownStep& step : users_.cooldowns.enforced()) {
-      if ((user_cooldown(context_, step) & cooldown::kCount) != 0) end_user_streak(context_, step);
-    }
-    return true;
-  }
-
-  static bool refused(Decision& decision, Verdict verdict, std::uint64_t wait, LimitId id) noexcept {
+  WEIR_INLINE static bool refused(Decision& decision, Verdict verdict, std::uint64_t wait,
+                                  LimitId id) noexcept {
     refuse(decision, verdict, wait, id);
     return false;
-  }
-
-  /// @return 0: the call has begun; else the ticks until it may.
-  [[gnu::noinline]] std::uint64_t begin_call(Holding& holding) noexcept {
-    BreakerRecord& record = *shared_.breaker;
-    const BreakerAdmission call = record.breaker.admit(record.params.load(), context_.now, context_.owner);
-    if (!call) return call.wait;
-    holding.call = {call.ticket.probe, call.ticket.generation, call.ticket.cell};
-    holding.has_call = true;
-    return 0;
   }
 
   const Context& context_;
   const SharedSteps& shared_;
   const UserSteps& users_;
-  bool more_than_rates_;
-  Spent spent_;
+  [[no_unique_address]] Shape shape_;
+  std::uint8_t rates_spent_ = 0;
+  std::uint8_t quotas_spent_ = 0;
+  std::uint8_t windows_spent_ = 0;
+  std::uint32_t permits_taken_ = 0;
+  std::uint32_t user_permits_taken_ = 0;
   Longest longest_;
-  std::optional<BreakerTicket> unguarded_;  ///< of a breaker that lets everybody through
-  Met<SharedBulkhead, 2 * kPlanScopes> permits_;
-  Met<UserBulkhead, 2 * kPlanScopes> user_permits_;
-  Met<SharedRate, kPlanScopes * kMaxRates> rates_;
-  Met<UserQuota, kPlanScopes*(kMaxRates + kWindowRecords)> quotas_;
+  BreakerTicket unguarded_;  ///< of a breaker that lets everybody through
+  bool guarded_ = false;     ///< it does not
+  Met<SharedBulkhead, decltype(std::declval<Shape>().permits())::kMost> permits_;
+  Met<UserBulkhead, decltype(std::declval<Shape>().user_permits())::kMost> user_permits_;
+  Met<SharedRate, decltype(std::declval<Shape>().rates())::kMost> rates_;
+  Met<UserQuota, decltype(std::declval<Shape>().quotas())::kMost> quotas_;
 };
+
+template <class Shape>
+Answer decide_as(const Context& context, Decision& decision, Holding& holding) noexcept {
+  Attempt<Shape> attempt(context);
+  return attempt.look(decision) ? attempt.charge(decision, holding) : Answer::refused;
+}
+
+/// Of an operation that a live change took out.
+Answer decide_retired(const Context& /*context*/, Decision& decision, Holding& /*holding*/) noexcept {
+  decision.verdict = Verdict::invalid;
+  return Answer::refused;
+}
+
+/// The first of the shapes that fits, or any.
+template <class... Shapes>
+Decide* way_of(const SharedSteps& shared, const UserSteps& users) noexcept {
+  Decide* way = &decide;
+  ((Shapes::fits(shared, users) && (way = &decide_as<Shapes>, true)) || ...);
+  return way;
+}
+
+// rates, permits, permits of the user, rates and windows of the user, a breaker
+using OneRate = Shape<1, 0, 0, 0, false>;
+using TwoRates = Shape<2, 0, 0, 0, false>;
+using UserRate = Shape<0, 0, 0, 1, false>;
+using RateAndUserRate = Shape<1, 0, 0, 1, false>;
+using TwoRatesAndUserRate = Shape<2, 0, 0, 1, false>;
+using FiveAndBreaker = Shape<2, 1, 1, 1, true>;
 
 }  // namespace
 
-void decide(const Context& context, Decision& decision, Holding& holding) noexcept {
-  Attempt attempt(context);
-  if (attempt.look(decision)) attempt.charge(decision, holding);
+Answer decide(const Context& context, Decision& decision, Holding& holding) noexcept {
+  return decide_as<AnyShape>(context, decision, holding);
 }
 
-void take_back(const Context& context, Holding& holding) noexcept {
+void choose_ways(Plan& plan) noexcept {
+  plan.decide_for_nobody = plan.decide_for_user = plan.retired ? &decide_retired : &decide;
+  if (plan.retired || plan.counting) return;
+  plan.decide_for_nobody = way_of<OneRate, TwoRates>(plan.shared, kNoUserSteps);
+  plan.decide_for_user =
+      way_of<OneRate, TwoRates, UserRate, RateAndUserRate, TwoRatesAndUserRate, FiveAndBreaker>(plan.shared,
+                                                                                                plan.user);
+}
+
+void take_back(const Context& context, Answer answer, Holding& holding) noexcept {
+  if (answer == Answer::admitted) hold_nothing(holding);
   const SharedSteps& shared = context.plan->shared;
-  const Spent all{shared.rates.enforced().size(), context.users->quotas.enforced().size(),
-                  shared.windows.enforced().size()};
+  const Spent all{static_cast<std::uint8_t>(shared.rates.enforced().size()),
+                  static_cast<std::uint8_t>(context.users->quotas.enforced().size()),
+                  static_cast<std::uint8_t>(shared.windows.enforced().size())};
   undo_all(context, all, holding);
 }
 
 Decision peek(const Context& context) noexcept {
   Decision decision;
-  Attempt(context).look(decision);
+  (void)Attempt<AnyShape>(context).look(decision);
   return decision;
 }
 

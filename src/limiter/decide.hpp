@@ -3,8 +3,8 @@
 // One decision over all limits of a request: look at every limit, then charge them all, or none.
 //
 // Looking only loads, and works out what each word would become. If any limit refuses, the one that takes
-// longest is the answer. Charging exchanges what was seen for that, and decides anew where it was overtaken,
-// in a fixed order: rates over all users, permits, the breaker's probe, what is of the user, and last the
+// longest is the answer. Charging exchanges what was seen for that, and decides again where another process was
+// faster, in a fixed order: rates over all users, permits, the breaker's probe, what is of the user, and last the
 // windows over all users, which cannot be given back exactly. The rates over all users are looked at last and
 // charged first: everybody writes those words, and what was seen of them a moment ago is likely to be still
 // there. When one limit refuses after all (somebody was faster), what was charged is given back; in between
@@ -20,12 +20,17 @@
 
 namespace weir::detail {
 
-/// @param decision  the answer.
+/// One way for all plans. Those of the usual shapes are decided by the same code, compiled for a known number of
+/// limits of each kind, for requests of cost and weight 1: see Shape.
+/// @param decision  says "admitted" when it comes in; of a refusal it is the answer.
 /// @param holding   receives what an admission has to give back.
-void decide(const Context& context, Decision& decision, Holding& holding) noexcept;
+[[nodiscard]] Answer decide(const Context& context, Decision& decision, Holding& holding) noexcept;
+
+/// Chooses Plan::decide_for_user and decide_for_nobody.
+void choose_ways(Plan& plan) noexcept;
 
 /// Takes an admission back: it was decided by limits that have changed since. `context` as it was decided.
-void take_back(const Context& context, Holding& holding) noexcept;
+void take_back(const Context& context, Answer answer, Holding& holding) noexcept;
 
 /// What `decide` would answer. Only loads.
 [[nodiscard]] Decision peek(const Context& context) noexcept;

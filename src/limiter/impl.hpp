@@ -101,19 +101,18 @@ class LimiterImpl {
   [[nodiscard]] std::uint64_t now() const noexcept { return ticks_at(segment_.header(), HostClock::now()); }
   [[nodiscard]] const Segment& segment() const noexcept { return segment_; }
 
-  template <class Clock>
-  Admission admit(Operation operation, const Request& request, Clock&& clock) noexcept {
-    Admission admission{{Verdict::invalid, LimitId::none, {}}};  // filled in where the caller will have it
-    admit_into(admission, operation, request, clock);
+  template <class Time>
+  [[gnu::always_inline]] Admission admit(Operation operation, const Request& request, Time time) noexcept {
+    Admission admission{Decision{}};  // filled in where the caller will have it, unless it stays "admitted"
+    admit_into(admission, operation, request, time);
     return admission;
   }
 
   Decision peek(Operation operation, const Request& request) noexcept {
     Decision decision{Verdict::invalid, LimitId::none, {}};
     with_limits(operation, request, [&](Context& context) {
-      const auto read = [this] { return fast_now(); };
-      context.begin(read);
-      identify(context);
+      context.begin(TimePasses{});
+      context.owner = identity_at(context.now);
       decision = detail::peek(context);
     });
     return decision;
@@ -121,11 +120,10 @@ class LimiterImpl {
 
   /// Under limits that change meanwhile it charges what is in force in the end. What it has spent under those
   /// before is given back as far as it is known, and else stays spent.
-  template <class Clock>
-  void charge(Operation operation, const Request& request, Clock&& clock) noexcept {
+  template <class Time>
+  void charge(Operation operation, const Request& request, const Time& time) noexcept {
     until_limits_stand(operation, request, [&](Context& context) {
-      const auto read = [&] { return ticks_at(segment_.header(), clock()); };
-      context.begin(read);
+      context.begin(time);
       detail::charge(context);
       if (!turned(context)) return true;
       detail::refund(context, context.now);
@@ -136,8 +134,7 @@ class LimiterImpl {
   void refund(Operation operation, const Request& request, Admission& admission) noexcept {
     if (!admission || !charged_here(admission.holding_)) return;
     with_limits(operation, request, [&](Context& context) {
-      const auto read = [this] { return fast_now(); };
-      context.begin(read);
+      context.begin(TimePasses{});
       detail::refund(context, admission.holding_.admitted_at);
       admission.release();
       admission.decision_ = {Verdict::invalid, LimitId::none, {}};
@@ -148,8 +145,7 @@ class LimiterImpl {
     std::optional<WindowCount> count;
     // What was counted in a window that limits meanwhile took out of force is counted once more in its heir.
     until_limits_stand(operation, request, [&](Context& context) {
-      const auto read = [this] { return fast_now(); };
-      context.begin(read);
+      context.begin(TimePasses{});
       count = count_in_fixed_windows(context);
       return !turned(context);
     });
@@ -171,21 +167,23 @@ class LimiterImpl {
   }
 
   /// Tells the breaker, then gives back what is held.
-  void finish(const Holding& holding, Outcome outcome) noexcept {
-    if (holding.has_call) report(holding, outcome);
+  [[gnu::always_inline]] void finish(const Holding& holding, Outcome outcome) noexcept {
+    if (holding.call != HeldCall::none) {
+      const bool nothing_to_count = holding.call == HeldCall::of_failure && outcome != Outcome::failure &&
+                                    sections_.breaker(holding.block).breaker.nothing_in_a_row();
+      if (!nothing_to_count) [[unlikely]]
+        report(holding, outcome);
+    }
     release(holding);
   }
 
-  void report(const Holding& holding, Outcome outcome) noexcept {
-    BreakerTicket ticket{holding.call.probe, holding.call.generation, holding.call.cell};
-    const Owner owner = Owner::from_bits(holding.owner);
+  [[gnu::noinline]] void report(const Holding& holding, Outcome outcome) noexcept {
+    BreakerTicket ticket = ticket_of(holding);
+    const Owner owner = owner_of(holding);
     // A copy in a forked child: the parent's probe is not ours to judge, and its call is still in flight.
     if (ticket.probe != 0 && !registry_.was_self(owner)) return;
     if (ticket.holds_something() && owner && !registry_.was_self(owner)) ticket.cell = 0;
     BreakerRecord& record = sections_.breaker(holding.block);
-    const bool nothing_to_count =
-        outcome != Outcome::failure && ticket.probe == 0 && record.indifferent_to_success(ticket.generation);
-    if (nothing_to_count) return;
     // Threads read the clock each for themselves: one that reports may be behind the one that was admitted.
     const std::uint64_t now = std::max(fast_now(), holding.admitted_at);
     record.breaker.report(record.params.load(), ticket, static_cast<BreakerOutcome>(outcome),
@@ -195,17 +193,26 @@ class LimiterImpl {
   /// Whether this process was charged, and in this segment: not a parent of it, whose admission a fork has
   /// copied, nor in a segment that was replaced since, or by the stand-in for one.
   [[nodiscard]] bool charged_here(const Holding& holding) const noexcept {
-    const Owner owner = Owner::from_bits(holding.owner);
+    const Owner owner = owner_of(holding);
     return holding.segment == sections_.mark() && (!owner || registry_.was_self(owner));
   }
 
-  void release(const Holding& holding) noexcept {
+  [[gnu::always_inline]] void release(const Holding& holding) noexcept {
+    const bool still_ours = registry_.owner() == owner_of(holding);
+    if (!still_ours || holding.weight != 1) [[unlikely]]
+      return release_otherwise(holding, still_ours);
+    if (const std::uint32_t late = give_back_ours(sections_, users_, holding); late != 0) [[unlikely]]
+      count_late(late);
+  }
+
+  [[gnu::noinline]] void release_otherwise(const Holding& holding, bool still_ours) noexcept {
     // A copy of the parent's admission in a forked child: the parent's permits are not ours to give.
-    const Owner owner = Owner::from_bits(holding.owner);
-    const bool still_ours = registry_.is_self(owner);
-    if (!still_ours && !registry_.was_self(owner)) return;
-    const std::uint32_t late = give_back(sections_, users_, holding, still_ours);
-    if (late != 0) sections_.swept->late_releases.fetch_add(late, std::memory_order_relaxed);
+    if (!still_ours && !registry_.was_self(owner_of(holding))) return;
+    if (const std::uint32_t late = give_back(sections_, users_, holding, still_ours); late != 0)
+      count_late(late);
+  }
+  void count_late(std::uint32_t late) noexcept {
+    sections_.swept->late_releases.fetch_add(late, std::memory_order_relaxed);
   }
 
   Result<Identity> join() {
@@ -310,9 +317,7 @@ class LimiterImpl {
     return &current != this ? &current : nullptr;
   }
 
-  [[nodiscard]] std::uint64_t fast_now() const noexcept {
-    return ticks_at(segment_.header(), FastClock::now());
-  }
+  [[nodiscard]] std::uint64_t fast_now() const noexcept { return ticks_at(sections_, FastClock::now()); }
 
   /// Calls use(Context&) with what a request asks for under the limits in force. @return false: there is no
   /// such operation, or the request asks for nothing.
@@ -338,7 +343,8 @@ class LimiterImpl {
     const std::uint32_t block = block_of(operation);
     if (block == 0) return false;
     const auto handle = static_cast<std::uint32_t>(operation);
-    const Plan plan = compile_plan(sections_, block, handle);
+    Plan plan = compile_plan(sections_, block, handle);
+    choose_ways(plan);
     if (stood_still(sections_.control->turn, turn)) plans_.keep(handle % kMaxOperations, plan, turn);
     return with_plan(plan, turn, request, use);
   }
@@ -347,19 +353,21 @@ class LimiterImpl {
   /// read and the words of all callers are looked at.
   /// @return the block of a user with limits of its own, whose steps are still to be found; 0: all is there.
   [[gnu::always_inline]] std::uint32_t prepare(Context& context, const Plan& plan, std::uint64_t turn,
-                                               const Request& request) noexcept {
+                                               Decide** way = nullptr) noexcept {
     context.plan = &plan;
-    context.users = &kNoUserSteps;
     context.turn = turn;
-    context.cost = request.cost;
-    context.weight = request.weight;
-    if (!plan.of_users || request.user.empty()) return 0;
-    context.name = request.user;
-    context.user = hasher_(request.user);
-    context.key = users_.key(context.user);
-    users_.prefetch(context.key);
+    if (!plan.of_users || context.request.user.empty()) {
+      context.users = &kNoUserSteps;
+      return 0;
+    }
     context.users = &plan.user;
-    return plan.overrides ? override_of(context.user) : 0;
+    if (way != nullptr) *way = plan.decide_for_user;
+    const Hash128 user = hasher_(context.request.user);
+    const UserKey key = users_.key(user);
+    users_.prefetch(key);
+    context.user = user;
+    context.key = key;
+    return plan.overrides ? override_of(user) : 0;
   }
 
   /// The block of a user with limits of its own; 0: it has none, or a live change took them out.
@@ -371,8 +379,8 @@ class LimiterImpl {
   template <class Use>
   bool with_plan(const Plan& plan, std::uint64_t turn, const Request& request, Use& use) noexcept {
     if (plan.retired) return false;
-    Context context(sections_, users_);
-    if (const std::uint32_t block = prepare(context, plan, turn, request); block != 0)
+    Context context(sections_, users_, request);
+    if (const std::uint32_t block = prepare(context, plan, turn); block != 0)
       return with_override(context, block, use);
     use(context);
     return true;
@@ -398,18 +406,20 @@ class LimiterImpl {
   }
 
   // The way of nearly every request; the others follow.
-  template <class Clock>
+  template <class Time>
   [[gnu::always_inline]] void admit_into(Admission& admission, Operation operation, const Request& request,
-                                         Clock& clock) noexcept {
+                                         const Time& time) noexcept {
     const std::uint64_t turn = turn_of_limits(sections_.control->turn);
     const Plan* const plan = plan_of(operation, turn);
-    if (plan == nullptr || plan->retired || request.cost == 0 || request.weight == 0) [[unlikely]]
-      return admit_otherwise(admission, operation, request, clock);
-    Context context(sections_, users_);
-    if (prepare(context, *plan, turn, request) != 0) [[unlikely]]
-      return admit_otherwise(admission, operation, request, clock);
-    if (!decide_by(context, admission, operation, request, clock)) [[unlikely]]
-      admit_otherwise(admission, operation, request, clock);
+    const bool usual = request.cost == 1 && request.weight == 1;
+    if (plan == nullptr || !usual) [[unlikely]]
+      return admit_otherwise(admission, operation, request, time);
+    Context context(sections_, users_, request);
+    Decide* way = plan->decide_for_nobody;
+    if (const std::uint32_t block = prepare(context, *plan, turn, &way); block != 0) [[unlikely]]
+      return admit_otherwise(admission, operation, request, time);
+    if (!decide_by(way, context, admission, operation, request, time)) [[unlikely]]
+      admit_otherwise(admission, operation, request, time);
   }
 
   /// Calls use(Context&) again while it says that limits were changed live meanwhile: not without end.
@@ -425,12 +435,13 @@ class LimiterImpl {
     return false;
   }
 
-  template <class Clock>
+  template <class Time>
   [[gnu::noinline]] void admit_otherwise(Admission& admission, Operation operation, const Request& request,
-                                         Clock& clock) noexcept {
+                                         const Time& time) noexcept {
     admission.decision_ = {Verdict::invalid, LimitId::none, {}};
     const bool decided = until_limits_stand(operation, request, [&](Context& context) {
-      if (decide_by(context, admission, operation, request, clock)) return true;
+      admission.decision_ = {};
+      if (decide_by(&decide, context, admission, operation, request, time)) return true;
       admission.decision_ = {Verdict::invalid, LimitId::none, {}};
       return false;
     });
@@ -439,34 +450,34 @@ class LimiterImpl {
 
   /// @return false: limits were changed live meanwhile. What was charged under limits that are not those any
   ///         more counts for nobody else: it was taken back.
-  template <class Clock>
-  [[gnu::always_inline]] bool decide_by(Context& context, Admission& admission, Operation operation,
-                                        const Request& request, Clock& clock) noexcept {
-    const auto read = [&] { return ticks_at(segment_.header(), clock()); };
-    context.begin(read);
+  template <class Time>
+  [[gnu::always_inline]] bool decide_by(Decide* way, Context& context, Admission& admission,
+                                        Operation operation, const Request& request,
+                                        const Time& time) noexcept {
+    context.begin(time);
     if (is_look_due(context.now)) [[unlikely]] {
       if (LimiterImpl* const next = look_again()) {
-        next->admit_otherwise(admission, operation, request, clock);
+        next->admit_otherwise(admission, operation, request, time);
         return true;
       }
     }
-    identify(context);
+    context.owner = identity_at(context.now);
     Holding& holding = admission.holding_;
-    decide(context, admission.decision_, holding);
-    if (!admission) [[unlikely]] {
-      if (!after_refusal(context, admission.decision_, holding)) return false;
-    } else {
-      if (turned(context)) [[unlikely]] {
-        take_back(context, holding);
-        return false;
-      }
-      if (context.plan->counting) [[unlikely]]
-        count_only(context, true, holding);
+    Answer answer = way(context, admission.decision_, holding);
+    if (answer == Answer::refused && admission.decision_.verdict == Verdict::shed) [[unlikely]]
+      answer = after_sweep(context, admission.decision_, holding);
+    if (turned(context)) [[unlikely]] {
+      if (answer != Answer::refused) take_back(context, answer, holding);
+      return false;
     }
-    if (admission && (holding.has_call || holding.permits + holding.user_permits != 0)) {
-      holding.limiter = this;
-      holding.block = static_cast<std::uint16_t>(context.plan->block);
+    if (answer == Answer::refused) [[unlikely]] {
+      if (context.plan->heeds_refusals) after_refusal(context, admission.decision_, holding);
+      return true;
     }
+    if (answer == Answer::admitted) return true;
+    if (context.plan->counting && !count_admitted(context, holding)) [[unlikely]]
+      return true;
+    holding.limiter = this;
     return true;
   }
 
@@ -477,54 +488,57 @@ class LimiterImpl {
     return sections_.control->turn.load(std::memory_order_seq_cst) != context.turn;
   }
 
-  // A sweep may free a permit. A refusal by a rate or a window may begin a cooldown, and the answer then says
-  // when that ends. Limits that only count are asked before, so the refusal that begins a cooldown is not one
-  // of its own. @return as decide_by(): the limit that refused may have changed.
-  [[gnu::noinline]] bool after_refusal(const Context& context, Decision& decision,
+  // A sweep may free a permit.
+  [[gnu::noinline]] Answer after_sweep(const Context& context, Decision& decision,
                                        Holding& holding) noexcept {
-    if (decision.verdict == Verdict::shed && sweeper_.sweep_if_due(context.now))
-      decide(context, decision, holding);
-    if (turned(context)) {
-      if (decision.verdict == Verdict::admitted) take_back(context, holding);
-      return false;
-    }
-    if (context.plan->counting) count_only(context, decision.verdict == Verdict::admitted, holding);
-    if (decision.verdict != Verdict::throttled) return true;
+    if (!sweeper_.sweep_if_due(context.now)) return Answer::refused;
+    decision = {};
+    return decide(context, decision, holding);
+  }
+
+  // A refusal by a rate or a window may begin a cooldown, and the answer then says when that ends. Limits that
+  // only count are asked before, so the refusal that begins a cooldown is not one of its own.
+  [[gnu::noinline]] void after_refusal(const Context& context, Decision& decision,
+                                       Holding& holding) noexcept {
+    if (context.plan->counting) count_only(context, false, holding);
+    if (decision.verdict != Verdict::throttled) return;
     if (const std::uint64_t cooldown = note_refusal(context, decision.limit); cooldown != 0) {
       const std::chrono::nanoseconds wait(ns_from_ticks(cooldown));
       decision.retry_after = std::max(decision.retry_after, wait);
     }
-    return true;
   }
 
-  [[gnu::always_inline]] void identify(Context& context) noexcept {
-    auto mine = registry_.self();
-    if (!mine) mine = join_again(context.now);
-    if (!mine) return;
-    context.owner = mine->owner();
-    // Every worker and thread looks for free permits from a cell of its own; stacks lie megabytes apart.
-    const auto thread = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(&context) >> 20);
-    context.hint = (mine->slot + 1) * 0x9e37'79b1U + thread * 0x85eb'ca6bU;
+  /// Asks the limits that only count about an admission, which may then hold permits of them, too.
+  /// @return whether it holds anything.
+  [[gnu::noinline]] bool count_admitted(const Context& context, Holding& holding) noexcept {
+    count_only(context, true, holding);
+    return holding.permits + holding.user_permits != 0 || holding.call != HeldCall::none;
+  }
+
+  /// The worker that this process is; nobody where there is no slot to be had.
+  [[nodiscard]] [[gnu::always_inline]] Owner identity_at(std::uint64_t now) noexcept {
+    const Owner mine = registry_.owner();
+    return mine ? mine : join_again(now);
   }
 
   // The first call of a process, and of one that was taken for dead. Where there is no slot to be had, not
   // every call pays for trying.
-  std::optional<Identity> join_again(std::uint64_t now) noexcept {
+  [[gnu::noinline]] Owner join_again(std::uint64_t now) noexcept {
     constexpr std::uint64_t kRetry = ticks_from_ns(10'000'000);
     std::uint64_t next = next_join_.load(std::memory_order_relaxed);
     if (now < next || !next_join_.compare_exchange_strong(next, now + kRetry, std::memory_order_relaxed)) {
-      return std::nullopt;
+      return {};
     }
     try {
       const auto joined = join();
       if (joined) {
         next_join_.store(0, std::memory_order_relaxed);
-        return *joined;
+        return joined->owner();
       }
       binding_->cannot_join(joined.error());
     } catch (const std::exception&) {  // out of memory: as without a slot
     }
-    return std::nullopt;
+    return {};
   }
 
   bool reset_record(std::uint32_t block_index, std::uint32_t index) noexcept {

@@ -100,7 +100,7 @@ Result<Operation> Limiter::operation(std::string_view name) const noexcept {
 }
 
 Admission Limiter::admit(Operation operation, const Request& request) noexcept {
-  return binding_->impl().admit(operation, request, FastClock::now);
+  return binding_->impl().admit(operation, request, TimePasses{});
 }
 
 Admission Limiter::admit(std::string_view operation, const Request& request) noexcept {
@@ -115,7 +115,7 @@ Decision Limiter::peek(Operation operation, const Request& request) noexcept {
 }
 
 void Limiter::charge(Operation operation, const Request& request) noexcept {
-  binding_->settled().charge(operation, request, FastClock::now);
+  binding_->settled().charge(operation, request, TimePasses{});
 }
 
 void Limiter::refund(Operation operation, const Request& request, Admission& admission) noexcept {
@@ -123,7 +123,7 @@ void Limiter::refund(Operation operation, const Request& request, Admission& adm
 }
 
 Admission Limiter::admit_at(HostClock::time_point now, Operation operation, const Request& request) noexcept {
-  return binding_->impl().admit(operation, request, [now] { return now; });
+  return binding_->impl().admit(operation, request, TimeStands{now});
 }
 
 std::string Limiter::limit_name(LimitId limit) const noexcept {

@@ -6,12 +6,13 @@
 
 namespace weir::detail {
 
-std::uint64_t UserQuota::spend_anew(const Context& context) const noexcept {
-  const Spend change{{UserChangeBase(context), LimitRef::of(id()), context.cost}};
-  switch (context.user_table.update(context.key, entry_of(id()), change)) {
+std::uint64_t UserQuota::spend_again(const Context& context, const UserQuotaStep& step,
+                                     bool is_new) noexcept {
+  const Spend change{{UserChangeBase(context), LimitRef::of(step.id), context.request.cost}};
+  switch (context.user_table.update(context.key, entry_of(step.id), change)) {
     case UserTable::Outcome::changed:
-      if (const std::span<NameSlot> names = context.sections.names; seen_.entry == nullptr && !names.empty())
-        NameTable(names).remember(UserTable::tag_hash(context.user), context.name);
+      if (const std::span<NameSlot> names = context.sections.names; is_new && !names.empty())
+        NameTable(names).remember(UserTable::tag_hash(context.user), context.request.user);
       return 0;
     case UserTable::Outcome::declined:
       return change.wait;

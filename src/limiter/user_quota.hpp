@@ -13,11 +13,12 @@ namespace weir::detail {
 
 class UserQuota {
  public:
-  [[gnu::always_inline]] UserQuota(const Context& context, const UserQuotaStep& step) noexcept
+  [[gnu::always_inline]] UserQuota(const Context& context, const UserQuotaStep& step,
+                                   std::uint32_t cost) noexcept
       : step_(&step),
         seen_(context.user_table.find(context.key, entry_of(step.id))),
         judged_(step.rule.judge(seen_.entry != nullptr ? seen_.state : step.rule.at_rest(context.now),
-                                context.now, context.cost)) {}
+                                context.now, cost)) {}
 
   [[nodiscard]] LimitId id() const noexcept { return step_->id; }
 
@@ -25,18 +26,22 @@ class UserQuota {
   [[nodiscard]] std::uint64_t wait() const noexcept { return judged_.wait; }
 
   /// @return 0: spent; else the ticks until it conforms.
-  std::uint64_t spend(const Context& context) const noexcept {
+  [[gnu::always_inline]] std::uint64_t spend(const Context& context) const noexcept {
     if (judged_.wait != 0) return judged_.wait;
-    // The turn after the state: what others wrote under another length is not taken for a state of this one.
-    if (stood_still(context.sections.control->turn, context.turn) &&
-        context.user_table.exchange(context.key, entry_of(id()), seen_, judged_.charged)) [[likely]]
+    // The turn after the state: what others wrote under another length is not taken for a state of this one. That of
+    // a rate means the same under any.
+    const bool is_of_rule = step_->rule.kind() == UserRule::Kind::rate ||
+                            stood_still(context.sections.control->turn, context.turn);
+    if (is_of_rule && context.user_table.exchange(context.key, entry_of(id()), seen_, judged_.charged))
+        [[likely]]
       return 0;
-    return spend_anew(context);
+    return spend_again(context, *step_, seen_.entry == nullptr);
   }
 
  private:
-  // Overtaken, or new, or limits are being changed.
-  [[nodiscard]] std::uint64_t spend_anew(const Context& context) const noexcept;
+  // Another process was faster, or the user is new, or limits are being changed.
+  [[nodiscard]] static std::uint64_t spend_again(const Context& context, const UserQuotaStep& step,
+                                                 bool is_new) noexcept;
 
   const UserQuotaStep* step_;
   UserTable::Found seen_;

@@ -45,7 +45,8 @@ CooldownStep cooldown_step(LimitRef ref, LimitRecord& record) noexcept {
 PermitStep permit_step(const Sections& sections, LimitRef ref, LimitRecord& record) noexcept {
   // sync(reach): acquire; pairs with write_block(): permit_cells() reaches as far as this limit.
   const auto limit = static_cast<std::uint32_t>(record.params.load(std::memory_order_acquire));
-  return {&record, Permits(permit_cells(record, limit, sections.permit_cells)), limit, ref.id()};
+  const Permits permits(permit_cells(record, limit, sections.permit_cells));
+  return {&record, permits, permits.first_in(sections.permit_cells), limit, ref.id()};
 }
 
 UserPermitStep user_permit_step(LimitRef ref, LimitRecord& record) noexcept {
@@ -121,16 +122,20 @@ Plan compile_plan(const Sections& sections, std::uint32_t block, std::uint32_t h
   const std::array sources{source(sections, kGlobalBlock), source(sections, block)};
   const Presence own = sources[1].presence;
   plan.retired = own.retired();
+  if (plan.retired) return plan;
   plan.overrides = sections.overrides() != 0;
   plan.shared = compile_shared(sections, sources);
   if (own.has(kBreaker)) {
     plan.shared.breaker = &sections.breaker(block);
     plan.shared.breaker_id = LimitRef{block, kBreaker}.id();
+    plan.shared.breaker_counts_only_rows = plan.shared.breaker->counts_only_rows();
     plan.shared.more_than_rates = true;
   }
   plan.user = compile_user(sections, sources);
   plan.of_users = plan.overrides || !plan.user.empty();
   plan.counting = has_counting(plan.shared) || has_counting(plan.user);
+  plan.heeds_refusals = plan.counting || plan.overrides || !plan.shared.cooldowns.all().empty() ||
+                        !plan.user.cooldowns.all().empty();
   return plan;
 }
 

@@ -72,7 +72,8 @@ struct WindowStep {
 /// A concurrency limit over all callers.
 struct PermitStep {
   LimitRecord* record = nullptr;
-  Permits permits;  ///< every cell in which a permit may lie: see permit_cells()
+  Permits permits;               ///< every cell in which a permit may lie: see permit_cells()
+  std::uint32_t first_cell = 0;  ///< of them, in the section
   std::uint32_t limit = 0;
   LimitId id = LimitId::none;
 
@@ -117,8 +118,9 @@ struct SharedSteps {
   Steps<CooldownStep, kPlanScopes> cooldowns;
   BreakerRecord* breaker = nullptr;  ///< also one that only counts: it is told of every call
   LimitId breaker_id = LimitId::none;
-  bool more_than_rates = false;  ///< whether anything else is enforced
-  bool rare = false;             ///< whether a window or a cooldown is
+  bool breaker_counts_only_rows = false;  ///< see BreakerRecord
+  bool more_than_rates = false;           ///< whether anything else is enforced
+  bool rare = false;                      ///< whether a window or a cooldown is
 
   friend bool operator==(const SharedSteps&, const SharedSteps&) = default;
 };
@@ -136,13 +138,28 @@ struct UserSteps {
   friend bool operator==(const UserSteps&, const UserSteps&) = default;
 };
 
+struct Context;
+struct Holding;
+/// What deciding a request comes to.
+enum class Answer : std::uint8_t {
+  refused,
+  admitted,      ///< and holds nothing
+  admitted_more  ///< and holds something, or there are limits that only count, still to be asked
+};
+/// A way of deciding: see limiter/decide.hpp.
+using Decide = Answer(const Context&, Decision&, Holding&) noexcept;
+
 struct Plan {
-  std::uint32_t block = 0;   ///< of the operation
-  std::uint32_t handle = 0;  ///< by which callers name it: see LimiterImpl::block_of()
-  bool retired = false;      ///< a live change took the operation out
-  bool overrides = false;    ///< whether some users have limits of their own
-  bool of_users = false;     ///< whether there is anything that depends on the user
-  bool counting = false;     ///< whether some limit only counts
+  std::uint32_t block = 0;      ///< of the operation
+  std::uint32_t handle = 0;     ///< by which callers name it: see LimiterImpl::block_of()
+  bool retired = false;         ///< a live change took the operation out
+  bool overrides = false;       ///< whether some users have limits of their own
+  bool of_users = false;        ///< whether there is anything that depends on the user
+  bool counting = false;        ///< whether some limit only counts
+  bool heeds_refusals = false;  ///< whether some limit may count refusals
+  // For requests of cost and weight 1, of a user under its own limits of each user, and of nobody:
+  Decide* decide_for_user = nullptr;
+  Decide* decide_for_nobody = nullptr;
   SharedSteps shared;
   UserSteps user;
 

@@ -46,7 +46,7 @@ class PlanShelf {
   /// What is kept of `number` under `turn`; nullptr: compile it. Two loads.
   [[nodiscard]] const Compiled* find(std::uint32_t number, std::uint64_t turn) const noexcept {
     // acquire: pairs with keep(); a plan that is seen was written before.
-    const Kept* const kept = entries_[number].current.load(std::memory_order_acquire);
+    const Kept* const kept = current_[number].load(std::memory_order_acquire);
     return kept != nullptr && kept->turn.load(std::memory_order_relaxed) == turn ? &kept->compiled : nullptr;
   }
 
@@ -60,7 +60,7 @@ class PlanShelf {
     if (kept == nullptr) kept = add(entry, compiled);
     if (kept == nullptr) return entry.not_kept.store(turn, std::memory_order_relaxed);
     kept->turn.store(turn, std::memory_order_relaxed);
-    entry.current.store(kept, std::memory_order_release);
+    current_[number].store(kept, std::memory_order_release);
   }
 
  private:
@@ -72,7 +72,6 @@ class PlanShelf {
     Kept* next = nullptr;
   };
   struct Entry {
-    std::atomic<Kept*> current{nullptr};
     std::atomic<Kept*> all{nullptr};
     std::atomic<std::uint64_t> not_kept{kNoTurn};  ///< the last turn whose plan could not be kept
   };
@@ -90,6 +89,7 @@ class PlanShelf {
     return kept;
   }
 
+  std::array<std::atomic<Kept*>, N> current_{};
   std::array<Entry, N> entries_;
   std::atomic<std::uint32_t> kept_{0};
 };

@@ -16,11 +16,10 @@ struct alignas(kCacheLine) BreakerRecord {
   CircuitBreaker breaker;
   Versioned<BreakerParams> params;
 
-  /// Whether there is nothing to count of a call of `generation` that did not fail and was not a probe: no row
-  /// of failures that it would end, and no window. Without a slow rate no call in flight counts either, so there
-  /// is none to take back. Three loads.
-  [[nodiscard]] bool indifferent_to_success(std::uint16_t generation) const noexcept {
-    return breaker.in_a_row(generation) == 0 && params.load_only(&BreakerParams::failure_rate) == 0 &&
+  /// Whether only rows of failures are counted: then of a call that did not fail there is nothing to count but
+  /// the end of a row. Without a slow rate no call in flight counts either, so there is none to take back.
+  [[nodiscard]] bool counts_only_rows() const noexcept {
+    return params.load_only(&BreakerParams::failure_rate) == 0 &&
            params.load_only(&BreakerParams::slow_rate) == 0;
   }
 };

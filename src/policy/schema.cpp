@@ -222,6 +222,7 @@ Result<BasicSections<kWritable>> BasicSections<kWritable>::of(const Segment& seg
     return damaged(fmt::format("its section \"{}\" is missing or has an impossible size", wrong));
   if (!sound(all.settings)) return damaged("impossible settings");
   all.created_wall_ns = static_cast<std::uint64_t>(segment.header().created_wall_ns);
+  all.created_monotonic_ns = segment.header().created_monotonic_ns;
   all.seed = segment.header().secret[0];
   return all;
 }

@@ -74,8 +74,9 @@ struct BasicSections {
   std::span<Shared<ChangeRecord>> history;
   Shared<ChangeRecord>* difference = nullptr;
   Shared<SweepCounters>* swept = nullptr;
-  std::uint64_t created_wall_ns = 0;  ///< what the wall clock said at tick 0
-  std::uint64_t seed = 0;             ///< of random numbers that need not be the same everywhere
+  std::uint64_t created_wall_ns = 0;      ///< what the wall clock said at tick 0
+  std::int64_t created_monotonic_ns = 0;  ///< what HostClock said at tick 0
+  std::uint64_t seed = 0;                 ///< of random numbers that need not be the same everywhere
 
   /// Tells this segment from those before it.
   [[nodiscard]] std::uint32_t mark() const noexcept { return static_cast<std::uint32_t>(created_wall_ns); }
@@ -152,9 +153,15 @@ void store_settings(const Segment& segment, const SettingsRecord& settings) noex
 [[nodiscard]] SegmentPolicy segment_policy(const SettingsRecord& settings, std::string_view name);
 
 /// Ticks since the segment's epoch.
-[[nodiscard]] inline std::uint64_t ticks_at(const Header& header, HostClock::time_point now) noexcept {
-  const std::int64_t since_epoch = now.time_since_epoch().count() - header.created_monotonic_ns;
+[[nodiscard]] inline std::uint64_t ticks_at(std::int64_t epoch_ns, HostClock::time_point now) noexcept {
+  const std::int64_t since_epoch = now.time_since_epoch().count() - epoch_ns;
   return ticks_from_ns(static_cast<std::uint64_t>(since_epoch < 0 ? 0 : since_epoch));
+}
+[[nodiscard]] inline std::uint64_t ticks_at(const Header& header, HostClock::time_point now) noexcept {
+  return ticks_at(header.created_monotonic_ns, now);
+}
+[[nodiscard]] inline std::uint64_t ticks_at(const Sections& sections, HostClock::time_point now) noexcept {
+  return ticks_at(sections.created_monotonic_ns, now);
 }
 
 }  // namespace weir::detail

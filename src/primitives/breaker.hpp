@@ -217,6 +217,11 @@ class CircuitBreaker {
     return in_a_row(failures_.load(std::memory_order_relaxed), generation);
   }
 
+  /// Whether a success ends no row of failures, of whatever generation. One load.
+  [[nodiscard]] bool nothing_in_a_row() const noexcept {
+    return (failures_.load(std::memory_order_relaxed) & kCountMask) == 0;
+  }
+
   /// Meant for people. It only loads; each number is right, but they may be of different moments.
   [[nodiscard]] BreakerReading status(const BreakerParams& params, std::uint64_t now) const noexcept {
     const BreakerPhase phase = BreakerPhase::unpack(state_.load(std::memory_order_relaxed));

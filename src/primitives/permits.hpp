@@ -60,6 +60,10 @@ inline constexpr unsigned kSinceShift = 33;  // 2^33 ticks = 2^26 ns = 67 ms
 [[nodiscard]] constexpr std::uint32_t next(std::uint64_t word) noexcept {
   return static_cast<std::uint32_t>(word >> kNextShift) & 0xffff;
 }
+/// The bits that say which cell is next, where they lie.
+[[nodiscard]] constexpr std::uint64_t next_bits(std::uint64_t word) noexcept {
+  return word & std::uint64_t{0xffff} << kNextShift;
+}
 /// Ticks since the permit was taken. It is 0 for a permit that was taken after `now` was read: an age in the
 /// last hours of the 208 days that the field counts is taken for such a permit, not for a very old one.
 [[nodiscard]] constexpr std::uint64_t age(std::uint64_t word, std::uint64_t now) noexcept {
@@ -173,10 +177,9 @@ class BasicPermits {
     }
   }
 
-  [[nodiscard]] Cell& cell(Permit permit) const noexcept { return cells_[permit.cell]; }
-  /// The index of a cell, given its address.
-  [[nodiscard]] std::uint32_t index_of(const Word& cell) const noexcept {
-    return static_cast<std::uint32_t>(&cell - cells_.data());
+  /// The number of the first of them among the cells of a section.
+  [[nodiscard]] std::uint32_t first_in(std::span<const Word> section) const noexcept {
+    return cells_.empty() ? 0 : static_cast<std::uint32_t>(cells_.data() - section.data());
   }
   [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(cells_.size()); }
 
@@ -218,8 +221,10 @@ class BasicPermits {
   [[nodiscard]] std::optional<std::uint32_t> first_free(std::uint32_t usable,
                                                         std::uint32_t hint) const noexcept {
     const std::uint32_t start = start_of(hint, usable);
-    for (std::uint32_t i = 0; i < usable; ++i) {
-      const std::uint32_t cell = wrapped(start + i, usable);
+    for (std::uint32_t cell = start; cell < usable; ++cell) {
+      if (cells_[cell].load(std::memory_order_relaxed) == 0) return cell;
+    }
+    for (std::uint32_t cell = 0; cell < start; ++cell) {
       if (cells_[cell].load(std::memory_order_relaxed) == 0) return cell;
     }
     return std::nullopt;

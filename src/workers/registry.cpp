@@ -72,7 +72,7 @@ Result<Identity> Registry::join(std::uint64_t now) {
   auto claimed = claim_any(*lock, now);
   std::uint64_t before = private_->joined.load(std::memory_order_relaxed);
   if (claimed) {
-    const std::uint64_t mine = kJoined | std::uint64_t{claimed->generation} << 32 | claimed->slot;
+    const std::uint64_t mine = pack(*claimed);
     const bool stale = before != 0 && !self();  // another process took us for dead
     if (before == 0 || stale) {
       private_->lost.store(before, std::memory_order_relaxed);

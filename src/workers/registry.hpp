@@ -107,11 +107,13 @@ class Registry {
     const std::uint64_t word =
         private_->joined.load(std::memory_order_relaxed);  // relaxed: it publishes nothing
     if (word == 0) return std::nullopt;
-    const Identity mine = unpack(word);
-    // sync(slot): acquire; pairs with claim(). Both words begin with {1 | generation 31}.
-    const std::uint64_t tenant = slots_[mine.slot].identity.load(std::memory_order_acquire);
-    if ((tenant ^ word) >> 32 != 0) return std::nullopt;
-    return mine;
+    return is_tenant(word) ? std::optional(unpack(word)) : std::nullopt;
+  }
+
+  /// The owner that this process is; nobody where self() is nullopt. Cost  two loads.
+  [[nodiscard]] Owner owner() const noexcept {
+    const std::uint64_t word = private_->joined.load(std::memory_order_relaxed);
+    return word != 0 && is_tenant(word) ? owner_in(word) : Owner();
   }
 
   /// Whether an owner is this process, now or before another process took it for dead; never true for a
@@ -121,12 +123,6 @@ class Registry {
     // sync(lost): acquire; pairs with join(): a thread that meets the new identity also meets the lost one.
     return is(private_->joined.load(std::memory_order_acquire), owner) ||
            is(private_->lost.load(std::memory_order_relaxed), owner);
-  }
-
-  /// Whether an owner is this process now, and no other process has taken it for dead.
-  [[nodiscard]] bool is_self(Owner owner) const noexcept {
-    const auto mine = self();
-    return mine && mine->owner() == owner;
   }
 
   /// Claims a slot for this process, if it has none.
@@ -169,7 +165,8 @@ class Registry {
   [[nodiscard]] std::uint32_t size() const noexcept { return static_cast<std::uint32_t>(slots_.size()); }
 
  private:
-  static constexpr std::uint64_t kJoined = std::uint64_t{1} << 63;  // {joined 1 | generation 31 | slot 32}
+  // {joined 1 | generation 31 | owner 32}
+  static constexpr std::uint64_t kJoined = std::uint64_t{1} << 63;
   static_assert(SlotIdentity{true, 0, 0}.word() == kJoined, "self() compares the upper halves");
   /// What only this process knows, on a page of its own that the kernel wipes in a forked child.
   struct PrivatePage {
@@ -178,11 +175,23 @@ class Registry {
     std::atomic<std::uintptr_t> lock;   ///< the lock that shows that we are alive, as SlotLock::word()
   };
 
+  /// Whether an identity of ours is still the tenant of its slot.
+  [[nodiscard]] bool is_tenant(std::uint64_t word) const noexcept {
+    // sync(slot): acquire; pairs with claim(). Both words begin with {1 | generation 31}.
+    const std::uint64_t tenant = slots_[owner_in(word).slot()].identity.load(std::memory_order_acquire);
+    return (tenant ^ word) >> 32 == 0;
+  }
   [[nodiscard]] static bool is(std::uint64_t word, Owner owner) noexcept {
-    return word != 0 && unpack(word).owner() == owner;
+    return word != 0 && owner_in(word) == owner;
+  }
+  [[nodiscard]] static std::uint64_t pack(Identity mine) noexcept {
+    return kJoined | std::uint64_t{mine.generation} << 32 | mine.owner().bits();
   }
   [[nodiscard]] static Identity unpack(std::uint64_t word) noexcept {
-    return {static_cast<std::uint32_t>(word), static_cast<std::uint32_t>(word >> 32) & 0x7fff'ffffU};
+    return {owner_in(word).slot(), static_cast<std::uint32_t>(word >> 32) & 0x7fff'ffffU};
+  }
+  [[nodiscard]] static Owner owner_in(std::uint64_t word) noexcept {
+    return Owner::from_own_bits(static_cast<std::uint32_t>(word));
   }
 
   [[nodiscard]] std::optional<Identity> claim(std::uint32_t slot, SlotLock lock, std::uint64_t now);

@@ -16,6 +16,16 @@ TEST(PairWord, ChangesBothHalvesOrNeither) {
   EXPECT_EQ(pair.load_second(std::memory_order_relaxed), 6U);
 }
 
+TEST(PairWord, IsReplacedOnlyWhereBothHalvesAreAsExpected) {
+  PairWord pair;
+  ASSERT_TRUE(pair.replace({0, 0}, {5, 6}));
+  EXPECT_FALSE(pair.replace({5, 7}, {1, 1}));
+  EXPECT_FALSE(pair.replace({4, 6}, {1, 1}));
+  EXPECT_TRUE(pair.replace({5, 6}, {7, 8}));
+  EXPECT_EQ(pair.load_first(std::memory_order_relaxed), 7U);
+  EXPECT_EQ(pair.load_second(std::memory_order_relaxed), 8U);
+}
+
 TEST(PairWord, IsNeverTornBetweenThreads) {
   PairWord pair;
   const auto count = [&] {

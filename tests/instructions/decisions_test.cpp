@@ -45,22 +45,22 @@ bool has_valgrind() {
 
 TEST(InstructionsOfADecision, UnderOneRateAreFew) {
   SKIP_WITHOUT_VALGRIND();
-  EXPECT_LE(instructions_of_one("one_rate"), 320);
+  EXPECT_LE(instructions_of_one("one_rate"), 190);
 }
 
 TEST(InstructionsOfADecision, OfARefusalAreFew) {
   SKIP_WITHOUT_VALGRIND();
-  EXPECT_LE(instructions_of_one("refusal"), 360);
+  EXPECT_LE(instructions_of_one("refusal"), 200);
 }
 
 TEST(InstructionsOfADecision, UnderARateOfEachUserAreFew) {
   SKIP_WITHOUT_VALGRIND();
-  EXPECT_LE(instructions_of_one("rate_of_a_user"), 545);
+  EXPECT_LE(instructions_of_one("rate_of_a_user"), 308);
 }
 
 TEST(InstructionsOfADecision, UnderFiveLimitsAndABreakerAreFew) {
   SKIP_WITHOUT_VALGRIND();
-  EXPECT_LE(instructions_of_one("five_limits_and_a_breaker"), 1260);
+  EXPECT_LE(instructions_of_one("five_limits_and_a_breaker"), 720);
 }
 
 }  // namespace

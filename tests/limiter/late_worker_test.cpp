@@ -15,6 +15,7 @@
 #include "limiter/create.hpp"
 #include "limiter/impl.hpp"
 #include "support/segment_name.hpp"
+#include "support/time_of.hpp"
 
 namespace weir::detail {
 namespace {
@@ -43,7 +44,7 @@ class LateWorker : public ::testing::Test {
   }
   int admitted(int asked, const Request& request = {.user = "u"}) {
     int count = 0;
-    for (int i = 0; i < asked; ++i) count += impl->admit(work, request, HostClock::now) ? 1 : 0;
+    for (int i = 0; i < asked; ++i) count += impl->admit(work, request, TimePasses{}) ? 1 : 0;
     return count;
   }
   /// A clock at whose n-th reading, from 0, something happens before it tells the time.
@@ -72,7 +73,7 @@ TEST_F(LateWorker, FindsTheCountsOfAWindowOfAUserThatHasAnotherLength) {
         set("user.window", to);
         EXPECT_EQ(admitted(20), 9);
       });
-      const Admission late = impl->admit(work, {.user = "u"}, clock);
+      const Admission late = impl->admit(work, {.user = "u"}, test::TimeOf(clock));
       EXPECT_EQ(late.verdict(), Verdict::throttled) << from << " to " << to;
       EXPECT_LE(late.retry_after(), 20 * 24h);
       EXPECT_EQ(admitted(20), 0) << from << " to " << to;
@@ -89,7 +90,7 @@ TEST_F(LateWorker, ChargesAWindowOfAUserInTheUnitsInForce) {
         set("user.window", to);
         EXPECT_EQ(admitted(7), 7);
       });
-      impl->charge(work, {.user = "u"}, clock);
+      impl->charge(work, {.user = "u"}, test::TimeOf(clock));
       EXPECT_LE(admitted(20), 1) << from << " to " << to;
     }
   }
@@ -98,14 +99,14 @@ TEST_F(LateWorker, ChargesAWindowOfAUserInTheUnitsInForce) {
 TEST_F(LateWorker, ChargesTheWindowThatHasTakenOver) {
   open("window = \"10 per 1h\"\n");
   auto clock = stopped_at(0, [&] { set("window", R"({ limit = "10 per 2h", kind = "ring" })"); });
-  impl->charge(work, {.cost = 10}, clock);
+  impl->charge(work, {.cost = 10}, test::TimeOf(clock));
   EXPECT_EQ(admitted(10), 0);
 }
 
 TEST_F(LateWorker, ChargesTheRateThatIsInForce) {
   open("rate = \"1000/s burst 10\"\n");
   auto clock = stopped_at(0, [&] { set("rate", "10/day burst 10"); });
-  impl->charge(work, {.cost = 10}, clock);
+  impl->charge(work, {.cost = 10}, test::TimeOf(clock));
   EXPECT_EQ(admitted(10), 0);
 }
 
@@ -115,14 +116,14 @@ TEST_F(LateWorker, DecidesByTheLimitsInForceAlsoAfterASweep) {
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
   if (child == 0) {
-    const Admission held = impl->admit(work, {}, HostClock::now);
+    const Admission held = impl->admit(work, {}, TimePasses{});
     ::_exit(held ? 0 : 1);
   }
   int status = 0;
   ASSERT_EQ(::waitpid(child, &status, 0), child);
   ASSERT_EQ(status, 0);
   auto clock = stopped_at(0, [&] { set("window", R"({ limit = "10 per 2h", kind = "ring" })"); });
-  EXPECT_TRUE(impl->admit(work, {.cost = 9}, clock));
+  EXPECT_TRUE(impl->admit(work, {.cost = 9}, test::TimeOf(clock)));
   EXPECT_EQ(admitted(10), 0);
 }
 
@@ -141,7 +142,7 @@ TEST_F(LateWorker, TakesBackNothingThatOthersHaveSpentUnderANewRate) {
         }
         return readings++ == 0 && read_before ? before : HostClock::now();
       };
-      (void)impl->admit(work, {.user = "u"}, clock);
+      (void)impl->admit(work, {.user = "u"}, test::TimeOf(clock));
       EXPECT_GE(readings, 2);
       EXPECT_EQ(admitted(20), 0) << scope << read_before;
     }
@@ -153,7 +154,7 @@ TEST_F(LateWorker, IsNotRefusedByALimitThatWasTakenOut) {
   open("rate = \"1/day burst 1\"\n");
   EXPECT_EQ(admitted(1), 1);
   auto clock = stopped_at(0, [&] { set("rate", "none"); });
-  EXPECT_TRUE(impl->admit(work, {.user = "u"}, clock));
+  EXPECT_TRUE(impl->admit(work, {.user = "u"}, test::TimeOf(clock)));
 }
 
 }  // namespace

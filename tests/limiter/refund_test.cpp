@@ -10,6 +10,7 @@
 
 #include "limiter/create.hpp"
 #include "limiter/impl.hpp"
+#include "support/time_of.hpp"
 
 namespace weir::detail {
 namespace {
@@ -27,9 +28,7 @@ class LimiterRefund : public ::testing::Test {
     work = Operation{*impl->find("work")};
     now = HostClock::now();
   }
-  Admission admit(const Request& request) {
-    return impl->admit(work, request, [&] { return now; });
-  }
+  Admission admit(const Request& request) { return impl->admit(work, request, TimeStands{now}); }
   int admitted(const Request& request) {
     int count = 0;
     while (count < 100 && admit(request)) ++count;
@@ -71,7 +70,8 @@ user.rate = "1/day burst 10"
     }
     return now;
   };
-  EXPECT_EQ(impl->admit(work, {.user = "late", .cost = 10}, stopped).verdict(), Verdict::throttled);
+  EXPECT_EQ(impl->admit(work, {.user = "late", .cost = 10}, test::TimeOf(stopped)).verdict(),
+            Verdict::throttled);
   EXPECT_EQ(others, 10);
   EXPECT_EQ(admitted({}), 0) << "what others have spent came back";
 }
