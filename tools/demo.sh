@@ -219,7 +219,7 @@ for _ in {1..20}; do
   [[ $failed == *" $(worker_of "$answer") "* ]] || break
 done
 briefly "alice asks" "$answer"
-inspect status | grep -E "^BREAKERS|^$breaker  +[a-z]+ .*in a row"
+inspect status | grep -E "^BREAKERS|^${breaker#operations.}  +[a-z_]+ "
 sleep 3.1
 echo "3 seconds later, four calls of half a second at once: two of them are the probes"
 for number in 1 2 3 4; do

@@ -9,7 +9,7 @@
 #include <thread>
 #include <utility>
 
-#include "weir/config.hpp"
+#include "weir/fields.hpp"
 #include "weir/http.hpp"
 #include "weir/inspect.hpp"
 
@@ -48,32 +48,6 @@ std::string_view bearer_key(const Request& request) {
 
 Response bad_request(const weir::Error& error) {
   return answer_error(http::status::bad_request, "invalid_request", error.what);
-}
-
-Json to_json(const weir::SharedLimitStatus& limit) {
-  return {{"name", limit.name},
-          {"rate", weir::format_rate(limit.rate)},
-          {"available", limit.available},
-          {"full_in_seconds", std::chrono::duration<double>(limit.full_in).count()}};
-}
-
-Json to_json(const weir::UserLimitStatus& limit) {
-  return {{"name", limit.name},
-          {"rate", weir::format_rate(limit.rate)},
-          {"active_users", limit.active},
-          {"exhausted_users", limit.exhausted}};
-}
-
-Json to_json(const weir::UserTableStatus& table) {
-  return {{"capacity", table.capacity}, {"occupied", table.occupied}, {"active", table.active},
-          {"evicted", table.evicted},   {"refused", table.refused},   {"unlimited", table.unlimited}};
-}
-
-template <class Limits>
-Json to_json_array(const Limits& limits) {
-  Json array = Json::array();
-  for (const auto& limit : limits) array.push_back(to_json(limit));
-  return array;
 }
 
 }  // namespace
@@ -209,10 +183,20 @@ Response Routes::limits_status(const Request&, const Caller&) const {
   if (!snapshot) {
     return answer_error(http::status::service_unavailable, "no_status", snapshot.error().message());
   }
-  return answer_json(http::status::ok, {{"segment", snapshot->segment},
-                                        {"limits", to_json_array(snapshot->shared)},
-                                        {"user_limits", to_json_array(snapshot->users)},
-                                        {"table", to_json(snapshot->table)}});
+  Json status{{"segment", snapshot->segment}};
+  // As shm-inspect shows them; not the workers and the programs, which are no business of a client.
+  const auto add = [&](const auto& part) {
+    status[std::string(part.key)] = weir::as_json<Json>(part, *snapshot);
+  };
+  add(weir::kSharedLimits);
+  add(weir::kUserLimits);
+  add(weir::kSharedPermits);
+  add(weir::kUserPermits);
+  add(weir::kWindows);
+  add(weir::kCooldowns);
+  add(weir::kBreakers);
+  add(weir::kUserTable);
+  return answer_json(http::status::ok, status);
 }
 
 Response Routes::limits_reset(const Request&, const Caller&) const {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <variant>
 #include <vector>
 
 #include "weir/decision.hpp"
@@ -15,63 +16,27 @@
 
 namespace weir {
 
-/// One rate that all callers share, at the moment of the snapshot.
-struct SharedLimitStatus {
-  std::string name;  ///< "operations.caption_generation.rate[1]"
-  Rate rate;
-  std::uint32_t available = 0;          ///< tokens that one request could spend now
-  std::chrono::nanoseconds full_in{0};  ///< until the bucket is full again
-  std::uint64_t would_refuse = 0;       ///< refusals that a limit which only counts would have given
-};
+/// What a limit says. Of a concurrency limit or its candidate only Concurrency::limit is filled.
+using LimitRule = std::variant<Rate, Window, Concurrency, Cooldown>;
 
-/// One rate per user: how many users it holds something against.
-struct UserLimitStatus {
-  std::string name;
-  Rate rate;
-  std::uint64_t active = 0;     ///< users who owe something now
-  std::uint64_t exhausted = 0;  ///< of these, users who could not spend one token now
-  std::uint64_t would_refuse = 0;
-};
-
-/// A concurrency limit that all callers share.
-struct SharedPermitStatus {
-  std::string name;  ///< "operations.caption_generation.concurrent"
-  std::uint32_t limit = 0;
-  std::uint32_t in_use = 0;
+/// A limit of any kind, over all users or of each user, at the moment of the snapshot. fields.hpp describes what
+/// each number means for each kind.
+struct LimitStatus {
+  std::string name;       ///< "operations.caption_generation.rate[1]"
+  std::string operation;  ///< whose limit it is; empty: of all operations, or of one user
+  LimitRule rule;
   Mode mode = Mode::enforced;
-  std::uint64_t would_refuse = 0;
-};
-
-/// A concurrency limit per user.
-struct UserPermitStatus {
-  std::string name;
-  std::uint32_t limit = 0;
-  std::uint64_t users = 0;   ///< users who hold a permit now
-  std::uint64_t in_use = 0;  ///< permits of all users
-  Mode mode = Mode::enforced;
-  std::uint64_t would_refuse = 0;
-};
-
-/// A window, of all callers together or of each user.
-struct WindowStatus {
-  std::string name;  ///< "operations.caption_generation.window"
-  Window window;
   bool per_user = false;
-  std::uint32_t available = 0;          ///< of a shared one: requests that could pass now
-  std::chrono::nanoseconds full_in{0};  ///< of a shared one: until nothing is counted any more
-  std::uint64_t active = 0;             ///< of one per user: users of whom something is counted
-  std::uint64_t exhausted = 0;          ///< of these, users who could not pass now
-  std::uint64_t would_refuse = 0;
-};
+  std::uint64_t capacity = 0;  ///< tokens of a full bucket, requests of a window, permits; 0 of a cooldown
+  std::uint64_t used = 0;      ///< of these; of one per user only permits, those of all users
+  /// Of one over all users: until nothing is used, or a cooldown ends.
+  std::chrono::nanoseconds resets_in{0};
+  std::uint64_t users = 0;         ///< of one per user: users against whom it holds something
+  std::uint64_t exhausted = 0;     ///< of these, users whose next request it refuses; not known of permits
+  std::uint64_t would_refuse = 0;  ///< refusals that a limit which only counts would have given
 
-/// A cooldown after refusals, of all callers together or of each user.
-struct CooldownStatus {
-  std::string name;
-  Cooldown cooldown;
-  bool per_user = false;
-  std::chrono::nanoseconds blocked_for{0};  ///< of a shared one; 0: it is not on
-  std::uint64_t blocked_users = 0;          ///< of one per user
-  std::uint64_t would_refuse = 0;
+  /// What of the capacity is left.
+  [[nodiscard]] std::uint64_t available() const noexcept { return used < capacity ? capacity - used : 0; }
 };
 
 /// What a breaker does now.
@@ -86,6 +51,8 @@ enum class BreakerState : std::uint8_t {
 };
 [[nodiscard]] WEIR_EXPORT std::string_view to_string(BreakerState state) noexcept;
 
+/// The breaker of an operation. It is not one of the limits: it counts outcomes and not requests, so it has no
+/// capacity of which a part is used.
 struct BreakerStatus {
   std::string operation;
   Breaker breaker;
@@ -119,9 +86,10 @@ struct SweepStatus {
 
 /// The user table as a whole.
 struct UserTableStatus {
-  std::uint64_t capacity = 0;   ///< entries; a user takes one for each of its limits
-  std::uint64_t occupied = 0;   ///< entries that name a user, at rest or not
-  std::uint64_t active = 0;     ///< entries that hold something against a user
+  std::uint64_t capacity = 0;  ///< entries; a user takes one for each of its limits
+  std::uint64_t occupied = 0;  ///< entries that name a user, at rest or not
+  std::uint64_t active = 0;    ///< entries that hold something against a user
+  TableFull when_full = TableFull::evict;
   std::uint64_t evicted = 0;    ///< users forgotten although they owed something: raise segment.users
   std::uint64_t refused = 0;    ///< requests refused because the table was full
   std::uint64_t unlimited = 0;  ///< requests admitted uncharged because the table was full
@@ -147,13 +115,8 @@ struct Snapshot {
   std::uint64_t bytes = 0;
   std::chrono::system_clock::time_point created;
   Config config;
-  std::vector<SharedLimitStatus> shared;
-  std::vector<UserLimitStatus> users;
+  std::vector<LimitStatus> limits;  ///< of all kinds, as in the configuration: global, operations, users
   UserTableStatus table;
-  std::vector<SharedPermitStatus> shared_permits;
-  std::vector<UserPermitStatus> user_permits;
-  std::vector<WindowStatus> windows;
-  std::vector<CooldownStatus> cooldowns;
   std::vector<BreakerStatus> breakers;
   std::uint64_t generation = 0;  ///< live changes so far
   std::optional<DifferenceStatus> difference;
@@ -188,6 +151,7 @@ enum class NameKind : std::uint8_t {
   cut = 1,   ///< only its first 48 bytes are remembered
   hash = 2,  ///< not remembered: "#" and a hash stand for it
 };
+[[nodiscard]] WEIR_EXPORT std::string_view to_string(NameKind kind) noexcept;
 
 /// What one limit per user holds against one user.
 struct UserEntry {

@@ -11,6 +11,7 @@
 //   http.hpp       a decision as status and header fields
 //   client_key.hpp the addresses of one client as one user
 //   inspect.hpp    looking at a segment from outside
+//   fields.hpp     what each number of it means, to show or to export
 //   error.hpp      how opening and parsing fail
 //   log.hpp        where the library says what no return value tells
 //   text.hpp       names of unknown origin, safe to print
@@ -23,6 +24,7 @@
 #include "weir/control.hpp"
 #include "weir/decision.hpp"
 #include "weir/error.hpp"
+#include "weir/fields.hpp"
 #include "weir/http.hpp"
 #include "weir/inspect.hpp"
 #include "weir/limiter.hpp"

@@ -85,7 +85,12 @@ class SnapshotReader {
       const Presence presence = sections_.blocks[block_index].presence(std::memory_order_acquire);
       for (const std::uint32_t index : in_order(sections_.blocks[block_index], presence)) {
         const LimitRef ref{block_index, index};
-        read_limit(snapshot, ref, holders[static_cast<std::size_t>(ref.id())]);
+        if (kind_of(index) != LimitKind::breaker) {
+          snapshot.limits.push_back(limit(ref, holders[static_cast<std::size_t>(ref.id())]));
+        } else if (block_index != kGlobalBlock) {
+          snapshot.breakers.push_back(
+              breaker(ref, mode_of(sections_.blocks[block_index], index) != Mode::enforced));
+        }
       }
     };
     read_block(kGlobalBlock);
@@ -93,77 +98,70 @@ class SnapshotReader {
     for (std::uint32_t i = 0; i < sections_.overrides(); ++i) read_block(kFirstOverride + i);
   }
 
-  void read_limit(Snapshot& snapshot, LimitRef ref, const Holders& holders) const {
+  [[nodiscard]] LimitStatus limit(LimitRef ref, const Holders& holders) const {
     const Block& block = sections_.blocks[ref.block];
     const LimitRecord& record = block.limits[ref.index];
-    const bool shared = scope_of(ref.index) == LimitScope::shared;
-    const std::string name = limit_name(sections_.blocks, ref);
+    LimitStatus status;
+    status.name = limit_name(sections_.blocks, ref);
+    if (ref.block >= kFirstOperation && ref.block < kFirstOverride) status.operation = read_name(block.name);
+    status.mode = mode_of(block, ref.index);
+    status.per_user = scope_of(ref.index) == LimitScope::user;
+    status.would_refuse = record.would_refuse.load(std::memory_order_relaxed);
+    read_rule(status, ref);
+    if (status.per_user) {
+      status.used = holders.in_use;
+      status.resets_in = {};
+      status.users = holders.users;
+      status.exhausted = holders.exhausted;
+    }
+    return status;
+  }
+
+  /// What the limit says, and what it holds over all users.
+  void read_rule(LimitStatus& status, LimitRef ref) const {
+    const Block& block = sections_.blocks[ref.block];
+    const LimitRecord& record = block.limits[ref.index];
     const std::uint64_t params = record.params.load(std::memory_order_relaxed);
-    const std::uint64_t would_refuse = record.would_refuse.load(std::memory_order_relaxed);
-    const Mode mode = mode_of(block, ref.index);
+    const std::uint64_t state = record.state.load(std::memory_order_relaxed);
+    const auto ns = [](std::uint64_t ticks) { return std::chrono::nanoseconds(ns_from_ticks(ticks)); };
     switch (kind_of(ref.index)) {
       case LimitKind::rate: {
-        const Rate rate = rate_of(block, ref.index);
-        if (!shared) {
-          snapshot.users.push_back({name, rate, holders.users, holders.exhausted, would_refuse});
-          break;
-        }
-        const std::uint64_t tat = record.state.load(std::memory_order_relaxed);
-        snapshot.shared.push_back({name, rate, gcra::available(packed::to_token_bucket(params), tat, now_),
-                                   std::chrono::nanoseconds(ns_from_ticks(gcra::debt(tat, now_))),
-                                   would_refuse});
+        const TokenBucketParams bucket = packed::to_token_bucket(params);
+        status.rule = rate_of(block, ref.index);
+        status.capacity = bucket.burst;
+        status.used = bucket.burst - gcra::available(bucket, state, now_);
+        status.resets_in = ns(gcra::debt(state, now_));
+        break;
+      }
+      case LimitKind::window: {
+        const packed::WindowParams window = packed::to_window(params);
+        const std::chrono::milliseconds length(window.length_ms);
+        status.rule = Window{window.limit, length, window.kind, status.mode};
+        status.capacity = window.limit;
+        if (status.per_user) break;  // what it counts lies in the entries of users
+        const SharedWindowView shared(record, sections_.window_cells, sections_.created_wall_ns);
+        status.used = window.limit - std::min(window.limit, shared.available(now_));
+        status.resets_in = ns(shared.full_in(now_));
         break;
       }
       case LimitKind::permits: {
         const auto limit = static_cast<std::uint32_t>(params);
-        if (!shared) {
-          snapshot.user_permits.push_back({name, limit, holders.users, holders.in_use, mode, would_refuse});
-          break;
-        }
         const CellRange cells = CellRange::from_word(record.cells.load(std::memory_order_relaxed));
-        snapshot.shared_permits.push_back(
-            {name, limit, PermitsView(cells.in(sections_.permit_cells)).in_use(), mode, would_refuse});
+        status.rule = Concurrency(limit);
+        status.capacity = limit;
+        if (!status.per_user) status.used = PermitsView(cells.in(sections_.permit_cells)).in_use();
         break;
       }
-      case LimitKind::window:
-        snapshot.windows.push_back(window(ref, holders));
-        break;
       case LimitKind::cooldown: {
         const packed::CooldownParams cooldown = packed::to_cooldown(params);
-        const std::uint64_t state = record.state.load(std::memory_order_relaxed);
-        snapshot.cooldowns.push_back(
-            {name,
-             {std::chrono::milliseconds(cooldown.length_ms), cooldown.refusals, mode != Mode::enforced},
-             !shared,
-             std::chrono::nanoseconds(shared ? ns_from_ticks(cooldown::wait(state, now_)) : 0),
-             holders.exhausted,
-             would_refuse});
+        const std::chrono::milliseconds length(cooldown.length_ms);
+        status.rule = Cooldown{length, cooldown.refusals, status.mode != Mode::enforced};
+        status.resets_in = ns(cooldown::wait(state, now_));
         break;
       }
       case LimitKind::breaker:
-        if (ref.block != kGlobalBlock) snapshot.breakers.push_back(breaker(ref, mode != Mode::enforced));
-        break;
+        break;  // not a LimitStatus
     }
-  }
-
-  [[nodiscard]] WindowStatus window(LimitRef ref, const Holders& holders) const {
-    const Block& block = sections_.blocks[ref.block];
-    const LimitRecord& record = block.limits[ref.index];
-    const packed::WindowParams params = packed::to_window(record.params.load(std::memory_order_relaxed));
-    WindowStatus status{
-        limit_name(sections_.blocks, ref),
-        {params.limit, std::chrono::milliseconds(params.length_ms), params.kind, mode_of(block, ref.index)}};
-    status.per_user = scope_of(ref.index) == LimitScope::user;
-    status.would_refuse = record.would_refuse.load(std::memory_order_relaxed);
-    if (status.per_user) {
-      status.active = holders.users;
-      status.exhausted = holders.exhausted;
-      return status;
-    }
-    const SharedWindowView shared(record, sections_.window_cells, sections_.created_wall_ns);
-    status.available = shared.available(now_);
-    status.full_in = std::chrono::nanoseconds(ns_from_ticks(shared.full_in(now_)));
-    return status;
   }
 
   [[nodiscard]] BreakerStatus breaker(LimitRef ref, bool shadow) const {
@@ -280,6 +278,7 @@ class SnapshotReader {
   void read_counters(Snapshot& snapshot) const {
     const UserTableCounters& counters = *sections_.user_counters;
     snapshot.table.capacity = sections_.users.size() * UserBucket::kEntries;
+    snapshot.table.when_full = snapshot.config.segment.when_full;
     snapshot.table.evicted = counters.evicted.load(std::memory_order_relaxed);
     snapshot.table.refused = counters.refused.load(std::memory_order_relaxed);
     snapshot.table.unlimited = counters.unlimited.load(std::memory_order_relaxed);
@@ -297,26 +296,6 @@ class SnapshotReader {
 };
 
 }  // namespace
-
-std::string_view to_string(BreakerState state) noexcept {
-  switch (state) {
-    case BreakerState::closed:
-      return "closed";
-    case BreakerState::open:
-      return "open";
-    case BreakerState::half_open:
-      return "half_open";
-    case BreakerState::forced_open:
-      return "forced_open";
-    case BreakerState::forced_closed:
-      return "forced_closed";
-    case BreakerState::disabled:
-      return "disabled";
-    case BreakerState::metrics_only:
-      return "metrics_only";
-  }
-  return "closed";
-}
 
 Result<Snapshot> take_snapshot(std::string_view segment) noexcept {
   return guarded([&]() -> Result<Snapshot> {

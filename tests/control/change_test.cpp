@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "weir/control.hpp"
-#include "weir/inspect.hpp"
+#include "weir/fields.hpp"
 #include "weir/limiter.hpp"
 #include "weir/log.hpp"
 
@@ -149,7 +149,7 @@ TEST_F(LiveChange, ARemovedOperationShowsNothingThatItNeverHad) {
   const auto snapshot = take_snapshot(name.str());
   ASSERT_TRUE(snapshot) << snapshot.error().message();
   EXPECT_TRUE(snapshot->breakers.empty());
-  EXPECT_EQ(snapshot->shared.size(), 1U);
+  EXPECT_EQ(kSharedLimits.rows(*snapshot).size(), 1U);
 }
 
 TEST_F(LiveChange, ApplyingTheSameFileTwiceChangesNothing) {

@@ -7,7 +7,7 @@
 #include <string>
 
 #include "weir/control.hpp"
-#include "weir/inspect.hpp"
+#include "weir/fields.hpp"
 #include "weir/limiter.hpp"
 
 #include "support/segment_name.hpp"
@@ -84,10 +84,11 @@ TEST_F(Owed, ListsAreShownAsTheyWereWritten) {
   EXPECT_EQ(shown.windows[2].length, 1s);
   const auto snapshot = take_snapshot(name.str());
   ASSERT_TRUE(snapshot);
-  EXPECT_EQ(snapshot->shared.at(0).name, "operations.work.rate[0]");
-  EXPECT_EQ(snapshot->shared.at(0).rate.count, 500U);
-  EXPECT_EQ(snapshot->shared.at(2).rate.count, 600U);
-  EXPECT_EQ(snapshot->windows.at(2).window.length, 1s);
+  const std::vector<LimitStatus> rates = kSharedLimits.rows(*snapshot);
+  EXPECT_EQ(rates.at(0).name, "operations.work.rate[0]");
+  EXPECT_EQ(std::get<Rate>(rates.at(0).rule).count, 500U);
+  EXPECT_EQ(std::get<Rate>(rates.at(2).rule).count, 600U);
+  EXPECT_EQ(std::get<Window>(kWindows.rows(*snapshot).at(2).rule).length, 1s);
 }
 
 TEST_F(Owed, AChangedLimitCarriesWhatItOwesBesideOthersThatComeAndGo) {

@@ -12,7 +12,7 @@
 #include <unistd.h>
 #include <vector>
 
-#include "weir/inspect.hpp"
+#include "weir/fields.hpp"
 
 #include "policy/schema.hpp"
 #include "segment/mapping.hpp"
@@ -81,10 +81,11 @@ class LimiterCrash : public ::testing::Test {
     limiter->reap();
     const auto snapshot = take_snapshot(name.str());
     ASSERT_TRUE(snapshot) << snapshot.error().message();
-    EXPECT_GE(snapshot->shared[0].available, least);
-    EXPECT_LE(snapshot->shared[0].available, most);
-    EXPECT_EQ(snapshot->shared_permits[0].in_use, 0U);
-    EXPECT_EQ(snapshot->user_permits[0].in_use, 0U);
+    const LimitStatus rate = kSharedLimits.rows(*snapshot).at(0);
+    EXPECT_GE(rate.available(), least);
+    EXPECT_LE(rate.available(), most);
+    EXPECT_EQ(weir::kSharedPermits.rows(*snapshot).at(0).used, 0U);
+    EXPECT_EQ(weir::kUserPermits.rows(*snapshot).at(0).used, 0U);
     for (const WorkerStatus& worker : snapshot->workers) EXPECT_FALSE(worker.dead);
     std::vector<Admission> held;
     for (std::uint32_t i = 0; i < kUserPermits; ++i) {

@@ -9,7 +9,7 @@
 #include <string>
 
 #include "weir/config.hpp"
-#include "weir/inspect.hpp"
+#include "weir/fields.hpp"
 #include "weir/limiter.hpp"
 
 #include "support/segment_name.hpp"
@@ -41,8 +41,9 @@ class Subject {
   [[nodiscard]] std::uint64_t would_refuse() const {
     const auto snapshot = take_snapshot(name_.str());
     EXPECT_TRUE(snapshot) << snapshot.error().message();
-    EXPECT_EQ(snapshot->cooldowns.size(), 1U);
-    return snapshot->cooldowns.at(0).would_refuse;
+    const std::vector<LimitStatus> cooldowns = kCooldowns.rows(*snapshot);
+    EXPECT_EQ(cooldowns.size(), 1U);
+    return cooldowns.at(0).would_refuse;
   }
 
  private:

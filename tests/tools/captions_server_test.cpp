@@ -263,15 +263,19 @@ TEST(CaptionsServer, ShowsTheLimitsAndWhoIsUnderThem) {
   for (int i = 0; i < 3; ++i) ASSERT_EQ(post(server, kGenerate, kWish).status, 200u);
   const Answer answer = get(server, kStatus);
   ASSERT_EQ(answer.status, 200u);
-  EXPECT_GE(answer.body["table"]["capacity"], 1000);
-  EXPECT_EQ(answer.body["table"]["active"], 1);
+  EXPECT_GE(answer.body["user_table"]["capacity"], 1000);
+  EXPECT_EQ(answer.body["user_table"]["active"], 1);
   bool found = false;
   for (const Json& limit : answer.body["user_limits"]) {
     if (limit["name"].get<std::string>().rfind("operations.caption_generation.user", 0) != 0) continue;
     found = true;
-    EXPECT_EQ(limit["exhausted_users"], 1);
+    EXPECT_EQ(limit["exhausted"], 1);
   }
   EXPECT_TRUE(found) << answer.body;
+  for (const char* list :
+       {"shared_limits", "shared_permits", "user_permits", "windows", "cooldowns", "breakers"})
+    EXPECT_TRUE(answer.body[list].is_array()) << list;
+  EXPECT_FALSE(answer.body.contains("workers")) << "process ids are no business of a client";
 }
 
 TEST(CaptionsServer, LetsOnlyAnAdministratorReset) {

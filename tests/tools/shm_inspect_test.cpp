@@ -287,6 +287,37 @@ TEST_F(ShmInspect, DocumentsEveryKeyOfItsJson) {
   expect_documented(all.at("user_table"));
 }
 
+TEST_F(ShmInspect, ThePageOfItsFieldsIsTheOneThatIsCommitted) {
+  const Ran ran = inspect({"fields", "--markdown"});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  std::ifstream page(WEIR_SOURCE_DIR "/docs/inspector.md");
+  const std::string committed(std::istreambuf_iterator<char>(page), {});
+  EXPECT_EQ(ran.out, committed) << "make it with: shm-inspect fields --markdown > docs/inspector.md";
+}
+
+// The lists describe other commands, too.
+TEST_F(ShmInspect, SaysWhatEveryKeyOfEveryCommandMeans) {
+  Limiter limiter = open();
+  ASSERT_TRUE(limiter.admit("upload", {.user = "alice"}));
+  ASSERT_EQ(on_segment({"set", "operations.search.rate", "61/hour"}).status, 0);
+  const std::string text = inspect({"fields"}).out;
+  const auto expect_described = [&](const json& value, const auto& self) -> void {
+    for (const auto& [key, inner] : value.items()) {
+      if (value.is_object()) {
+        EXPECT_THAT(text, ContainsRegex("\n +" + key + " +[A-Za-z]")) << key;
+      }
+      if (inner.is_structured()) self(inner, self);
+    }
+  };
+  const std::vector<std::vector<std::string>> commands{{"status"}, {"users"}, {"history"}, {"list"}};
+  for (std::vector<std::string> command : commands) {
+    command.emplace_back("--json");
+    const Ran ran = on_segment(command);
+    ASSERT_EQ(ran.status, 0) << ran.err;
+    expect_described(json::parse(ran.out), expect_described);
+  }
+}
+
 class ShmInspectReset : public ShmInspect {
  protected:
   void SetUp() override {

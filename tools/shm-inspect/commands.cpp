@@ -226,6 +226,9 @@ void run_command(const Options& options) {
       return reap(options);
     case Command::remove:
       return remove(options);
+    case Command::fields:
+      fmt::print("{}", options.markdown ? render_fields_markdown() : render_fields());
+      return;
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "common/arguments.hpp"
 #include "common/failure.hpp"
+#include "render.hpp"
 
 namespace weir::shm_inspect {
 
@@ -17,51 +18,6 @@ constexpr const char* kExitStatus =
     "Exit status: 0 done, 1 failed (also if the output cannot be written), 2 wrong usage, configuration or "
     "name\n"
     "of an operation, 3 no such segment, 4 a segment of another layout, 5 a damaged segment.";
-
-constexpr const char* kJsonKeys =
-    "The keys of --json:\n"
-    "  segment, library_version, layout_version, uuid, bytes\n"
-    "  created              UTC, as 2024-01-31T12:00:00Z\n"
-    "  operations           names, as a list\n"
-    "  shared_limits        a list, for each limit that all callers share:\n"
-    "    name               its place in the configuration\n"
-    "    rate               as text; count, period_s and burst are its parts\n"
-    "    available          tokens that one request could spend now\n"
-    "    full_in_s          seconds until the bucket is full again\n"
-    "  user_limits          a list, for each limit per user: name, rate, count, period_s, burst, and\n"
-    "    active             users who owe something now\n"
-    "    exhausted          of these, users who could not spend one token now\n"
-    "  user_table           capacity, occupied, active: entries; a user takes one for each of its limits\n"
-    "    when_full          evict, refuse or admit\n"
-    "    evicted            users forgotten although they owed something\n"
-    "    refused            requests refused because the table was full\n"
-    "    unlimited          requests admitted uncharged because the table was full\n"
-    "  shared_permits       a list, for each concurrency limit over all callers: name, limit, in_use\n"
-    "  user_permits         a list, for each per user: name, limit, and\n"
-    "    users              users who hold a permit now\n"
-    "    in_use             permits of all users\n"
-    "  windows              a list: name, window as text, limit, length_s, per_user; available and "
-    "full_in_s, or of\n"
-    "                       users active and exhausted\n"
-    "  cooldowns            a list: name, length_s, refusals, per_user, blocked_for_s, blocked_users\n"
-    "  breakers             a list: operation, state, failures_in_a_row; calls, failures and slow in its "
-    "window;\n"
-    "                       probes_out, trips in a row, next_probe_s\n"
-    "    mode, would_refuse  of any limit: enforced, shadow or candidate; what one that only counts would "
-    "have "
-    "refused\n"
-    "  generation           live changes so far\n"
-    "  difference           null, or of the last configuration that was opened and is not enforced: values "
-    "(how\n"
-    "                       many differ), the first key, its value in the segment and in the configuration,\n"
-    "                       program, pid, when\n"
-    "  worker_slots         how many processes may be attached at once\n"
-    "  workers              a list, for each attached process: slot, pid, name, and\n"
-    "    dead               true until a sweep returns what it held\n"
-    "    since_s            seconds since it joined\n"
-    "    permits            held, of all limits\n"
-    "    oldest_s           age of its oldest shared permit, in steps of 0.067\n"
-    "  swept                workers, permits: taken back from the dead; late_releases: given back too late";
 
 CLI::App& add(CLI::App& app, Options& options, Command command, const char* name, const char* what) {
   CLI::App& sub = *app.add_subcommand(name, what);
@@ -124,7 +80,7 @@ void add_commands(CLI::App& app, Options& options) {
   CLI::App& status =
       add(app, options, Command::status, "status", "show what a segment holds now; changes nothing");
   status.add_flag("--json", options.json, "as one JSON object");
-  status.footer(kJsonKeys);
+  status.footer(render_status_keys());
 
   CLI::App& workers = add(app, options, Command::workers, "workers", "show who is attached and holds what");
   workers.add_flag("--json", options.json, "as one JSON object, with the keys of status --json");
@@ -183,6 +139,9 @@ void add_commands(CLI::App& app, Options& options) {
   reset.add_flag("--json", options.json, "as one JSON object: limits, users");
 
   add(app, options, Command::reap, "reap", "return what dead workers held, without waiting for who needs it");
+  CLI::App& fields =
+      add(app, options, Command::fields, "fields", "say what every key of --json means, of every command");
+  fields.add_flag("--markdown", options.markdown, "as a page of documentation");
   add(app, options, Command::remove, "remove", "remove a segment; processes that have it open go on with it");
 }
 

@@ -25,7 +25,8 @@ enum class Command {
   history,
   reset,
   reap,
-  remove
+  remove,
+  fields
 };
 
 struct Options {
@@ -33,6 +34,7 @@ struct Options {
   std::optional<std::string> segment;  ///< from --segment or WEIR_SEGMENT
   std::string config;                  ///< a file, or the word "builtin"
   bool json = false;
+  bool markdown = false;  ///< of fields
   std::optional<std::string> operation;
   std::optional<std::string> user;
   std::string key;    ///< of set

@@ -1,6 +1,4 @@
-#include <fmt/format.h>
 #include <grp.h>
-#include <nlohmann/json.hpp>
 #include <pwd.h>
 #include <string>
 #include <vector>
@@ -28,26 +26,10 @@ std::string render_list(const std::vector<SegmentEntry>& entries) {
   TextTable table({"SEGMENT", "LAYOUT", "OWNER", "MODE", "SIZE", "WORKERS"});
   for (const SegmentEntry& entry : entries) {
     table.add({printable(entry.name), std::to_string(entry.layout_version), owner(entry),
-               fmt::format("{:04o}", entry.mode), size_text(entry.bytes),
+               mode_text(entry.mode), size_text(entry.bytes),
                entry.problem.empty() ? std::to_string(entry.workers) : "? " + printable(entry.problem)});
   }
   return table.text(false);
-}
-
-std::string render_json(const std::vector<SegmentEntry>& entries) {
-  using Json = nlohmann::ordered_json;
-  Json segments = Json::array();
-  for (const SegmentEntry& entry : entries) {
-    segments.push_back({{"name", entry.name},
-                        {"layout_version", entry.layout_version},
-                        {"owner", entry.owner},
-                        {"group", entry.group},
-                        {"mode", fmt::format("{:04o}", entry.mode)},
-                        {"bytes", entry.bytes},
-                        {"workers", entry.problem.empty() ? Json(entry.workers) : Json(nullptr)},
-                        {"problem", entry.problem}});
-  }
-  return Json{{"segments", std::move(segments)}}.dump(2, ' ', true, Json::error_handler_t::replace) + "\n";
 }
 
 }  // namespace weir::shm_inspect

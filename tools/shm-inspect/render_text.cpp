@@ -9,27 +9,12 @@
 #include "weir/config.hpp"
 #include "weir/text.hpp"
 
+#include "field_table.hpp"
 #include "render.hpp"
 #include "text_table.hpp"
 
 namespace weir::shm_inspect {
 namespace {
-
-/// "1,000,000"
-std::string grouped(std::uint64_t value) {
-  std::string digits = std::to_string(value);
-  for (std::size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, ",");
-  return digits;
-}
-
-std::string bar(std::uint64_t part, std::uint64_t whole) {
-  constexpr std::uint64_t kWidth = 10;
-  const auto share = static_cast<double>(part) / static_cast<double>(std::max<std::uint64_t>(whole, 1));
-  const std::uint64_t full = std::min(static_cast<std::uint64_t>(share * kWidth), kWidth);
-  const std::uint64_t shown =
-      std::max<std::uint64_t>(full, part > 0 ? 1 : 0);  // not empty while anything is left
-  return fmt::format("[{:#<{}}{:.<{}}]", "", shown, "", kWidth - shown);
-}
 
 std::string header(const Snapshot& snapshot) {
   const auto age = std::chrono::system_clock::now() - snapshot.created;
@@ -53,49 +38,18 @@ std::string difference(const Snapshot& snapshot, bool colours) {
   return (colours ? "\x1b[1;31m" + line + "\x1b[0m" : line) + "\n";
 }
 
-std::string shared_limits(const Snapshot& snapshot, bool colours) {
-  if (snapshot.shared.empty()) return "no rates over all callers\n";
-  TextTable table({"LIMITS OVER ALL CALLERS", "RATE", "AVAILABLE", "", "FULL IN"});
-  for (const SharedLimitStatus& limit : snapshot.shared) {
-    table.add(
-        {printable(limit.name), format_rate(limit.rate),
-         fmt::format("{}/{}", limit.available, limit.rate.burst), bar(limit.available, limit.rate.burst),
-         limit.full_in.count() == 0 ? "full" : format_duration(limit.full_in)},
-        limit.available == 0);
-  }
-  return table.text(colours);
-}
-
-std::string user_limits(const Snapshot& snapshot, bool colours) {
-  if (snapshot.users.empty()) return "no rates per user\n";
-  TextTable table({"LIMITS OF EACH USER", "RATE", "ACTIVE USERS", "EXHAUSTED"});
-  for (const UserLimitStatus& limit : snapshot.users) {
-    table.add(
-        {printable(limit.name), format_rate(limit.rate), grouped(limit.active), grouped(limit.exhausted)},
-        limit.exhausted > 0);
-  }
-  return table.text(colours);
-}
-
-std::string permits(const Snapshot& snapshot, bool colours) {
+/// The tables of all limits and breakers, and of those that only count once more.
+std::string limits(const Snapshot& snapshot, bool colours) {
   std::string text;
-  if (!snapshot.shared_permits.empty()) {
-    TextTable table({"PERMITS OVER ALL CALLERS", "IN USE"});
-    for (const SharedPermitStatus& limit : snapshot.shared_permits) {
-      table.add({printable(limit.name), fmt::format("{}/{}", limit.in_use, limit.limit),
-                 bar(limit.in_use, limit.limit)},
-                limit.in_use >= limit.limit);
-    }
-    text += "\n" + table.text(colours);
-  }
-  if (!snapshot.user_permits.empty()) {
-    TextTable table({"PERMITS OF EACH USER", "LIMIT", "USERS HOLDING", "IN USE"});
-    for (const UserPermitStatus& limit : snapshot.user_permits) {
-      table.add({printable(limit.name), grouped(limit.limit), grouped(limit.users), grouped(limit.in_use)});
-    }
-    text += "\n" + table.text(colours);
-  }
-  return text;
+  const auto add = [&](const auto& part) {
+    const std::string table = field_table(part, part.rows(snapshot), colours);
+    if (!table.empty()) text += "\n" + table;
+  };
+  for_each_part([&](const auto& part) {
+    if (!part.title.empty() && part.key != kWorkers.key) add(part);  // workers have a screen of their own
+  });
+  add(kCountingLimits);
+  return text.empty() ? "\nno limits\n" : text;
 }
 
 std::string worker_line(const Snapshot& snapshot) {
@@ -132,18 +86,6 @@ std::string user_table(const Snapshot& snapshot, bool colours) {
 
 }  // namespace
 
-std::string_view to_string(TableFull policy) noexcept {
-  switch (policy) {
-    case TableFull::evict:
-      return "evict";
-    case TableFull::refuse:
-      return "refuse";
-    case TableFull::admit:
-      return "admit";
-  }
-  return "unknown";
-}
-
 std::string size_text(std::uint64_t bytes) {
   constexpr std::string_view kUnits[] = {"KiB", "MiB", "GiB"};
   double size = static_cast<double>(bytes) / 1024;
@@ -153,9 +95,32 @@ std::string size_text(std::uint64_t bytes) {
 }
 
 std::string render_text(const Snapshot& snapshot, bool colours) {
-  return header(snapshot) + difference(snapshot, colours) + "\n" + shared_limits(snapshot, colours) + "\n" +
-         user_limits(snapshot, colours) + permits(snapshot, colours) + render_guards(snapshot, colours) +
+  return header(snapshot) + difference(snapshot, colours) + limits(snapshot, colours) +
          user_table(snapshot, colours) + worker_line(snapshot);
+}
+
+std::string render_users(const std::vector<UserEntry>& entries, bool colours) {
+  if (entries.empty()) return "nothing is held against anybody\n";
+  TextTable table({"USER", "LIMIT", "LEFT", "HELD", "RETRY AFTER"});
+  for (const UserEntry& entry : entries) {
+    table.add({printable(entry.user) + (entry.name == NameKind::cut ? "... (cut)" : ""),
+               printable(entry.limit), fmt::format("{}/{}", entry.available, entry.of),
+               entry.permits == 0 ? "-" : std::to_string(entry.permits),
+               entry.retry_after.count() == 0 ? "now" : format_duration(entry.retry_after)},
+              entry.retry_after.count() != 0);
+  }
+  return table.text(colours);
+}
+
+std::string render_changes(const ChangeReport& report, bool dry_run) {
+  if (report.changes.empty()) return "no changes: these limits are already in force\n";
+  std::string text;
+  for (const ConfigChange& change : report.changes) {
+    text +=
+        fmt::format("{}: {} -> {}\n", printable(change.key), printable(change.from), printable(change.to));
+  }
+  return text +
+         (dry_run ? "nothing was changed (--dry-run)\n" : fmt::format("generation {}\n", report.generation));
 }
 
 std::string render_history(const std::vector<ChangeEntry>& entries) {
@@ -174,15 +139,10 @@ std::string render_history(const std::vector<ChangeEntry>& entries) {
 }
 
 std::string render_workers(const Snapshot& snapshot, bool colours) {
-  TextTable table({"SLOT", "PID", "NAME", "SINCE", "PERMITS", "OLDEST", ""});
-  for (const WorkerStatus& worker : snapshot.workers) {
-    table.add({std::to_string(worker.slot), std::to_string(worker.pid), printable(worker.name),
-               format_duration(worker.since), grouped(worker.permits),
-               worker.oldest.count() == 0 ? "-" : format_duration(worker.oldest),
-               worker.dead ? "dead: shm-inspect reap" : ""},
-              worker.dead);
-  }
-  return table.text(colours) + worker_line(snapshot);
+  const bool dead = std::ranges::any_of(snapshot.workers, &WorkerStatus::dead);
+  return field_table(kWorkers, snapshot.workers, colours) +
+         (dead ? "dead: shm-inspect reap returns what they hold, before a request needs it\n" : "") +
+         worker_line(snapshot);
 }
 
 }  // namespace weir::shm_inspect

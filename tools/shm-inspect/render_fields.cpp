@@ -1,0 +1,128 @@
+// What every key means, from the lists of weir/fields.hpp: for --help, for the command `fields`, and as the page
+// docs/inspector.md.
+
+#include <fmt/format.h>
+#include <string>
+#include <string_view>
+
+#include "weir/fields.hpp"
+
+#include "render.hpp"
+
+namespace weir::shm_inspect {
+namespace {
+
+/// Breaks a text into lines that end before column 100, each but the first behind `indent` blanks.
+std::string wrapped(std::string_view text, std::size_t indent) {
+  constexpr std::size_t kWidth = 100;
+  std::string result;
+  while (indent + text.size() > kWidth) {
+    const std::size_t space = text.rfind(' ', kWidth - indent);
+    if (space == text.npos || space == 0) break;
+    result += std::string(text.substr(0, space)) + '\n' + std::string(indent, ' ');
+    text.remove_prefix(space + 1);
+  }
+  return result + std::string(text) + '\n';
+}
+
+/// "  key                what it means"
+std::string line(std::size_t depth, std::string_view key, std::string_view help) {
+  constexpr std::size_t kColumn = 23;
+  return fmt::format("{:{}}{:<{}}", "", 2 * depth, key, kColumn - 2 * depth) + wrapped(help, kColumn);
+}
+
+template <class Row>
+std::string lines(const FieldList<Row>& list, std::size_t depth) {
+  std::string text;
+  for (const Field<Row>& field : list.fields) {
+    if (!field.key.empty()) text += line(depth, field.key, field.help);
+  }
+  return text;
+}
+
+/// The list under its key, which is indented by `depth`; without one its fields stand alone.
+template <class Row>
+std::string listed(const FieldList<Row>& list, std::size_t depth) {
+  if (list.key.empty()) return lines(list, depth);
+  return line(depth, list.key, list.help) + lines(list, depth + 1);
+}
+
+std::string status_keys() {
+  std::string text = listed(kSegmentFields, 1);
+  for_each_part([&](const auto& part) { text += listed(part, 1); });
+  return text;
+}
+
+/// A cell of a Markdown table.
+std::string cell(std::string_view text) {
+  std::string result;
+  for (const char c : text) result += c == '|' ? std::string("\\|") : std::string(1, c);
+  return result;
+}
+
+template <class Row>
+std::string section(const FieldList<Row>& list, std::string_view heading) {
+  std::string text = fmt::format("### {}\n\n{}\n\n", heading, list.help);
+  if (list.fields.size() == 1 && list.fields.front().key.empty()) return text;
+  text += "| Key | Kind | Unit | Meaning |\n|---|---|---|---|\n";
+  for (const Field<Row>& field : list.fields) {
+    text +=
+        fmt::format("| `{}` | {} | {} | {}{}{} |\n", field.key, to_string(field.kind), to_string(field.unit),
+                    cell(field.help), field.more.empty() ? "" : " ", cell(field.more));
+  }
+  return text + "\n";
+}
+
+template <class Row>
+std::string section(const FieldList<Row>& list) {
+  return section(list, fmt::format("`{}`", list.key));
+}
+
+}  // namespace
+
+std::string render_status_keys() {
+  return "The keys of --json; shm-inspect fields says more:\n" + status_keys();
+}
+
+std::string render_fields() {
+  return "status, workers:\n" + status_keys() +                    //
+         "\nusers, user:\n" + listed(kUserFields, 1) +             //
+         "\nlist:\n" + listed(kSegmentEntryFields, 1) +            //
+         "\nhistory:\n" + listed(kHistoryFields, 1) +              //
+         "\nset, apply, rollback:\n" + listed(kChangeFields, 1) +  //
+         "\ncheck:\n" + listed(kValueFields, 1) +                  //
+         "\nreset:\n" + listed(kResetFields, 1);
+}
+
+std::string render_fields_markdown() {
+  std::string text =
+      "# weir: what the inspector shows\n\n"
+      "Every value that `shm-inspect` shows, by its key in `--json`. This page is made by `shm-inspect "
+      "fields\n"
+      "--markdown` from the lists in `include/weir/fields.hpp`, which the screens, `--json` and `--help` "
+      "walk as\n"
+      "well; a program of yours can do the same (`weir::for_each_part()`, `weir::as_json()`).\n\n"
+      "A *label* says what a row is about or how it is configured, a *state* is one of a few words, a "
+      "*gauge* goes\n"
+      "up and down, and a *counter* only goes up while the segment lives. Keys that end in `_s` are seconds, "
+      "with a\n"
+      "fraction. A key that says nothing about a row is left out of it; `null` means that the value is not "
+      "known.\n"
+      "A snapshot is exact word by word; the whole is not one instant.\n\n"
+      "## `status`, `workers`\n\n";
+  text += section(kSegmentFields, "The segment");
+  for_each_part([&](const auto& part) { text += section(part); });
+  text += "## `users`, `user`\n\n" + section(kUserFields);
+  text += "## `list`\n\n" + section(kSegmentEntryFields);
+  text += "## `history`\n\n" + section(kHistoryFields);
+  text +=
+      "## `set`, `apply`, `rollback`\n\nBeside the list: `generation`, that of the segment after it, and "
+      "`dry_run`.\n\n" +
+      section(kChangeFields);
+  text += "## `check`\n\n" + section(kValueFields);
+  text += "## `reset`\n\n" + section(kResetFields, "The report");
+  text.pop_back();
+  return text;
+}
+
+}  // namespace weir::shm_inspect
