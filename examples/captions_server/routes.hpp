@@ -32,7 +32,7 @@ inline constexpr std::string_view kBatch = "batch_processing";
 class Routes {
  public:
   /// @param anonymous  requests without a key are served, too.
-  /// Errors  Errc::not_found when the limiter lacks an operation that the routes need.
+  /// Errors  Errc::not_in_segment when the limiter lacks an operation that the routes need.
   [[nodiscard]] static weir::Result<Routes> create(weir::Limiter& limiter, ApiKeys keys, bool anonymous);
 
   /// @param client  whose connection it is: the user of a request without a key.

@@ -32,7 +32,7 @@ struct ChangeEntry {
 
 /// Changes the limits of a running segment. Every worker follows at its next call.
 ///
-/// @param may_add  whether a key of an operation that is not there makes it; else Errc::not_found, naming the
+/// @param may_add  whether a key of an operation that is not there makes it; else Errc::not_in_segment, naming the
 /// nearest.
 ///
 /// Each limit changes at once: nobody decides by half of it. Of several limits one changes after the other.
@@ -59,7 +59,7 @@ struct ChangeEntry {
 /// Takes the last change back that was not taken back yet, so calling it again goes one further back; or all
 /// changes since a generation. That is a change itself, also of the switches of breakers.
 ///
-/// Errors  Errc::not_found: nothing to take back, or the history does not hold all of it any more.
+/// Errors  Errc::not_in_segment: nothing to take back, or the history does not hold all of it any more.
 [[nodiscard]] WEIR_EXPORT Result<ChangeReport> roll_back(std::string_view segment,
                                                          bool dry_run = false) noexcept;
 [[nodiscard]] WEIR_EXPORT Result<ChangeReport> roll_back_to(std::string_view segment,

@@ -15,7 +15,7 @@ namespace weir {
 enum class Errc : std::uint8_t {
   invalid_argument = 1,  ///< a value that no call can accept
   config = 2,            ///< the configuration says something impossible; nothing was touched
-  not_found = 3,         ///< no such segment, operation or file
+  not_found = 3,         ///< no such segment or file
   permission = 4,        ///< the kernel, or our own owner and mode check, said no
   no_space = 5,          ///< /dev/shm (or a table of fixed size) is full
   incompatible = 6,      ///< a segment of another layout, ABI, boot or time namespace
@@ -23,6 +23,7 @@ enum class Errc : std::uint8_t {
   foreign = 8,           ///< something of that name that is no weir segment
   conflict = 9,          ///< the segment enforces other limits than the configuration asks for
   system = 10,           ///< any other failed system call
+  not_in_segment = 11,   ///< there is such a segment, but not that operation, breaker or change in it
 };
 
 /// A failure on a cold path (open, attach, parse). The hot path has no errors, only decisions.

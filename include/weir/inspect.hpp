@@ -178,7 +178,7 @@ struct UserQuery {
 };
 
 /// The users against whom most is held. Looks only.
-/// Errors  as take_snapshot; Errc::not_found: no such operation. Cost  one pass over the user table.
+/// Errors  as take_snapshot; Errc::not_in_segment: no such operation. Cost  one pass over the user table.
 [[nodiscard]] WEIR_EXPORT Result<std::vector<UserEntry>> list_users(std::string_view segment,
                                                                     const UserQuery& query) noexcept;
 

@@ -111,7 +111,7 @@ class WEIR_EXPORT Limiter {
   ~Limiter();
 
   /// Looks an operation up by its name in the configuration.
-  /// Errors  Errc::not_found, naming the nearest operation.
+  /// Errors  Errc::not_in_segment, naming the nearest operation.
   [[nodiscard]] Result<Operation> operation(std::string_view name) const noexcept;
 
   /// Decides whether one request may proceed now, and charges every limit if so: all of them or none.

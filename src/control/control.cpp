@@ -25,7 +25,8 @@ Error no_such_operation(const Config& now, std::string_view name, std::string_vi
   const std::string_view near = nearest(name, names);
   std::string hint = near.empty() ? std::string() : fmt::format("did you mean \"{}\"?", near);
   if (!hint.empty() && !else_do.empty()) hint += ' ';
-  return {Errc::not_found, fmt::format("operation {}: not in segment \"{}\"", quoted(name), now.segment.name),
+  return {Errc::not_in_segment,
+          fmt::format("operation {}: not in segment \"{}\"", quoted(name), now.segment.name),
           hint.append(else_do)};
 }
 
@@ -44,7 +45,7 @@ Result<ChangeReport> take_back(std::string_view segment, std::optional<std::uint
   const std::uint64_t now = change.sections().control->generation.load(std::memory_order_acquire);
   const std::uint64_t first = to ? *to + 1 : rollback.last();
   if (first == 0 || first > now) {
-    return fail(Errc::not_found, fmt::format("segment \"{}\": no change to take back", segment),
+    return fail(Errc::not_in_segment, fmt::format("segment \"{}\": no change to take back", segment),
                 "see what was changed with: shm-inspect history");
   }
   // What lies between was taken back already, unless a generation was named: then step by step through all.
@@ -110,7 +111,7 @@ Result<ChangeReport> switch_breaker(std::string_view segment, std::string_view o
     if (known == now.operations.end()) return no_such_operation(now, operation);
     if (!known->second.breaker) {
       return Error{
-          Errc::not_found, fmt::format("operation {}: has no breaker", quoted(operation)),
+          Errc::not_in_segment, fmt::format("operation {}: has no breaker", quoted(operation)),
           "give it one with: shm-inspect set operations.X.breaker '{ failures = 5, recovery = \"60s\" }'"};
     }
     return change.apply(now, dry_run, {{std::string(operation), position}});

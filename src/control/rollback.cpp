@@ -9,7 +9,8 @@ namespace weir::detail {
 namespace {
 
 Error gone(std::string fact) {
-  return fail(Errc::not_found, std::move(fact), "apply the file that you want instead: shm-inspect apply");
+  return fail(Errc::not_in_segment, std::move(fact),
+              "apply the file that you want instead: shm-inspect apply");
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ class Rollback {
   /// The newest generation that neither took others back nor was taken back; 0: none.
   [[nodiscard]] std::uint64_t last() const;
 
-  /// Errors  Errc::not_found: the history does not hold that generation, or not the whole of it.
+  /// Errors  Errc::not_in_segment: the history does not hold that generation, or not the whole of it.
   [[nodiscard]] Result<void> take_back(std::uint64_t generation);
 
   /// What was in force before the generations that were taken back.

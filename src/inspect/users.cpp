@@ -184,7 +184,8 @@ Result<std::vector<UserEntry>> list_users(std::string_view segment, const UserQu
   return with_reader(segment, [&](const UserReader& reader) -> Result<std::vector<UserEntry>> {
     const std::uint32_t only = query.operation.empty() ? 0 : reader.operation(query.operation);
     if (only == 0 && !query.operation.empty()) {
-      return Error{Errc::not_found, fmt::format("operation {}: not in the segment", quoted(query.operation)),
+      return Error{Errc::not_in_segment,
+                   fmt::format("operation {}: not in the segment", quoted(query.operation)),
                    "see which there are with: shm-inspect status"};
     }
     return reader.list(query, only);

@@ -93,7 +93,7 @@ Result<Operation> Limiter::operation(std::string_view name) const noexcept {
     std::vector<std::string_view> names;
     for (const auto& entry : config.operations) names.push_back(entry.first);
     const std::string_view near = nearest(name, names);
-    return Error{Errc::not_found, fmt::format("operation {}: not in {}", quoted(name), where),
+    return Error{Errc::not_in_segment, fmt::format("operation {}: not in {}", quoted(name), where),
                  near.empty() ? fmt::format("there are: {}", fmt::join(names, ", "))
                               : fmt::format("did you mean \"{}\"?", near)};
   });

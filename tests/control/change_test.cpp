@@ -224,12 +224,12 @@ TEST_F(LiveChange, RollbackGoesBackStepByStepAndNotToAndFro) {
   EXPECT_EQ(rate(), 1U);
   ASSERT_TRUE(roll_back(name.str()));
   EXPECT_EQ(limiter->config().operations, config.operations);
-  EXPECT_EQ(roll_back(name.str()).error().code, Errc::not_found);
+  EXPECT_EQ(roll_back(name.str()).error().code, Errc::not_in_segment);
   ASSERT_TRUE(roll_back_to(name.str(), 2)) << "also what was rolled back comes back by its generation";
   EXPECT_EQ(rate(), 2U);
   ASSERT_TRUE(roll_back_to(name.str(), 0));
   EXPECT_EQ(limiter->config().operations, config.operations);
-  EXPECT_EQ(roll_back_to(name.str(), 99).error().code, Errc::not_found);
+  EXPECT_EQ(roll_back_to(name.str(), 99).error().code, Errc::not_in_segment);
 }
 
 TEST_F(LiveChange, ASwitchOfABreakerIsAChangeAsAnyOther) {
@@ -255,7 +255,7 @@ TEST_F(LiveChange, ASwitchOfABreakerIsAChangeAsAnyOther) {
 TEST_F(LiveChange, AMisspeltOperationIsNotMadeUnlessItIsToBeNew) {
   const auto misspelt = set_limit(name.str(), "operations.wrok.rate", "60/min", false, false);
   ASSERT_FALSE(misspelt);
-  EXPECT_EQ(misspelt.error().code, Errc::not_found);
+  EXPECT_EQ(misspelt.error().code, Errc::not_in_segment);
   EXPECT_THAT(misspelt.error().message(), HasSubstr("did you mean \"work\""));
   EXPECT_FALSE(limiter->config().operations.contains("wrok"));
   EXPECT_TRUE(set_limit(name.str(), "operations.work.rate", "60/min", false, false));
@@ -411,7 +411,7 @@ TEST_F(LiveChange, RefusesWhatTheSegmentHasNoRoomForAndNamesIt) {
   const auto settings = apply_config(name.str(), other);
   EXPECT_EQ(settings.error().code, Errc::conflict);
   EXPECT_THAT(settings.error().what, HasSubstr("segment.users"));
-  EXPECT_EQ(roll_back(name.str()).error().code, Errc::not_found);
+  EXPECT_EQ(roll_back(name.str()).error().code, Errc::not_in_segment);
   EXPECT_EQ(limiter->config().operations, config.operations);
 }
 

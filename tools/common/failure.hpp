@@ -32,6 +32,7 @@ class Failure : public std::runtime_error {
     switch (code) {
       case Errc::invalid_argument:
       case Errc::config:
+      case Errc::not_in_segment:  // not a missing segment, and so not the status of one
         return kUsage;
       case Errc::not_found:
         return kNoSegment;

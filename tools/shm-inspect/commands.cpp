@@ -30,14 +30,6 @@ T taken(Result<T> result) {
   if constexpr (!std::is_void_v<T>) return *std::move(result);
 }
 
-/// The same, of a call that names something in a segment: an unknown name there is not a missing segment.
-template <class T>
-T taken(Result<T> result, const std::string& segment) {
-  if (!result && result.error().code == Errc::not_found && take_snapshot(segment))
-    throw Failure(kUsage, result.error().message());
-  return taken(std::move(result));
-}
-
 LoadedConfig loaded(const Options& options) {
   const auto path = options.config == "builtin" ? std::nullopt : std::optional(options.config);
   Result<LoadedConfig> result = load_effective_config(path, process_environment());
@@ -89,13 +81,6 @@ void reap(const Options& options) {
              report.permits);
 }
 
-Operation find_operation(const Limiter& limiter, const std::string& name) {
-  const Result<Operation> operation = limiter.operation(name);
-  // Not a missing segment, and so not the status of one.
-  if (!operation) throw Failure(kUsage, operation.error().message());
-  return *operation;
-}
-
 void reset(const Options& options) {
   if (options.operation && options.user) {
     throw Failure(kUsage,
@@ -103,7 +88,7 @@ void reset(const Options& options) {
   }
   const std::string name = options.segment_or_default();
   Limiter limiter = taken(Limiter::attach(name));
-  const ResetReport report = options.operation ? limiter.reset(find_operation(limiter, *options.operation))
+  const ResetReport report = options.operation ? limiter.reset(taken(limiter.operation(*options.operation)))
                              : options.user    ? limiter.reset_user(*options.user)
                                                : limiter.reset();
   if (options.json) {
@@ -116,8 +101,7 @@ void reset(const Options& options) {
 
 void users(const Options& options) {
   const UserQuery query{options.top, options.operation.value_or(""), options.by};
-  const std::string name = options.segment_or_default();
-  const std::vector<UserEntry> shown = taken(list_users(name, query), name);
+  const std::vector<UserEntry> shown = taken(list_users(options.segment_or_default(), query));
   fmt::print("{}", options.json ? render_json(shown) : render_users(shown, wants_colours()));
 }
 
@@ -137,13 +121,15 @@ void switch_breaker(const Options& options, const std::string& operation) {
   const auto found = std::find(kPositions.begin(), kPositions.end(), options.value);
   if (found == kPositions.end()) {
     throw Failure(
-        kUsage, fmt::format("{}: \"{}\" is no state; use automatic, forced_open, forced_closed, disabled or "
-                            "metrics_only",
-                            printable(options.key), printable(options.value)));
+        kUsage,
+        fmt::format(
+            "{}: \"{}\" is not a breaker state; use automatic, forced_open, forced_closed, disabled or "
+            "metrics_only",
+            printable(options.key), printable(options.value)));
   }
   const auto position = static_cast<BreakerSwitch>(found - kPositions.begin());
-  const std::string segment = options.segment_or_default();
-  show(options, taken(weir::switch_breaker(segment, operation, position, options.dry_run), segment));
+  show(options,
+       taken(weir::switch_breaker(options.segment_or_default(), operation, position, options.dry_run)));
 }
 
 /// The operation whose breaker a key switches, in quotes or without; nothing if it is no such key.
@@ -161,12 +147,8 @@ std::optional<std::string_view> switched_operation(std::string_view key) {
 void set(const Options& options) {
   if (const auto operation = switched_operation(options.key))
     return switch_breaker(options, std::string(*operation));
-  const std::string segment = options.segment_or_default();
-  Result<ChangeReport> report =
-      set_limit(segment, options.key, options.value, options.dry_run, options.may_add);
-  if (!report && report.error().code == Errc::not_found && take_snapshot(segment))
-    throw Failure(kUsage, report.error().message());  // not such an operation, but a segment
-  show(options, taken(std::move(report)));
+  show(options, taken(set_limit(options.segment_or_default(), options.key, options.value, options.dry_run,
+                                options.may_add)));
 }
 
 void apply(const Options& options) {
@@ -177,8 +159,7 @@ void apply(const Options& options) {
 void rollback(const Options& options) {
   const std::string segment = options.segment_or_default();
   show(options, taken(options.generation ? roll_back_to(segment, *options.generation, options.dry_run)
-                                         : roll_back(segment, options.dry_run),
-                      segment));
+                                         : roll_back(segment, options.dry_run)));
 }
 
 void history(const Options& options) {

@@ -33,9 +33,7 @@ Limiter open_limiter(const Options& options) {
 
 Operation find_operation(const Limiter& limiter, const Options& options) {
   const Result<Operation> operation = limiter.operation(options.operation);
-  // A missing operation is not a missing segment, and must not have its exit status.
-  if (!operation && operation.error().code != Errc::not_found) throw Failure(operation.error());
-  if (!operation) throw Failure(kUsage, operation.error().message());
+  if (!operation) throw Failure(operation.error());
   return *operation;
 }
 
