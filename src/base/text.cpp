@@ -112,6 +112,14 @@ std::string printable(std::string_view text) {
   return result;
 }
 
+std::string printable(std::string_view text, std::size_t longest) {
+  if (text.size() <= longest) return printable(text);
+  std::size_t end = longest;
+  const std::size_t least = longest - std::min<std::size_t>(longest, 4);  // no character has more bytes
+  while (end > least && (static_cast<unsigned char>(text[end]) & 0xc0U) == 0x80) --end;
+  return printable(text.substr(0, end)) + "...";
+}
+
 std::string_view nearest(std::string_view name, std::span<const std::string_view> candidates) {
   constexpr std::size_t kLongestWorthGuessing = 64;
   if (name.size() > kLongestWorthGuessing) return {};

@@ -30,11 +30,7 @@ static_assert(kMaxNameLength == 64);
 /// Text from a file, made safe to print on a terminal (weir/text.hpp) and cut if it is long.
 inline std::string escaped(std::string_view text) {
   constexpr std::size_t kLongest = 120;
-  if (text.size() <= kLongest) return printable(text);
-  std::size_t end = kLongest;
-  while (end > kLongest - 4 && (static_cast<unsigned char>(text[end]) & 0xc0U) == 0x80)
-    --end;  // do not cut a character in two
-  return printable(text.substr(0, end)) + "...";
+  return printable(text, kLongest);
 }
 
 inline std::string quoted(std::string_view text) {

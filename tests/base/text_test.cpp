@@ -47,6 +47,15 @@ TEST(Escaped, CutsLongTextsBetweenCharacters) {
   EXPECT_EQ(detail::escaped(name + "üüü"), name + "...");
 }
 
+TEST(Printable, CutsToAtMostSoManyBytesBetweenCharacters) {
+  EXPECT_EQ(printable("über", 5), "über");
+  EXPECT_EQ(printable("über", 4), "übe...");
+  EXPECT_EQ(printable("über", 2), "ü...");
+  EXPECT_EQ(printable("über", 1), "...");
+  EXPECT_EQ(printable("über", 0), "...");
+  EXPECT_EQ(printable("\x1b[2J\xbf\xbf\xbf\xbf\xbf", 8), "\\x1b[2J...") << "no character is this long";
+}
+
 TEST(Nearest, FindsWhatWasMeantAndNothingElse) {
   const std::string_view commands[] = {"status", "set", "reset", "remove"};
   EXPECT_EQ(nearest("stauts", commands), "status");

@@ -92,7 +92,7 @@ TEST_F(WeirReplay, CountsUnreadableLinesAndShowsTheFirst) {
   EXPECT_EQ(json["unparsed"], 3);
   EXPECT_EQ(json["first_unparsed"]["line"], 2);
   const Ran text = replay(kOnePerSecond, log);
-  EXPECT_TRUE(contains(text.out, "unparsed   3, the first is line 2: \"\\x16\\x03\\x01\\x1b[2J\\\\ \\xc3\""))
+  EXPECT_TRUE(contains(text.out, "unparsed   3, the first is line 2: \"\\x16\\x03\\x01\\x1b[2J\\ \\xc3\""))
       << text.out;
   EXPECT_EQ(decisions(kOnePerSecond, log).back(), "4 throttled operations.http.user.rate 1000000000");
 }

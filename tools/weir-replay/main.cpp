@@ -10,6 +10,7 @@
 
 #include "weir/config.hpp"
 #include "weir/limiter.hpp"
+#include "weir/text.hpp"
 
 #include "common/output.hpp"
 #include "hint.hpp"
@@ -87,7 +88,7 @@ void finish(std::FILE* file, const std::string& name) {
   const BadLine& first = notes.first_unparsed;
   throw std::runtime_error(fmt::format("log \"{}\": none of {} lines is a request; line {} is \"{}\": {}",
                                        logs[first.log].name(), notes.lines, first.line,
-                                       escaped(first.text, kExcerpt), hint_for(first.text)));
+                                       printable(first.text, kExcerpt), hint_for(first.text)));
 }
 
 void warn(const Config& config, const Options& options, const Routes& routes, const Report& report) {

@@ -71,7 +71,4 @@ struct Findings {
 /// The report for programs: one JSON object.
 [[nodiscard]] std::string to_json(const Report& report);
 
-/// At most `longest` bytes, as printable ASCII.
-[[nodiscard]] std::string escaped(std::string_view bytes, std::size_t longest);
-
 }  // namespace weir::replay

@@ -3,6 +3,7 @@
 #include <iterator>
 
 #include "weir/config.hpp"
+#include "weir/text.hpp"
 
 #include "report.hpp"
 
@@ -42,7 +43,7 @@ void add_unparsed(Text& text, const Report& report) {
   if (report.notes.unparsed == 0) return;
   const std::string of_log = report.logs.size() > 1 ? " of " + report.logs[first.log] : "";
   add(text, "unparsed   {}, the first is line {}{}: \"{}\"\n", report.notes.unparsed, first.line, of_log,
-      escaped(first.text, kExcerpt));
+      printable(first.text, kExcerpt));
 }
 
 void add_order(Text& text, const Report& report) {
@@ -94,31 +95,21 @@ void add_limits(Text& text, const Report& report) {
 }
 
 void add_table(Text& text, std::string_view title, const std::vector<CountsLine>& lines) {
+  const auto columns = [](const std::string& name) {  // characters of UTF-8, not bytes
+    return static_cast<std::size_t>(std::count_if(
+        name.begin(), name.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80; }));
+  };
   std::size_t width = title.size() - 2;
-  for (const CountsLine& line : lines) width = std::max(width, escaped(line.name, kLongestName).size());
+  for (const CountsLine& line : lines) width = std::max(width, columns(printable(line.name, kLongestName)));
   add(text, "\n{:<{}} {:>10} {:>10}\n", title, width + 2, "requests", "refused");
   for (const CountsLine& line : lines) {
-    add(text, "  {:<{}} {:>10} {:>10}  {}\n", escaped(line.name, kLongestName), width, line.counts.requests,
-        line.counts.refused, bar(line.counts.refused, line.counts.requests));
+    const std::string name = printable(line.name, kLongestName);
+    add(text, "  {}{} {:>10} {:>10}  {}\n", name, std::string(width - columns(name), ' '),
+        line.counts.requests, line.counts.refused, bar(line.counts.refused, line.counts.requests));
   }
 }
 
 }  // namespace
-
-std::string escaped(std::string_view bytes, std::size_t longest) {
-  Text text;
-  for (const char byte : bytes.substr(0, longest)) {
-    if (byte == '\\') {
-      add(text, "\\\\");
-    } else if (byte >= ' ' && byte <= '~') {
-      text.push_back(byte);
-    } else {
-      add(text, "\\x{:02x}", static_cast<unsigned char>(byte));
-    }
-  }
-  if (bytes.size() > longest) add(text, "...");
-  return fmt::to_string(text);
-}
 
 std::string to_text(const Report& report) {
   Text text;
