@@ -7,10 +7,10 @@
 
 namespace weir {
 
-/// The key under which all addresses of one client are limited together, for Request::user.
+/// Returns the key under which all addresses of one client are limited together, for Request::user.
 ///
-/// An IPv6 client owns at least a /64, which is 2^64 addresses: a limit of each address would not limit it.
-/// The default therefore groups IPv6 addresses by /64 and keeps IPv4 addresses apart.
+/// An IPv6 client owns at least a /64, which is 2^64 addresses, so a limit for each address would not limit
+/// it. The default therefore groups IPv6 addresses by /64 and keeps IPv4 addresses apart.
 ///
 ///   client_key("192.0.2.7")               "192.0.2.7"
 ///   client_key("192.0.2.7", 24)           "192.0.2.0/24"
@@ -21,7 +21,7 @@ namespace weir {
 ///
 /// @param prefix4, prefix6  how many leading bits count; above 32 and 128 all of them do.
 ///
-/// Cost  no allocation for IPv4; one where the key is longer than a std::string keeps in itself.
+/// Cost  No allocation for IPv4; one if the key is longer than a std::string holds in place.
 [[nodiscard]] WEIR_EXPORT std::string client_key(std::string_view address, unsigned prefix4 = 32,
                                                  unsigned prefix6 = 64);
 

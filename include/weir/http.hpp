@@ -16,12 +16,13 @@ struct HttpField {
   friend bool operator==(const HttpField&, const HttpField&) = default;
 };
 
-/// What a decision is in HTTP.
+/// A decision in terms of HTTP.
 struct HttpAnswer {
   int status = 200;  ///< 200 admitted; 429 throttled, blocked; 503 shed, circuit_open; 400 never, invalid
-  std::string_view
-      error;  ///< for a body: "rate_limit_exceeded", "service_unavailable", "invalid_request"; or empty
-  long retry_after = 0;  ///< whole seconds, rounded up, at least 1; 0: no wait helps, or none is needed
+  /// For a body: "rate_limit_exceeded", "service_unavailable", "invalid_request"; empty if admitted.
+  std::string_view error;
+  /// Whole seconds, rounded up, at least 1; 0 if no wait helps, or none is needed.
+  long retry_after = 0;
   std::vector<HttpField> fields;
 };
 
@@ -35,7 +36,7 @@ struct HttpOptions {
 };
 
 /// Status and header fields for a decision.
-/// @param quotas  what Limiter::quotas() said of the same request; may be empty.
+/// @param quotas  what Limiter::quotas() returned for the same request; may be empty.
 [[nodiscard]] WEIR_EXPORT HttpAnswer http_answer(const Decision& decision,
                                                  const std::vector<Quota>& quotas = {},
                                                  const HttpOptions& options = {});

@@ -6,15 +6,16 @@
 
 namespace weir {
 
-/// Where the library says what an operator must know and no return value tells: that it decides without its
-/// segment, or has moved to a new one. By default the standard error, which can do no harm: a message that it
-/// does not take at once is lost. nullptr: nowhere. Concurrency  any thread; the function is called, seldom,
-/// on the thread that has something to say. What it throws is
-///              dropped.
+/// Receives what an operator must know and no return value tells: that the library decides without its
+/// segment, or has moved to a new one. By default messages go to the standard error; one that cannot be
+/// written at once is lost. nullptr discards all messages.
+///
+/// Concurrency  The function may be called on any thread that uses the library, but rarely is. What it throws
+///              is dropped.
 using LogFunction = void (*)(std::string_view message);
 WEIR_EXPORT void set_log(LogFunction function) noexcept;
 
-/// Says something there. @return nothing; never fails.
+/// Passes a message to that function. Never fails.
 WEIR_EXPORT void log(std::string_view message) noexcept;
 
 }  // namespace weir

@@ -13,17 +13,18 @@
 
 namespace weir {
 
-/// What becomes of a limit's refusals.
+/// What happens to the refusals of a limit.
 enum class Mode : std::uint8_t {
   enforced = 0,
-  shadow = 1,     ///< counted, never enforced; the limit keeps its own books beside the enforced ones
+  shadow = 1,     ///< counted, never enforced; the limit keeps books of its own
   candidate = 2,  ///< the same, as a second value of the limit before it in the list
 };
 
 /// A token bucket: `count` requests per `period` in the long run, `burst` of them at once.
 ///
-/// A burst up to 2,097,151 may be any number, a higher one has at most 21 significant bits (10,000,000 has).
-/// Written "30/min burst 10". Without a burst a full bucket holds one period: "500/hour" admits 500 at once.
+/// A burst up to 2,097,151 may be any number; a higher one may have at most 21 significant bits (10,000,000
+/// has). It is written "30/min burst 10". If no burst is given, a full bucket holds one period: "500/hour"
+/// admits 500 at once.
 struct Rate {
   std::uint64_t count = 0;
   std::chrono::nanoseconds period{0};
@@ -33,7 +34,7 @@ struct Rate {
   friend bool operator==(const Rate&, const Rate&) = default;
 };
 
-/// How a sliding or fixed window is kept.
+/// How a window is counted.
 enum class WindowKind : std::uint8_t {
   automatic = 0,  ///< shared: log up to 65,535, ring above; of a user: weighted
   log = 1,        ///< exact: the times of the last `limit` admissions
@@ -46,7 +47,7 @@ enum class WindowKind : std::uint8_t {
                   ///< of 1 nearly two lengths, where a rate with a burst of 1 ("1/h") waits for one
 };
 
-/// At most `limit` requests within `length`. Written "100 per 1min".
+/// At most `limit` requests within `length`. It is written "100 per 1min".
 struct Window {
   std::uint32_t limit = 0;
   std::chrono::nanoseconds length{0};
@@ -56,7 +57,7 @@ struct Window {
   friend bool operator==(const Window&, const Window&) = default;
 };
 
-/// How many requests may be in progress at once; 0: unlimited. At most 65,535, of a user 64.
+/// How many requests may be in progress at once, up to 65,535, or 64 per user; 0: unlimited.
 struct Concurrency {
   std::uint32_t limit = 0;
   bool shadow = false;
@@ -67,7 +68,7 @@ struct Concurrency {
   friend bool operator==(const Concurrency&, const Concurrency&) = default;
 };
 
-/// Refuses everything for a while after refusals by the rates and windows of the same scope.
+/// Refuses everything for a while once the rates and windows of its scope have refused often enough.
 struct Cooldown {
   std::chrono::nanoseconds length{0};  ///< 0: none
   std::uint32_t refusals = 1;          ///< in a row, 1 to 255, before it begins
@@ -76,49 +77,51 @@ struct Cooldown {
   friend bool operator==(const Cooldown&, const Cooldown&) = default;
 };
 
-/// What a breaker does whatever the outcomes are. Not kept in a file: an operator's switch.
+/// An operator's switch: what a breaker does regardless of outcomes. It is not part of the configuration
+/// file.
 enum class BreakerSwitch : std::uint8_t {
   automatic = 0,      ///< follows the outcomes
   forced_open = 1,    ///< refuses everything
-  forced_closed = 2,  ///< passes everything, goes on counting
-  disabled = 3,       ///< passes everything, counts nothing
-  metrics_only = 4,   ///< counts, and says what it would have done (`shadow = true`)
+  forced_closed = 2,  ///< passes everything and goes on counting
+  disabled = 3,       ///< passes everything and counts nothing
+  metrics_only = 4,   ///< passes everything and counts what it would have refused (`shadow = true`)
 };
 
-/// A circuit breaker: when the work of an operation fails, nobody begins it for a while.
+/// A circuit breaker: while the work of an operation keeps failing, no process begins it.
 ///
-/// Trips on any of: `failures` in a row, `failure_rate`, `slow_rate`. Opens for `recovery`, then lets
-/// `probes` through at once (of the whole host), and closes after `successes` of them went well.
+/// It trips on any of `failures` in a row, `failure_rate` and `slow_rate`. It then stays open for `recovery`,
+/// lets `probes` requests of the whole host through at once, and closes after `successes` of them went well.
 ///
-/// With `slow_rate`, a call that is in flight for longer than `slow_call` counts as a call and as a slow one
-/// before it returns: if a backend hangs, the breaker opens at the next request. It is noticed late by less than
-/// an eighth of `slow_call` or 2 % of `slow_call` and `window` together, whichever is more, and counts until it
-/// returns, at most for about a `window` (with `window_calls`: 14 times `slow_call`); when it returns, it counts
-/// once, by its outcome and its time. A worker that is killed leaves its calls in flight for as long. Calls from
-/// before the breaker last changed its state do not count.
+/// With `slow_rate`, a call that is in flight for longer than `slow_call` counts as a slow call before it
+/// returns, so if a backend hangs, the breaker opens at the next request. This is noticed late by less than
+/// an eighth of `slow_call`, or 2 % of `slow_call` and `window` together, whichever is more. The call counts
+/// in this way until it returns, but for about one `window` at most (with `window_calls`: 14 times
+/// `slow_call`); when it returns, it counts once, by its outcome and its duration. The calls of a killed
+/// worker stay in flight for the same time. Calls that began before the breaker last changed its state do not
+/// count.
 struct Breaker {
   std::uint32_t failures = 0;             ///< in a row; 0: not counted
   double failure_rate = 0;                ///< 0 to 1 of the calls in the window; 0: not looked at
-  double slow_rate = 0;                   ///< 0 to 1; 0: not looked at
+  double slow_rate = 0;                   ///< 0 to 1 of the calls in the window; 0: not looked at
   std::chrono::nanoseconds slow_call{0};  ///< a call that takes longer is slow, also while it is in flight
-  /// In the window, before a rate counts; 0: 10, or `window_calls` where that is less.
+  /// Calls that must be in the window before a rate counts; 0: 10, or `window_calls` if that is less.
   std::uint32_t minimum_calls = 0;
   std::chrono::nanoseconds window{0};        ///< time window of the rates
-  std::uint32_t window_calls = 0;            ///< or: the last so many calls
+  std::uint32_t window_calls = 0;            ///< or the last N calls
   std::chrono::nanoseconds recovery{0};      ///< how long it stays open
-  double recovery_factor = 1;                ///< grows by so much with each trip in a row
-  std::chrono::nanoseconds max_recovery{0};  ///< up to this, at most 13 days; 0: to those
-  double jitter = 0;                         ///< up to this share of the recovery is added, at random
+  double recovery_factor = 1;                ///< by which the recovery grows with each trip in a row
+  std::chrono::nanoseconds max_recovery{0};  ///< up to this; at most 13 days, which 0 means
+  double jitter = 0;                         ///< a random share of the recovery, up to this, is added
   std::uint32_t probes = 1;                  ///< 1 to 16
   std::uint32_t successes = 1;               ///< good probes in a row that close it
-  std::chrono::nanoseconds probe_timeout{
-      0};  ///< a probe that has not reported by then is given up; 0: recovery
+  /// A probe that has not reported by then is given up; 0: after `recovery`.
+  std::chrono::nanoseconds probe_timeout{0};
   bool shadow = false;
 
   friend bool operator==(const Breaker&, const Breaker&) = default;
 };
 
-/// The limits of one scope. Empty: unlimited. All of them must agree.
+/// The limits of one scope. A request passes if all of them admit it; without any it is unlimited.
 struct Limits {
   std::vector<Rate> rates;      ///< at most 6, candidates included
   std::vector<Window> windows;  ///< at most 4, candidates included
@@ -128,16 +131,16 @@ struct Limits {
   friend bool operator==(const Limits&, const Limits&) = default;
 };
 
-/// What one kind of work may do: all its callers together, and each user alone.
+/// The limits of one kind of work: over all its callers together, and for each user.
 struct OperationPolicy {
   Limits shared;                   ///< over all users
-  Limits user;                     ///< of each user; not applied to a request that names no user
+  Limits user;                     ///< for each user; not applied to a request that names no user
   std::optional<Breaker> breaker;  ///< of the operation; the global scope has none
 
   friend bool operator==(const OperationPolicy&, const OperationPolicy&) = default;
 };
 
-/// What holds for one user instead of every operation's limits per user.
+/// The limits of one user, in place of the limits per user of every operation.
 struct UserOverride {
   bool exempt = false;  ///< no limits per user at all; the limits over all users still hold
   Limits limits;        ///< over all operations together
@@ -145,54 +148,56 @@ struct UserOverride {
   friend bool operator==(const UserOverride&, const UserOverride&) = default;
 };
 
-/// What happens to a new user when the table is full of users who all owe something.
-/// Whatever happens is counted and shown by the inspector.
+/// What happens to a new user while every entry of the table belongs to a user that owes something.
+/// The inspector shows how often that happened.
 enum class TableFull : std::uint8_t {
-  evict = 0,   ///< forget the one who is nearest to owing nothing (it gets its tokens back early)
-  refuse = 1,  ///< refuse the new user until somebody comes to rest
-  admit = 2,   ///< let the new user pass, unlimited by its own limits
+  evict = 0,   ///< forget the user that is nearest to owing nothing; it gets its tokens back early
+  refuse = 1,  ///< refuse the new user until another one owes nothing
+  admit = 2,   ///< let the new user pass without limits of its own
 };
 
-/// What `admit` answers while there is no usable segment (missing, foreign, incompatible, no room for it).
+/// What `admit` answers while there is no usable segment: it is missing, foreign or incompatible, or there is
+/// no room for it.
 enum class OnFault : std::uint8_t {
-  refuse = 0,  ///< fail closed: opening is an error; a segment lost later refuses
+  refuse = 0,  ///< fail closed: opening is an error, and a segment that is lost later refuses everything
   admit = 1,   ///< fail open
-  local = 2,   ///< limits of this process alone, each 1 / `local_workers` of the host's
+  local = 2,   ///< limits of this process alone, each 1 / `local_workers` of the configured one
 };
 
-/// What opening does when the segment is there already and enforces other limits than the configuration asks
-/// for.
+/// What opening does if the segment exists and enforces other limits than the configuration asks for.
 enum class OnDifference : std::uint8_t {
-  keep = 0,    ///< go on with the limits of the segment, and say what differs (log, shm-inspect status)
+  keep = 0,    ///< keep the limits of the segment, and report what differs (log, shm-inspect status)
   apply = 1,   ///< change them live to those of the configuration
   refuse = 2,  ///< opening is an error
 };
 
 /// Where the shared memory lives and how large it is.
 struct SegmentPolicy {
-  /// Letters, digits, '.', '_' and '-'; at most 64. One name, one set of limits on this host.
+  /// At most 64 letters, digits, '.', '_' and '-'. All processes of the host that use one name share its
+  /// limits.
   std::string name = "weir";
-  /// How many users may owe something at once. Each costs 22 bytes per limit that applies to it.
+  /// How many users may owe something at once. Each takes 22 bytes per limit that applies to it.
   std::uint64_t users = 100'000;
-  /// For how many limits of each user there is room; 0: for those of the configuration, and for four at least
-  /// where that takes no more than 64 MiB. A live change that needs more is refused.
+  /// For how many limits per user there is room; 0: for those of the configuration, but for at least four if
+  /// that takes no more than 64 MiB. A live change that needs more is refused.
   std::uint32_t limits_per_user = 0;
   TableFull when_full = TableFull::evict;
   /// Permission bits of the segment: 0600, or 0660 with a group.
   std::uint32_t mode = 0600;
-  /// Name of the group that may attach too; empty: the creator's own.
+  /// Name of the group that may attach as well; empty: the group of the creating process.
   std::string group;
-  /// Take the memory at creation, so that a full /dev/shm is an error then and never a SIGBUS later.
+  /// Take the memory at creation, so that a full /dev/shm is an error then, and not a SIGBUS later.
   bool reserve = true;
-  /// Ask for huge pages: fewer TLB misses in a large user table, where the host gives them to shared memory.
+  /// Ask for huge pages, which cause fewer TLB misses in a large user table, if the host has them for shared
+  /// memory.
   bool huge_pages = false;
-  /// How many processes may be attached at once, at most 4,095. Each costs 128 bytes.
+  /// How many processes may be attached at once, up to 4,095. Each takes 128 bytes.
   std::uint32_t workers = 256;
-  /// How many names of users the inspector can show; 0: keys never lie in the segment. Each costs 64 bytes.
+  /// How many names of users the inspector can show; 0: no key is ever stored. Each takes 64 bytes.
   std::uint32_t key_names = 0;
   OnFault on_fault = OnFault::refuse;
   OnDifference on_difference = OnDifference::keep;
-  /// Over how many workers OnFault::local divides the limits.
+  /// The number of workers among which OnFault::local divides the limits.
   std::uint32_t local_workers = 4;
 
   friend bool operator==(const SegmentPolicy&, const SegmentPolicy&) = default;
@@ -201,9 +206,9 @@ struct SegmentPolicy {
 /// Everything that one segment enforces.
 struct Config {
   SegmentPolicy segment;
-  OperationPolicy global;  ///< holds over all operations
+  OperationPolicy global;  ///< over all operations together
   std::map<std::string, OperationPolicy, std::less<>> operations;
-  std::map<std::string, UserOverride, std::less<>> users;  ///< overrides, by the user's key
+  std::map<std::string, UserOverride, std::less<>> users;  ///< overrides, by the key of the user
 
   friend bool operator==(const Config&, const Config&) = default;
 };

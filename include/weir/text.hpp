@@ -9,15 +9,15 @@
 
 namespace weir {
 
-/// Text of unknown origin, safe to print on a terminal. Printable UTF-8 is kept as it is. Control characters,
+/// Makes text of unknown origin safe to print on a terminal. Printable UTF-8 is kept. Control characters,
 /// bytes that are not UTF-8, and characters that are invisible or change the direction of a line are written
-/// byte by byte as \x1b.
+/// byte by byte, as in \x1b.
 [[nodiscard]] WEIR_EXPORT std::string printable(std::string_view text);
 /// The same of a text that may be long: after at most `longest` of its bytes it is cut, between two characters, and
 /// ends in "...".
 [[nodiscard]] WEIR_EXPORT std::string printable(std::string_view text, std::size_t longest);
 
-/// The candidate that a mistyped name was probably meant to be; empty if none is near.
+/// Returns the candidate that a mistyped name was probably meant to be; empty if none is near.
 [[nodiscard]] WEIR_EXPORT std::string_view nearest(std::string_view name,
                                                    std::span<const std::string_view> candidates);
 

@@ -4,7 +4,7 @@
 
 namespace weir {
 
-/// Of the headers that the caller was compiled with. CMakeLists.txt holds the same number.
+/// The version of the headers that the caller was compiled with. CMakeLists.txt holds the same number.
 inline constexpr std::string_view kVersion = "0.1.0";
 
 }  // namespace weir

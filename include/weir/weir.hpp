@@ -2,7 +2,7 @@
 
 // weir: rate limits that all processes of a host keep together, in shared memory.
 //
-// Start at limiter.hpp: open a Limiter, admit requests. The rest on demand:
+// Start at limiter.hpp: open a Limiter and admit requests. Read the others when you need them:
 //   policy.hpp     what can be limited: plain values
 //   config.hpp     the same from a TOML file
 //   decision.hpp   the answers
