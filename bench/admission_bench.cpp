@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // One admission beside its floor, in one process.
 //
 // Measures  what Limiter::admit costs beyond the least that any shared limiter must do: read the clock and

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A breaker beside the floor of its work, with one process and with two.
 //
 // Measures  looking at and passing a closed breaker, beside a loop with one load; reporting a success when no

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The cost of the time, which is most of an admission.
 //
 // Measures  CLOCK_MONOTONIC, the counter alone, and FastClock, which tells the first by the second.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A whole decision over five limits and a breaker, beside its floor and beside one robust mutex.
 //
 // Measures  admit and release over: global rate, operation rate, user rate, permits of the operation and of

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // A second process does the same work for as long as a benchmark runs, which shows the cost of contention

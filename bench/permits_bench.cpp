@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Permits and whole admissions beside their floors and a rival, with one process and with two.
 //
 // Measures  taking and giving back a permit, beside a pair of compare-exchanges on a cache line of its own;

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A rate for each of many users, through the user table, beside its floors and two rivals.
 //
 // Measures  hash, clock, look and charge as an admission does them: 1,000, 1 million and 10 million users,

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Window limits beside their floors: one decision is one clock reading and a few words.
 //
 // Measures  an admission by the exact log, beside (clock + one compare-exchange); a refusal, beside (clock +

@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+
 # Builds for arm64 on another Debian host; its libraries come from the distribution's multiarch packages, and tests run
 # in the emulator. tools/test-arm64.sh installs all that.
 #

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Four processes share the limits of limits.toml; a second copy of this program joins them.
 #include <cstdio>
 #include <sys/wait.h>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A preforked server in small. The parent opens the limiter, its workers share the limits, and the permit of a
 // worker that is killed comes back to the next request that needs it. No process cleans up after another.
 #include <csignal>

@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+
 # Shows weir at work: a preforked HTTP server under load, of which a worker is killed on the way, and a replayed
 # access log. Installs what is missing and builds first. Argument: an access log to replay.
 set -euo pipefail

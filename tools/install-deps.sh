@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+
 # Installs what building and testing weir needs, as far as it is missing. Arguments: further packages.
 set -euo pipefail
 

@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+
 # Builds for arm64 on an x86-64 Debian host and runs the test suite in an emulator, layer by layer: on a processor that
 # has 16-byte compare-exchange instructions, and the layers that use shared words on one without them, too. Installs
 # what is missing. The last line is `N passed, N failed`.

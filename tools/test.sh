@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+
 # Installs what is missing, builds everything, and runs all tests. Arguments go to ctest: -R '^Rate'.
 # The last line is `N passed, N failed, N skipped`; the exit status is that of ctest.
 set -euo pipefail

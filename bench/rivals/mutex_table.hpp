@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // The same flat table under one robust process-shared mutex, which is the obvious way to share it between

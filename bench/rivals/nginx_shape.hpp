@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // The shape of nginx's limit_req: a spin lock in shared memory, a red-black tree of nodes that hold the key,

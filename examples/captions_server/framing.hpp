@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // Where a request ends, decided so strictly that nobody in front of us can decide it otherwise.

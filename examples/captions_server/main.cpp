@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // An HTTP service with rate limits that all its worker processes keep together.
 //
 // The parent opens the limiter and the listening socket, then forks: every worker has both. A worker that is

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // What the server says, in such a way that nothing which becomes of the text can harm it: the outputs may be

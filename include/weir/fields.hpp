@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // Every value that the inspector shows, described once: its key, what it is, its unit, and what it means. The

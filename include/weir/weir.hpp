@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // weir: rate limits that all processes of a host keep together, in shared memory.

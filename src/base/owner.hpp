@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // The owner of a permit: a worker slot and the generation of its tenant, small enough to be stored in the

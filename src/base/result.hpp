@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // What functions that may fail are written with: Result<T> itself is public (weir/error.hpp).
 
 #pragma once

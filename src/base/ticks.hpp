@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // Time inside the segment is counted in ticks of 1/128 ns since the creation of the segment, in 64 bits. A

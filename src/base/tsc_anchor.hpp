@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // Tells CLOCK_MONOTONIC between two looks at it, by a counter that all cores share and that never stops: the

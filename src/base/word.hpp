@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // All access to shared words: every load, store and compare-exchange on the segment is a call of this file.

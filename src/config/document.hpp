@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // A configuration as it is written: a tree of values, each with the position at which it was written. Files, the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // A live change: the difference between two configurations, written block by block. Before that, room.hpp sees

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // What differs between a configuration and what a segment enforces, and what opening does about it.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // The history of changes, as it is written and read: see policy/history.hpp for the words. Only the process that

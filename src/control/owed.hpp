@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // How what is owed outlives a change. Windows over all callers see to that themselves, in write_block(); here are

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // Where a change goes, before the first word of it is written: the blocks that differ, a block for each new name, and

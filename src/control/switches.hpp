@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // An operator's switch of a breaker, as the history writes it: a change of the key operations.NAME.breaker.state.

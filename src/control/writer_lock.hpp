@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // One change at a time: the process that changes limits holds an OFD lock on a byte of the segment. The kernel

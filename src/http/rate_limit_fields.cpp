@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "http/rate_limit_fields.hpp"
 
 #include <algorithm>

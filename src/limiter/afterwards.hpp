@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // What happens to limits outside of a decision: after it, or instead of it.

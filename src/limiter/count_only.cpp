@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "limiter/count_only.hpp"
 
 #include "limiter/afterwards.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // One decision over all limits of a request: look at every limit, then charge them all, or none.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // Where a limiter lives: on a segment, and what it does while there is none to use.

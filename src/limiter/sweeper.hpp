@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // Returns what dead workers held: their permits of all limits, then their slots.

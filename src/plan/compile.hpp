@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // From the words of the blocks to plans. Reads only; what a damaged segment says becomes a plan that stays in

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // What the limits of a request are compiled to: the steps that its decision runs over.

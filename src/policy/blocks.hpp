@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // The limits as they lie in the segment: a block for everything (global), for each operation, and for each

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // The cells that permits, logs and rings are kept in: how many a limit takes, and which part of a section it gets.

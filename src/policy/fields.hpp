@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // Every key of the configuration, described once: the member that it sets, its bounds, and a line of help.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // What was changed in a running segment, by whom and when: the last changes, in a ring.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // The parameters of a limit in one word, so that a live change is one store and nobody ever reads a mixture.

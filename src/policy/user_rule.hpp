@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // What the state of a user's entry means under a rate, a window or a cooldown of each user. Pure.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // What a window over all callers counts, apart from how it keeps it: so that a window of another kind or

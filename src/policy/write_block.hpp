@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // A live change of one block: what differs is written into the records that line_up() finds for it.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // A circuit breaker: one state word, counts that say when to trip, and probes that are owned cells.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // Counts the calls of a breaker that have begun and have not reported yet, and tells how many of them have

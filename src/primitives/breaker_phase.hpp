@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // The state word of a circuit breaker, and the arithmetic of its times. breaker.hpp uses it.

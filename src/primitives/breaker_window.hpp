@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // The data by which a breaker judges: the calls, failures and slow calls of the recent past, in a ring of ten

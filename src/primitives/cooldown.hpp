@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // A cooldown in one word: after N refusals in a row, nothing passes for a while.

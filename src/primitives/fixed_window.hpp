@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // A count that restarts at each multiple of a length: quotas by the hour or the day, as a wall clock divides

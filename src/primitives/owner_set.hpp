@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // A few permits of one user: up to four owners packed into the state word of the user's entry.

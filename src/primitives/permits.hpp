@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // A concurrency limit: as many cells as permits, each of them free or owned.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The primitives are headers; this unit proves that they compile on their own terms.
 #include "primitives/breaker.hpp"
 #include "primitives/fixed_window.hpp"

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // A sliding window in one word: the counts of two aligned windows, the earlier one weighted by how much of it

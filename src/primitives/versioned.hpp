@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // A value of several words, with one writer at a time. Readers are never blocked, and the value is whole

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // What the window limits have in common: `limit` admissions in any span of `length`.

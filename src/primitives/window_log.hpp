@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // An exact sliding window: the last C admission times in a ring, C >= the limit.

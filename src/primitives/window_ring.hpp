@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // A sliding window for limits too large to keep the time of each admission: a ring of counts.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // The files of segments: where they lie, how they are mapped, and what is said when the kernel refuses something.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // A segment is tied to a host by its clock. After a reboot the times in the segment mean nothing; nor do they

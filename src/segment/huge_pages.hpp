@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // Whether the kernel gives huge pages to files of a tmpfs, and what forbids it.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // The bytes of a segment file. A release that changes them raises kLayoutVersion, and a segment of another

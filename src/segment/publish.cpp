@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Making a segment: a file without a name, its memory, its content, and at last its name.
 
 #include <algorithm>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // Whose segment is refused. A process that may write a segment can change every limit, and can truncate the file under

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // What users are called, for people who inspect a segment: a bounded memory of names. It is off unless it is

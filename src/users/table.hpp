@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // The table has one entry of 16 bytes for each (user, limit) under which the user owes or holds something.

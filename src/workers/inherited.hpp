@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // Open files that a forked child must not keep: as long as it keeps them, its parent's lock outlives the

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // How a worker shows that it is alive: it holds a lock on one byte of the segment for its slot, far beyond

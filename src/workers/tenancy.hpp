@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // How many tenants of a worker slot may pass while a sweep is in progress.

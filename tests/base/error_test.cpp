@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A failure that is taken for a value ends the program with its message, and not with whatever is in memory.
 
 #include "weir/error.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // What the library says can do the host program no harm, whatever its standard error is.
 
 #include "weir/log.hpp"

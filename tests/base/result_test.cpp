@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Nothing thrown leaves the library, not even where memory is what is missing; and errors pass through TRY.
 
 #include "base/result.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // What is owed under a limit survives every live change of it.
 
 #include <chrono>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The breaker of a process that was killed inside an operation.
 
 #include "primitives/breaker.hpp"

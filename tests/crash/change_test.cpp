@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A live change is killed after each store: every limit is the old or the new one, and the next change
 // succeeds.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Admissions under a cooldown, over all callers and of each user, killed after each change that they make.
 
 #include <gmock/gmock.h>

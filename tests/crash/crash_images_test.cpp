@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The camera itself, and a fault of the kind that it is for. The operations use std::atomic: there are no
 // hooks and no scheduler.
 

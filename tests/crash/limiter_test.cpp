@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Every public operation that writes is killed after each change that it makes to the segment: a new process
 // declares the victim dead, sweeps, and finds every promise kept.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The token bucket of a process that was killed inside an operation.
 
 #include "primitives/token_bucket.hpp"

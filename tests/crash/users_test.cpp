@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The user table and the names after a worker was killed inside an operation, at each change that it made.
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The window log of a process that was killed inside an operation.
 
 #include "primitives/window_log.hpp"

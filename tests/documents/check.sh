@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+
 # Checks that what our documents refer to is there: the targets of relative links, files of the source tree that are named
 # by their path, and each line of the tests that docs/testing.md quotes. Argument: the root of the source tree. Prints
 # each broken reference.

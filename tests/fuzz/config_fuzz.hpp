@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // What must hold of any bytes that are read as a configuration. Shared by the fuzzer and by the test that

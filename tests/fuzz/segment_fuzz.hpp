@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // What must hold of any bytes in a live segment: no call crashes, hangs or

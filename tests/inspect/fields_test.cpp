@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The lists of fields: what they promise to everything that walks them.
 
 #include "weir/fields.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The program whose instructions are counted: `decisions KIND COUNT` decides COUNT requests of one kind
 // through the shared library, at a time of its own, and does nothing else in its loop.
 

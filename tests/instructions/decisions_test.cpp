@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // How many instructions a decision takes, as callgrind counts them: a number that does not depend on how busy
 // the machine is, so it may gate. What they cost in time: docs/performance.md.
 

@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+
 # Checks that each layer uses what src/CMakeLists.txt says it LINKS, or what that links, and nothing else: in its
 # includes, and in the symbols that its objects need. A layer that is linked must also be used.
 # Arguments: the root of the source tree, nm, and a file for each layer, named by it: the layers that it links in the

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Private segments whose clock is the caller's: nothing in their decisions is of the host's.
 
 #include <chrono>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The circuit breaker of an operation, through the facade.
 
 #include <chrono>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Cooldowns through the facade: what the refusal that begins one says, and what one that only counts would
 // have done.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // What a limiter does without its segment, and that it finds back.
 
 #include <atomic>

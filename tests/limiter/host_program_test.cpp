@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // What a host program may do around its limiter: close descriptors, fork at any moment, change its user.
 
 #include <atomic>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Words of a segment that no worker of ours wrote. Any bytes while calls run: tests/fuzz/segment_fuzz.hpp.
 
 #include <gtest/gtest.h>

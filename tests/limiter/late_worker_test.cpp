@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A worker that is stopped between looking its limits up and using them, while they are changed live and
 // others spend under the new ones: it hands out nothing that was spent. Stopped by a clock that the test
 // turns, in a segment that is old enough for windows of other lengths to be numbered far apart.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Concurrency limits as a user of the library meets them: permits of workers that live, fork and die.
 
 #include <array>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Several processes on one segment: what they admit together is what one may.
 
 #include <array>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Random policies and random traffic against the promises themselves.
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // What an admission gives back when it is stopped on its way, by a clock that the test turns.
 
 #include <gtest/gtest.h>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The fuzzer of a live segment with a fixed seed. WEIR_FUZZ_SCRIPTS runs more than the few that the suite has
 // time for.
 

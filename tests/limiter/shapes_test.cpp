@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Plans of the usual shapes are decided by code that is compiled for them. It decides as the code for any plan does.
 
 #include <chrono>

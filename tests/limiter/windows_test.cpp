@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Sliding and fixed windows, cooldowns and limits that only count, through the facade.
 
 #include <chrono>

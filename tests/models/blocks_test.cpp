@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Limits and other values that one process publishes and others read: blocks, versioned values, history,
 // names.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // This stands in for the models if Relacy is missing, so that a report counts them as skipped.
 
 #include <gtest/gtest.h>

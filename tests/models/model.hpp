@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // The protocols of the shared words under the C++ memory model: Relacy runs a small copy of each, and gives

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A program of a user of the installed package.
 
 #include <cstdio>

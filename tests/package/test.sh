@@ -1,4 +1,6 @@
 #!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+
 # Installs weir under a prefix of its own and builds a program against it, by find_package and by pkg-config.
 # Arguments: the build tree, whose library and objects serve for both kinds; the compiler; shared or static.
 set -euo pipefail

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The plans of a process: which is found, which is kept, and how many.
 
 #include "plan/plans.hpp"

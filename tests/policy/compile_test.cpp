@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #include "policy/compile.hpp"
 
 #include <gmock/gmock.h>

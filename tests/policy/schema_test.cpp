@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The table of sections, and what follows from it.
 
 #include "policy/schema.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A worker that was stopped between looking a window up and using it, while the window became another one:
 // what it writes late is not taken for words of the new kind.
 

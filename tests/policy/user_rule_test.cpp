@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The state of a user's window under a length or a kind that it was not written under.
 
 #include "policy/user_rule.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Calls that hang, as the breaker sees them before they return.
 
 #include "primitives/breaker_in_flight.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Calls in flight under every interleaving, kill and pause.
 
 #include "primitives/breaker_in_flight.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The breaker under every interleaving, kill and pause.
 
 #include "primitives/breaker.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The cooldown under every interleaving, kill and pause: in a word of its own, and in a user's entry.
 
 #include "primitives/cooldown.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Planted faults of the kinds that this harness is for, each beside its cure. They show what the harness can
 // find.
 

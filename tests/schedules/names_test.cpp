@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A name's slot under every interleaving of two writers and a reader, and every kill.
 
 #include "users/names.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Permits under every interleaving, kill and pause.
 
 #include "primitives/permits.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The scheduler itself: it visits every interleaving once, and reports what it found.
 
 #include "support/schedule.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A sweeper that is stopped between judging an owner and removing it, while tenants of a slot pass.
 
 #include "workers/tenancy.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The token bucket under every interleaving and kill.
 
 #include "primitives/token_bucket.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The turn of the limits under every interleaving and kill of a change. What a worker keeps under a turn
 // belongs to that turn alone, and the next request sees a change that has ended.
 

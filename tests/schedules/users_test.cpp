@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The user table under every interleaving, kill and pause: there is one live entry per user and limit, and no
 // charge is lost or doubled.
 

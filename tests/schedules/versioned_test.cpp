@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A value of several words under every interleaving and kill of its writer.
 
 #include "primitives/versioned.hpp"

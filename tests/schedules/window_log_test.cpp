@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The window log under every interleaving, kill and pause.
 
 #include "primitives/window_log.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The window ring under every interleaving, kill and pause.
 
 #include "primitives/window_ring.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // One breaker, 64 processes at once.
 
 #include "primitives/breaker.hpp"

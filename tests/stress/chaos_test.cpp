@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Chaos itself: it kills as often as asked, reports what workers found wrong, and leaves no process behind.
 
 #include "support/chaos.hpp"

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Workers admit, hold, release, fork and exec, while chaos kills and stops them: nothing leaks, and never
 // more than the limit is in flight.
 //

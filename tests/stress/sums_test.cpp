@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Random kills while several processes spend under every kind of limit: the charges equal the admissions,
 // except for the one request in flight of each killed worker, and no limit is ever exceeded.
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Processes hammer one window log with the real clock: the times under which they were admitted, put
 // together, hold no more than the limit in any window.
 //

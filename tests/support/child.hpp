@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // A forked process that runs one function. EXPECT and ASSERT work in it, and it never outlives its parent.

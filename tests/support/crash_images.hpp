@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // Everything that a process can leave behind in shared memory if it is killed inside an operation.

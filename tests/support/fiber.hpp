@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // A stack on which one function runs, which can be left in the middle and abandoned there.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // A separate process for a test that changes what a process sees: mounts, user, limits.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // Makes every access to a shared word a switch point of the scheduler: -DWEIR_WORD_HOOKS="..." names this

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // A process of a test that does something, says that it is ready, and stays until it is killed.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // What the built library and tools ask of others at run time.
 
 #include <cstring>

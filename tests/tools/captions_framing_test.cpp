@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Where a request ends: what a captions_server refuses so that no proxy in front of it can see another end.
 
 #include <algorithm>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // How a captions_server lives and ends: whatever becomes of its text, of its limits, and of its clients.
 
 #include <algorithm>

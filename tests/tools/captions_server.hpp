@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // A captions_server for one test, and a client that talks to it as clients do: over a socket, byte by byte.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The first program of the README: it is what it shows, it runs, and says what is wrong.
 
 #include <filesystem>
@@ -29,7 +31,10 @@ std::size_t count(const std::string& text, const std::string& part) {
 
 TEST(Hello, IsShownInTheReadmeWordForWord) {
   const std::string readme = content("README.md");
-  EXPECT_THAT(readme, HasSubstr("```cpp\n" + content("examples/hello.cpp") + "```\n"));
+  const std::string program = content("examples/hello.cpp");
+  const std::string licence = "// SPDX-License-Identifier: Apache-2.0\n\n";
+  ASSERT_EQ(program.substr(0, licence.size()), licence);
+  EXPECT_THAT(readme, HasSubstr("```cpp\n" + program.substr(licence.size()) + "```\n"));
   EXPECT_THAT(readme, HasSubstr("```toml\n" + content("examples/limits.toml") + "```\n"));
 }
 

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // The example of a preforked server: the permit of a worker that is killed comes back while the others hold theirs.
 
 #include <gmock/gmock.h>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // What limits decide about a log, worked out the schoolbook way: token counts, lists of times and counts of

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // shm-inspect set, apply, rollback, history, users, user: as an operator uses them.
 
 #include <fstream>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // What shm-inspect shows of workers and permits, and what it returns of the dead.
 
 #include <gmock/gmock.h>

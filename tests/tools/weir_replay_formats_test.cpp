@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // What weir-replay reads, what it takes for the user, the time and the operation of a line, and what it says
 // of others.
 

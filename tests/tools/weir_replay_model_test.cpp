@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // weir-replay against an independent model, decision by decision, to the nanosecond.
 //
 // The lines are decided in the order in which they stand, a late one at the time of the one before it.

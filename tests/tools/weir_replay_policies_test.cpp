@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // weir-replay against the plain model over policies of every kind that refuses in a replay, and logs in whole
 // seconds.
 //

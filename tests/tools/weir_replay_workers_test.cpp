@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // weir-replay with several workers: the same answer for any number, and none after an accident.
 
 #include <csignal>

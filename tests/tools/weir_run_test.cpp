@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // weir-run as cron and a shell meet it: exit statuses, refusals, signals, and what a kill leaves behind.
 
 #include <chrono>

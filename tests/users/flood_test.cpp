@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // What a user table promises under a flood of new users: a limited user stays limited, and no request is
 // refused for lack of an entry while active users keep less than three quarters of all entries.
 //

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // A user table is compared with a map that never forgets, under random traffic that makes the table forget.
 
 #include <gtest/gtest.h>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // What counts as proof that a process has ended, if its lock does not tell.
 
 #include "workers/process.hpp"

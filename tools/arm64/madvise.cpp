@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // Preloaded into the tests by tools/test-arm64.sh: does in a forked child what the kernel does for MADV_WIPEONFORK and
 // MADV_DONTFORK. The emulator (QEMU 7.2) accepts both and does nothing, so that a forked worker takes itself for its
 // parent, and keeps its parent's lock. A child of a raw clone, which runs no handlers, is not helped here either.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // The output of a tool, and what happens if it cannot be written. Messages on the standard error do not

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // A list of fields as a table on the screen: a column for each field that has a title.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // shm-inspect: looks at the limits that the processes of this host keep in shared memory.
 
 #include <variant>

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // What every key means, from the lists of weir/fields.hpp: for --help, for the command `fields`, and as the page
 // docs/inspector.md.
 

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // Decompresses gzip: any number of members, one after the other, as `cat a.gz b.gz` makes them.

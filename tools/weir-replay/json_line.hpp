@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // A log line that is a JSON object. It finds each value under the names that servers give to it.

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // The lines of one log, from a file or from standard input, compressed by gzip or not.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // weir-replay answers: what would these limits have done to that access log?
 
 #include <cerrno>

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // The users of all logs, each with a number. Number 0 means that a request does not name a user.

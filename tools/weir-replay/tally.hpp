@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // The counts of a replay. Each worker counts its own share; `merge` adds them up.

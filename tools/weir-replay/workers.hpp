@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
 #pragma once
 
 // Divides a replay among forked processes, as a preforked server divides its requests.

@@ -1,3 +1,5 @@
+// SPDX-License-Identifier: Apache-2.0
+
 // weir-run: runs a command under the limits of a segment, for jobs that do not link the library.
 
 #include <utility>
