@@ -227,8 +227,8 @@ Result<BasicSections<kWritable>> BasicSections<kWritable>::of(const Segment& seg
   all.seed = segment.header().secret[0];
   return all;
 }
-template Result<Sections> Sections::of(const Segment& segment);
-template Result<SectionsView> SectionsView::of(const Segment& segment);
+template Result<Sections> BasicSections<true>::of(const Segment& segment);
+template Result<SectionsView> BasicSections<false>::of(const Segment& segment);
 
 std::vector<SectionSpec> sections_for(const Config& config) {
   std::vector<SectionSpec> specs;
