@@ -33,8 +33,9 @@ class UserQuota {
     // a rate means the same under any.
     const bool is_of_rule = step_->rule.kind() == UserRule::Kind::rate ||
                             stood_still(context.sections.control->turn, context.turn);
-    if (is_of_rule && context.user_table.exchange(context.key, entry_of(id()), seen_, judged_.charged))
-        [[likely]]
+    const bool spent =
+        is_of_rule && context.user_table.exchange(context.key, entry_of(id()), seen_, judged_.charged);
+    if (spent) [[likely]]
       return 0;
     return spend_again(context, *step_, seen_.entry == nullptr);
   }
