@@ -26,15 +26,15 @@ complain() {
 # The layers that one reaches by what it links, itself and the public headers included.
 declare -A reach
 for layer in "${!links[@]}"; do
-  reached=" $layer weir " todo=${links[$layer]}
-  while [ -n "${todo// /}" ]; do
+  reached=" $layer weir " pending=${links[$layer]}
+  while [ -n "${pending// /}" ]; do
     next=""
-    for below in $todo; do
+    for below in $pending; do
       [[ $reached == *" $below "* ]] && continue
       reached+="$below "
       next+="${links[$below]:-}"
     done
-    todo=$next
+    pending=$next
   done
   reach[$layer]=$reached
 done
