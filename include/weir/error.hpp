@@ -21,7 +21,7 @@ enum class Errc : std::uint8_t {
   no_space = 5,          ///< /dev/shm (or a table of fixed size) is full
   incompatible = 6,      ///< a segment of another layout, ABI, boot or time namespace
   damaged = 7,           ///< a segment whose bytes contradict each other
-  foreign = 8,           ///< something of that name that is no weir segment
+  foreign = 8,           ///< something of that name that is not a weir segment
   conflict = 9,          ///< the segment enforces other limits than the configuration asks for
   system = 10,           ///< any other failed system call
   not_in_segment = 11,   ///< there is such a segment, but not that operation, breaker or change in it

@@ -67,7 +67,7 @@ std::string format_duration(nanoseconds duration) {
   struct Scale {
     std::string_view name;
     std::uint64_t ns;
-    std::uint64_t next;  // so many make one of the next scale
+    std::uint64_t next;  // how many of these make one of the next scale
   };
   constexpr std::array kScales = std::to_array<Scale>({
       {"ns", 1, 1'000},

@@ -38,7 +38,7 @@ inline constexpr std::array kTimeUnits = std::to_array<TimeUnit>({
 /// What a reader says of the text it reads.
 struct Wording {
   const char* example;
-  const char* fraction;  ///< how to write what is no whole number
+  const char* fraction;  ///< how to write a value that is not a whole number
   const char* length;    ///< what it calls a length of time
   const char* unit;      ///< and the word behind the number
   const char* units;

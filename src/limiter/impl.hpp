@@ -482,8 +482,9 @@ class LimiterImpl {
     return true;
   }
 
-  /// Whether limits were changed live since they were looked up. Asked after a request was charged: either
-  /// this sees the turn, or whoever changes limits, and then reads what is owed, sees the charge.
+  /// Whether limits were changed live since they were looked up. It is asked after a request was charged:
+  /// either this call sees the new turn, or the process that changes limits, which then reads what is owed,
+  /// sees the charge.
   [[nodiscard]] bool turned(const Context& context) const noexcept {
     exchange_before_load();  // sync(turn): pairs with the one of the change
     return sections_.control->turn.load(std::memory_order_seq_cst) != context.turn;
@@ -516,7 +517,7 @@ class LimiterImpl {
     return holding.permits + holding.user_permits != 0 || holding.call != HeldCall::none;
   }
 
-  /// The worker that this process is; nobody where there is no slot to be had.
+  /// The worker that this process is; nothing if it can get no slot.
   [[nodiscard]] [[gnu::always_inline]] Owner identity_at(std::uint64_t now) noexcept {
     const Owner mine = registry_.owner();
     return mine ? mine : join_again(now);

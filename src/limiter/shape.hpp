@@ -21,7 +21,7 @@
 
 namespace weir::detail {
 
-/// How many limits of one kind there are, if the compiler knows it: then looking at each is no loop.
+/// How many limits of one kind there are, if the compiler knows it: then looking at each needs no loop.
 template <std::size_t kCount>
 struct Known {
   static constexpr std::size_t kMost = kCount;

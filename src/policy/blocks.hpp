@@ -9,16 +9,16 @@
 //   record    params | state | cells | before | period | would_refuse | changed | listing
 //
 // A limit keeps its record while it lasts, wherever it stands in the list (policy/line_up.hpp): what is owed
-// under it lies in the record, and in the entries of users, whose id names the record. Where it stands is one of
-// its words.
+// under it lies in the record, and in the entries of users, whose id names the record. Where it stands is one
+// of its words.
 //
-// `present` says which records are limits: the low half those that are enforced, the high half those that only
-// count. A record is filled before its bit is set, so whoever sees the bit sees the limit; params are one word,
-// so whoever sees them sees all of them.
+// `present` says which records are limits: the low half those that are enforced, the high half those that
+// only count. A record is filled before its bit is set, so a worker that sees the bit sees the limit; params
+// are one word, so a worker sees all of them or none.
 //
 // Ordering  sync(present): release when a bit is set, acquire in a decision. params: relaxed, alone.
 // Crash     killed between the stores of a change: the limit is the old or the new one; a record whose bit is
-//           not set is nobody's.
+//           not set is not in use.
 
 #include <algorithm>
 #include <array>

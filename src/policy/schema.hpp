@@ -33,7 +33,7 @@ struct SettingsRecord {
   std::uint8_t when_full = 0;
   std::uint8_t reserve = 0;
   std::uint8_t huge_pages = 0;
-  std::uint8_t on_fault = 0;  // on_difference is of whoever opens the segment, not of the segment
+  std::uint8_t on_fault = 0;  // on_difference belongs to the opening process, not to the segment
   std::uint32_t limits_per_user = 0;
   std::array<char, 64> group{};  ///< zero-terminated
 };

@@ -73,7 +73,7 @@ class BasicSharedWindow {
     visit([&](auto window, auto params) { window.for_each_count(params, now, show); });
   }
 
-  /// The count of a fixed window, which goes on above the limit, and when it starts anew.
+  /// The count of a fixed window, which goes on above the limit, and when the next window begins.
   fixed_window::Count add(std::uint64_t now, std::uint32_t n) noexcept {
     return fixed().add(fixed_params(), now, n);
   }

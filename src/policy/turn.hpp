@@ -5,7 +5,7 @@
 //
 //   turn   even: the limits stand still. Odd: a change is being written.
 //
-//   even -> odd            whoever holds the lock of changes, before the first word
+//   even -> odd            the process that holds the lock of changes, before its first word
 //   odd  -> the next odd   the same process, after limits changed and before what is owed is carried over
 //   odd  -> the next even  the same process, after the last word, also of a change that failed half-way
 //   crash                  odd: decisions follow the words as they are; the next change finishes this one

@@ -29,7 +29,8 @@ std::uint64_t UserRule::settled_anew(std::uint64_t state, std::uint64_t now) con
   old.set_window(packed::to_window(before_), created_wall_ns_);
   if (old.kind_ == kind_ && old.length_ == length_) return state;  // a change that did not come to its end
   if (is_own(state, now)) return state;
-  // A clock that is late may meet its own future; whoever wrote in the old units did so until the change.
+  // A clock that is late may meet its own future; a worker that wrote in the old units did so until the
+  // change.
   const std::int64_t old_since = old.windows_from(changed_at_, state);
   return old_since < -1 || old_since > 1 ? state : from(old, state);
 }

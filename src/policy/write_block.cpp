@@ -39,8 +39,8 @@ void write_record(LimitRecord& record, std::uint32_t index, const LimitValue& va
     record.state.store(value.params, std::memory_order_relaxed);
   }
   if (before != 0) record.changed.store(std::max<std::uint64_t>(now, 1), std::memory_order_relaxed);
-  // sync(reach), sync(changed): release; pairs with the acquire of whoever goes on to permit_cells(), and of
-  // whoever asks how old the params are.
+  // sync(reach), sync(changed): release; pairs with the acquire of a worker that goes on to permit_cells(),
+  // and of one that asks how old the params are.
   record.params.store(value.params, std::memory_order_release);
 }
 

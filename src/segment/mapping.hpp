@@ -30,7 +30,7 @@ namespace weir::detail {
 
 enum class OpenMode { read_only, read_write };
 
-/// Whose segments a caller works with, beside its own user's and root's: whoever may write one sets its
+/// Whose segments a caller works with, beside its own user's and root's: a user that may write one sets its
 /// limits, and can truncate it.
 struct Trust {
   /// For the tools of an operator, who names a segment in order to look at it or to change it.

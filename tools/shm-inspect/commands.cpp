@@ -133,7 +133,7 @@ void switch_breaker(const Options& options, const std::string& operation) {
        taken(weir::switch_breaker(options.segment_or_default(), operation, position, options.dry_run)));
 }
 
-/// The operation whose breaker a key switches, in quotes or without; nothing if it is no such key.
+/// The operation whose breaker a key switches, in quotes or without; nothing if the key is another one.
 std::optional<std::string_view> switched_operation(std::string_view key) {
   constexpr std::string_view kOperations = "operations.";
   constexpr std::string_view kState = ".breaker.state";
