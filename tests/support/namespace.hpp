@@ -3,6 +3,7 @@
 
 // A separate process for a test that changes what a process sees: mounts, user, limits.
 
+#include <cstdio>
 #include <fstream>
 #include <functional>
 #include <sched.h>
@@ -15,6 +16,7 @@ namespace weir::test {
 
 /// Runs `body` in a forked child. @return its result, or -1 if it died.
 inline int in_child(const std::function<int()>& body) {
+  std::fflush(nullptr);  // a sanitizer's _exit() flushes, and the child may not be allowed to write so far
   const pid_t child = ::fork();
   if (child == 0) ::_exit(body());
   int status = 0;
