@@ -28,7 +28,7 @@ bool passes(Bulkhead bulkhead, const Context& context, bool admitted, Holding& h
 
 /// Whether admissions end a row of refusals here, as they do where the cooldown is enforced.
 bool has_row(std::uint64_t cooldown) noexcept {
-  return (cooldown & cooldown::kCount) != 0;
+  return cooldown::in_a_row(cooldown) != 0;
 }
 
 void count_shared(const Context& context, bool admitted, Holding& holding) noexcept {

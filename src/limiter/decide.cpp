@@ -180,7 +180,7 @@ struct Charged {
   }
   for (const CooldownStep& step : context.plan->shared.cooldowns.enforced()) end_shared_streak(step);
   for (const CooldownStep& step : context.users->cooldowns.enforced()) {
-    if ((user_cooldown(context, step) & cooldown::kCount) != 0) end_user_streak(context, step);
+    if (cooldown::in_a_row(user_cooldown(context, step)) != 0) end_user_streak(context, step);
   }
   return {true, charged};
 }

@@ -294,7 +294,7 @@ class CircuitBreaker {
                                             std::uint64_t now) noexcept {
     const std::uint64_t trips = std::min(phase.trips + 1, BreakerPhase::kMaxTrips);
     const std::uint64_t ticks = breaker_time::recovery(params, trips, phase.generation);
-    return phase.then(BreakerKind::open, trips, breaker_time::deadline(now, ticks));
+    return phase.then(BreakerKind::open, trips, breaker_time::end_of_recovery(now, ticks));
   }
 
   /// check() for a state that may refuse.

@@ -10,8 +10,9 @@
 //     generation  counts transitions
 //     rest        open: when the recovery ends. Half-open: the number of good probes so far
 //
-// Times are in units of 2^20 ticks (8.2 us), rounded up. Zeroed memory is a closed breaker that was never
-// used.
+// Times are in units of 2^20 ticks (8.2 us). The end of a recovery is rounded down, so that 30 seconds are never
+// said to take 31; the deadline of a probe is rounded up, so that a report in time counts. Zeroed memory is a
+// closed breaker that was never used.
 
 #include <algorithm>
 #include <cstdint>
@@ -98,11 +99,20 @@ namespace breaker_time {
 
 inline constexpr unsigned kUnitShift = 20;
 
+/// The time `ticks` after `now`, as far as units can tell it.
+[[nodiscard]] constexpr std::uint64_t after(std::uint64_t now, std::uint64_t ticks) noexcept {
+  const std::uint64_t last = BreakerPhase::kRestMask << kUnitShift;
+  return now > last - std::min(ticks, last) ? last : now + ticks;
+}
+
 /// The unit in which the time `ticks` after `now` lies; never an earlier one.
 [[nodiscard]] constexpr std::uint64_t deadline(std::uint64_t now, std::uint64_t ticks) noexcept {
-  const std::uint64_t last = BreakerPhase::kRestMask << kUnitShift;
-  const std::uint64_t at = now > last - std::min(ticks, last) ? last : now + ticks;
-  return (at + (std::uint64_t{1} << kUnitShift) - 1) >> kUnitShift;
+  return (after(now, ticks) + (std::uint64_t{1} << kUnitShift) - 1) >> kUnitShift;
+}
+
+/// The last unit that begins at the latest `ticks` after `now`.
+[[nodiscard]] constexpr std::uint64_t end_of_recovery(std::uint64_t now, std::uint64_t ticks) noexcept {
+  return after(now, ticks) >> kUnitShift;
 }
 
 /// Ticks until the deadline; 0: it has passed. A deadline four times as far ahead as any policy allows is

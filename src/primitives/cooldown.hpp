@@ -3,7 +3,13 @@
 
 // A cooldown in one word: after N refusals in a row, nothing passes for a while.
 //
-//   word   blocked until 56 | refusals in a row 8      0: never seen; time in units of 256 ticks (2 us)
+//   word   0: never seen
+//          1 to 255: refusals in a row
+//          from 256 on: blocked until then, in ticks
+//
+// While a row is counted nothing is blocked, and during a cooldown nothing is counted, so one number says
+// either. Its time is exact: a cooldown of 5 minutes says 300 seconds, where a time that was rounded up would
+// make a caller wait one whole second more.
 //
 // The functions are pure functions of the word; each change is one compare-exchange, by CooldownWord or of a
 // user's entry.
@@ -17,6 +23,7 @@
 // Crash    killed before the exchange: one refusal was not counted, or one admission did not reset the count.
 // Damage   a time further ahead than any policy allows is treated as passed.
 
+#include <algorithm>
 #include <cstdint>
 
 #include "base/word.hpp"
@@ -31,31 +38,36 @@ struct Params {
   friend constexpr bool operator==(const Params&, const Params&) = default;
 };
 
-inline constexpr unsigned kCountBits = 8;
-inline constexpr std::uint64_t kCount = (std::uint64_t{1} << kCountBits) - 1;
+/// States up to here are counts of refusals. 256 ticks after a segment's creation its creator still fills it.
+inline constexpr std::uint64_t kMaxCount = 255;
+
+/// Refusals in a row; 0: there is no row.
+[[nodiscard]] constexpr std::uint64_t in_a_row(std::uint64_t state) noexcept {
+  return state <= kMaxCount ? state : 0;
+}
 
 /// Ticks until the cooldown is over; 0: there is none.
 [[nodiscard]] constexpr std::uint64_t wait(std::uint64_t state, std::uint64_t now) noexcept {
-  return gcra::debt(state & ~kCount, now);
+  return state > kMaxCount ? gcra::debt(state, now) : 0;
 }
 
 /// The state after one more refusal. During the cooldown refusals change nothing: they only read.
 [[nodiscard]] constexpr std::uint64_t refused(Params params, std::uint64_t state,
                                               std::uint64_t now) noexcept {
   if (wait(state, now) != 0) return state;
-  const std::uint64_t count = (state & kCount) + 1;
-  return count < params.refusals ? count : ((now + params.length + kCount) & ~kCount);
+  const std::uint64_t count = in_a_row(state) + 1;
+  return count < params.refusals && count <= kMaxCount ? count : std::max(now + params.length, kMaxCount + 1);
 }
 
 /// The state after an admission, which resets the count of consecutive refusals.
 [[nodiscard]] constexpr std::uint64_t admitted(std::uint64_t state) noexcept {
-  return (state & kCount) == 0 ? state : 0;
+  return in_a_row(state) == 0 ? state : 0;
 }
 
 /// What would be lost by forgetting the state, in ticks; 0: nothing.
 [[nodiscard]] constexpr std::uint64_t debt(std::uint64_t state, std::uint64_t now) noexcept {
   const std::uint64_t left = wait(state, now);
-  return left != 0 ? left : (state & kCount) != 0 ? 1 : 0;
+  return left != 0 ? left : in_a_row(state) != 0 ? 1 : 0;
 }
 
 }  // namespace weir::detail::cooldown

@@ -12,6 +12,7 @@
 
 #include "weir/config.hpp"
 #include "weir/fields.hpp"
+#include "weir/http.hpp"
 #include "weir/limiter.hpp"
 
 #include "support/segment_name.hpp"
@@ -72,11 +73,18 @@ TEST_P(Cooldowns, TheRefusalThatBeginsOneSaysWhenItEnds) {
   const Decision third = subject.ask(now);
   EXPECT_EQ(third.verdict, Verdict::throttled);
   EXPECT_EQ(subject.name_of(third.limit), fmt::format("operations.work.{}rate", GetParam()));
-  EXPECT_GE(third.retry_after, 5min);
-  EXPECT_LT(third.retry_after, 5min + 3us) << "the end is rounded up to 2 us";
+  EXPECT_EQ(third.retry_after, 5min);
 
   EXPECT_EQ(subject.ask(now + third.retry_after - 1ns).verdict, Verdict::blocked);
   EXPECT_TRUE(subject.ask(now + third.retry_after));
+}
+
+TEST_P(Cooldowns, OneOfWholeSecondsIsSaidInAsManyWheneverItBegins) {
+  for (const std::chrono::nanoseconds later : {0ns, 1ns, 2ns, 3ns}) {
+    Subject subject(limits("10/min burst 1", "for = \"5min\", refusals = 1"));
+    ASSERT_TRUE(subject.ask(now + later));
+    EXPECT_EQ(http_answer(subject.ask(now + later)).retry_after, 300) << "later by " << later.count();
+  }
 }
 
 TEST_P(Cooldowns, ARateThatTakesLongerThanTheCooldownIsStillTheAnswer) {

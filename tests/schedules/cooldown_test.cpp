@@ -23,9 +23,9 @@ using detail::UserTableCounters;
 using detail::Word;
 using detail::cooldown::Params;
 
-constexpr std::uint64_t kUnit = 256;  // times in the word are multiples of it
-constexpr std::uint64_t kNow = 1'000 * kUnit;
-constexpr std::uint64_t kLength = 50 * kUnit;
+constexpr std::uint64_t kStep = 257;
+constexpr std::uint64_t kNow = 1'000 * kStep;
+constexpr std::uint64_t kLength = 50 * kStep;
 
 // A cooldown in a word of its own.
 struct Alone {
@@ -82,7 +82,7 @@ struct Memory {
 
   [[nodiscard]] std::uint64_t told() const { return returned[0] + returned[1] + returned[2]; }
   [[nodiscard]] std::uint64_t wait(std::uint64_t now) { return detail::cooldown::wait(kept.state(), now); }
-  [[nodiscard]] std::uint64_t in_a_row() { return kept.state() & detail::cooldown::kCount; }
+  [[nodiscard]] std::uint64_t in_a_row() { return detail::cooldown::in_a_row(kept.state()); }
 };
 
 template <class Kept>
@@ -115,7 +115,7 @@ class CooldownSchedules : public ::testing::Test {
       memory_.before.store(memory_.refused.load(std::memory_order_relaxed), std::memory_order_relaxed);
       const std::uint64_t seen = memory_.kept.state();
       if (detail::cooldown::wait(seen, kNow) != 0) return;
-      if ((seen & detail::cooldown::kCount) != 0) memory_.kept.end_row();
+      if (detail::cooldown::in_a_row(seen) != 0) memory_.kept.end_row();
       memory_.admitted.store(1, std::memory_order_relaxed);
     });
   }
@@ -181,7 +181,7 @@ TYPED_TEST(CooldownSchedules, OnceBegunItLastsUntilItsTime) {
   auto& memory = this->memory_;
   for (std::size_t p = 0; p < 2; ++p) {
     this->program_.process("refusing " + std::to_string(p), [&memory, p, params] {
-      const std::uint64_t now = kNow + p * kUnit;
+      const std::uint64_t now = kNow + p * kStep;
       memory.kept.refuse(params, now);
       memory.kept.refuse(params, now);
       memory.until[p] = memory.kept.state();
@@ -191,7 +191,7 @@ TYPED_TEST(CooldownSchedules, OnceBegunItLastsUntilItsTime) {
   this->program_.invariant([&]() -> Complaint {
     const std::uint64_t state = memory.kept.state();
     for (const std::uint64_t until : memory.until) {
-      if (until > detail::cooldown::kCount && state != until) return "it was on, and ended or moved";
+      if (until > detail::cooldown::kMaxCount && state != until) return "it was on, and ended or moved";
     }
     return std::nullopt;
   });
@@ -208,7 +208,7 @@ TYPED_TEST(CooldownSchedules, AfterItsTimeRefusalsAreCountedFromZeroAlsoWithALat
   memory.kept.refuse(params, kNow);
   ASSERT_EQ(memory.wait(kNow), kLength);
   this->refusing(0, params, 1, kNow + kLength);
-  this->refusing(1, params, 1, kNow + kLength - kUnit);
+  this->refusing(1, params, 1, kNow + kLength - kStep);
   this->program_.check([&]() -> Complaint {
     // The late process still found it on, or was the second.
     if (memory.told() == 2 && memory.in_a_row() == 0 && memory.wait(kNow + kLength) == 0)
