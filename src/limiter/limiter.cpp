@@ -78,7 +78,7 @@ std::vector<Quota> Limiter::quotas(Operation operation, const Request& request) 
 
 Result<Operation> Limiter::operation(std::string_view name) const noexcept {
   return guarded([&]() -> Result<Operation> {
-    if (const auto found = binding_->settled().find(name)) return Operation{*found};
+    if (const auto found = binding_->settled().operations().find(name)) return *found;
     const Config config = binding_->impl().config();
     if (binding_->configured(name)) {
       return Error{
@@ -105,10 +105,10 @@ Admission Limiter::admit(Operation operation, const Request& request) noexcept {
 }
 
 Admission Limiter::admit(std::string_view operation, const Request& request) noexcept {
-  auto found = binding_->impl().find(operation);
-  if (!found) found = binding_->settled().find(operation);
+  auto found = binding_->impl().operations().find(operation);
+  if (!found) found = binding_->settled().operations().find(operation);
   if (!found) return Admission({Verdict::invalid, LimitId::none, {}});
-  return admit(Operation{*found}, request);
+  return admit(*found, request);
 }
 
 Decision Limiter::peek(Operation operation, const Request& request) noexcept {

@@ -15,8 +15,6 @@
 namespace weir::detail {
 namespace {
 
-constexpr std::uint64_t kSecond = ticks_from_ns(1'000'000'000);
-
 void divide(Limits& limits, std::uint32_t by) {
   const auto share = [by](std::uint32_t limit) { return limit == 0 ? 0 : std::max(1U, limit / by); };
   for (Rate& rate : limits.rates) {
@@ -112,33 +110,14 @@ bool is_stand_in(const LimiterImpl& impl) noexcept {
 
 }  // namespace
 
-template <class T>
-const SegmentBinding::Node<T>* SegmentBinding::push(std::atomic<Node<T>*>& list, T value) {
-  auto* const node = new Node<T>{std::move(value), list.load(std::memory_order_acquire)};
-  while (!list.compare_exchange_weak(node->before, node, std::memory_order_acq_rel)) {
-  }
-  return node;
-}
-
-template <class T>
-void SegmentBinding::free_all(std::atomic<Node<T>*>& list) noexcept {
-  for (Node<T>* node = list.load(std::memory_order_acquire); node != nullptr;) {
-    const std::unique_ptr<Node<T>> last(node);
-    node = node->before;
-  }
-}
-
 SegmentBinding::SegmentBinding(std::unique_ptr<LimiterImpl> first) : current_(first.get()) {
-  first->bind_to(*this);
-  push(all_, std::move(first));
+  all_.push(std::move(first));
 }
 
 SegmentBinding::~SegmentBinding() {
-  for (auto* node = all_.load(std::memory_order_acquire); node != nullptr; node = node->before) {
-    if (!node->value->may_end()) node->value.release()->stay();
-  }
-  free_all(all_);
-  free_all(errors_);
+  all_.for_each([](std::unique_ptr<LimiterImpl>& one) {
+    if (!one->may_end()) one.release()->stay();
+  });
 }
 
 Result<std::unique_ptr<SegmentBinding>> SegmentBinding::over(Result<Segment> segment) {
@@ -161,8 +140,7 @@ Result<std::unique_ptr<SegmentBinding>> SegmentBinding::open(const Config& confi
   (*binding)->config_ = config;
   (*binding)->opened_by_ = ::geteuid();
   if (fault) (*binding)->stay_without(*fault, kAlone);
-  LimiterImpl& first = (*binding)->impl();
-  first.look_from(first.now() + kSecond);
+  (*binding)->impl().look_by(**binding);
   return binding;
 }
 
@@ -173,32 +151,15 @@ LimiterImpl& SegmentBinding::settled() noexcept {
 }
 
 std::optional<Error> SegmentBinding::fault() const {
-  for (const auto* fault : {&fault_, &no_slot_}) {
-    if (const Error* const error = fault->load(std::memory_order_acquire)) return *error;
-  }
-  return std::nullopt;
-}
-
-const Error* SegmentBinding::remember(const Error& error) {
-  for (const Node<Error>* known = errors_.load(std::memory_order_acquire); known != nullptr;
-       known = known->before) {
-    if (known->value.code == error.code && known->value.message() == error.message()) return &known->value;
-  }
-  return &push(errors_, error)->value;
+  if (auto fault = fault_.get()) return fault;
+  return impl().fault();
 }
 
 void SegmentBinding::stay_without(const Error& error, std::string_view what_holds) {
-  const Error* const fault = remember(error);
-  if (fault_.exchange(fault, std::memory_order_acq_rel) == fault) return;
+  if (!fault_.set(error)) return;
   const bool admits = what_holds == kAlone && config_->segment.on_fault == OnFault::admit;
   log(fmt::format("{}; until it is back {}", error.message(),
                   admits ? "everything is admitted" : what_holds));
-}
-
-void SegmentBinding::cannot_join(const Error& error) {
-  const Error* const fault = remember(error);
-  if (no_slot_.exchange(fault, std::memory_order_acq_rel) == fault) return;
-  log(fmt::format("{}; until then this process gets no permits and probes no breaker", error.message()));
 }
 
 void SegmentBinding::look_again(LimiterImpl& seen) noexcept {
@@ -206,7 +167,7 @@ void SegmentBinding::look_again(LimiterImpl& seen) noexcept {
   if (!mine || &seen != &impl()) return;
   const bool alone = is_stand_in(seen);
   if (!alone && !seen.segment().is_replaced()) {
-    fault_.store(nullptr, std::memory_order_release);
+    fault_.clear();
     return;
   }
   const std::string_view what_holds = alone ? kAlone : "the limits of the removed segment hold";
@@ -223,13 +184,12 @@ void SegmentBinding::look_again(LimiterImpl& seen) noexcept {
 }
 
 void SegmentBinding::move_to(std::unique_ptr<LimiterImpl> next) {
-  next->bind_to(*this);
-  next->take_handles_of(impl());
-  next->look_from(next->now() + kSecond);
+  next->operations().take_over(impl().operations());
+  next->look_by(*this);
   LimiterImpl* const moved = next.get();
-  push(all_, std::move(next));
+  all_.push(std::move(next));
   // A fork here: the child has the new one, unused, and moves to one of its own.
-  fault_.store(nullptr, std::memory_order_relaxed);
+  fault_.clear();
   current_.store(moved, std::memory_order_release);
   log(fmt::format("segment \"{}\": attached to a new one", config_->segment.name));
 }

@@ -27,6 +27,8 @@
 #include "weir/policy.hpp"
 
 #include "base/result.hpp"
+#include "limiter/growing_list.hpp"
+#include "limiter/last_fault.hpp"
 #include "segment/mapping.hpp"
 
 namespace weir::detail {
@@ -62,36 +64,17 @@ class SegmentBinding {
   /// Cost  one system call, or some more where there is something to move to.
   void look_again(LimiterImpl& seen) noexcept;
 
-  /// That this process finds no worker slot, and why; once more, that it has one.
-  void cannot_join(const Error& error);
-  void has_joined() noexcept { no_slot_.store(nullptr, std::memory_order_relaxed); }
-
  private:
   explicit SegmentBinding(std::unique_ptr<LimiterImpl> first);
-  /// A member of a list that grows at its head and lives as long as the limiter.
-  template <class T>
-  struct Node {
-    T value;
-    Node* before;
-  };
-  template <class T>
-  static const Node<T>* push(std::atomic<Node<T>*>& list, T value);
-  template <class T>
-  static void free_all(std::atomic<Node<T>*>& list) noexcept;
-
   void move_to(std::unique_ptr<LimiterImpl> next);
   void stay_without(const Error& error, std::string_view what_holds);
-  /// @return the same pointer for the same error: there are few, and they come back again and again.
-  const Error* remember(const Error& error);
 
   std::optional<Config> config_;  // of open(); nothing: never moves
   uid_t opened_by_ = 0;
   std::atomic<LimiterImpl*> current_{nullptr};
-  std::atomic<Node<std::unique_ptr<LimiterImpl>>*> all_{nullptr};
-  std::atomic<Node<Error>*> errors_{nullptr};
-  std::atomic<const Error*> fault_{nullptr};    // of errors_
-  std::atomic<const Error*> no_slot_{nullptr};  // of errors_
-  std::atomic<std::uint64_t> looking_{0};       // the tag of the process one of whose threads looks; try only
+  GrowingList<std::unique_ptr<LimiterImpl>> all_;  // of which one is current
+  LastFault fault_;                                // why there is no segment to use
+  std::atomic<std::uint64_t> looking_{0};  // the tag of the process one of whose threads looks; try only
 };
 
 }  // namespace weir::detail

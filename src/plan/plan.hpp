@@ -152,7 +152,7 @@ using Decide = Answer(const Context&, Decision&, Holding&) noexcept;
 
 struct Plan {
   std::uint32_t block = 0;      ///< of the operation
-  std::uint32_t handle = 0;     ///< by which callers name it: see LimiterImpl::block_of()
+  std::uint32_t handle = 0;     ///< by which callers name it: see OperationHandles
   bool retired = false;         ///< a live change took the operation out
   bool overrides = false;       ///< whether some users have limits of their own
   bool of_users = false;        ///< whether there is anything that depends on the user

@@ -11,6 +11,7 @@
 #include "weir/limiter.hpp"
 #include "weir/log.hpp"
 
+#include "support/namespace.hpp"
 #include "support/segment_name.hpp"
 
 namespace weir {
@@ -105,6 +106,24 @@ TEST_F(LimiterFault, MovesToASegmentThatReplacedItsOwn) {
   held.release();  // what the old segment admitted goes back there
   EXPECT_TRUE(limiter->admit("another"));
   EXPECT_FALSE(second->admit("another")) << "both decide over the same segment now";
+}
+
+TEST_F(LimiterFault, OfAProcessWithoutASlotEndsInASegmentThatHasOne) {
+  Config config = this->config(OnFault::refuse);
+  config.segment.workers = 1;
+  auto limiter = Limiter::open(config);
+  ASSERT_TRUE(limiter);
+  EXPECT_EQ(test::in_child([&] {
+              if (limiter->admit("work") || !limiter->fault()) return 1;
+              if (limiter->fault()->code != Errc::no_space) return 2;
+              config.segment.workers = 2;
+              if (!remove_segment(config.segment.name)) return 3;
+              const auto roomy = Limiter::open(config);
+              if (!roomy) return 4;
+              if (!limiter->admit("work")) return 5;  // it has moved, and has a slot there
+              return limiter->fault() ? 6 : 0;
+            }),
+            0);
 }
 
 }  // namespace

@@ -38,7 +38,7 @@ class LateWorker : public ::testing::Test {
     auto opened = LimiterImpl::over(publish_segment(*config, name.str(), beginning));
     ASSERT_TRUE(opened) << opened.error().what;
     impl = std::move(*opened);
-    work = Operation{*impl->find("work")};
+    work = *impl->operations().find("work");
   }
   void set(const std::string& key, const std::string& value) {
     const auto report = set_limit(name.str(), "operations.work." + key, value);

@@ -27,7 +27,7 @@ class LimiterRefund : public ::testing::Test {
     auto opened = LimiterImpl::over(publish_segment(*config, ""));
     ASSERT_TRUE(opened) << opened.error().what;
     impl = std::move(*opened);
-    work = Operation{*impl->find("work")};
+    work = *impl->operations().find("work");
     now = HostClock::now();
   }
   Admission admit(const Request& request) { return impl->admit(work, request, TimeStands{now}); }

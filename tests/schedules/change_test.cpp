@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The protocol of a live change that lets another window take over, under every interleaving and kill: what
-// write_block() does and what an admission does (LimiterImpl::turned()), over fixed windows of one hour.
+// write_block() does and what an admission does (LimitsInForce::have_changed()), over fixed windows of one hour.
 
 #include <algorithm>
 #include <array>

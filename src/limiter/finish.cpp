@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// The end of an admission, as far as it is not the usual one, which is inline in LimiterImpl::finish(): the breaker
+// hears what came of the work, then what the admission holds comes back.
+//
+// An admission may end in another process than the one that was admitted: a fork copies it. Then the parent's
+// permits are not given back, its probe is not judged, and its call stays in flight. It may also end after other
+// processes took its owner for dead and swept what it held; that is counted, and frees nothing twice.
+
+#include <algorithm>
+
+#include "base/fast_clock.hpp"
+#include "limiter/bulkheads.hpp"
+#include "limiter/held.hpp"
+#include "limiter/impl.hpp"
+
+namespace weir::detail {
+
+bool LimiterImpl::was_charged(const Holding& holding) const noexcept {
+  const Owner owner = owner_of(holding);
+  return holding.segment == sections().mark() && (!owner || worker_.registry().was_self(owner));
+}
+
+void LimiterImpl::report(const Holding& holding, Outcome outcome) noexcept {
+  BreakerTicket ticket = ticket_of(holding);
+  const Owner owner = owner_of(holding);
+  const bool of_this_process = worker_.registry().was_self(owner);
+  if (ticket.probe != 0 && !of_this_process) return;
+  if (ticket.holds_something() && owner && !of_this_process) ticket.cell = 0;
+  BreakerRecord& record = sections().breaker(holding.block);
+  // Each thread reads the clock for itself: the one that reports may be behind the one that was admitted.
+  const std::uint64_t now = std::max(fast_now(), holding.admitted_at);
+  record.breaker.report(record.params.load(), ticket, static_cast<BreakerOutcome>(outcome),
+                        now - holding.admitted_at, now);
+}
+
+void LimiterImpl::release_otherwise(const Holding& holding, bool still_ours) noexcept {
+  if (!still_ours && !worker_.registry().was_self(owner_of(holding))) return;
+  if (const std::uint32_t late = give_back(sections(), limits_.users(), holding, still_ours); late != 0)
+    count_late(late);
+}
+
+void LimiterImpl::count_late(std::uint32_t late) noexcept {
+  sections().swept->late_releases.fetch_add(late, std::memory_order_relaxed);
+}
+
+}  // namespace weir::detail

@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "limiter/impl.hpp"
+
+#include <algorithm>
+#include <atomic>
+
+#include "weir/log.hpp"
+
+#include "limiter/count_only.hpp"
+#include "limiter/quota.hpp"
+
+namespace weir::detail {
+
+LimiterImpl::LimiterImpl(Segment segment, const Sections& sections)
+    : segment_(std::move(segment)),
+      limits_(segment_, sections),
+      worker_(segment_, limits_.sections()),
+      watch_(segment_.removed()) {}
+
+Result<std::unique_ptr<LimiterImpl>> LimiterImpl::over(Result<Segment> segment) {
+  if (!segment) return segment.error();
+  WEIR_TRY(const auto sections, Sections::of(*segment));
+  if (sections.settings.huge_pages != 0 && !segment->name().empty()) {
+    if (auto advised = segment->advise_huge(); !advised)
+      log(advised.error().message());  // slower, and right all the same
+  }
+  auto impl = std::make_unique<LimiterImpl>(std::move(*segment), sections);
+  WEIR_TRY_VOID(impl->join());
+  return impl;
+}
+
+Decision LimiterImpl::peek(Operation operation, const Request& request) noexcept {
+  Decision decision{Verdict::invalid, LimitId::none, {}};
+  limits_.with(operation, request, [&](Context& context) {
+    context.begin(TimePasses{});
+    context.owner = worker_.owner_at(context.now);
+    decision = detail::peek(context);
+  });
+  return decision;
+}
+
+void LimiterImpl::refund(Operation operation, const Request& request, Admission& admission) noexcept {
+  if (!admission || !was_charged(admission.holding_)) return;
+  limits_.with(operation, request, [&](Context& context) {
+    context.begin(TimePasses{});
+    detail::refund(context, admission.holding_.admitted_at);
+    admission.release();
+    admission.decision_ = {Verdict::invalid, LimitId::none, {}};
+  });
+}
+
+std::optional<WindowCount> LimiterImpl::count(Operation operation, const Request& request) noexcept {
+  std::optional<WindowCount> count;
+  // What was counted in a window that limits meanwhile took out of force is counted once more in its heir.
+  limits_.until_they_stand(operation, request, [&](Context& context) {
+    context.begin(TimePasses{});
+    count = count_in_fixed_windows(context);
+    return !limits_.have_changed(context);
+  });
+  return count;
+}
+
+std::vector<Quota> LimiterImpl::quotas(Operation operation, const Request& request) {
+  std::vector<Quota> quotas;
+  limits_.with(operation, request, [&](Context& context) {
+    std::vector<LimitId> ids;
+    for (const RateStep& step : context.plan->shared.rates.enforced()) ids.push_back(step.id);
+    for (const WindowStep& step : context.plan->shared.windows.enforced()) ids.push_back(step.id);
+    for (const UserQuotaStep& step : context.users->quotas.enforced()) ids.push_back(step.id);
+    std::sort(ids.begin(), ids.end());  // block by block, the global one first
+    for (const LimitId id : ids) {
+      const std::uint64_t now = ticks_at(sections(), HostClock::now());
+      quotas.push_back(quota_of(sections(), limits_.users(), context.key, LimitRef::of(id), now));
+    }
+  });
+  return quotas;
+}
+
+ResetReport LimiterImpl::reset(Operation operation) noexcept {
+  const std::uint32_t block = limits_.operations().block_of(operation);
+  return reset_block(segment_, sections(), block);
+}
+
+ResetReport LimiterImpl::reset_user(std::string_view user) noexcept {
+  return detail::reset_user(sections(), limits_.users(), limits_.key_of(user));
+}
+
+void LimiterImpl::look_by(SegmentBinding& binding) noexcept {
+  binding_ = &binding;
+  watch_.begin(ticks_at(sections(), HostClock::now()));
+}
+
+LimiterImpl* LimiterImpl::look_again() noexcept {
+  binding_->look_again(*this);
+  LimiterImpl& current = binding_->impl();
+  return &current != this ? &current : nullptr;
+}
+
+void LimiterImpl::stay() noexcept {
+  static std::atomic<LimiterImpl*> staying{nullptr};
+  next_staying_ = staying.load(std::memory_order_relaxed);
+  while (!staying.compare_exchange_weak(next_staying_, this, std::memory_order_release)) {
+  }
+}
+
+Answer LimiterImpl::after_sweep(const Context& context, Decision& decision, Holding& holding) noexcept {
+  if (!worker_.sweeper().sweep_if_due(context.now)) return Answer::refused;
+  decision = {};
+  return decide(context, decision, holding);
+}
+
+void LimiterImpl::after_refusal(const Context& context, Decision& decision, Holding& holding) noexcept {
+  // Limits that only count are asked first, so the refusal that begins a cooldown is not one of its own.
+  if (context.plan->counting) count_only(context, false, holding);
+  if (decision.verdict != Verdict::throttled) return;
+  if (const std::uint64_t cooldown = note_refusal(context, decision.limit); cooldown != 0) {
+    const std::chrono::nanoseconds wait(ns_from_ticks(cooldown));
+    decision.retry_after = std::max(decision.retry_after, wait);
+  }
+}
+
+bool LimiterImpl::count_admitted(const Context& context, Holding& holding) noexcept {
+  count_only(context, true, holding);
+  return holding.permits + holding.user_permits != 0 || holding.call != HeldCall::none;
+}
+
+}  // namespace weir::detail

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// This process as a worker of a segment: the slot that it holds, or why it holds none.
+//
+// Whatever a process holds in a segment, it holds in the name of its slot. It claims one when the segment is
+// opened, and once more when a call finds that the process has none: the first call after a fork, and the one
+// after another process took it for dead. Where all slots are taken, dead workers are swept first. Where that
+// does not help, the process goes on without a slot: it gets no permits and probes no breaker, and fault() and
+// the log say why. It tries again every 10 ms, so that not every call pays for an attempt that fails.
+
+#include <atomic>
+#include <cstdint>
+#include <optional>
+
+#include "weir/error.hpp"
+
+#include "base/owner.hpp"
+#include "base/result.hpp"
+#include "limiter/last_fault.hpp"
+#include "limiter/sweeper.hpp"
+#include "policy/schema.hpp"
+#include "segment/mapping.hpp"
+#include "workers/registry.hpp"
+
+namespace weir::detail {
+
+class ThisWorker {
+ public:
+  /// `segment` and its `sections` outlive the worker.
+  ThisWorker(const Segment& segment, const Sections& sections) noexcept
+      : segment_(segment), registry_(sections.workers, segment), sweeper_(registry_, sections, segment) {}
+
+  /// Claims a slot if the process has none.
+  /// Errors  as Registry::join(), after dead workers were swept.
+  Result<Identity> join();
+
+  /// The owner in whose name this process takes permits now; nobody if it can get no slot.
+  [[nodiscard]] [[gnu::always_inline]] Owner owner_at(std::uint64_t now) noexcept {
+    const Owner mine = registry_.owner();
+    return mine ? mine : join_again(now);
+  }
+
+  /// Why this process has no slot; nothing if it has one, or has not asked for one yet.
+  [[nodiscard]] std::optional<Error> fault() const { return no_slot_.get(); }
+
+  /// Whether something in the segment is still held in the name of this process: by an admission on another
+  /// thread of a process that ends by exit(), say. It only looks.
+  [[nodiscard]] bool holds_something() const noexcept {
+    const auto mine = registry_.self();
+    return mine && sweeper_.holds(mine->owner());
+  }
+
+  [[nodiscard]] const Registry& registry() const noexcept { return registry_; }
+  [[nodiscard]] Sweeper& sweeper() noexcept { return sweeper_; }
+
+ private:
+  [[gnu::noinline]] Owner join_again(std::uint64_t now) noexcept;
+
+  const Segment& segment_;
+  Registry registry_;
+  Sweeper sweeper_;
+  LastFault no_slot_;
+  std::atomic<std::uint64_t> next_join_{0};  // ticks; after a failure to join
+};
+
+}  // namespace weir::detail
