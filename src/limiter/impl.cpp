@@ -78,7 +78,7 @@ std::vector<Quota> LimiterImpl::quotas(Operation operation, const Request& reque
 
 ResetReport LimiterImpl::reset(Operation operation) noexcept {
   const std::uint32_t block = limits_.operations().block_of(operation);
-  return reset_block(segment_, sections(), block);
+  return block != 0 ? reset_block(segment_, sections(), block) : ResetReport{};
 }
 
 ResetReport LimiterImpl::reset_user(std::string_view user) noexcept {

@@ -128,6 +128,14 @@ TEST_F(LimiterAt, ResetsOneUserOneOperationOrAll) {
   EXPECT_TRUE(admit("batch", {.cost = 2}));
 }
 
+TEST_F(LimiterAt, ResetsNothingForAHandleThatNamesNoOperation) {
+  EXPECT_TRUE(admit("batch", {.cost = 2}));
+  const ResetReport report = limiter.reset(Operation{77});
+  EXPECT_EQ(report.limits, 0U) << "the global limits are not those of an operation";
+  EXPECT_EQ(report.users, 0U);
+  EXPECT_FALSE(admit("batch"));
+}
+
 TEST_F(LimiterAt, UsersAreAnyBytesOfAnyLength) {
   const std::string binary("\0\xff\n\x1b[31m", 8);
   const std::string huge(65'536, 'x');
