@@ -19,7 +19,8 @@ bool is_held(const RunningSegment& running, LimitRecord& record, std::uint32_t i
   const std::uint64_t state = record.state.load(std::memory_order_relaxed);
   switch (kind_of(index)) {
     case LimitKind::rate:
-      return gcra::debt(state, running.now) != 0;
+      return gcra::debt(packed::to_token_bucket(record.params.load(std::memory_order_relaxed)), state,
+                        running.now) != 0;
     case LimitKind::window:
       return SharedWindow(record, running.sections.window_cells, running.sections.created_wall_ns)
                  .full_in(running.now) != 0;
@@ -72,8 +73,8 @@ void carry_over(const RunningSegment& running, LimitRef ref, std::uint64_t befor
   running.sections.modify_user_entries(
       running.segment, [&](UserLimit entry, std::uint64_t tat) -> std::optional<std::uint64_t> {
         if (entry.id != static_cast<std::uint16_t>(ref.id())) return std::nullopt;
-        if (gcra::debt(tat, running.now) <= params.depth()) return std::nullopt;
-        return running.now + params.depth();
+        const std::uint64_t after_change = gcra::clamped(params, tat, running.now);
+        return after_change == tat ? std::nullopt : std::optional(after_change);
       });
 }
 

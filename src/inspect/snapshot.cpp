@@ -131,7 +131,7 @@ class SnapshotReader {
         status.rule = rate_of(block, ref.index);
         status.capacity = bucket.burst;
         status.used = bucket.burst - gcra::available(bucket, state, now_);
-        status.resets_in = ns(gcra::debt(state, now_));
+        status.resets_in = ns(gcra::debt(bucket, state, now_));
         break;
       }
       case LimitKind::window: {

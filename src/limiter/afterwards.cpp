@@ -28,7 +28,7 @@ std::uint64_t after_refund_of_rate(const Context& context, const LimitRecord& re
   const TokenBucketParams rate = packed::to_token_bucket(record.params.load(std::memory_order_relaxed));
   const bool changed = record.changed_since(charged_at) || UserRule::rate(rate) != of_plan;
   const std::uint64_t now = context.clock();
-  if (changed) return gcra::debt(tat, now) > rate.depth() ? now + rate.depth() : tat;
+  if (changed) return gcra::clamped(rate, tat, now);
   return gcra::refunded(rate, tat, now, context.request.cost, charged_at);
 }
 
@@ -102,7 +102,7 @@ void refund(const Context& context, const WindowStep& step, std::uint64_t charge
 
 void refund(const Context& context, const UserQuotaStep& step, std::uint64_t charged_at) noexcept {
   context.user_table.modify(context.key, entry_of(step.id), nullptr, [&](std::uint64_t state) {
-    if (step.rule.kind() == UserRule::Kind::rate)
+    if (step.rule.is_rate())
       return std::optional(after_refund_of_rate(context, *step.record, step.rule, state, charged_at));
     const UserRule rule = UserRule::of(context.sections, LimitRef::of(step.id));
     return std::optional(rule.refunded(state, context.clock(), context.request.cost, charged_at));

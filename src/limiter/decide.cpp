@@ -56,10 +56,12 @@ class Longest {
 /// A rate over all callers, as a request meets it.
 class SharedRate {
  public:
-  WEIR_INLINE SharedRate(const Context& context, const RateStep& step, std::uint32_t cost) noexcept
+  WEIR_INLINE SharedRate(const Context& context, const RateStep& step, std::uint32_t cost,
+                         bool in_ticks) noexcept
       : step_(&step),
         seen_(step.record->state.load(std::memory_order_relaxed)),
-        judged_(gcra::judge(step.rate, seen_, context.now, cost)) {}
+        judged_(in_ticks ? gcra::judge_in_ticks(step.rate, seen_, context.now, cost)
+                         : gcra::judge(step.rate, seen_, context.now, cost)) {}
 
   [[nodiscard]] LimitId id() const noexcept { return step_->id; }
   [[nodiscard]] std::uint64_t wait() const noexcept { return judged_.wait; }
@@ -269,7 +271,8 @@ class Attempt {
     std::uint64_t wait = 0;
     LimitId id = LimitId::none;
     shape_.rates().each([&](std::size_t i) WEIR_INLINE {
-      const SharedRate& rate = rates_.look(i, context_, shared_.rates.all()[i], shape_.cost());
+      const SharedRate& rate =
+          rates_.look(i, context_, shared_.rates.all()[i], shape_.cost(), shape_.rates_in_ticks());
       if (rate.wait() > wait) [[unlikely]]
         wait = rate.wait(), id = rate.id();
       return true;

@@ -43,7 +43,7 @@ Quota quota_of(const Sections& sections, const UserTable& users, const UserKey& 
     const std::uint64_t tat = record.state.load(std::memory_order_relaxed);
     const TokenBucketParams bucket = packed::to_token_bucket(params);
     quota.remaining = gcra::available(bucket, tat, now);
-    quota.reset = to_duration(gcra::debt(tat, now));
+    quota.reset = to_duration(gcra::debt(bucket, tat, now));
     quota.more_in = more_in(quota, [&](std::uint32_t cost) { return gcra::wait(bucket, tat, now, cost); });
   } else {
     const SharedWindow window(record, sections.window_cells, sections.created_wall_ns);

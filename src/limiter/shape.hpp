@@ -10,6 +10,7 @@
 // Code over a shape is inlined, and calls get values, not references to what it has met: an address that leaves it
 // would force all of that into memory.
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <utility>
@@ -49,7 +50,7 @@ struct Counted {
 };
 
 /// What a decision may know beforehand. Here: the numbers of limits that are enforced, that no limit only counts,
-/// that the request has cost and weight 1, and that there is nothing rare.
+/// that the request has cost and weight 1, that no rate is split, and that there is nothing rare.
 template <std::size_t kRates, std::size_t kPermits, std::size_t kUserPermits, std::size_t kQuotas,
           bool kBreaker>
 struct Shape {
@@ -63,13 +64,16 @@ struct Shape {
   static constexpr bool breaker() noexcept { return kBreaker; }
   static constexpr bool counting() noexcept { return false; }
   static constexpr bool rare() noexcept { return false; }
+  static constexpr bool rates_in_ticks() noexcept { return true; }
   static constexpr std::uint32_t cost() noexcept { return 1; }
   static constexpr std::uint32_t weight() noexcept { return 1; }
 
   static bool fits(const SharedSteps& shared, const UserSteps& users) noexcept {
-    return !shared.rare && !users.rare && shared.rates.enforced().size() == kRates &&
-           shared.permits.enforced().size() == kPermits && users.permits.enforced().size() == kUserPermits &&
-           users.quotas.enforced().size() == kQuotas && (shared.breaker != nullptr) == kBreaker;
+    const auto is_split = [](const RateStep& step) { return step.rate.is_split(); };
+    return std::ranges::none_of(shared.rates.enforced(), is_split) && !shared.rare && !users.rare &&
+           shared.rates.enforced().size() == kRates && shared.permits.enforced().size() == kPermits &&
+           users.permits.enforced().size() == kUserPermits && users.quotas.enforced().size() == kQuotas &&
+           (shared.breaker != nullptr) == kBreaker;
   }
 };
 
@@ -91,6 +95,7 @@ struct AnyShape {
   [[nodiscard]] bool breaker() const noexcept { return shared_.breaker != nullptr; }
   [[nodiscard]] bool counting() const noexcept { return counting_; }
   [[nodiscard]] bool rare() const noexcept { return shared_.rare || users_.rare; }
+  static constexpr bool rates_in_ticks() noexcept { return false; }
   [[nodiscard]] std::uint32_t cost() const noexcept { return request_.cost; }
   [[nodiscard]] std::uint32_t weight() const noexcept { return request_.weight; }
 

@@ -31,8 +31,8 @@ class UserQuota {
     if (judged_.wait != 0) return judged_.wait;
     // The turn after the state: what others wrote under another length is not taken for a state of this one. That of
     // a rate means the same under any.
-    const bool is_of_rule = step_->rule.kind() == UserRule::Kind::rate ||
-                            stood_still(context.sections.control->turn, context.turn);
+    const bool is_of_rule =
+        step_->rule.is_rate() || stood_still(context.sections.control->turn, context.turn);
     const bool spent =
         is_of_rule && context.user_table.exchange(context.key, entry_of(id()), seen_, judged_.charged);
     if (spent) [[likely]]

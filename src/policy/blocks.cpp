@@ -44,8 +44,7 @@ Rate rate_of(const Block& block, std::uint32_t index) noexcept {
       record.before.load(std::memory_order_relaxed),
       std::chrono::nanoseconds(static_cast<std::int64_t>(record.period.load(std::memory_order_relaxed))),
       packed::to_token_bucket(params).burst, mode_of(block, index)};
-  const bool as_written = rate.count != 0 && rate.period.count() > 0 &&
-                          packed::rate(emission_interval(rate), rate.burst) == params;
+  const bool as_written = rate.count != 0 && rate.period.count() > 0 && packed::rate(rate) == params;
   if (as_written) return rate;
   // Caught in the middle of a change (or damaged): what is enforced, in the words of nobody.
   rate.count = 1;

@@ -13,8 +13,7 @@ Mode shadow_if(bool shadow) {
 }
 
 LimitValue value_of(const Rate& rate) {
-  return {packed::rate(emission_interval(rate), rate.burst), rate.count,
-          static_cast<std::uint64_t>(rate.period.count()), rate.mode};
+  return {packed::rate(rate), rate.count, static_cast<std::uint64_t>(rate.period.count()), rate.mode};
 }
 
 WindowKind chosen(const Window& window, LimitScope scope) {

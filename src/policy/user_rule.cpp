@@ -3,8 +3,9 @@
 
 namespace weir::detail {
 
-gcra::Judgement UserRule::judge_window(std::uint64_t state, std::uint64_t now,
-                                       std::uint32_t cost) const noexcept {
+gcra::Judgement UserRule::judge_rare(std::uint64_t state, std::uint64_t now,
+                                     std::uint32_t cost) const noexcept {
+  if (is_rate()) return gcra::judge(bucket(), state, now, cost);
   const std::uint64_t own = settled(state, now);
   const std::uint64_t wait = window_wait(own, now, cost);
   return {wait, wait == 0 ? window_charged(own, now, cost) : state};
@@ -77,8 +78,10 @@ std::uint64_t UserRule::window_charged(std::uint64_t state, std::uint64_t now,
   }
 }
 
-std::uint64_t UserRule::window_at_rest(std::uint64_t time) const noexcept {
+std::uint64_t UserRule::rare_at_rest(std::uint64_t time) const noexcept {
   switch (kind_) {
+    case Kind::split_rate:
+      return gcra::at_rest(bucket(), time);
     case Kind::weighted:
       return user_window::at_rest(window(), time);
     case Kind::fixed:

@@ -23,7 +23,7 @@ namespace weir::detail {
 
 class UserRule {
  public:
-  enum class Kind : std::uint8_t { rate, weighted, fixed, cooldown };
+  enum class Kind : std::uint8_t { rate, split_rate, weighted, fixed, cooldown };
 
   /// @param record  of a rate, a window or a cooldown of each user.
   template <bool kWritable>
@@ -51,13 +51,16 @@ class UserRule {
     UserRule rule;
     rule.length_ = params.emission_interval;
     rule.limit_ = params.burst;
+    if (params.is_split()) rule.kind_ = Kind::split_rate;
+    rule.parts_ = static_cast<std::uint16_t>(params.parts);
     return rule;
   }
 
   /// The wait of a request of `cost`, and the state after it if that is 0.
   [[nodiscard]] gcra::Judgement judge(std::uint64_t state, std::uint64_t now,
                                       std::uint32_t cost) const noexcept {
-    return kind_ == Kind::rate ? gcra::judge(bucket(), state, now, cost) : judge_window(state, now, cost);
+    return kind_ == Kind::rate ? gcra::judge_in_ticks(bucket(), state, now, cost)
+                               : judge_rare(state, now, cost);
   }
   /// Ticks until a request of `cost` conforms; 0: it does now; kNever.
   [[nodiscard]] std::uint64_t wait(std::uint64_t state, std::uint64_t now,
@@ -67,13 +70,14 @@ class UserRule {
   /// The state after a charge, for a cost that was known only after the work: above the limit too.
   [[nodiscard]] std::uint64_t overdrawn(std::uint64_t state, std::uint64_t now,
                                         std::uint32_t cost) const noexcept {
-    return kind_ == Kind::rate ? gcra::overdrawn(bucket(), state, now, cost)
-                               : window_charged(settled(state, now), now, cost);
+    return is_rate() ? gcra::overdrawn(bucket(), state, now, cost)
+                     : window_charged(settled(state, now), now, cost);
   }
   [[nodiscard]] std::uint64_t refunded(std::uint64_t state, std::uint64_t now, std::uint32_t cost,
                                        std::uint64_t charged_at) const noexcept {
     switch (kind_) {
       case Kind::rate:
+      case Kind::split_rate:
         return gcra::refunded(bucket(), state, now, cost, charged_at);
       case Kind::weighted:
         return user_window::refunded(window(), settled(state, now), now, cost, charged_at);
@@ -88,6 +92,7 @@ class UserRule {
   [[nodiscard]] std::uint32_t available(std::uint64_t state, std::uint64_t now) const noexcept {
     switch (kind_) {
       case Kind::rate:
+      case Kind::split_rate:
         return gcra::available(bucket(), state, now);
       case Kind::weighted:
         return user_window::available(window(), settled(state, now), now);
@@ -102,7 +107,8 @@ class UserRule {
   [[nodiscard]] std::uint64_t debt(std::uint64_t state, std::uint64_t now) const noexcept {
     switch (kind_) {
       case Kind::rate:
-        return gcra::debt(state, now);
+      case Kind::split_rate:
+        return gcra::debt(bucket(), state, now);
       case Kind::weighted:
         return user_window::debt(window(), settled(state, now), now);
       case Kind::fixed:
@@ -114,7 +120,7 @@ class UserRule {
   }
   /// The state of one who came to rest at `time` or before.
   [[nodiscard]] std::uint64_t at_rest(std::uint64_t time) const noexcept {
-    return kind_ == Kind::rate ? time : window_at_rest(time);
+    return kind_ == Kind::rate ? time : rare_at_rest(time);
   }
 
   /// The state in units of the params in force.
@@ -136,6 +142,7 @@ class UserRule {
 
   friend bool operator==(const UserRule&, const UserRule&) = default;
 
+  [[nodiscard]] bool is_rate() const noexcept { return kind_ == Kind::rate || kind_ == Kind::split_rate; }
   [[nodiscard]] Kind kind() const noexcept { return kind_; }
   [[nodiscard]] std::uint32_t limit() const noexcept { return limit_; }
 
@@ -156,20 +163,21 @@ class UserRule {
   /// What a state of the old window makes here.
   [[nodiscard]] std::uint64_t from(const UserRule& old, std::uint64_t state) const noexcept;
 
-  // Apart from rates, so that those stay small enough to be inlined.
-  [[nodiscard]] gcra::Judgement judge_window(std::uint64_t state, std::uint64_t now,
-                                             std::uint32_t cost) const noexcept;
+  // Apart from rates in ticks, so that those stay small enough to be inlined.
+  [[nodiscard]] gcra::Judgement judge_rare(std::uint64_t state, std::uint64_t now,
+                                           std::uint32_t cost) const noexcept;
   [[nodiscard]] std::uint64_t window_wait(std::uint64_t state, std::uint64_t now,
                                           std::uint32_t cost) const noexcept;
   [[nodiscard]] std::uint64_t window_charged(std::uint64_t state, std::uint64_t now,
                                              std::uint32_t cost) const noexcept;
-  [[nodiscard]] std::uint64_t window_at_rest(std::uint64_t time) const noexcept;
+  [[nodiscard]] std::uint64_t rare_at_rest(std::uint64_t time) const noexcept;
 
-  [[nodiscard]] TokenBucketParams bucket() const noexcept { return {length_, limit_}; }
+  [[nodiscard]] TokenBucketParams bucket() const noexcept { return {length_, limit_, parts_}; }
   [[nodiscard]] WindowParams window() const noexcept { return {length_, limit_}; }
   [[nodiscard]] FixedWindowParams fixed() const noexcept { return {length_, origin_, limit_}; }
 
   Kind kind_ = Kind::rate;
+  std::uint16_t parts_ = 0;   // of a rate
   std::uint32_t limit_ = 0;   // or burst
   std::uint64_t length_ = 0;  // or emission interval; ticks
   std::uint64_t origin_ = 0;

@@ -21,6 +21,7 @@
 
 #include "base/ticks.hpp"
 #include "base/word.hpp"
+#include "primitives/split_ticks.hpp"
 
 namespace weir::detail {
 
@@ -33,8 +34,15 @@ inline constexpr std::uint64_t kMaxDepthTicks = std::uint64_t{1} << 61;
 struct TokenBucketParams {
   std::uint64_t emission_interval = 0;  ///< ticks that earn one token
   std::uint32_t burst = 0;              ///< emission_interval * burst <= kMaxDepthTicks
+  /// 0, or how the ticks of the interval, the depth and the TAT are split: see split_ticks.hpp.
+  std::uint32_t parts = 0;
 
-  [[nodiscard]] constexpr std::uint64_t depth() const noexcept { return emission_interval * burst; }
+  [[nodiscard]] constexpr bool is_split() const noexcept { return parts != 0; }
+  [[nodiscard]] constexpr std::uint64_t depth() const noexcept { return charge(burst); }
+  /// What `cost` tokens add to a debt.
+  [[nodiscard]] constexpr std::uint64_t charge(std::uint32_t cost) const noexcept {
+    return is_split() ? SplitTicks(parts).times(emission_interval, cost) : emission_interval * cost;
+  }
   friend constexpr bool operator==(const TokenBucketParams&, const TokenBucketParams&) = default;
 };
 
@@ -57,12 +65,69 @@ struct Judgement {
   std::uint64_t charged;  ///< the state after it, if it conforms: here a TAT
 };
 
-[[nodiscard]] constexpr Judgement judge(TokenBucketParams params, std::uint64_t tat, std::uint64_t now,
-                                        std::uint32_t cost) noexcept {
+/// The same arithmetic in split ticks.
+namespace split {
+
+[[nodiscard]] constexpr std::uint64_t debt(SplitTicks ticks, std::uint64_t tat, std::uint64_t now) noexcept {
+  return gcra::debt(ticks.from_word(tat), ticks.down(now));
+}
+
+/// The TAT after a debt from `now` on has become `charge` larger.
+[[nodiscard]] constexpr std::uint64_t charged(SplitTicks ticks, std::uint64_t tat, std::uint64_t now,
+                                              std::uint64_t charge) noexcept {
+  const std::uint64_t begin = ticks.up(now);
+  return begin + ticks.plus(gcra::debt(ticks.from_word(tat), begin), charge);
+}
+
+[[nodiscard, gnu::noinline]] constexpr Judgement judge(TokenBucketParams params, std::uint64_t tat,
+                                                       std::uint64_t now, std::uint32_t cost) noexcept {
+  const SplitTicks ticks(params.parts);
+  const std::uint64_t charge = params.charge(cost);
+  const std::uint64_t depth = params.depth();
+  const std::uint64_t after = ticks.plus(debt(ticks, tat, now), charge);
+  const std::uint64_t next = charged(ticks, tat, now, charge);
+  if (cost > params.burst) return {kNever, next};
+  return {after > depth ? ticks.up(ticks.minus(after, depth)) : 0, next};
+}
+
+[[nodiscard]] constexpr std::uint64_t refunded(TokenBucketParams params, std::uint64_t tat, std::uint64_t now,
+                                               std::uint64_t charge, std::uint64_t charged_at) noexcept {
+  const SplitTicks ticks(params.parts);
+  const std::uint64_t refilled = now > charged_at ? ticks.up(now) - ticks.down(charged_at) : 0;
+  const std::uint64_t owed = gcra::debt(ticks.from_word(tat), ticks.up(now));
+  if (owed == 0 || charge <= refilled) return tat;
+  const std::uint64_t credit = ticks.minus(charge, refilled);
+  return ticks.up(now) + (owed > credit ? ticks.minus(owed, credit) : 0);
+}
+
+}  // namespace split
+
+/// The debt of a rate, rounded up to whole ticks.
+[[nodiscard]] constexpr std::uint64_t debt(TokenBucketParams params, std::uint64_t tat,
+                                           std::uint64_t now) noexcept {
+  if (!params.is_split()) return debt(tat, now);
+  const SplitTicks ticks(params.parts);
+  return ticks.up(split::debt(ticks, tat, now));
+}
+
+/// The TAT of a bucket that came to rest at `time`.
+[[nodiscard]] constexpr std::uint64_t at_rest(TokenBucketParams params, std::uint64_t time) noexcept {
+  return params.is_split() ? SplitTicks(params.parts).up(time) : time;
+}
+
+/// @param params  not split.
+[[nodiscard]] constexpr Judgement judge_in_ticks(TokenBucketParams params, std::uint64_t tat,
+                                                 std::uint64_t now, std::uint32_t cost) noexcept {
   const std::uint64_t after = debt(tat, now) + params.emission_interval * cost;
+  const std::uint64_t depth = params.emission_interval * params.burst;
   if (cost > params.burst) [[unlikely]]
     return {kNever, now + after};
-  return {after > params.depth() ? after - params.depth() : 0, now + after};
+  return {after > depth ? after - depth : 0, now + after};
+}
+
+[[nodiscard]] constexpr Judgement judge(TokenBucketParams params, std::uint64_t tat, std::uint64_t now,
+                                        std::uint32_t cost) noexcept {
+  return params.is_split() ? split::judge(params, tat, now, cost) : judge_in_ticks(params, tat, now, cost);
 }
 
 /// Ticks until a request of `cost` conforms; 0: it does now.
@@ -75,7 +140,11 @@ struct Judgement {
 [[nodiscard]] constexpr std::uint64_t overdrawn(TokenBucketParams params, std::uint64_t tat,
                                                 std::uint64_t now, std::uint32_t cost) noexcept {
   const std::uint64_t most = kMaxDepthTicks / std::max<std::uint64_t>(params.emission_interval, 1);
-  const std::uint64_t charge = params.emission_interval * std::min<std::uint64_t>(cost, most);
+  const std::uint64_t charge = params.charge(static_cast<std::uint32_t>(std::min<std::uint64_t>(cost, most)));
+  if (params.is_split()) {
+    const SplitTicks ticks(params.parts);
+    return std::min(split::charged(ticks, tat, now, charge), ticks.up(now) + kMaxDepthTicks);
+  }
   return now + std::min(debt(tat, now) + charge, kMaxDepthTicks);
 }
 
@@ -88,21 +157,34 @@ struct Judgement {
 /// because every charge that may yet be refunded counts as being paid off from the moment it was made.
 [[nodiscard]] constexpr std::uint64_t refunded(TokenBucketParams params, std::uint64_t tat, std::uint64_t now,
                                                std::uint32_t cost, std::uint64_t charged_at) noexcept {
+  const std::uint64_t charge = params.charge(std::min(cost, params.burst));
+  if (params.is_split()) return split::refunded(params, tat, now, charge, charged_at);
   const std::uint64_t owed = debt(tat, now);
-  const std::uint64_t charge = params.emission_interval * std::min(cost, params.burst);
   const std::uint64_t refilled = now > charged_at ? now - charged_at : 0;
   const std::uint64_t credit = charge > refilled ? charge - refilled : 0;
   if (owed == 0 || credit == 0) return tat;
   return owed > credit ? tat - credit : now;
 }
 
+/// The TAT after a live change to a shallower bucket: no caller owes more than an empty bucket.
+[[nodiscard]] constexpr std::uint64_t clamped(TokenBucketParams params, std::uint64_t tat,
+                                              std::uint64_t now) noexcept {
+  const std::uint64_t begin = at_rest(params, now);
+  return debt(tat, begin) > params.depth() ? begin + params.depth() : tat;
+}
+
 /// Tokens that one request could spend now.
 [[nodiscard]] constexpr std::uint32_t available(TokenBucketParams params, std::uint64_t tat,
                                                 std::uint64_t now) noexcept {
-  const std::uint64_t owed = std::min(debt(tat, now), params.depth());
+  const std::uint64_t depth = params.depth();
   // A damaged word may say that a token takes no time.
-  return static_cast<std::uint32_t>((params.depth() - owed) /
-                                    std::max<std::uint64_t>(params.emission_interval, 1));
+  const std::uint64_t interval = std::max<std::uint64_t>(params.emission_interval, 1);
+  if (!params.is_split())
+    return static_cast<std::uint32_t>((depth - std::min(debt(tat, now), depth)) / interval);
+  const SplitTicks ticks(params.parts);
+  const std::uint64_t owed = std::min(split::debt(ticks, tat, now), depth);
+  return static_cast<std::uint32_t>((ticks.to_parts(depth) - ticks.to_parts(owed)) /
+                                    ticks.to_parts(interval));
 }
 
 }  // namespace gcra
@@ -162,10 +244,7 @@ class TokenBucket {
 
   /// After a live change to a shallower bucket, limits the debt to that of an empty bucket.
   void clamp(TokenBucketParams params, std::uint64_t now) noexcept {
-    std::uint64_t seen = tat();
-    while (gcra::debt(seen, now) > params.depth()) {
-      if (tat_.compare_exchange(seen, now + params.depth(), std::memory_order_relaxed)) return;
-    }
+    update([&](std::uint64_t tat) { return gcra::clamped(params, tat, now); });
   }
 
   /// Fills the bucket.

@@ -107,13 +107,26 @@ TEST(Policy, ATableHasRoomForMoreLimitsOfUsersWhereThatIsCheap) {
 
 TEST(Policy, PacksARateIntoAWordWithinItsError) {
   for (const Rate& rate :
-       {Rate{1, 24h, 1}, Rate{30, 1min, 10}, Rate{500, 1h, 500}, Rate{7, 3s, 4'000'000'000},
-        Rate{99'999, 1s, 5}, Rate{10'000'000, 1s, 1}, Rate{1, 24h * 200, 1}}) {
+       {Rate{1, 24h, 1}, Rate{30, 1min, 10}, Rate{500, 1h, 500}, Rate{1, 3s, 4'000'000'000},
+        Rate{99'999, 1s, 5}, Rate{10'000'000, 1s, 1}, Rate{1, 24h * 200, 1}, Rate{7, 1'234'567'891ns, 5}}) {
     const std::uint64_t exact = emission_interval(rate);
-    const TokenBucketParams params = packed::to_token_bucket(packed::rate(exact, rate.burst));
+    const TokenBucketParams params = packed::to_token_bucket(packed::rate(rate));
     EXPECT_EQ(params.burst, rate.burst);
     EXPECT_GE(params.emission_interval, exact) << "never faster than asked for";
     EXPECT_LE(static_cast<double>(params.emission_interval - exact), 6e-11 * static_cast<double>(exact));
+  }
+}
+
+TEST(Policy, PacksARateThatIsNoWholeNumberOfTicksWithoutLoss) {
+  for (const Rate& rate : {Rate{3, 1s, 3}, Rate{7, 1min, 10}, Rate{7, 3s, 4'000'000'000}, Rate{977, 1h, 1},
+                           Rate{8'191, 1s, 9}, Rate{30'000, 1s, 100}, Rate{11, 24h * 365, 2}}) {
+    const TokenBucketParams params = packed::to_token_bucket(packed::rate(rate));
+    EXPECT_EQ(params.burst, rate.burst);
+    ASSERT_TRUE(params.is_split()) << rate.count;
+    const SplitTicks split(params.parts);
+    EXPECT_EQ(split.times(params.emission_interval, static_cast<std::uint32_t>(rate.count)),
+              ticks_from_ns(static_cast<std::uint64_t>(rate.period.count())))
+        << rate.count;
   }
 }
 

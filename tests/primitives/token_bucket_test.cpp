@@ -23,7 +23,7 @@ std::uint64_t at(nanoseconds time) {
 }
 
 TokenBucketParams params_of(const Rate& rate) {
-  return {emission_interval(rate), rate.burst};
+  return packed::to_token_bucket(packed::rate(rate));
 }
 
 constexpr Rate kOneASecond{1, 1s, 3};  // burst 3
@@ -143,7 +143,7 @@ TEST(TokenBucket, ARefundGivesBackOnlyWhatTimeHasNotRefilled) {
 
 // The oracle is the same bucket without the charges that were ever refunded. However charges and refunds are
 // mixed, it never has fewer tokens than the bucket with refunds.
-TEST(TokenBucket, ARefundNeverLetsMoreThroughThanNoChargeAtAll) {
+void expect_no_more_through_a_refund(const TokenBucketParams& params) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
@@ -152,7 +152,6 @@ TEST(TokenBucket, ARefundNeverLetsMoreThroughThanNoChargeAtAll) {
     std::uint32_t cost;
     bool refunded;
   };
-  constexpr TokenBucketParams params{.emission_interval = 1000, .burst = 10};
   for (int round = 0; round < 3'000; ++round) {
     Word word;
     TokenBucket bucket(word);
@@ -168,13 +167,23 @@ TEST(TokenBucket, ARefundNeverLetsMoreThroughThanNoChargeAtAll) {
             params, [&] { return now; }, charge.cost, charge.at);
         charge.refunded = true;
       }
-      std::uint64_t tat = 0;
+      Word without;
       for (const Charge& charge : charges) {
-        if (!charge.refunded) tat = std::max(tat, charge.at) + params.emission_interval * charge.cost;
+        if (!charge.refunded) TokenBucket(without).charge(params, charge.at, charge.cost);
       }
-      ASSERT_GE(gcra::debt(bucket.tat(), now), gcra::debt(tat, now)) << "round " << round << ", step " << i;
+      ASSERT_GE(gcra::debt(params, bucket.tat(), now), gcra::debt(params, TokenBucket(without).tat(), now))
+          << "round " << round << ", step " << i;
     }
   }
+}
+
+TEST(TokenBucket, ARefundNeverLetsMoreThroughThanNoChargeAtAll) {
+  expect_no_more_through_a_refund({.emission_interval = 1000, .burst = 10});
+  // Intervals of 7 and 8 ns and a part of them.
+  expect_no_more_through_a_refund(
+      {.emission_interval = SplitTicks(3).from_parts(23), .burst = 10, .parts = 3});
+  expect_no_more_through_a_refund(
+      {.emission_interval = SplitTicks(999).from_parts(999), .burst = 10, .parts = 999});
 }
 
 TEST(TokenBucket, ReportsHowManyTokensAreLeft) {
@@ -233,9 +242,9 @@ TEST(TokenBucket, DecidesLikeTheObviousModel) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
   std::mt19937_64 random(seed);
-  // The intervals are whole ticks, so that model and bucket agree exactly.
   for (const Rate& rate :
-       {Rate{1, 1s, 3}, Rate{30, 1min, 10}, Rate{500, 1h, 500}, Rate{1'000'000, 1s, 50}, Rate{1, 24h, 2}}) {
+       {Rate{1, 1s, 3}, Rate{30, 1min, 10}, Rate{500, 1h, 500}, Rate{1'000'000, 1s, 50}, Rate{1, 24h, 2},
+        Rate{3, 1s, 3}, Rate{7, 1min, 10}, Rate{127, 1s, 5}, Rate{127'000, 1s, 300}}) {
     Word word;
     TokenBucket bucket(word);
     Oracle oracle(rate);
@@ -245,6 +254,75 @@ TEST(TokenBucket, DecidesLikeTheObviousModel) {
       now += nanoseconds(random() % 4 == 0 ? random() % (4 * step) : random() % 3);
       const auto cost = static_cast<std::uint32_t>(1 + random() % rate.burst);
       ASSERT_EQ(bucket.admit(params_of(rate), at(now), cost) == 0, oracle.admit(now, cost)) << "step " << i;
+    }
+  }
+}
+
+// Parts of a nanosecond, or of up to 64 ns.
+const std::initializer_list<Rate> kSplitRates = {{3, 1s, 3},   {7, 1min, 10},   {127, 1s, 5},    {977, 1h, 3},
+                                                 {999, 1s, 1}, {8'191, 1s, 20}, {8'190, 1min, 4}};
+
+TEST(TokenBucket, DecidesLikeTheObviousModelAtWholeMilliseconds) {
+  std::mt19937_64 random(7);
+  for (const Rate& rate : kSplitRates) {
+    Word word;
+    TokenBucket bucket(word);
+    Oracle oracle(rate);
+    nanoseconds now{0};
+    const auto step = 1 + static_cast<std::uint64_t>(rate.period.count()) / rate.count / 1'000'000;
+    for (int i = 0; i < 20'000; ++i) {
+      now += 1ms * (random() % 4 == 0 ? random() % (4 * step) : random() % 2);
+      const auto cost = static_cast<std::uint32_t>(1 + random() % rate.burst);
+      ASSERT_EQ(bucket.admit(params_of(rate), at(now), cost) == 0, oracle.admit(now, cost))
+          << rate.count << ", step " << i;
+    }
+  }
+}
+
+TEST(TokenBucket, AdmitsNothingThatTheObviousModelRefuses) {
+  const auto seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::mt19937_64 random(seed);
+  for (const Rate& rate : kSplitRates) {
+    Word word;
+    TokenBucket bucket(word);
+    Oracle oracle(rate);
+    nanoseconds now{0};
+    const auto interval = static_cast<std::uint64_t>(rate.period.count()) / rate.count;
+    for (int i = 0; i < 20'000; ++i) {
+      const auto cost = static_cast<std::uint32_t>(1 + random() % rate.burst);
+      const std::uint64_t wait = bucket.admit(params_of(rate), at(now), cost);
+      if (wait == 0) {
+        ASSERT_TRUE(oracle.admit(now, cost)) << rate.count << ", step " << i;
+        now += nanoseconds(random() % 3 == 0 ? random() % (3 * interval) : random() % 200);
+        continue;
+      }
+      now += nanoseconds(ns_from_ticks(wait));
+      ASSERT_EQ(bucket.wait(params_of(rate), at(now), cost), 0U) << rate.count << ", step " << i;
+    }
+  }
+}
+
+TEST(TokenBucket, NeverFallsBehindAWholeSecond) {
+  Word word;
+  TokenBucket bucket(word);
+  const TokenBucketParams params = params_of({3, 1s, 3});
+  for (int second = 0; second < 100'000; ++second) {
+    for (int i = 0; i < 3; ++i) ASSERT_EQ(bucket.admit(params, at(1s * second), 1), 0U) << second;
+    ASSERT_EQ(ns_from_ticks(bucket.admit(params, at(1s * second), 1)), 333'333'334U) << second;
+  }
+}
+
+TEST(TokenBucket, KeepsItsDebtWhenTheRateIsChanged) {
+  for (const Rate& before : kSplitRates) {
+    for (const Rate& after : {Rate{5, 1min, 100'000}, Rate{1'009, 1s, 100'000}, Rate{10, 1s, 100'000}}) {
+      Word word;
+      TokenBucket bucket(word);
+      for (std::uint32_t i = 0; i < before.burst; ++i) (void)bucket.admit(params_of(before), at(777ns), 1);
+      const std::uint64_t then = gcra::debt(params_of(before), bucket.tat(), at(777ns));
+      const std::uint64_t now = gcra::debt(params_of(after), bucket.tat(), at(777ns));
+      EXPECT_LE(std::max(then, now) - std::min(then, now), at(128ns))
+          << before.count << " to " << after.count;
     }
   }
 }

@@ -61,8 +61,7 @@ void add_scope(Random& random, const std::string& scope, bool per_user, bool nee
   std::vector<ModelLimit> windows;
   for (int i = random.below(3); i > 0; --i) {
     const int period = random.of(kLengths);
-    const int count = period % 3 == 0 ? 1 + random.below(3) : 1;  // whole nanoseconds a token
-    rates.push_back({"", per_user, count, period, 1 + random.below(6)});
+    rates.push_back({"", per_user, 1 + random.below(9), period, 1 + random.below(6)});
   }
   for (int i = random.below(3); i > 0 || (needed && rates.empty() && windows.empty()); --i) {
     const ModelKind user_kinds[] = {ModelKind::weighted, ModelKind::fixed};
