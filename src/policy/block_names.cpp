@@ -52,7 +52,7 @@ void give_block(const Sections& sections, Family family, std::uint32_t block,
     if (slot.block.load(std::memory_order_relaxed) == block)
       slot.block.store(kGap, std::memory_order_release);
   }
-  // crash here: the old name is gone for good, and the block is still nobody's.
+  // crash here: the old name is gone for good, and the block does not have the new one yet.
   Block& given = sections.blocks[block];
   given.tenancy.fetch_add(1, std::memory_order_release);
   given.exempt.store(0, std::memory_order_relaxed);
@@ -76,12 +76,12 @@ void publish_block(const Sections& sections, Family family, Hash128 hash, std::u
     if (taken != 0 && taken != kGap) continue;
     slot.hash_low.store(hash.low, std::memory_order_relaxed);
     slot.hash_high.store(hash.high, std::memory_order_relaxed);
-    // sync(index): release; pairs with find_block(). crash before: nobody sees the block, the next change
+    // sync(index): release; pairs with find_block(). crash before: no worker sees the block, and the next change
     // takes it again.
     slot.block.store(block, std::memory_order_release);
     break;
   }
-  // crash here: found by its name, and not yet listed; the next change finds it so and lists it.
+  // crash here: the block is found by its name but is not counted yet; the next change finds it and counts it.
   // sync(blocks): release; pairs with Sections::operations() and overrides().
   const std::uint64_t count = blocks.count.load(std::memory_order_relaxed);
   blocks.count.store(std::max<std::uint64_t>(count, block - blocks.first + 1), std::memory_order_release);

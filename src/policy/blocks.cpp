@@ -23,18 +23,18 @@ LimitMask listed_limits(const Block& block, Presence presence) noexcept {
 }
 
 std::vector<std::uint32_t> in_order(const Block& block, Presence presence, LimitMask among) {
-  // Each order is read once: a change that moves it while we sort would let the sort run out of its bounds.
+  // Read each order once: if a change moved one during the sort, the sort could leave its bounds.
   std::vector<std::tuple<LimitScope, LimitKind, std::uint32_t, std::uint32_t>> ranked;
   for (const std::uint32_t index : LimitIndices(listed_limits(block, presence) & among)) {
     const bool list = kind_of(index) == LimitKind::rate || kind_of(index) == LimitKind::window;
     ranked.emplace_back(scope_of(index), kind_of(index), list ? listing_of(block.limits[index]).order : index,
                         index);
   }
-  std::sort(ranked.begin(), ranked.end());  // of equal orders, by record
-  std::vector<std::uint32_t> lines;
-  lines.reserve(ranked.size());
-  for (const auto& entry : ranked) lines.push_back(std::get<3>(entry));
-  return lines;
+  std::sort(ranked.begin(), ranked.end());  // ties are broken by the index
+  std::vector<std::uint32_t> indices;
+  indices.reserve(ranked.size());
+  for (const auto& entry : ranked) indices.push_back(std::get<3>(entry));
+  return indices;
 }
 
 Rate rate_of(const Block& block, std::uint32_t index) noexcept {
@@ -46,7 +46,8 @@ Rate rate_of(const Block& block, std::uint32_t index) noexcept {
       packed::to_token_bucket(params).burst, mode_of(block, index)};
   const bool as_written = rate.count != 0 && rate.period.count() > 0 && packed::rate(rate) == params;
   if (as_written) return rate;
-  // Caught in the middle of a change (or damaged): what is enforced, in the words of nobody.
+  // A change is half written, or the record is damaged: what the operator wrote is not available, so report the
+  // enforced rate in normalised form.
   rate.count = 1;
   rate.period = std::chrono::nanoseconds(std::max<std::int64_t>(
       1, static_cast<std::int64_t>(ns_from_ticks(packed::to_token_bucket(params).emission_interval))));
@@ -76,8 +77,8 @@ void write_name(NameWords& name, std::string_view text) noexcept {
 std::uint32_t find_block(std::span<const IndexSlot> index, Hash128 hash) noexcept {
   for (std::uint32_t i = 0; i < kIndexSlots && i < index.size(); ++i) {
     const IndexSlot& slot = index[(hash.low + i) % kIndexSlots];
-    // sync(index): acquire; pairs with publish_block(): a slot with a block has its hash, the block its
-    // limits.
+    // sync(index): acquire; pairs with publish_block(). A slot that names a block has the hash of its name, and
+    // the block has its limits.
     const std::uint64_t block = slot.block.load(std::memory_order_acquire);
     if (block == 0) return 0;
     if (slot.hash_low.load(std::memory_order_relaxed) != hash.low ||
@@ -102,7 +103,7 @@ std::string limit_name(std::span<const Block> blocks, LimitRef ref) {
   const auto order = [&](std::uint32_t index) { return listing_of(block.limits[index]).order; };
   const LimitMask present = listed_limits(block, block.presence(std::memory_order_relaxed));
   const auto listed = [&](std::string_view key, LimitMask kind) {
-    // A candidate is not an element of the list, but belongs to the one before it.
+    // A candidate is not an element of the list: it belongs to the element before it.
     std::uint32_t siblings = 0;
     std::uint32_t before = 0;
     for (const std::uint32_t index : LimitIndices(present & (user ? kind << kScopeLimits : kind))) {

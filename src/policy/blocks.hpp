@@ -1,23 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The limits as they lie in the segment: a block for everything (global), for each operation, and for each
-// user with limits of its own. Every block has the same shape, so the place of a limit is arithmetic, nothing
-// in the segment points anywhere, and a live change is a store.
+// The limits as they lie in the segment: one block for all operations together (global), one for each operation,
+// and one for each user with limits of its own. Every block has the same shape, so the position of a limit is
+// arithmetic, the segment contains no pointers, and a live change is a store.
 //
 //   block   present | exempt | name | 16 records for the limits over all users, 16 for those of each user
 //   record    params | state | cells | before | period | would_refuse | changed | listing
 //
-// A limit keeps its record while it lasts, wherever it stands in the list (policy/line_up.hpp): what is owed
-// under it lies in the record, and in the entries of users, whose id names the record. Where it stands is one
+// A limit keeps its record for life, even when it moves within its list (policy/line_up.hpp), because what is owed
+// under it lies in the record, and in entries of users whose id names the record. Its position in the list is one
 // of its words.
 //
-// `present` says which records are limits: the low half those that are enforced, the high half those that
-// only count. A record is filled before its bit is set, so a worker that sees the bit sees the limit; params
+// `present` says which records are limits: its low half names those that are enforced, its high half those that
+// only count. A record is filled before its bit is set, so a worker that sees the bit sees the limit. The params
 // are one word, so a worker sees all of them or none.
 //
-// Ordering  sync(present): release when a bit is set, acquire in a decision. params: relaxed, alone.
-// Crash     killed between the stores of a change: the limit is the old or the new one; a record whose bit is
+// Ordering  sync(present): release when a bit is set, acquire in a decision. The params are loaded relaxed, since
+//           they publish nothing else.
+// Crash     killed between the stores of a change: the limit is the old one or the new one. A record whose bit is
 //           not set is not in use.
 
 #include <algorithm>
@@ -42,11 +43,11 @@ namespace weir::detail {
 enum class LimitScope : std::uint8_t { shared = 0, user = 1 };
 enum class LimitKind : std::uint8_t { rate, window, permits, cooldown, breaker };
 
-// Positions of the records of one scope.
+// The positions of the records within one scope.
 inline constexpr std::uint32_t kFirstRate = 0;
 inline constexpr std::uint32_t kFirstWindow = kFirstRate + kMaxRates;
-/// One more than a list may have: a window over all callers whose length or kind changes goes on in another
-/// record.
+/// One more than a list may have, because a window over all callers moves to another record when its length or kind
+/// changes.
 inline constexpr std::uint32_t kWindowRecords = kMaxWindows + 1;
 inline constexpr std::uint32_t kPermits = kFirstWindow + kWindowRecords;
 inline constexpr std::uint32_t kPermitsCandidate = kPermits + 1;
@@ -129,17 +130,18 @@ struct LimitRef {
 
 struct alignas(kCacheLine) LimitRecord {
   Word params;  ///< packed; 0: no limit
-  Word state;   ///< what callers owe together; of permits the highest limit ever, see permit_cells()
-                ///< and permit_parts(); of other limits per user unused (the user table has it)
+  Word state;   ///< what all callers owe together. For permits: the highest limit ever, see permit_cells()
+                ///< and permit_parts(). Other limits per user leave it unused: see the user table
   Word cells;   ///< {offset 32 | count 32} of its own words in a cells section, if it has some
-  Word before;  ///< of a rate, for people: its count as it was written, checked against params when shown;
-                ///< of a window of each user the params before its length or kind changed, see UserRule
-  Word period;  ///< of a rate: ns, the same; of a window of each user 1 while states may be of `before`
-  Word would_refuse;  ///< refusals of a limit that only counts
-  Word changed;       ///< ticks of the last live change of params; 0: as created. Stored before params
+  Word before;  ///< for a rate: the count that was written, for display; checked against params when shown.
+                ///< For a window of each user: the params before its length or kind changed, see UserRule
+  Word period;  ///< for a rate: the period that was written, in ns, for display.
+                ///< For a window of each user: 1 while states may still be of `before`
+  Word would_refuse;  ///< requests that a limit which only counts would have refused
+  Word changed;       ///< ticks of the last live change of params; 0: never changed. Stored before params
   Word listing;       ///< a Listing
 
-  /// Whether params changed after `then` (ticks). Ask after params were read: new ones come with their time.
+  /// Whether params changed after `then` (ticks). Call it after reading params: their time was stored before them.
   [[nodiscard]] bool changed_since(std::uint64_t then) const noexcept {
     std::atomic_thread_fence(std::memory_order_acquire);  // sync(changed): pairs with write_block()
     return changed.load(std::memory_order_relaxed) >= std::max<std::uint64_t>(then, 1);
@@ -147,14 +149,14 @@ struct alignas(kCacheLine) LimitRecord {
 };
 static_assert(sizeof(LimitRecord) == kCacheLine);
 
-/// How a record stands in the configuration: for people, but for `heir_of`.
+/// Where a record stands in the configuration. Decisions do not read it: it is for display and for changes.
 ///
 ///   word   superseded 1 | heir of 8 | order 8 | mode 8
 struct Listing {
-  Mode mode = Mode::enforced;  ///< `present` decides
+  Mode mode = Mode::enforced;  ///< tells shadow from candidate; whether the limit is enforced, `present` says
   std::uint32_t order = 0;     ///< position in the list, candidates included
-  std::uint32_t heir_of = 0;   ///< 1 + the record that this one takes over from, until that is done; 0: none
-  bool superseded = false;     ///< another record has taken over: the books are worth nothing
+  std::uint32_t heir_of = 0;   ///< 1 + index of the record that this one is taking over from; 0: none
+  bool superseded = false;     ///< another record has taken over, so what this one counted is out of date
 
   [[nodiscard]] static constexpr Listing from_word(std::uint64_t word) noexcept {
     return {static_cast<Mode>(word & 0xff), static_cast<std::uint32_t>(word >> 8 & 0xff),
@@ -171,14 +173,13 @@ using NameWords = std::array<Word, 9>;
 
 /// Which records of a block are limits: its word `present`, {only counting 32 | enforced 32}.
 ///
-/// The last record of each scope is not used, so its bits are free, and the highest one says that the block
-/// stands for nothing any more. Any word is a Presence: a damaged one that says both of a record says
-/// "enforced".
+/// The last record of each scope is not used, so its bits are free; the highest bit says that the block is
+/// retired. Any word is a valid Presence: if a damaged one has both bits of a record, the limit is enforced.
 class Presence {
  public:
   constexpr Presence() = default;
   constexpr explicit Presence(std::uint64_t word) noexcept : word_(word) {}
-  /// Of a block that was taken out.
+  /// The word of a block that was taken out of use.
   [[nodiscard]] static constexpr Presence of_retired() noexcept { return Presence(kRetired); }
 
   [[nodiscard]] constexpr LimitMask enforced() const noexcept {
@@ -197,7 +198,8 @@ class Presence {
 
   constexpr void add(std::uint32_t index, Mode mode) noexcept {
     const std::uint32_t bit = mode == Mode::enforced ? index : index + kBlockLimits;
-    word_ |= std::uint64_t{1} << bit % (2 * kBlockLimits);  // whatever a damaged listing says
+    // An index from a damaged listing may be out of bounds.
+    word_ |= std::uint64_t{1} << bit % (2 * kBlockLimits);
   }
   [[nodiscard]] constexpr std::uint64_t word() const noexcept { return word_; }
 
@@ -205,16 +207,16 @@ class Presence {
   static constexpr std::uint64_t kRetired = std::uint64_t{1} << 63;
   static constexpr LimitMask kUsedScope = masks::range(0, kBreaker + 1);
   static constexpr LimitMask kUsedLimits = kUsedScope | kUsedScope << kScopeLimits;
-  static_assert(kBreaker + 1 < kScopeLimits, "the highest bit belongs to no line");
+  static_assert(kBreaker + 1 < kScopeLimits, "the highest bit must not belong to a record");
 
   std::uint64_t word_ = 0;
 };
 
 struct alignas(kCacheLine) Block {
   Word present;  ///< a Presence
-  Word exempt;   ///< 1: of a user to whom no limits per user apply
+  Word exempt;   ///< 1: limits per user do not apply to this user
   NameWords name;
-  Word tenancy;  ///< how many names it had before; handles of operations say which of them they mean
+  Word tenancy;  ///< how many names the block had before; a handle of an operation remembers which it means
   std::array<Word, 4> unused;
   std::array<LimitRecord, kBlockLimits> limits;
 
@@ -230,18 +232,19 @@ inline constexpr std::uint32_t kFirstOverride = kFirstOperation + kMaxOperations
 inline constexpr std::uint32_t kMaxBlocks = kFirstOverride + kMaxOverrides;
 static_assert(kMaxBlocks * kBlockLimits < (1U << 14), "the user table has 14 bits for the number of a limit");
 
-/// How much of what is in use; on a line of its own. One writer at a time (see control/change.hpp).
+/// How much of the segment is in use, on a cache line of its own. One process writes it at a time (see
+/// control/change.hpp).
 struct alignas(kCacheLine) Control {
   Word operations;    ///< blocks of operations in use; sync(blocks): release after they were filled
-  Word overrides;     ///< blocks of users in use; the same
+  Word overrides;     ///< blocks of users in use; sync(blocks) too
   Word generation;    ///< live changes so far
   Word permit_cells;  ///< words of the permit cells section that are given out
-  Word window_cells;  ///< the same of the window cells section
-  Word turn;          ///< which state of the limits this is: see policy/turn.hpp
+  Word window_cells;  ///< words of the window cells section that are given out
+  Word turn;          ///< counts the states of the limits, see policy/turn.hpp
 };
 
-/// Finds the block of a name by its hash: open addressing. A slot whose block was given to another name is a
-/// gap, which a search passes and a new name may take.
+/// A slot of the index that finds the block of a name by its hash, with open addressing. A slot whose block was
+/// given to another name is a gap, which a search passes over and a new name may take.
 struct alignas(32) IndexSlot {
   Word hash_low;
   Word hash_high;
@@ -262,7 +265,7 @@ struct CellRange {
   }
   [[nodiscard]] constexpr std::uint64_t word() const noexcept { return std::uint64_t{offset} << 32 | count; }
 
-  /// The words; none if the range, which somebody may have damaged, leaves the section.
+  /// The words; none if the range, which another process may have damaged, leaves the section.
   template <class Cell>
   [[nodiscard]] std::span<Cell> in(std::span<Cell> section) const noexcept {
     return std::uint64_t{offset} + count <= section.size() ? section.subspan(offset, count)
@@ -270,22 +273,22 @@ struct CellRange {
   }
 };
 
-/// The block of a name; 0: none. Cost  one cache miss at most.
+/// Finds the block of a name; 0: none. Cost  usually one cache miss.
 [[nodiscard]] std::uint32_t find_block(std::span<const IndexSlot> index, Hash128 hash) noexcept;
 
-/// The cells of a shared concurrency limit in which anybody may hold a permit: up to the highest limit that
-/// was ever in force. Whoever takes one counts those beyond today's limit too, so a lowered limit holds
-/// strictly.
+/// The cells of a shared concurrency limit in which a worker may hold a permit: up to the highest limit that was
+/// ever in force. A request that takes a permit also counts those beyond today's limit, so that a lowered limit
+/// holds strictly.
 [[nodiscard]] inline std::span<Word> permit_cells(const LimitRecord& record, std::uint32_t limit,
                                                   std::span<Word> section) noexcept {
   const std::span<Word> cells =
       CellRange::from_word(record.cells.load(std::memory_order_relaxed)).in(section);
-  // After the limit was read (acquire; sync(reach) in write_block()): so it is not lower than that.
+  // The limit was read before, with acquire (sync(reach) in write_block()), so the state is not older than it.
   const std::uint64_t reach = std::max<std::uint64_t>(record.state.load(std::memory_order_relaxed), limit);
   return cells.first(static_cast<std::size_t>(std::min<std::uint64_t>(reach, cells.size())));
 }
 
-/// The entries among which a user's permits may lie: up to the highest limit that was ever in force.
+/// How many entries a user's permits may lie in: enough for the highest limit that was ever in force.
 [[nodiscard]] inline std::uint32_t permit_parts(const LimitRecord& record, std::uint32_t limit) noexcept {
   const std::uint64_t reach = std::max<std::uint64_t>(record.state.load(std::memory_order_relaxed), limit);
   return owner_set::parts_for(std::min<std::uint64_t>(reach, kMaxUserPermits));
@@ -295,21 +298,20 @@ struct CellRange {
   return Listing::from_word(record.listing.load(std::memory_order_relaxed));
 }
 
-/// Those records of a block that are limits of the configuration. While one record takes over from another, both
-/// are enforced, and only the new one is the configuration's.
+/// The records of a block that are limits of the configuration. While one record takes over from another, both are
+/// enforced, but only the new one belongs to the configuration.
 [[nodiscard]] LimitMask listed_limits(const Block& block, Presence presence) noexcept;
 
-/// The same, kind by kind, those of a list as they stand in it.
+/// The indices of the listed limits, kind by kind; those of a list are in its order.
 [[nodiscard]] std::vector<std::uint32_t> in_order(const Block& block, Presence presence,
                                                   LimitMask among = ~LimitMask{0});
 
-/// Whether a limit is enforced, or what it only counts for.
 [[nodiscard]] Mode mode_of(const Block& block, std::uint32_t index) noexcept;
 
-/// A rate as it was written.
+/// A rate in the count and period that the operator wrote.
 [[nodiscard]] Rate rate_of(const Block& block, std::uint32_t index) noexcept;
 
-/// The place of a limit in the configuration: "operations.x.user.rate[1]".
+/// The key of a limit in the configuration: "operations.x.user.rate[1]".
 [[nodiscard]] std::string limit_name(std::span<const Block> blocks, LimitRef ref);
 
 [[nodiscard]] std::string read_name(const NameWords& name);

@@ -12,7 +12,7 @@ namespace {
 
 constexpr double kShare = kShareParts;
 constexpr double kFactor = kFactorParts;
-/// Instead of a max_recovery: longer than one may be.
+/// Stands for "no max_recovery": it is longer than any recovery.
 constexpr std::uint64_t kNoMaximum = kMaxDepthTicks;
 
 std::uint64_t ticks(std::chrono::nanoseconds length) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The breaker of an operation: its words, and its parameters beside them.
+// The breaker of an operation: its words in the segment, with its parameters beside them.
 
 #include <algorithm>
 #include <cstdint>
@@ -17,29 +17,29 @@ struct alignas(kCacheLine) BreakerRecord {
   CircuitBreaker breaker;
   Versioned<BreakerParams> params;
 
-  /// Whether only rows of failures are counted: then of a call that did not fail there is nothing to count but
-  /// the end of a row. Without a slow rate no call in flight counts either, so there is none to take back.
+  /// Whether the breaker counts nothing but failures in a row. A success then only ends the row, and since there is
+  /// no slow rate, calls in flight are not counted and need not be taken back.
   [[nodiscard]] bool counts_only_rows() const noexcept {
     return params.load_only(&BreakerParams::failure_rate) == 0 &&
            params.load_only(&BreakerParams::slow_rate) == 0;
   }
 };
 
-// In how many parts shares and factors are kept.
+// Shares and factors are kept as whole numbers, in this many parts of 1.
 inline constexpr std::uint32_t kShareParts = 10'000;
 inline constexpr std::uint32_t kFactorParts = 100;
 [[nodiscard]] std::uint32_t in_parts(double value, std::uint32_t of) noexcept;
 
-/// How many calls must be in the window before a rate counts, where nobody says it.
+/// The default of minimum_calls: how many calls must be in the window before a rate counts.
 [[nodiscard]] constexpr std::uint32_t usual_minimum(std::uint32_t window_calls) noexcept {
   constexpr std::uint32_t kUsual = 10;
   return window_calls == 0 ? kUsual : std::min(kUsual, window_calls);
 }
 
-/// Where an operator's switch of a breaker stands; of one that only counts `metrics_only` goes without
-/// saying.
+/// The position of an operator's switch. A shadow breaker is always `metrics_only`, so that kind means an automatic
+/// switch there.
 [[nodiscard]] BreakerSwitch switch_of(BreakerKind kind, bool shadow) noexcept;
-/// What a switch makes of a breaker.
+/// The kind that an operator's switch gives a breaker.
 [[nodiscard]] BreakerKind kind_of(BreakerSwitch position, bool shadow) noexcept;
 [[nodiscard]] inline bool is_switched(BreakerKind kind, bool shadow) noexcept {
   return switch_of(kind, shadow) != BreakerSwitch::automatic;

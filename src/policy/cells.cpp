@@ -15,7 +15,7 @@ bool is_ring(std::uint32_t index, std::uint64_t params) {
   return kind_of(index) == LimitKind::window && packed::to_window(params).kind == WindowKind::ring;
 }
 
-/// Gives out a part of a cells section: the next words that nobody ever had.
+/// Gives out the next words of a cells section. They were never given out before.
 Result<CellRange> take_cells(Word& used, std::span<Word> section, std::uint32_t count) {
   const std::uint64_t offset = used.load(std::memory_order_relaxed);
   if (offset + count > section.size()) {
@@ -28,8 +28,8 @@ Result<CellRange> take_cells(Word& used, std::span<Word> section, std::uint32_t 
   return CellRange{static_cast<std::uint32_t>(offset), count};
 }
 
-/// How many times a log has to keep: as many as its limit, and what the window counts that it takes over from,
-/// since a higher limit may follow.
+/// How many admission times a log must be able to keep: its limit, or what the window that it takes over from
+/// counts, if that is more, since a higher limit may follow.
 std::uint32_t times_of_log(const Sections& sections, Block& block, const LimitValue& value,
                            std::uint64_t now) {
   const std::uint32_t limit = packed::to_window(value.params).limit;
@@ -38,7 +38,7 @@ std::uint32_t times_of_log(const Sections& sections, Block& block, const LimitVa
   return std::max(limit, static_cast<std::uint32_t>(std::min<std::uint64_t>(books.total(), kMaxPermits)));
 }
 
-/// How many new cells the new value of a record needs; 0: those that it has will do.
+/// How many new cells a record needs for its new value; 0 if it can keep those that it has.
 Result<std::uint32_t> cells_to_take(const Sections& sections, Block& block, std::uint32_t index,
                                     const LimitValue& value, std::uint64_t now) {
   const bool permits = kind_of(index) == LimitKind::permits;
@@ -53,8 +53,8 @@ Result<std::uint32_t> cells_to_take(const Sections& sections, Block& block, std:
   }
   if (has.count >= least) return 0U;
   const bool in_use = where.params.load(std::memory_order_relaxed) != 0;
-  if (permits && has.count != 0 &&
-      in_use) {  // permits are held in the old cells: two ranges would be two limits
+  // Permits are held in the old cells, and a second range would be a second limit.
+  if (permits && has.count != 0 && in_use) {
     return fail(
         Errc::no_space,
         fmt::format("concurrent: at most {} in this segment, whose cells were given out at first", has.count),

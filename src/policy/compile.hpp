@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What a Config says, as values for the records of a block.
+// Compiles a Config to values for the records of a block.
 
 #include <array>
 #include <cstdint>
@@ -12,10 +12,10 @@
 
 namespace weir::detail {
 
-/// What a configuration says about one record.
+/// The value that a configuration gives to one record.
 struct LimitValue {
-  std::uint64_t params = 0;  ///< 0: no such limit
-  std::uint64_t count = 0;   ///< of a rate, as it was written
+  std::uint64_t params = 0;  ///< 0: no limit
+  std::uint64_t count = 0;   ///< for a rate: its count and period as they were written
   std::uint64_t period = 0;
   Mode mode = Mode::enforced;
   std::uint32_t order = 0;    ///< in its list
@@ -26,10 +26,10 @@ struct LimitValue {
 
 using BlockValue = std::array<LimitValue, kBlockLimits>;
 
-/// The same configuration with the defaults written out, as load_config() gives it back.
+/// The same configuration with its defaults written out, as load_config() returns it.
 [[nodiscard]] Config canonical(Config config);
 
-/// `policy` has passed validate().
+/// Expects a policy that has passed validate().
 [[nodiscard]] BlockValue compile(const OperationPolicy& policy);
 [[nodiscard]] BlockValue compile(const UserOverride& user);
 

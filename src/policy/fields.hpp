@@ -4,7 +4,7 @@
 // Every key of the configuration, described once: the member that it sets, its bounds, and a line of help.
 //
 // Reading, writing, validate(), the names of the environment, the hints of errors and docs/configuration.md all walk
-// these lists. A default is what the member has in a new object; a key whose value is its default may be left out.
+// these lists. The default of a key is the value of its member in a new object; such a value may be left out.
 
 #include <array>
 #include <chrono>
@@ -50,13 +50,13 @@ constexpr Names names_of(WindowKind /*type*/) {
   return kWindowKindNames;
 }
 
-// What a key may be set to: the member of a T, and the bounds of what is written.
+// The kinds of settings. Each names the member of a T that its key sets, and the bounds of its values.
 
-/// The default of a key: what its member has in a new object.
+/// The default of a key: the value of its member in a new object.
 template <class T, class Value>
 [[nodiscard]] Value default_of(Value T::*member) {
-  const T fresh{};
-  return fresh.*member;
+  const T untouched{};
+  return untouched.*member;
 }
 
 /// Text, a flag or one of several words.
@@ -75,7 +75,7 @@ struct Whole {
 };
 template <class T, class Value, class... Bounds>
 Whole(Value T::*, Bounds...) -> Whole<T, Value>;
-/// A number that is kept in whole parts, `parts` of them in 1.
+/// A fraction, kept as a whole number of parts; there are `parts` of them in 1.
 template <class T>
 struct Decimal {
   double T::*member;
@@ -83,7 +83,7 @@ struct Decimal {
   double most;
   std::uint32_t parts;
 };
-/// A length of time, in whole steps.
+/// A length of time, a multiple of `step`.
 template <class T>
 struct Length {
   std::chrono::nanoseconds T::*member;
@@ -95,19 +95,19 @@ template <class T>
 struct Octal {
   std::uint32_t T::*member;
 };
-/// A limit or another table, which has keys of its own; `per_user`: within limits of each user.
+/// A limit or another table, which has keys of its own. `per_user` says that it stands among the limits of each user.
 template <class T, class Value>
 struct Part {
   Value T::*member;
   bool per_user = false;
 };
-/// A part of a limit that its own reader understands; here it is only described.
+/// A part of a limit that has a reader of its own. This list only describes it.
 struct Described {
   std::string_view form;
   std::string_view normally;
 };
 
-/// The kinds of settings that the keys of a T have.
+/// The kinds of settings that the keys of a T may have.
 template <class T>
 struct SettingOf;
 template <>
@@ -158,14 +158,14 @@ struct SettingOf<UserOverride> {
 
 struct KeyTable;
 
-/// A key as it is written.
+/// A key as it is written in a file.
 struct Key {
   std::string_view name;
   std::string_view help;
-  const KeyTable* parts = nullptr;  ///< the keys within its value, where that is a table
+  const KeyTable* parts = nullptr;  ///< the keys within its value, if the value may be a table
 };
 
-/// The keys of a table. One whose keys are names (of operations, of users) has `named` for each of them.
+/// The keys of a table. If its keys are names (of operations or users), `named` is the table under each name.
 struct KeyTable {
   std::span<const Key> keys;
   const KeyTable* named = nullptr;
@@ -206,15 +206,13 @@ inline constexpr auto kSegmentFields = std::to_array<Field<SegmentPolicy>>({
      Whole{&SegmentPolicy::users, 1, 1'000'000'000}},
     {{"limits_per_user",
       "For how many limits of each user there is room; 0 means those of the configuration, and at least four "
-      "where "
-      "that takes no more than 64 MiB"},
+      "where that takes no more than 64 MiB"},
      Whole{&SegmentPolicy::limits_per_user, 0, 255}},
     {{"workers", "How many processes may be attached at once; each costs 128 bytes"},
      Whole{&SegmentPolicy::workers, 1, kMaxWorkers}},
     {{"when_full",
-      "What happens to a new user when every entry of the table is owed: forget the user who owes least, "
-      "refuse the "
-      "new one, or admit it without limits of its own"},
+      "What happens to a new user when something is owed in every entry of the table: forget the user who "
+      "owes least, refuse the new one, or admit it without limits of its own"},
      Plain{&SegmentPolicy::when_full}},
     {{"mode", "Permission bits of the segment: 0600, 0640 or 0660"},
      Octal<SegmentPolicy>{&SegmentPolicy::mode}},
@@ -260,8 +258,7 @@ inline constexpr auto kWindowFields = std::to_array<Field<Window>>({
     {{"limit", "The window itself"}, Described{"a window, as in `\"100 per 1min\"`", "required"}},
     {{"kind",
       "How it is kept: log is exact, ring counts in cells, fixed is aligned to UTC, weighted is for users "
-      "alone; "
-      "automatic takes log up to 65,535 and ring above, or weighted for users"},
+      "alone; automatic takes log up to 65,535 and ring above, or weighted for users"},
      Plain{&Window::kind}},
     {{"shadow", "Count what the limit would refuse, and refuse nothing"}, kShadow},
     {{"candidate", "A second window of the same kind, which is only counted beside the one in force"},
@@ -270,7 +267,7 @@ inline constexpr auto kWindowFields = std::to_array<Field<Window>>({
 inline constexpr auto kWindowKeys = keys_of(kWindowFields);
 inline constexpr KeyTable kWindowTable{kWindowKeys};
 
-// 0 permits would refuse everything; what is left out, or false, is unlimited.
+// A limit of 0 would refuse everything, so it is out of bounds; to have no limit, leave the key out or write false.
 constexpr auto concurrent_fields(std::uint32_t most) {
   return std::to_array<Field<Concurrency>>({
       {{"limit", "How many requests may be in progress at once"}, Whole{&Concurrency::limit, 1, most}},
@@ -381,7 +378,8 @@ inline constexpr auto kRootKeys = std::to_array<Key>({
 });
 inline constexpr KeyTable kRootTable{kRootKeys};
 
-/// Keys that the format reserves. Ignoring one would promise a limit that nobody enforces.
+/// Keys that are reserved for later versions. They are refused, because ignoring one would promise a limit that is
+/// not enforced.
 inline constexpr auto kLaterKeys = std::to_array<std::string_view>({"queue", "timeout"});
 
 }  // namespace weir::detail

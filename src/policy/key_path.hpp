@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Where a value stands in a configuration, as steps and as text.
+// The path of a value in a configuration, as a list of steps and as text.
 
 #include <cstddef>
 #include <fmt/format.h>
@@ -19,8 +19,8 @@ namespace weir::detail {
 using KeyStep = std::variant<std::string, std::size_t>;
 using KeyPath = std::vector<KeyStep>;
 
-/// A TOML string that is this text, and can be shown on a terminal: characters that control it or mislead a reader are
-/// escaped.
+/// Quotes a text as a TOML string that is safe to show on a terminal: characters that would control the terminal or
+/// mislead a reader are escaped.
 inline std::string toml_string(std::string_view text) {
   std::string result = "\"";
   while (!text.empty()) {
@@ -38,7 +38,7 @@ inline std::string toml_string(std::string_view text) {
   return result + '"';
 }
 
-/// A part of a key as it is written: in quotes, unless it consists of letters, digits, '_' and '-'.
+/// One part of a dotted key, in quotes unless it consists of letters, digits, '_' and '-'.
 inline std::string key_part(std::string_view name) {
   return valid_name(name) && name.find('.') == name.npos ? std::string(name) : toml_string(name);
 }
@@ -47,7 +47,7 @@ inline std::string joined(std::string_view path, std::string_view name) {
   return path.empty() ? key_part(name) : fmt::format("{}.{}", path, key_part(name));
 }
 
-/// "operations.x.rate[1]"
+/// Writes a path as in "operations.x.rate[1]".
 inline std::string path_text(std::span<const KeyStep> path) {
   std::string text;
   for (const KeyStep& step : path) {

@@ -8,7 +8,7 @@
 namespace weir::detail {
 namespace {
 
-/// Over how long a limit looks, for telling which of two limits is the change of a third.
+/// The length of time that a limit looks at. It helps to find which old limit a new one replaces.
 double span_of(std::uint32_t index, std::uint64_t params) {
   if (kind_of(index) == LimitKind::window) return static_cast<double>(packed::to_window(params).length_ms);
   const TokenBucketParams bucket = packed::to_token_bucket(params);
@@ -24,9 +24,9 @@ double distance(double a, double b) {
 /// One list: the records of one kind in one scope.
 class List {
  public:
-  List(const Block& block, const BlockValue& value, LimitMask lines)
-      : block_(block), presence_(block.presence(std::memory_order_relaxed)), among_(lines), free_(lines) {
-    for (const std::uint32_t index : LimitIndices(lines)) {
+  List(const Block& block, const BlockValue& value, LimitMask among)
+      : block_(block), presence_(block.presence(std::memory_order_relaxed)), among_(among), free_(among) {
+    for (const std::uint32_t index : LimitIndices(among)) {
       if (value[index].params != 0) wanted_.push_back(&value[index]);
     }
   }
@@ -38,7 +38,7 @@ class List {
     });
     keep(placed, [this](std::uint32_t index, const LimitValue&) { return listed(index); });
     keep(placed, [this](std::uint32_t index, const LimitValue&) {
-      // An heir that was never enforced, its change having been killed, lacks what was counted since.
+      // If a change was killed before its heir was enforced, that record lacks what was counted since.
       const Listing listing = listing_of(block_.limits[index]);
       return !presence_.has(index) && !listing.superseded && listing.heir_of == 0;
     });
@@ -72,7 +72,7 @@ class List {
     }
   }
 
-  /// What is left of both: the nearest pairs first.
+  /// Pairs the values that are left with the records that are left, the nearest first.
   Result<void> change(BlockValue& placed) {
     std::vector<std::pair<LimitValue, std::uint32_t>> heirs;
     LimitMask leaving = 0;
@@ -88,7 +88,7 @@ class List {
       }
       heirs.emplace_back(*wanted_[i], index);
       wanted_.erase(wanted_.begin() + static_cast<std::ptrdiff_t>(i));
-      free_ &= ~(LimitMask{1} << index);  // until the heir has taken over
+      free_ &= ~(LimitMask{1} << index);  // in use until the heir has taken over
     }
     for (auto& [value, index] : heirs) {
       value.heir_of = index + 1;
@@ -114,7 +114,7 @@ class List {
     return best;
   }
 
-  /// A record for a value that no record stands for.
+  /// Gives a value a record that is not in use.
   Result<void> fresh(BlockValue& placed, const LimitValue& value) {
     const LimitMask usable = free_ & ~presence_.any();
     LimitMask found = usable;
@@ -124,7 +124,7 @@ class List {
     }
     if (found == 0) {
       return fail(Errc::no_space,
-                  "too many windows change their length or kind at once: one record is to spare",
+                  "too many windows change their length or kind at once: there is one spare record",
                   "change them one after the other");
     }
     const auto index = static_cast<std::uint32_t>(std::countr_zero(found));
@@ -133,7 +133,7 @@ class List {
     return {};
   }
 
-  /// When it was last given a value; 0: never.
+  /// When the record last got a value; 0: never.
   [[nodiscard]] std::uint64_t age(std::uint32_t index) const {
     return params(index) == 0 ? 0 : 1 + block_.limits[index].changed.load(std::memory_order_relaxed);
   }
@@ -152,7 +152,7 @@ bool goes_on(const LimitRecord& record, std::uint64_t params) noexcept {
   const packed::WindowParams after = packed::to_window(params);
   if (before.kind != after.kind) return false;
   if (after.kind != WindowKind::log) return before.length_ms == after.length_ms;
-  // One cell more than times: see SharedWindow.
+  // A log has one cell more than it has times: see SharedWindow.
   return CellRange::from_word(record.cells.load(std::memory_order_relaxed)).count > after.limit;
 }
 

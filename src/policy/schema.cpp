@@ -21,8 +21,8 @@ bool sound(const SettingsRecord& settings) {
          std::find(settings.group.begin(), settings.group.end(), '\0') != settings.group.end();
 }
 
-/// Cells that all limits over all users need, by a rule for one record: twice what is asked for now, and enough
-/// for a few more limits, since operations may be added live.
+/// The cells that all limits over all users need, by `cells_for` of each record: twice what is asked for now, and
+/// enough for a few more limits, since operations may be added live.
 template <class CellsFor>
 std::uint64_t cells_with_room(const Config& config, CellsFor&& cells_for) {
   constexpr std::uint64_t kRoom = 8192;
@@ -35,7 +35,7 @@ std::uint64_t cells_with_room(const Config& config, CellsFor&& cells_for) {
   return cells + std::max(cells, kRoom);
 }
 
-/// Entries that one user takes under one block.
+/// The number of entries that one user takes under one block.
 std::uint64_t entries_of(const BlockValue& block) {
   std::uint64_t entries = 0;
   for (const std::uint32_t index : LimitIndices(masks::kUser)) {
@@ -80,12 +80,14 @@ namespace {
 
 /// How many elements a section has.
 struct Count {
-  std::uint64_t always = 0;  ///< the same number in every segment
-  /// Or as many as the settings ask for, which every process can read.
+  /// The number, if it is the same in every segment.
+  std::uint64_t always = 0;
+  /// Set if the number follows from the settings, which every process can read.
   std::uint64_t (*by_settings)(const SettingsRecord&) = nullptr;
-  /// Or what the limits need that the segment is made for. Only the creator knows the number.
+  /// Set if the number follows from the limits that the segment is made for. Only the creator knows it, so other
+  /// processes check that it is `least` or more.
   std::uint64_t (*by_limits)(const Config&) = nullptr;
-  std::uint64_t least = 1;  ///< of by_limits
+  std::uint64_t least = 1;
 
   [[nodiscard]] std::uint64_t wanted(const Config& config) const {
     return by_limits != nullptr ? by_limits(config) : exactly(settings_of(config));
@@ -100,8 +102,8 @@ struct Count {
   }
 };
 
-/// A section: its number in the directory, its name for people, the member of BasicSections through which it is
-/// used, and its size. A frozen one never changes after publication, and is covered by a checksum.
+/// A section: its number in the directory, its name for messages, the member of BasicSections that gives access to
+/// it, and its size. A frozen section never changes after publication, and a checksum covers it.
 template <class Member>
 struct Row {
   std::uint32_t kind;
@@ -116,7 +118,7 @@ constexpr Row<Member> row(std::uint32_t kind, std::string_view name, Member memb
   return {kind, name, member, count, frozen};
 }
 
-// The table. The settings come first: the sizes of others follow from them.
+// The table of sections. The settings come first, since sizes of other sections follow from them.
 template <bool kWritable>
 constexpr auto table() {
   using All = BasicSections<kWritable>;
@@ -154,7 +156,7 @@ constexpr void for_each_section(Visit&& visit) {
   std::apply([&](const auto&... rows) { (visit(rows), ...); }, table<kWritable>());
 }
 
-// What a section consists of, by the type of its member: a copy, one element, or many.
+// The type of a section's elements, from the type of its member: a copy, a pointer to one, or a span of many.
 template <class Member>
 struct ElementOf;
 template <class All, class T>
@@ -182,8 +184,8 @@ void bind(std::span<T>& all, std::span<std::byte> bytes) noexcept {
 }
 
 constexpr std::uint64_t fingerprint() {
-  // FNV-1a: any mixing does, nobody attacks it. It begins with the number that gives layout 2 the fingerprint
-  // which its segments have always had. From layout 3 on it may be any number.
+  // FNV-1a suffices, since the facts come from this file and not from an attacker. The first number is the one that
+  // gives layout 2 the fingerprint which its segments have always had. From layout 3 on it may be any number.
   std::uint64_t hash = 0x4ba8f875f5f50d26;
   const auto add = [&](std::uint64_t fact) { hash = (hash ^ fact) * 0x100000001b3; };
   for_each_section<true>([&](const auto& section) {
@@ -191,7 +193,7 @@ constexpr std::uint64_t fingerprint() {
                                      std::uint64_t{section.frozen}})
       add(fact);
   });
-  // What the size of no section tells.
+  // Facts that do not show in the size of any section.
   for (const std::uint64_t fact :
        {std::uint64_t{sizeof(Header)}, std::uint64_t{sizeof(Section)}, std::uint64_t{sizeof(LimitRecord)},
         std::uint64_t{offsetof(Block, limits)}, std::uint64_t{offsetof(Header, sections)},

@@ -23,7 +23,7 @@
 
 namespace weir::detail {
 
-/// The settings of the segment as a whole, as they were at its creation.
+/// The settings of the segment as a whole, which are fixed at its creation.
 struct SettingsRecord {
   std::uint64_t users = 0;
   std::uint32_t mode = 0;
@@ -38,21 +38,22 @@ struct SettingsRecord {
   std::array<char, 64> group{};  ///< zero-terminated
 };
 
-/// What sweeps do, on a line of their own.
+/// What sweeps have done, on a cache line of its own.
 struct alignas(kCacheLine) SweepCounters {
   Word last_sweep;     ///< ticks
   Word workers;        ///< dead workers swept
   Word permits;        ///< permits taken back from them
-  Word late_releases;  ///< permits given back too late
-  Word next_slot;      ///< the worker slot at which the next sweep begins to ask
+  Word late_releases;  ///< permits that were given back after a sweep had taken them
+  Word next_slot;      ///< the worker slot with which the next sweep begins
 };
 
-/// Changes whenever a shared structure or the table of sections does: builds that disagree refuse each other.
+/// Changes whenever a shared structure or the table of sections does, so builds that disagree refuse each other's
+/// segments.
 extern const std::uint64_t kAbiFingerprint;
 
-/// All sections of a mapped segment, in bounds by construction; any process may have written their words. A
-/// pointer is a section of one element. A new section is a member here and a row of the table in schema.cpp:
-/// its size, the fingerprint, creation and access follow from that row.
+/// All sections of a mapped segment. They are in bounds by construction, but other processes may have written
+/// anything into their words. A pointer is a section of one element. A new section is a member here and a row of the
+/// table in schema.cpp: its size, the fingerprint, creation and access follow from that row.
 ///
 /// @tparam kWritable  false for a process that only looks: its words are const, as its mapping is read-only.
 template <bool kWritable>
@@ -77,9 +78,9 @@ struct BasicSections {
   Shared<SweepCounters>* swept = nullptr;
   std::uint64_t created_wall_ns = 0;      ///< what the wall clock said at tick 0
   std::int64_t created_monotonic_ns = 0;  ///< what HostClock said at tick 0
-  std::uint64_t seed = 0;                 ///< of random numbers that need not be the same everywhere
+  std::uint64_t seed = 0;                 ///< for random numbers that should differ from segment to segment
 
-  /// Tells this segment from those before it.
+  /// A number that tells this segment from earlier ones of the same name.
   [[nodiscard]] std::uint32_t mark() const noexcept { return static_cast<std::uint32_t>(created_wall_ns); }
 
   /// The breaker of an operation's block.
@@ -90,8 +91,8 @@ struct BasicSections {
   /// Errors  Errc::damaged, naming a section that is missing or has an impossible size.
   [[nodiscard]] static Result<BasicSections> of(const Segment& segment);
 
-  /// Every live entry of the user table, as UserTable::for_each() and modify_all(), but only where the table
-  /// was ever written. `segment`: the one of these sections.
+  /// These two do what UserTable::for_each() and modify_all() do, but skip pages of the table that were never
+  /// written. `segment` is the one that these sections belong to.
   template <class Visit>
   void for_each_user_entry(const Segment& segment, Visit&& visit) const {
     for_each_part_of_users(segment,
@@ -105,13 +106,13 @@ struct BasicSections {
     return changed;
   }
 
-  /// Operations that are known; their blocks follow the global one.
+  /// How many blocks of operations are in use; they follow the global block.
   [[nodiscard]] std::uint32_t operations() const noexcept {
-    // sync(blocks): acquire; pairs with publish_block(): a process that sees a block sees its limits.
+    // sync(blocks): acquire; pairs with publish_block(), so a process that sees a block also sees its limits.
     return static_cast<std::uint32_t>(
         std::min<std::uint64_t>(control->operations.load(std::memory_order_acquire), kMaxOperations));
   }
-  /// Users with limits of their own.
+  /// How many blocks of users with limits of their own are in use.
   [[nodiscard]] std::uint32_t overrides() const noexcept {
     return static_cast<std::uint32_t>(  // sync(blocks): as above
         std::min<std::uint64_t>(control->overrides.load(std::memory_order_acquire), kMaxOverrides));
@@ -135,21 +136,22 @@ struct BasicSections {
 using Sections = BasicSections<true>;
 using SectionsView = BasicSections<false>;
 
-/// Entries of the user table that one user may take: one for each limit that can apply to one request.
+/// The entries of the user table that one user may take: one for each limit that can apply to one request.
 [[nodiscard]] std::uint64_t entries_per_user(const Config& config);
-/// Those that there is room for: as the configuration says, or those of its limits, and one at least. Where that
-/// takes no more than kRoomyTableBytes, there is room for kRoomyLimitsPerUser, so that more can be set live.
+/// The entries per user that the table has room for: as many as the configuration asks for, or else as its limits
+/// need, and at least one. If the table then takes no more than kRoomyTableBytes, there is room for
+/// kRoomyLimitsPerUser, so that more limits can be set live.
 [[nodiscard]] std::uint64_t entries_made_for(const Config& config);
 inline constexpr std::uint64_t kRoomyLimitsPerUser = 4;
 inline constexpr std::uint64_t kRoomyTableBytes = std::uint64_t{64} << 20;
-/// Those of all users that the segment is made for, at a load of 3/4.
+/// The entries for all users that the segment is made for, at a load of 3/4.
 [[nodiscard]] std::uint64_t user_entries(const Config& config);
 
 /// The sections that a configuration needs.
 [[nodiscard]] std::vector<SectionSpec> sections_for(const Config& config);
 
 [[nodiscard]] SettingsRecord settings_of(const Config& config);
-/// Writes the settings into a segment that no other process sees yet; of() wants them there.
+/// Writes the settings into a segment that no other process sees yet. BasicSections::of() expects them there.
 void store_settings(const Segment& segment, const SettingsRecord& settings) noexcept;
 [[nodiscard]] SegmentPolicy segment_policy(const SettingsRecord& settings, std::string_view name);
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// A window over all callers, whichever kind it is of.
+// A window over all callers, of any kind.
 //
-// Its params are loaded once, and its kind is a part of them. Each kind keeps its words apart from those of
-// the others, so that a worker that was stopped between looking a window up and using it, while the window
-// became another one, writes nothing that the new one would believe: a log its hint and times (even, or given
-// back) in its cells, a ring its counts (odd) in its cells, a fixed window its count in the record's state. A
-// live change goes further: it leaves the record alone and lets another one take over (write_block()).
+// Its params, which include its kind, are loaded once. A worker may be stopped between that and using the window,
+// while the window becomes one of another kind. What the worker then writes must mean nothing to the new kind, so
+// each kind keeps words that the others do not take for their own: a log keeps its hint and its times (even numbers,
+// or given back) in its cells, a ring keeps its counts (odd numbers) in its cells, and a fixed window keeps its
+// count in the record's state. A live change goes further: it leaves the record alone and lets another record take
+// over (write_block()).
 
 #include <cstdint>
 #include <span>
@@ -20,14 +21,14 @@
 
 namespace weir::detail {
 
-/// @tparam Cell  a Word; const for a process that only looks.
+/// @tparam Cell  Word, or const Word for a process that only looks.
 template <class Cell>
 class BasicSharedWindow {
  public:
   using Record = std::conditional_t<std::is_const_v<Cell>, const LimitRecord, LimitRecord>;
 
   BasicSharedWindow() = default;
-  /// @param cells  the section of all windows' cells.
+  /// @param cells  the section with the cells of all windows.
   BasicSharedWindow(Record& record, std::span<Cell> cells, std::uint64_t created_wall_ns) noexcept
       : record_(&record),
         cells_(CellRange::from_word(record.cells.load(std::memory_order_relaxed)).in(cells)),
@@ -35,7 +36,7 @@ class BasicSharedWindow {
     const packed::WindowParams window = packed::to_window(record.params.load(std::memory_order_relaxed));
     kind_ = window.kind;
     params_ = {window.length(), window.limit};
-    // Damage: without cells there is nothing to count in. Counting in aligned windows needs none.
+    // A damaged record may have no cells to count in. A fixed window needs none.
     if (cells_.size() < 2) kind_ = WindowKind::fixed;
   }
 
@@ -49,10 +50,10 @@ class BasicSharedWindow {
     visit([&](auto window, auto params) { window.refund(params, now, cost, charged_at); });
   }
   void charge(std::uint64_t now, std::uint32_t cost) noexcept {
-    // A log has cells for its limit and a few more, and would forget what came before.
+    // A log has few cells beyond its limit: a larger charge would only push out older times.
     charge_all(now, kind_ == WindowKind::log ? std::min(cost, params_.limit) : cost);
   }
-  /// The same of what counts beyond the limit too: a lower one took over, and a higher one may follow.
+  /// Charges beyond the limit of a log, too: it may have taken over from a higher limit, and a higher one may follow.
   void charge_all(std::uint64_t now, std::uint32_t cost) noexcept {
     visit([&](auto window, auto params) { window.charge(params, now, cost); });
   }
@@ -66,14 +67,14 @@ class BasicSharedWindow {
     visit([](auto window, auto /*params*/) { window.reset(); });
   }
 
-  /// Shows what is counted to show(key, time, count): `key` is that of the same admissions at every look,
-  /// `time` the latest that they can have come.
+  /// Calls show(key, time, count) for everything that counts. The same admissions have the same `key` in every call;
+  /// `time` is the latest at which they can have come.
   template <class Show>
   void for_each_count(std::uint64_t now, Show&& show) const {
     visit([&](auto window, auto params) { window.for_each_count(params, now, show); });
   }
 
-  /// The count of a fixed window, which goes on above the limit, and when the next window begins.
+  /// Adds to the count of a fixed window, beyond the limit too. Returns the count and when the next window begins.
   fixed_window::Count add(std::uint64_t now, std::uint32_t n) noexcept {
     return fixed().add(fixed_params(), now, n);
   }
@@ -87,8 +88,8 @@ class BasicSharedWindow {
            a.created_wall_ns_ == b.created_wall_ns_;
   }
 
-  /// Aligned windows of that length begin here (ticks): at its multiples in UTC, as the wall clock told it
-  /// when the segment was created. Later steps of the wall clock do not move them.
+  /// A time (ticks) at which a fixed window of this length begins. Such windows begin at multiples of their length
+  /// in UTC, as the wall clock told it when the segment was created; later steps of that clock do not move them.
   [[nodiscard]] static std::uint64_t fixed_origin(std::uint64_t length_ms,
                                                   std::uint64_t created_wall_ns) noexcept {
     const std::uint64_t length_ns = length_ms * 1'000'000;
@@ -101,7 +102,7 @@ class BasicSharedWindow {
   }
 
  private:
-  /// Calls `call` with the window of its kind, and with that kind's params.
+  /// Calls `call` with the window as an object of its kind, and with the params of that kind.
   template <class Call>
   auto visit(Call&& call) const {
     switch (kind_) {

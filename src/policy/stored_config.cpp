@@ -20,18 +20,18 @@ void store_breaker(const Sections& sections, std::uint32_t block, const std::opt
   const bool was_there = here.presence(std::memory_order_relaxed).has(kBreaker);
   const bool same_mode = (mode_of(here, kBreaker) != Mode::enforced) == breaker->shadow;
   record.breaker.watch(params.slow_rate != 0);
-  // crash here: calls in flight are counted or not before their rate is in force; the next change says it again.
+  // crash here: calls in flight begin or cease to count before the new slow rate holds; the next change writes both.
   const BreakerParams before = record.params.load();
   const bool same = to_policy(before, breaker->shadow) == *breaker && before.recovery != 0;
   if (was_there && same && same_mode) return;
   if (!same) record.params.store(params);
-  // crash here: the new thresholds over the old counts; the next change sees to it.
+  // crash here: the new thresholds judge the old counts until the next change.
   if (!was_there || !same_mode || !is_switched(record.breaker.status(params, 0).kind, breaker->shadow))
     record.breaker.set(kind);
 }
 
 void store_config(const Sections& sections, const Config& config, const KeyHasher& hasher) {
-  // Sized for it: none of these can fail.
+  // The sections were sized for this configuration, so none of these can fail.
   (void)write_block(sections, kGlobalBlock, compile(config.global), 0);
   for (const auto& [name, policy] : config.operations) {
     std::uint32_t taken = 0;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// A whole Config as the words of a segment, and back.
+// Stores a whole Config in the words of a segment, and loads it back.
 
 #include <cstdint>
 #include <optional>
@@ -14,13 +14,14 @@
 
 namespace weir::detail {
 
-/// Writes the parameters of an operation's breaker, and restarts the breaker if they changed.
+/// Writes the parameters of an operation's breaker. If they changed, the breaker starts again, unless an operator's
+/// switch is set.
 void store_breaker(const Sections& sections, std::uint32_t block, const std::optional<Breaker>& breaker);
 
 /// Writes a whole configuration into sections that no other process sees yet.
 void store_config(const Sections& sections, const Config& config, const KeyHasher& hasher);
 
-/// The configuration that the blocks enforce now: limit by limit as of one moment.
+/// The configuration that the blocks enforce now. Each limit is read as a whole; two may be of different moments.
 template <bool kWritable>
 [[nodiscard]] Config load_config(const BasicSections<kWritable>& sections, std::string_view segment_name);
 

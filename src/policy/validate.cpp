@@ -26,7 +26,7 @@ constexpr auto kMinRing = std::chrono::milliseconds(3);
 static_assert(3 * kTicksPerMs >= ring_cell::kMinWidth);
 constexpr std::size_t kLongestGroup = 63;
 
-/// Walks through a configuration by the lists of its keys, and keeps the first fault.
+/// Walks through a configuration along the lists of its keys and keeps the first fault.
 class Validator {
  public:
   std::optional<Fault> check(const Config& config) {
@@ -72,10 +72,10 @@ class Validator {
   }
 
   void check_count(std::size_t count, std::size_t most) {
-    if (count > most) bad(fmt::format("{} of them", count), fmt::format("use at most {}", most));
+    if (count > most) bad(fmt::format("there are {} of them", count), fmt::format("use at most {}", most));
   }
 
-  // Whatever stands in a list of keys.
+  // Checks of one key, by the list that describes it.
 
   template <class T, std::size_t N>
   void check_fields(const std::array<Field<T>, N>& fields, const T& values) {
@@ -99,7 +99,7 @@ class Validator {
     if (value == default_of(setting.member) || in_bounds(setting, value)) return;
     bad(fmt::format("{}: out of range", value), "use " + bounds_text(setting));
   }
-  /// A value that is rounded to what stands for "left out" would say nothing.
+  /// Refuses a value that would be rounded to the default, since it would have no effect.
   template <class T>
   void check_setting(const Decimal<T>& setting, const T& values) {
     const double value = values.*setting.member;
@@ -134,7 +134,7 @@ class Validator {
                                : fmt::format("use whole milliseconds, from 1 ms to {} days", days));
   }
 
-  // What the keys of a table say together.
+  // Checks of what the keys of a table say together.
 
   void check_segment(const SegmentPolicy& segment) {
     at("name", [&] {
@@ -194,8 +194,8 @@ class Validator {
     if (breaker) check_breaker(*breaker);
   }
 
-  /// Each limit of a list, under the key that it has in a file: a candidate is a part of the limit before it, and a list
-  /// of one needs no index.
+  /// Checks each limit of a list under the key that it has in a file: a candidate is a part of the limit before it,
+  /// and the only limit of a list has no index.
   template <class Limit, class Check>
   void each_of(const std::vector<Limit>& limits, const Check& check) {
     std::size_t entries = 0;
@@ -232,7 +232,7 @@ class Validator {
                              kMaxDepth / std::chrono::days(1)),
                  "use a smaller burst or a faster rate");
     }
-    // Rounded down, a request of the whole burst would never pass.
+    // A burst that was rounded down would never admit a request that costs the whole burst.
     const auto [below, above] = packed::nearest_bursts(rate.burst);
     if (below == rate.burst) return;
     bad(fmt::format("a burst of {} cannot be kept exactly", rate.burst),
@@ -252,7 +252,7 @@ class Validator {
     if (!per_user && window.kind == WindowKind::weighted) {
       return bad("only windows of users are weighted", "use log, ring or fixed");
     }
-    // A cell is at least 2.1 ms: in a shorter window an admission would count for more than a cell longer.
+    // A cell is at least 2.1 ms wide, so in a shorter window an admission would count for more than one cell too long.
     if (window.kind == WindowKind::ring && window.length < kMinRing) {
       return bad("too short for a ring", "use a log (up to 65535), a rate, or at least 3 ms");
     }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+// Checks a configuration before it is used: the bounds of each key, and what keys must say together.
+
 #include <fmt/format.h>
 #include <optional>
 #include <string>

@@ -12,7 +12,7 @@ WindowBooks WindowBooks::of(const SharedWindow& window, std::uint64_t now) {
   });
   std::sort(seen.begin(), seen.end(), [](const Entry& a, const Entry& b) { return a.key < b.key; });
   WindowBooks books;
-  for (const Entry& entry : seen) {  // many may have come at the same time
+  for (const Entry& entry : seen) {  // entries of the same key become one
     const bool same = !books.entries_.empty() && books.entries_.back().key == entry.key;
     if (same) {
       books.entries_.back().count += entry.count;

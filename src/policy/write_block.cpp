@@ -12,24 +12,24 @@
 namespace weir::detail {
 namespace {
 
-/// Whether a record says this already, in these words.
+/// Whether a record has this value already, with a rate in the same count and period.
 bool is_written(const LimitRecord& record, std::uint32_t index, const LimitValue& value) noexcept {
   if (record.params.load(std::memory_order_relaxed) != value.params) return false;
   return kind_of(index) != LimitKind::rate || (record.before.load(std::memory_order_relaxed) == value.count &&
                                                record.period.load(std::memory_order_relaxed) == value.period);
 }
 
-/// Writes the params of a record, and what goes with them.
+/// Writes the params of a record, and the words that belong to them.
 void write_record(LimitRecord& record, std::uint32_t index, const LimitValue& value, std::uint64_t now) {
   const std::uint64_t before = record.params.load(std::memory_order_relaxed);
   if (kind_of(index) == LimitKind::rate) {
     record.before.store(value.count, std::memory_order_relaxed);
     record.period.store(value.period, std::memory_order_relaxed);
-    // crash here: shown as 1 in its interval until it is set again; enforced as before.
+    // crash here: the old rate stays in force, and is shown as 1 per emission interval until it is set again.
   } else if (kind_of(index) == LimitKind::window && scope_of(index) == LimitScope::user) {
     const packed::WindowParams old = packed::to_window(before);
     const packed::WindowParams next = packed::to_window(value.params);
-    // crash here: the params say the same as `before` then, and mean what they meant.
+    // crash here: `before` equals params, so the states are read as they were.
     if (before != 0 && (old.kind != next.kind || old.length_ms != next.length_ms)) {
       record.before.store(before, std::memory_order_relaxed);
       record.period.store(1, std::memory_order_relaxed);
@@ -44,7 +44,7 @@ void write_record(LimitRecord& record, std::uint32_t index, const LimitValue& va
   record.params.store(value.params, std::memory_order_release);
 }
 
-/// Adds what an old record counts, and is not in `known` yet, to its heir.
+/// Adds to an heir what the old record counts and `known` does not.
 void take_over(const Sections& sections, LimitRecord& heir, LimitRecord& old, const WindowBooks& known,
                std::uint64_t now) {
   const WindowBooks books = WindowBooks::of(window_of(sections, old), now);
@@ -65,19 +65,20 @@ Result<LimitMask> write_block(const Sections& sections, std::uint32_t block_inde
   LimitMask changed = 0;
   LimitMask heirs = 0;
   Presence presence;
-  Presence with_old;  // records that have an heir are enforced until that has taken over
+  Presence with_old;  // with the records that have an heir: they are enforced until it has taken over
   std::array<WindowBooks, kBlockLimits> known;
   for (std::uint32_t i = 0; i < kBlockLimits; ++i) {
     LimitRecord& record = block.limits[i];
     const LimitValue& next = (*lined_up)[i];
-    // What goes does so by its bit alone, and may come back as it was.
+    // A limit is taken out by clearing its bit alone, so that it can come back with what is owed.
     if (next.params == 0) continue;
     presence.add(i, next.mode);
     with_old.add(i, next.mode);
     const bool with_new_books =
         is_shared_window(i) && !before.has(i) &&
         (next.heir_of != 0 || listing_of(record).superseded || !goes_on(record, next.params));
-    // Before params: killed between the two, an heir would pass for a limit that went with these params.
+    // Store this before params: if the process were killed between the two in the other order, the heir would look
+    // like a limit that was taken out with these params.
     record.listing.store(Listing{next.mode, next.order, next.heir_of, false}.word(),
                          std::memory_order_relaxed);
     if (!is_written(record, i, next)) {
@@ -92,10 +93,10 @@ Result<LimitMask> write_block(const Sections& sections, std::uint32_t block_inde
     known[i] = WindowBooks::of(window_of(sections, old), now);
     known[i].charge_to(window_of(sections, record));
   }
-  // sync(present): release; pairs with the acquire of a decision. crash before: new records are nobody's.
+  // sync(present): release; pairs with the acquire of a decision. crash before: new records are not in use.
   block.present.store(with_old.word(), std::memory_order_release);
   move_turn(sections.control->turn);
-  // crash here: heirs are enforced beside what they take over from, and finish_block() adds what is missing.
+  // crash here: heirs are enforced beside the records that they replace; finish_block() adds what is missing.
   for (const std::uint32_t i : LimitIndices(heirs)) {
     LimitRecord& old = block.limits[(*lined_up)[i].heir_of - 1];
     take_over(sections, block.limits[i], old, known[i], now);
@@ -123,7 +124,7 @@ void finish_block(const Sections& sections, std::uint32_t block_index, std::uint
     Listing listing = listing_of(record);
     if (listing.heir_of == 0 || listing.heir_of > kBlockLimits) continue;
     LimitRecord& old = block.limits[listing.heir_of - 1];
-    // How much the killed change had taken over is not known: all of it, perhaps twice.
+    // It is not known how much the killed change had carried over, so carry over everything, some of it twice.
     if (is_shared_window(i) && before.has(listing.heir_of - 1)) take_over(sections, record, old, {}, now);
     Listing left = listing_of(old);
     left.superseded = true;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// A live change of one block: what differs is written into the records that line_up() finds for it.
+// A live change of one block.
 
 #include <cstdint>
 
@@ -12,18 +12,19 @@
 
 namespace weir::detail {
 
-/// Writes what differs, into the records that line_up() finds for it. @return the records whose value changed.
+/// Writes what differs into the records that line_up() finds for it. @return the records whose value changed.
 ///
-/// A window that goes on in another record does so in three steps: the heir is filled with what the window
-/// counts and both are enforced; what was counted meanwhile is added; the old record goes.
+/// A window moves to another record in three steps: the heir is filled with what the window counts, and both are
+/// enforced; what was counted meanwhile is added; the old record is taken out.
 ///
 /// @param now  ticks.
-/// Errors  Errc::no_space: a limit does not fit into the cells that it was given; nothing was written.
-/// Crash   each limit is the old or the new one, or both hold until the next change: finish_block().
+/// Errors  Errc::no_space: the cells of a limit do not suffice; nothing was written.
+/// Crash   each limit is the old one or the new one, or both are enforced until the next change calls
+///         finish_block().
 [[nodiscard]] Result<LimitMask> write_block(const Sections& sections, std::uint32_t index,
                                             const BlockValue& value, std::uint64_t now);
 
-/// Ends what a write_block() that was killed left in the middle.
+/// Finishes a write_block() that was killed half-way.
 void finish_block(const Sections& sections, std::uint32_t index, std::uint64_t now);
 
 }  // namespace weir::detail
