@@ -5,12 +5,10 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/process_tag.hpp"
-#include "support/namespace.hpp"
+#include "support/fork.hpp"
 
 namespace weir::detail {
 namespace {
@@ -122,11 +120,7 @@ TEST(ProcessTags, DifferInAChildHoweverItWasMade) {
   const std::uint64_t mine = process_tag();
   EXPECT_EQ(process_tag(), mine);
   EXPECT_EQ(in_child([&] { return process_tag() != mine && process_tag() == process_tag() ? 0 : 1; }), 0);
-  const long child = ::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr);
-  if (child == 0) ::_exit(process_tag() == mine ? 1 : 0);
-  int status = 0;
-  ::waitpid(static_cast<pid_t>(child), &status, 0);
-  EXPECT_EQ(status, 0);
+  EXPECT_EQ(test::result_of(test::clone_child([&] { return process_tag() == mine ? 1 : 0; })), 0);
   EXPECT_EQ(process_tag(), mine);
 }
 

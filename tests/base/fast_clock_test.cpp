@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "base/tsc_anchor.hpp"
-#include "support/namespace.hpp"
+#include "support/fork.hpp"
 #include "support/shared_object.hpp"
 
 namespace weir::detail {

@@ -13,7 +13,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include "support/namespace.hpp"
+#include "support/fork.hpp"
 #include "support/process.hpp"
 
 namespace weir {

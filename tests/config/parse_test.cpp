@@ -13,7 +13,7 @@
 
 #include "weir/config.hpp"
 
-#include "support/namespace.hpp"
+#include "support/fork.hpp"
 
 namespace weir {
 namespace {

@@ -5,7 +5,6 @@
 #include <gtest/gtest.h>
 #include <memory>
 #include <string>
-#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -15,6 +14,7 @@
 #include "weir/limiter.hpp"
 #include "weir/log.hpp"
 
+#include "support/child.hpp"
 #include "support/segment_name.hpp"
 #include "support/worker_process.hpp"
 
@@ -60,18 +60,15 @@ rate = "5/s"
 
 TEST_F(LiveChange, EveryWorkerFollowsAtItsNextCall) {
   EXPECT_EQ(admitted(20), 10);
-  const pid_t worker = ::fork();
-  if (worker == 0) {
+  test::Child worker([&] {
     const auto end = std::chrono::steady_clock::now() + 30s;
-    while (std::chrono::steady_clock::now() < end) {
-      if (limiter->admit("work")) ::_exit(0);
-    }
-    ::_exit(1);
-  }
+    bool seen = false;
+    while (!seen && std::chrono::steady_clock::now() < end) seen = static_cast<bool>(limiter->admit("work"));
+    EXPECT_TRUE(seen) << "the worker never saw the new rate";
+  });
   set("operations.work.rate", "1000000/s burst 1000");
-  int status = 0;
-  ::waitpid(worker, &status, 0);
-  EXPECT_EQ(status, 0) << "the worker never saw the new rate";
+  EXPECT_TRUE(worker.ends_within(60s));
+  EXPECT_EQ(worker.failure(), "");
 }
 
 // The lock of a change is that of the process alone: a child that was forked meanwhile does not keep it.
@@ -418,17 +415,14 @@ TEST_F(LiveChange, RefusesWhatTheSegmentHasNoRoomForAndNamesIt) {
 
 // Each of these two values admits its own number from a full bucket; a mixture would show as another one.
 TEST_F(LiveChange, NobodyReadsAMixtureOfTwoValues) {
-  const pid_t changer = ::fork();
-  if (changer == 0) {
+  test::Child changer([&] {
     for (int i = 0; i < 2'000; ++i)
       (void)set_limit(name.str(), "operations.work.rate",
                       i % 2 == 0 ? "1000/s burst 100000" : "1/10d burst 7");
-    ::_exit(0);
-  }
-  int status = 0;
+  });
   int seen_slow = 0;
   int seen_fast = 0;
-  while (::waitpid(changer, &status, WNOHANG) == 0) {
+  while (!changer.ends_within(0ms)) {
     const Rate rate = limiter->config().operations.at("work").shared.rates[0];
     const auto quota = limiter->quotas(*limiter->operation("work")).at(0);
     EXPECT_TRUE(quota.quota == 7 || quota.quota == 100'000 || quota.quota == 10) << quota.quota;

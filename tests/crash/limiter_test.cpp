@@ -19,6 +19,7 @@
 #include "policy/schema.hpp"
 #include "segment/mapping.hpp"
 #include "support/crash_images.hpp"
+#include "support/fork.hpp"
 #include "support/segment_name.hpp"
 
 namespace weir::test {
@@ -146,13 +147,12 @@ TEST_F(LimiterCrash, KilledInsideAResetOfAUser) {
 }
 
 TEST_F(LimiterCrash, KilledInsideASweepTheNextSweepDoesTheRest) {
-  const pid_t holder = ::fork();
-  if (holder == 0) {
-    const Admission first = admit();
-    const Admission second = admit();
-    ::_exit(0);  // it dies with two permits
-  }
-  ::waitpid(holder, nullptr, 0);
+  ASSERT_EQ(in_child([&]() -> int {
+              const Admission first = admit();
+              const Admission second = admit();
+              ::_exit(0);  // it dies with two permits
+            }),
+            0);
   kill_everywhere([&] { limiter->reap(); }, 4, kTokens - 2, kTokens - 2);
 }
 

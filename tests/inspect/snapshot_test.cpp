@@ -4,14 +4,13 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "weir/config.hpp"
 #include "weir/inspect.hpp"
 #include "weir/limiter.hpp"
 
 #include "support/segment_name.hpp"
+#include "support/worker_process.hpp"
 
 namespace weir {
 namespace {
@@ -58,23 +57,15 @@ TEST(Snapshot, ShowsWhatIsLeftOfEveryLimit) {
 TEST(Snapshot, WorksWhileEveryWorkerHangs) {
   const SegmentName name;
   ASSERT_TRUE(Limiter::open(captions(name.str())));
-  int ready[2];
-  ASSERT_EQ(::pipe2(ready, O_CLOEXEC), 0);
-  const pid_t worker = ::fork();
-  if (worker == 0) {
+  test::WorkerProcess worker([&](int ready) {
     auto limiter = Limiter::attach(name.str());
     (void)limiter->admit("caption");
-    (void)!::write(ready[1], "x", 1);
+    test::WorkerProcess::say_ready(ready);
     for (;;) (void)limiter->admit("caption");
-  }
-  char byte = 0;
-  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
-  ::kill(worker, SIGSTOP);
+  });
+  ASSERT_TRUE(worker.ready());
+  worker.signal(SIGSTOP);
   EXPECT_TRUE(take_snapshot(name.str()));
-  ::kill(worker, SIGKILL);
-  ::waitpid(worker, nullptr, 0);
-  ::close(ready[0]);
-  ::close(ready[1]);
 }
 
 TEST(Snapshot, TakesNoMemoryForAUserTableThatIsMostlyHoles) {

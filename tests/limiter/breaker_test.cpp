@@ -5,7 +5,6 @@
 #include <chrono>
 #include <gtest/gtest.h>
 #include <stdexcept>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "weir/config.hpp"
@@ -14,6 +13,7 @@
 #include "weir/inspect.hpp"
 #include "weir/limiter.hpp"
 
+#include "support/fork.hpp"
 #include "support/segment_name.hpp"
 
 namespace weir {
@@ -93,14 +93,11 @@ TEST_F(LimiterBreaker, AKilledProberDoesNotKeepItHalfOpen) {
   open(R"({ failures = 1, recovery = "20ms", probe_timeout = "1h" })");
   call(Outcome::failure);
   while (limiter->peek(work).verdict == Verdict::circuit_open) ::usleep(1000);
-  const pid_t prober = ::fork();
-  if (prober == 0) {
-    const Admission probe = limiter->admit(work);
-    ::_exit(probe ? 0 : 1);  // dies without a word
-  }
-  int status = 0;
-  ::waitpid(prober, &status, 0);
-  ASSERT_EQ(status, 0);
+  ASSERT_EQ(test::in_child([&]() -> int {
+              const Admission probe = limiter->admit(work);
+              ::_exit(probe ? 0 : 1);  // dies without a word
+            }),
+            0);
   EXPECT_EQ(limiter->admit(work).verdict(), Verdict::circuit_open);
   limiter->reap();
   Admission probe = limiter->admit(work);
@@ -237,13 +234,11 @@ TEST_F(LimiterBreaker, AForkedChildTakesNoCallBackThatIsItsParents) {
   open(kHangsSoon);
   std::vector<Admission> hanging;
   for (int i = 0; i < 4; ++i) hanging.push_back(limiter->admit(work));
-  const pid_t child = ::fork();
-  if (child == 0) {
-    for (Admission& copy : hanging) copy.report(Outcome::ignored);
-    ::_exit(0);
-  }
-  int status = 0;
-  ::waitpid(child, &status, 0);
+  ASSERT_EQ(test::in_child([&] {
+              for (Admission& copy : hanging) copy.report(Outcome::ignored);
+              return 0;
+            }),
+            0);
   await_calls(4);
   EXPECT_EQ(seen().slow, 4U);
   for (Admission& call : hanging) call.report(Outcome::ignored);

@@ -14,7 +14,6 @@
 #include <stdexcept>
 #include <string>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -24,7 +23,7 @@
 #include "weir/limiter.hpp"
 #include "weir/log.hpp"
 
-#include "support/namespace.hpp"
+#include "support/fork.hpp"
 #include "support/segment_name.hpp"
 #include "support/worker_process.hpp"
 
@@ -335,15 +334,11 @@ TEST_F(HostProgram, WithoutAFreeDescriptorGetsAStandIn) {
               Limiter limiter = open(wanted);
               if (!limiter.fault() || limiter.fault()->what.find("Too many open files") == std::string::npos)
                 return 3;
-              const pid_t worker = ::fork();
-              if (worker == 0) {
-                std::vector<Admission> held;
-                held.push_back(limiter.admit("work"));
-                ::raise(held[0] ? SIGKILL : SIGTERM);
-              }
-              int status = 0;
-              ::waitpid(worker, &status, 0);
-              if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) return 4;
+              const int killed_with_a_permit = in_child([&]() -> int {
+                const Admission held = limiter.admit("work");
+                ::_exit(held ? ::raise(SIGKILL) : 1);
+              });
+              if (killed_with_a_permit != -1) return 4;
               if (admitted(limiter, 3) != 2) return 5;
               const Admission held = limiter.admit("work");
               const int beside = in_child([&] { return admitted(limiter, 3); });

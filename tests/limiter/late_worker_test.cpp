@@ -8,7 +8,6 @@
 #include <gtest/gtest.h>
 #include <memory>
 #include <string>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "weir/config.hpp"
@@ -16,6 +15,7 @@
 
 #include "limiter/create.hpp"
 #include "limiter/impl.hpp"
+#include "support/fork.hpp"
 #include "support/segment_name.hpp"
 #include "support/time_of.hpp"
 
@@ -115,15 +115,11 @@ TEST_F(LateWorker, ChargesTheRateThatIsInForce) {
 // It is shed, sweeps what a dead worker held, and decides once more.
 TEST_F(LateWorker, DecidesByTheLimitsInForceAlsoAfterASweep) {
   open("concurrent = 1\nwindow = \"10 per 1h\"\n");
-  const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    const Admission held = impl->admit(work, {}, TimePasses{});
-    ::_exit(held ? 0 : 1);
-  }
-  int status = 0;
-  ASSERT_EQ(::waitpid(child, &status, 0), child);
-  ASSERT_EQ(status, 0);
+  ASSERT_EQ(test::in_child([&]() -> int {
+              const Admission held = impl->admit(work, {}, TimePasses{});
+              ::_exit(held ? 0 : 1);
+            }),
+            0);
   auto clock = stopped_at(0, [&] { set("window", R"({ limit = "10 per 2h", kind = "ring" })"); });
   EXPECT_TRUE(impl->admit(work, {.cost = 9}, test::TimeOf(clock)));
   EXPECT_EQ(admitted(10), 0);

@@ -8,6 +8,7 @@
 
 #include "weir/config.hpp"
 
+#include "support/fork.hpp"
 #include "support/namespace.hpp"
 #include "support/segment_name.hpp"
 

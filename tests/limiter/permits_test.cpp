@@ -5,11 +5,11 @@
 #include <array>
 #include <chrono>
 #include <gtest/gtest.h>
+#include <memory>
 #include <optional>
 #include <signal.h>
 #include <string>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <thread>
 #include <unistd.h>
 #include <vector>
@@ -20,7 +20,8 @@
 #include "policy/schema.hpp"
 #include "primitives/owner_set.hpp"
 #include "segment/mapping.hpp"
-#include "support/namespace.hpp"
+#include "support/child.hpp"
+#include "support/fork.hpp"
 #include "support/segment_name.hpp"
 #include "support/worker_process.hpp"
 
@@ -164,21 +165,14 @@ TEST_F(LimiterPermits, OfAParentAreUntouchedByItsChild) {
 TEST_F(LimiterPermits, OfAKilledWorkerComeBackToTheNextWhoNeedsThem) {
   open(with_permits(0, 5, 5));
   for (int round = 0; round < 20; ++round) {
-    int ready[2];
-    ASSERT_EQ(::pipe(ready), 0);
-    const pid_t worker = ::fork();
-    if (worker == 0) {
+    test::WorkerProcess worker([&](int ready) {
       const auto held = admit_all({.user = "alice"});
-      (void)!::write(ready[1], "x", 1);
+      test::WorkerProcess::say_ready(ready);
       for (;;) ::pause();
-    }
-    char byte = 0;
-    ASSERT_EQ(::read(ready[0], &byte, 1), 1);
-    ::close(ready[0]);
-    ::close(ready[1]);
+    });
+    ASSERT_TRUE(worker.ready());
     EXPECT_FALSE(admit({.user = "alice"})) << "all are held by the living worker";
-    ::kill(worker, SIGKILL);
-    ::waitpid(worker, nullptr, 0);
+    worker.kill();
     const auto start = std::chrono::steady_clock::now();
     std::optional<Admission> mine;
     while (!mine || !*mine)
@@ -192,23 +186,16 @@ TEST_F(LimiterPermits, OfAKilledWorkerComeBackToTheNextWhoNeedsThem) {
 
 TEST_F(LimiterPermits, OfAStoppedWorkerStayItsOwn) {
   open(with_permits(0, 3, 0));
-  int ready[2];
-  ASSERT_EQ(::pipe(ready), 0);
-  const pid_t worker = ::fork();
-  if (worker == 0) {
+  test::WorkerProcess worker([&](int ready) {
     const Admission held = admit();
-    (void)!::write(ready[1], "x", 1);
+    test::WorkerProcess::say_ready(ready);
     for (;;) ::pause();
-  }
-  char byte = 0;
-  ASSERT_EQ(::read(ready[0], &byte, 1), 1);
-  ::kill(worker, SIGSTOP);
+  });
+  ASSERT_TRUE(worker.ready());
+  worker.signal(SIGSTOP);
   for (int i = 0; i < 10; ++i) EXPECT_EQ(capacity(), 2U) << "however often we sweep";
-  ::kill(worker, SIGKILL);
-  ::waitpid(worker, nullptr, 0);
+  worker.kill();
   EXPECT_EQ(capacity(), 3U);
-  ::close(ready[0]);
-  ::close(ready[1]);
 }
 
 // As a server that ends by exit() while its threads still work: its limiter goes first.
@@ -218,8 +205,7 @@ TEST_F(LimiterPermits, AreKeptByAnAdmissionThatOutlivesItsLimiter) {
   int release[2];
   ASSERT_EQ(::pipe(ended), 0);
   ASSERT_EQ(::pipe(release), 0);
-  const pid_t worker = ::fork();
-  if (worker == 0) {
+  test::Child worker([&] {
     Admission held = admit({.user = "alice"});
     limiter.reset();
     (void)!::write(ended[1], held ? "y" : "n", 1);
@@ -228,7 +214,7 @@ TEST_F(LimiterPermits, AreKeptByAnAdmissionThatOutlivesItsLimiter) {
     if (byte == 'r') held.release();
     (void)!::write(ended[1], "x", 1);
     for (;;) ::pause();
-  }
+  });
   char byte = 0;
   ASSERT_EQ(::read(ended[0], &byte, 1), 1);
   EXPECT_EQ(byte, 'y');
@@ -237,8 +223,7 @@ TEST_F(LimiterPermits, AreKeptByAnAdmissionThatOutlivesItsLimiter) {
   ASSERT_EQ(::write(release[1], "r", 1), 1);
   ASSERT_EQ(::read(ended[0], &byte, 1), 1);
   EXPECT_TRUE(admit({.user = "alice"})) << "it was released after its limiter had gone";
-  ::kill(worker, SIGKILL);
-  ::waitpid(worker, nullptr, 0);
+  worker.kill();
   EXPECT_EQ(limiter->reap().workers, 1U);
   for (const int fd : {ended[0], ended[1], release[0], release[1]}) ::close(fd);
 }
@@ -270,15 +255,15 @@ TEST_F(LimiterPermits, AsManyWorkersAsWereKilledStartAtOnce) {
       int go[2];
       int up[2];
       if (::pipe(go) != 0 || ::pipe(up) != 0) return 2;
-      std::array<pid_t, kWorkers - 1> workers{};
-      for (pid_t& worker : workers) {
-        worker = ::fork();
-        if (worker != 0) continue;
-        ::close(go[1]);
-        char byte = 0;
-        (void)!::read(go[0], &byte, 1);
-        (void)!::write(up[1], limiter->join() ? "y" : "n", 1);
-        for (;;) ::pause();
+      std::vector<std::unique_ptr<test::Child>> workers;
+      while (workers.size() < kWorkers - 1) {
+        workers.push_back(std::make_unique<test::Child>([&] {
+          ::close(go[1]);
+          char byte = 0;
+          (void)!::read(go[0], &byte, 1);
+          (void)!::write(up[1], limiter->join() ? "y" : "n", 1);
+          for (;;) ::pause();
+        }));
       }
       ::close(go[0]);
       ::close(go[1]);
@@ -287,8 +272,8 @@ TEST_F(LimiterPermits, AsManyWorkersAsWereKilledStartAtOnce) {
         char answer = 'n';
         if (::read(up[0], &answer, 1) != 1 || answer != 'y') ++refused;
       }
-      for (const pid_t worker : workers) ::kill(worker, SIGKILL);
-      for (const pid_t worker : workers) ::waitpid(worker, nullptr, 0);
+      for (const auto& worker : workers) worker->signal(SIGKILL);
+      for (const auto& worker : workers) worker->kill();
       ::close(up[0]);
       ::close(up[1]);
       if (refused != 0) return 1;
@@ -361,27 +346,16 @@ TEST_F(LimiterPermits, AWorkerTableFullOfTheLivingIsAClearErrorAndTheDeadMakeRoo
   Config config = with_permits(0, 10, 0);
   config.segment.workers = 2;
   open(config);
-  int hold[2];
-  ASSERT_EQ(::pipe(hold), 0);
-  const pid_t second = ::fork();
-  if (second == 0) {
-    (void)limiter->join();
-    (void)!::write(hold[1], "x", 1);
-    for (;;) ::pause();
-  }
-  char byte = 0;
-  ASSERT_EQ(::read(hold[0], &byte, 1), 1);
+  test::WorkerProcess second([&] { (void)limiter->join(); });
+  ASSERT_TRUE(second.ready());
   const auto third = [&] {
     const auto joined = limiter->join();
     if (!joined) return joined.error().code == Errc::no_space && !admit() ? 1 : 2;
     return admit() ? 0 : 3;
   };
   EXPECT_EQ(in_child(third), 1) << "no slot: an error, and its requests are shed";
-  ::kill(second, SIGKILL);
-  ::waitpid(second, nullptr, 0);
+  second.kill();
   EXPECT_EQ(in_child(third), 0) << "the dead worker's slot";
-  ::close(hold[0]);
-  ::close(hold[1]);
 }
 
 }  // namespace

@@ -5,14 +5,15 @@
 #include <array>
 #include <atomic>
 #include <gtest/gtest.h>
+#include <memory>
 #include <string>
 #include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 #include <vector>
 
 #include "weir/config.hpp"
 #include "weir/limiter.hpp"
+
+#include "support/child.hpp"
 
 namespace weir {
 namespace {
@@ -39,23 +40,19 @@ class Processes : public ::testing::TestWithParam<int> {
   template <class AdmitAt>
   void hammer(int windows, AdmitAt&& admit_at) {
     const int processes = GetParam();
-    std::vector<pid_t> children;
+    std::vector<std::unique_ptr<test::Child>> children;
     for (int p = 0; p < processes; ++p) {
-      const pid_t child = ::fork();
-      if (child == 0) {
+      children.push_back(std::make_unique<test::Child>([&] {
         for (int window = 0; window < windows; ++window) {
           board->arrived.fetch_add(1);
           while (board->arrived.load() < processes * (window + 1)) ::sched_yield();
           while (admit_at(window)) board->admitted[static_cast<std::size_t>(window)].fetch_add(1);
         }
-        ::_exit(0);
-      }
-      children.push_back(child);
+      }));
     }
-    for (const pid_t child : children) {
-      int status = 0;
-      ::waitpid(child, &status, 0);
-      EXPECT_EQ(status, 0);
+    for (const auto& child : children) {
+      EXPECT_TRUE(child->ends_within(5min));
+      EXPECT_EQ(child->failure(), "");
     }
   }
 

@@ -5,13 +5,12 @@
 #include <gtest/gtest.h>
 #include <memory>
 #include <string>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "weir/config.hpp"
 
 #include "limiter/create.hpp"
 #include "limiter/impl.hpp"
+#include "support/fork.hpp"
 #include "support/time_of.hpp"
 
 namespace weir::detail {
@@ -118,13 +117,11 @@ TEST_F(LimiterRefund, ACopyInAChildGivesNothingBack) {
   const Request ten{.cost = 10};
   Admission first = admit(ten);
   ASSERT_TRUE(first);
-  const pid_t child = ::fork();
-  ASSERT_GE(child, 0);
-  if (child == 0) {
-    impl->refund(work, ten, first);
-    ::_exit(0);
-  }
-  ASSERT_EQ(::waitpid(child, nullptr, 0), child);
+  ASSERT_EQ(test::in_child([&] {
+              impl->refund(work, ten, first);
+              return 0;
+            }),
+            0);
   EXPECT_EQ(admitted({}), 0);
   impl->refund(work, ten, first);
   now = HostClock::now();

@@ -18,9 +18,9 @@
 #include <gtest/gtest.h>
 #include <relacy/relacy.hpp>  // after all others: it makes macros of these words
 #include <string>
-#include <sys/wait.h>
-#include <unistd.h>
 #include <vector>
+
+#include "support/fork.hpp"
 #undef new
 #undef delete
 #undef malloc
@@ -85,8 +85,7 @@ enum class Found { holds = 0, fails = 1, broken_model = 2 };
 /// @param random_runs  0: all interleavings.
 template <class Model>
 Found search(rl::iteration_t random_runs) {
-  const pid_t child = ::fork();
-  if (child == 0) {
+  const int found = test::in_child([&] {
     std::ofstream quiet("/dev/null");
     rl::test_params params;
     params.search_type = random_runs != 0 ? rl::random_scheduler_type : rl::fair_full_search_scheduler_type;
@@ -95,11 +94,9 @@ Found search(rl::iteration_t random_runs) {
     const bool holds = rl::simulate<Model>(params);
     const bool broken = params.test_result == rl::test_result_user_assert_failed ||
                         params.test_result == rl::test_result_data_race;
-    ::_exit(static_cast<int>(holds ? Found::holds : broken ? Found::fails : Found::broken_model));
-  }
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return WIFEXITED(status) ? static_cast<Found>(WEXITSTATUS(status)) : Found::broken_model;
+    return static_cast<int>(holds ? Found::holds : broken ? Found::fails : Found::broken_model);
+  });
+  return found >= 0 ? static_cast<Found>(found) : Found::broken_model;
 }
 
 /// Models with more interleavings than can be visited say how many to try at random.

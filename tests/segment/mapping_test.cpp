@@ -19,6 +19,7 @@
 #include "segment/host.hpp"
 #include "segment/huge_pages.hpp"
 #include "segment/verify.hpp"
+#include "support/fork.hpp"
 #include "support/namespace.hpp"
 #include "support/segment_name.hpp"
 
@@ -164,16 +165,14 @@ TEST(Segment, OfManyRacingCreatorsExactlyOneCreates) {
     auto* board = new (shared) RaceBoard;
     std::vector<pid_t> racers;
     for (int i = 0; i < kRacers; ++i) {
-      const pid_t racer = ::fork();
-      if (racer == 0) {
+      racers.push_back(test::fork_child([&] {
         race(*board, name.str());
-        ::_exit(0);
-      }
-      racers.push_back(racer);
+        return 0;
+      }));
     }
     while (board->ready.load() < kRacers) ::sched_yield();
     board->go = true;
-    for (const pid_t racer : racers) ::waitpid(racer, nullptr, 0);
+    for (const pid_t racer : racers) EXPECT_EQ(test::result_of(racer), 0);
     EXPECT_EQ(board->created, 1) << "round " << round;
     EXPECT_EQ(board->failed, 0) << "round " << round;
     EXPECT_EQ(board->partial, 0) << "round " << round;

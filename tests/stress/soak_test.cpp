@@ -12,7 +12,6 @@
 #include <gtest/gtest.h>
 #include <random>
 #include <string>
-#include <sys/wait.h>
 #include <unistd.h>
 #include <utility>
 #include <vector>
@@ -21,6 +20,7 @@
 
 #include "support/chaos.hpp"
 #include "support/child.hpp"
+#include "support/fork.hpp"
 #include "support/shared_object.hpp"
 
 namespace weir::test {
@@ -64,16 +64,12 @@ void hold(History& history, std::size_t worker, std::chrono::nanoseconds time) {
 
 // Sometimes creates a child that dies while it holds a permit, or that becomes another program.
 void lose_a_child(Limiter& limiter, std::mt19937& random) {
-  const pid_t parent = ::getpid();
   const bool exec = random() % 2 == 0;
-  const pid_t child = ::fork();
-  if (child == 0) {
-    die_with(parent);
+  (void)in_child([&]() -> int {
     const Admission held = limiter.admit("work", {.user = "alice"});
     if (exec) ::execl("/bin/true", "true", nullptr);
     ::_exit(0);
-  }
-  ::waitpid(child, nullptr, 0);
+  });
 }
 
 void work(Limiter& limiter, History& history, std::size_t worker, const std::atomic<bool>& stop) {

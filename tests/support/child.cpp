@@ -9,10 +9,11 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <stdexcept>
-#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "support/fork.hpp"
 
 namespace weir::test {
 
@@ -37,27 +38,17 @@ std::string failures_of(const std::function<void()>& body) {
   return text;
 }
 
-[[noreturn]] void live(pid_t parent, const std::function<void()>& body, int report) noexcept {
-  die_with(parent);
+int live(const std::function<void()>& body, int report) {
   const std::string failures = failures_of(body);
   const bool reported = ::write(report, failures.data(), failures.size()) == ssize_t(failures.size());
   std::fflush(nullptr);
-  ::_exit(failures.empty() && reported ? 0 : 1);
+  return failures.empty() && reported ? 0 : 1;
 }
 
 }  // namespace
 
-void die_with(pid_t parent) noexcept {
-  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-  if (::getppid() != parent) ::_exit(1);  // the parent had died already
-}
-
-Child::Child(const std::function<void()>& body) {
-  std::fflush(nullptr);  // otherwise both processes would print what is in the buffers
-  const pid_t parent = ::getpid();
-  pid_ = ::fork();
+Child::Child(const std::function<void()>& body) : pid_(fork_child([&] { return live(body, report_.fd()); })) {
   if (pid_ < 0) throw std::runtime_error("cannot fork");
-  if (pid_ == 0) live(parent, body, report_.fd());
 }
 
 Child::~Child() {

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// A forked process that runs one function. EXPECT and ASSERT work in it, and it never outlives its parent.
+// A forked process that runs one function beside the test. EXPECT and ASSERT work in it, and it never outlives its
+// parent.
 
 #include <chrono>
 #include <functional>
@@ -12,10 +13,6 @@
 #include "support/process.hpp"
 
 namespace weir::test {
-
-/// Makes the kernel kill the calling process when `parent` dies. Children do not inherit this: call it in
-/// each.
-void die_with(pid_t parent) noexcept;
 
 class Child {
  public:

@@ -1,28 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// A separate process for a test that changes what a process sees: mounts, user, limits.
+// What a child changes in order to see something else: its mounts.
 
-#include <cstdio>
 #include <fstream>
-#include <functional>
 #include <sched.h>
 #include <string>
 #include <sys/mount.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
-namespace weir::test {
+#include "support/fork.hpp"
 
-/// Runs `body` in a forked child. @return its result, or -1 if it died.
-inline int in_child(const std::function<int()>& body) {
-  std::fflush(nullptr);  // a sanitizer's _exit() flushes, and the child may not be allowed to write so far
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(body());
-  int status = 0;
-  ::waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
+namespace weir::test {
 
 /// Gives the calling process mounts of its own: directly if it is root, otherwise in a user namespace, where
 /// it keeps its user. (A user that is not mapped cannot create files.)

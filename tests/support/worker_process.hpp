@@ -5,9 +5,10 @@
 
 #include <functional>
 #include <signal.h>
-#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "support/child.hpp"
 
 namespace weir::test {
 
@@ -23,46 +24,41 @@ class WorkerProcess {
         }) {}
 
   /// As above, for a body that calls say_ready() itself: before an exec, or in a child of its own.
-  explicit WorkerProcess(const std::function<void(int ready_fd)>& body) {
-    int ready[2];
-    if (::pipe(ready) != 0) ::_exit(99);
-    pid_ = ::fork();
-    if (pid_ == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      ::close(ready[0]);
-      body(ready[1]);
-      ::_exit(0);
-    }
-    ::close(ready[1]);
+  explicit WorkerProcess(const std::function<void(int ready_fd)>& body)
+      : process_([&] {
+          ::close(pipe_.ends[0]);
+          body(pipe_.ends[1]);
+        }) {
+    ::close(pipe_.ends[1]);
     char byte = 0;
-    ready_ = ::read(ready[0], &byte, 1) == 1;
-    ::close(ready[0]);
+    ready_ = ::read(pipe_.ends[0], &byte, 1) == 1;
+    ::close(pipe_.ends[0]);
   }
-  WorkerProcess(const WorkerProcess&) = delete;
-  WorkerProcess& operator=(const WorkerProcess&) = delete;
-  ~WorkerProcess() { kill(); }
 
   static void say_ready(int ready_fd) { (void)!::write(ready_fd, "x", 1); }
 
-  void signal(int number) const { ::kill(pid_, number); }
+  void signal(int number) const { process_.signal(number); }
   /// Kills without waiting, so that a zombie remains.
   void kill_lazily() const {
-    ::kill(pid_, SIGKILL);
+    signal(SIGKILL);
     siginfo_t info{};
-    ::waitid(P_PID, static_cast<id_t>(pid_), &info, WEXITED | WNOWAIT);
+    ::waitid(P_PID, static_cast<id_t>(pid()), &info, WEXITED | WNOWAIT);
   }
-  void kill() {
-    if (pid_ <= 0) return;
-    ::kill(pid_, SIGKILL);
-    ::waitpid(pid_, nullptr, 0);
-    pid_ = 0;
-  }
+  void kill() { process_.kill(); }
 
   [[nodiscard]] bool ready() const { return ready_; }
-  [[nodiscard]] pid_t pid() const { return pid_; }
+  [[nodiscard]] pid_t pid() const { return process_.pid(); }
 
  private:
-  pid_t pid_ = 0;
+  struct Pipe {
+    Pipe() {
+      if (::pipe(ends) != 0) ends[0] = ends[1] = -1;  // then nobody is ready
+    }
+    int ends[2];
+  };
+
+  Pipe pipe_;  // before the process, which inherits it
+  Child process_;
   bool ready_ = false;
 };
 

@@ -20,7 +20,6 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
-#include <sys/prctl.h>
 #include <thread>
 #include <unistd.h>
 #include <utility>
@@ -28,6 +27,7 @@
 
 #include "weir/limiter.hpp"
 
+#include "support/fork.hpp"
 #include "support/process.hpp"
 
 namespace weir::test {
@@ -104,8 +104,8 @@ class Server {
     argv.insert(argv.end(), more.begin(), more.end());
     int out[2];
     if (::pipe2(out, O_CLOEXEC) != 0) throw std::runtime_error("pipe2 failed");
-    pid_ = ::fork();
-    if (pid_ == 0) become(argv, out[1], start.prepare);
+    // Terminated, so that a test that is killed leaves neither a server nor its segment behind.
+    pid_ = fork_child([&] { return become(argv, out[1], start.prepare); }, Orphan::terminated);
     ::close(out[1]);
     if (port_ == 0) port_ = read_port(out[0]);
     ::close(out[0]);
@@ -135,14 +135,12 @@ class Server {
   [[nodiscard]] std::string log() const { return log_.read_all(); }
 
  private:
-  [[noreturn]] void become(std::vector<std::string>& argv, int out,
-                           const std::function<void()>& prepare) const {
-    ::prctl(PR_SET_PDEATHSIG, SIGTERM);  // a test that is killed leaves no server behind
+  int become(std::vector<std::string>& argv, int out, const std::function<void()>& prepare) const {
     ::dup2(out, STDOUT_FILENO);
     ::dup2(log_.fd(), STDERR_FILENO);
     if (prepare) prepare();
     ::execv(kServer.c_str(), exec_array(argv).data());
-    ::_exit(127);
+    return 127;
   }
 
   [[nodiscard]] std::uint16_t read_port(int out) const {

@@ -22,6 +22,7 @@
 #include "weir/limiter.hpp"
 
 #include "segment/layout.hpp"
+#include "support/fork.hpp"
 #include "support/process.hpp"
 #include "support/segment_name.hpp"
 
@@ -60,15 +61,14 @@ class Job {
     EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, in), 0);
     EXPECT_EQ(::pipe2(out, O_CLOEXEC), 0);
     arguments.insert(arguments.begin(), WEIR_BIN_DIR "/weir-run");
-    pid_ = ::fork();
-    if (pid_ == 0) {
+    pid_ = test::fork_child([&] {
       const rlimit no_core_files{0, 0};
       ::setrlimit(RLIMIT_CORE, &no_core_files);
       ::dup2(in[0], STDIN_FILENO);
       ::dup2(out[1], STDOUT_FILENO);
       ::execv(arguments[0].c_str(), test::exec_array(arguments).data());
-      ::_exit(99);
-    }
+      return 99;
+    });
     ::close(in[0]);
     ::close(out[1]);
     to_ = in[1];
@@ -262,16 +262,15 @@ TEST_F(WeirRun, KeepsItsStatusWhenTheReaderOfItsMessagesIsGone) {
   int gone[2];
   ASSERT_EQ(::pipe(gone), 0);
   ::close(gone[0]);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    ::dup2(gone[1], STDERR_FILENO);
-    std::vector<std::string> arguments =
-        Arguments{WEIR_BIN_DIR "/weir-run"} + under("backup") + Arguments{"true"};
-    ::execv(arguments[0].c_str(), test::exec_array(arguments).data());
-    ::_exit(99);
-  }
+  EXPECT_EQ(test::in_child([&] {
+              ::dup2(gone[1], STDERR_FILENO);
+              std::vector<std::string> arguments =
+                  Arguments{WEIR_BIN_DIR "/weir-run"} + under("backup") + Arguments{"true"};
+              ::execv(arguments[0].c_str(), test::exec_array(arguments).data());
+              return 99;
+            }),
+            75);
   ::close(gone[1]);
-  EXPECT_EQ(test::wait_for_exit(child), 75);
 }
 
 TEST_F(WeirRun, SaysThatItsHelpCannotBeWritten) {

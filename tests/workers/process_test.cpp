@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 #include <thread>
 
+#include "support/fork.hpp"
 #include "support/namespace.hpp"
 #include "support/worker_process.hpp"
 
@@ -94,13 +95,8 @@ TEST(Evidence, IsMissingWhereProcIsOfAnotherPidNamespace) {
   const int status = in_child([&] {
     if (::unshare(CLONE_NEWPID) != 0) return kNotAllowed;
     return in_child([] {
-      const pid_t sibling = ::fork();  // pid 2 of the new namespace; /proc/2 is a process of the old one
-      if (sibling == 0) {
-        for (;;) ::pause();
-      }
-      const bool ended = has_ended(static_cast<std::uint32_t>(sibling), kOfAnother);
-      ::kill(sibling, SIGKILL);
-      return ended ? 1 : 0;
+      const WorkerProcess sibling([] {});  // pid 2 of the new namespace; /proc/2 is a process of the old one
+      return sibling.ready() && !has_ended(pid_of(sibling), kOfAnother) ? 0 : 1;
     });
   });
   if (status == kNotAllowed) GTEST_SKIP() << "this host allows no PID namespace";
@@ -115,11 +111,8 @@ TEST(PidNamespace, IsKnownWithoutProcToThoseWhoAreCertainlyInIt) {
               if (::mount("tmpfs", "/proc", "tmpfs", 0, nullptr) != 0) return 77;
               if (told == 0 || own_pid_namespace() != told) return 1;
               if (in_child([=] { return own_pid_namespace() == told ? 0 : 1; }) != 0) return 2;
-              const long clone = ::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr);
-              if (clone == 0) ::_exit(own_pid_namespace() == 0 ? 0 : 1);
-              int status = 0;
-              ::waitpid(static_cast<pid_t>(clone), &status, 0);
-              if (status != 0) return 3;
+              const pid_t clone = test::clone_child([] { return own_pid_namespace() == 0 ? 0 : 1; });
+              if (test::result_of(clone) != 0) return 3;
               if (::unshare(CLONE_NEWPID) != 0) return 77;
               return in_child([] { return own_pid_namespace() == 0 ? 0 : 1; }) == 0 ? 0 : 4;
             }) % 77,

@@ -10,11 +10,10 @@
 #include <set>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <thread>
 #include <vector>
 
-#include "support/namespace.hpp"
+#include "support/fork.hpp"
 #include "support/segment_name.hpp"
 #include "support/worker_process.hpp"
 
@@ -22,6 +21,7 @@ namespace weir::detail {
 namespace {
 
 using test::in_child;
+using test::Orphan;
 using test::WorkerProcess;
 
 class Workers : public ::testing::Test {
@@ -93,11 +93,7 @@ TEST_F(Workers, AForkedChildStartsWithoutAnIdentityAndClaimsItsOwn) {
 
 TEST_F(Workers, ARawCloneIsNoticedToo) {
   join();
-  const long child = ::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr);
-  if (child == 0) ::_exit(registry.self() ? 1 : 0);
-  int status = 0;
-  ::waitpid(static_cast<pid_t>(child), &status, 0);
-  EXPECT_EQ(status, 0);
+  EXPECT_EQ(test::result_of(test::clone_child([&] { return registry.self() ? 1 : 0; })), 0);
 }
 
 TEST_F(Workers, AreDeadWhenKilledAndAliveWhenStopped) {
@@ -210,14 +206,13 @@ TEST_F(Workers, AParentsDeathIsNoticedWhileItsChildLives) {
   ASSERT_EQ(::pipe(grandchild_pipe), 0);
   WorkerProcess parent([&](int ready) {
     (void)registry.join(1);
-    const pid_t child = ::fork();
-    if (child == 0) {  // it inherits the description, never joins, and outlives its parent
-      WorkerProcess::say_ready(ready);
-      ::close(grandchild_pipe[1]);
-      char byte = 0;
-      (void)!::read(grandchild_pipe[0], &byte, 1);
-      ::_exit(0);
-    }
+    // It inherits the description, never joins, and outlives its parent.
+    test::fork_child(
+        [&] {
+          WorkerProcess::say_ready(ready);
+          return test::stay_until_closed(grandchild_pipe);
+        },
+        Orphan::lives_on);
     for (;;) ::pause();
   });
   ASSERT_TRUE(parent.ready());
@@ -232,17 +227,20 @@ TEST_F(Workers, AParentsDeathIsNoticedWhileItsChildLives) {
 TEST_F(Workers, ADaemonsDoubleForkLeavesOneLivingWorker) {
   join();
   int done[2];
+  int hold[2];
   ASSERT_EQ(::pipe(done), 0);
-  const pid_t first = ::fork();
-  if (first == 0) {
-    if (::fork() == 0) {
-      (void)registry.join(1);
-      (void)!::write(done[1], "x", 1);
-      for (;;) ::pause();
-    }
-    ::_exit(0);
-  }
-  ::waitpid(first, nullptr, 0);
+  ASSERT_EQ(::pipe(hold), 0);
+  EXPECT_EQ(in_child([&] {
+              test::fork_child(
+                  [&] {
+                    (void)registry.join(1);
+                    (void)!::write(done[1], "x", 1);
+                    return test::stay_until_closed(hold);
+                  },
+                  Orphan::lives_on);
+              return 0;
+            }),
+            0);
   char byte = 0;
   ASSERT_EQ(::read(done[0], &byte, 1), 1);
   EXPECT_EQ(published(), 2U);
@@ -250,20 +248,18 @@ TEST_F(Workers, ADaemonsDoubleForkLeavesOneLivingWorker) {
   EXPECT_FALSE(dead(1));
   ::kill(static_cast<pid_t>(daemon.pid), SIGKILL);
   while (!dead(1)) ::sched_yield();  // it is not our child, so we look until it is dead
-  ::close(done[0]);
-  ::close(done[1]);
+  for (const int fd : {done[0], done[1], hold[0], hold[1]}) ::close(fd);
 }
 
 TEST_F(Workers, OfAnotherPidNamespaceAreJudgedByTheirLock) {
   WorkerProcess outer([&](int ready) {
     if (::unshare(CLONE_NEWPID) != 0) ::_exit(0);
-    if (::fork() == 0) {  // pid 1 of the new namespace
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+    test::fork_child([&]() -> int {  // pid 1 of the new namespace
       (void)registry.join(1);
       close_all_but(ready);
       WorkerProcess::say_ready(ready);
       for (;;) ::pause();
-    }
+    });
     ::close(ready);
     for (;;) ::pause();
   });
@@ -373,9 +369,11 @@ TEST_F(Workers, ThatChangedTheirUserJoinLiveAndDie) {
   ASSERT_LT(slot, 8U);
   EXPECT_FALSE(dead(slot));
   WorkerProcess child_of_nobody([&](int ready) {
-    if (become_nobody() && registry.join(1) && ::fork() == 0) {
-      ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      if (registry.join(1)) WorkerProcess::say_ready(ready);
+    if (become_nobody() && registry.join(1)) {
+      test::fork_child([&]() -> int {
+        if (registry.join(1)) WorkerProcess::say_ready(ready);
+        for (;;) ::pause();
+      });
     }
     for (;;) ::pause();
   });
@@ -463,15 +461,12 @@ int open_descriptors() {
 TEST_F(Workers, MadeByARawCloneCloseWhatTheyInheritedAtTheirFirstCall) {
   const int before = open_descriptors();
   join();
-  const long child = ::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr);
-  if (child == 0) {
+  const pid_t child = test::clone_child([&] {
     const bool inherited = open_descriptors() == before + 1;
     const bool joined = static_cast<bool>(registry.join(1));
-    ::_exit(inherited && joined && open_descriptors() == before + 1 ? 0 : 1);
-  }
-  int status = 0;
-  ::waitpid(static_cast<pid_t>(child), &status, 0);
-  EXPECT_EQ(status, 0);
+    return inherited && joined && open_descriptors() == before + 1 ? 0 : 1;
+  });
+  EXPECT_EQ(test::result_of(child), 0);
 }
 
 // No fork handler closes the description in a child that a raw clone made, and it never calls us.
@@ -480,13 +475,12 @@ TEST_F(Workers, AreDeadWhenTheyAreGoneAlthoughARawCloneOfThemKeepsTheirLock) {
   ASSERT_EQ(::pipe(hold), 0);
   WorkerProcess parent([&](int ready) {
     (void)registry.join(1);
-    if (::syscall(SYS_clone, SIGCHLD, nullptr, nullptr, nullptr, nullptr) == 0) {  // outlives its parent
-      ::close(hold[1]);
-      ::close(ready);
-      char byte = 0;
-      (void)!::read(hold[0], &byte, 1);
-      ::_exit(0);
-    }
+    test::clone_child(
+        [&] {
+          ::close(ready);
+          return test::stay_until_closed(hold);
+        },
+        Orphan::lives_on);
     WorkerProcess::say_ready(ready);
     for (;;) ::pause();
   });
@@ -513,13 +507,13 @@ TEST_F(Workers, ForkedWhileAThreadJoinsKeepNoLockOfTheirParent) {
       });
       while (!started) {
       }
-      if (::fork() == 0) {  // it outlives its parent, and never calls the library
-        ::close(hold[1]);
-        ::close(ready);
-        char byte = 0;
-        (void)!::read(hold[0], &byte, 1);
-        ::_exit(0);
-      }
+      // It outlives its parent, and never calls the library.
+      test::fork_child(
+          [&] {
+            ::close(ready);
+            return test::stay_until_closed(hold);
+          },
+          Orphan::lives_on);
       joiner.join();
       WorkerProcess::say_ready(ready);
       for (;;) ::pause();
