@@ -101,10 +101,11 @@ enum class BreakerSwitch : std::uint8_t {
 /// worker stay in flight for the same time. Calls that began before the breaker last changed its state do not
 /// count.
 struct Breaker {
-  std::uint32_t failures = 0;             ///< in a row; 0: not counted
-  double failure_rate = 0;                ///< 0 to 1 of the calls in the window; 0: not looked at
-  double slow_rate = 0;                   ///< 0 to 1 of the calls in the window; 0: not looked at
-  std::chrono::nanoseconds slow_call{0};  ///< a call that takes longer is slow, also while it is in flight
+  std::uint32_t failures = 0;  ///< in a row; 0: not counted
+  double failure_rate = 0;     ///< 0 to 1 of the calls in the window; 0: not looked at
+  double slow_rate = 0;        ///< 0 to 1 of the calls in the window; 0: not looked at
+  /// A call that takes longer is slow, also while it is in flight. This and `slow_rate` need each other.
+  std::chrono::nanoseconds slow_call{0};
   /// Calls that must be in the window before a rate counts; 0: 10, or `window_calls` if that is less.
   std::uint32_t minimum_calls = 0;
   std::chrono::nanoseconds window{0};        ///< time window of the rates

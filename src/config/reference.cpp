@@ -172,7 +172,8 @@ std::string reference() {
   add_value(
       page, "breaker", kBreakerFields,
       "A table, `breaker = { failures = 3, recovery = \"30s\" }`. It needs `recovery`, and at least one of "
-      "`failures`, `failure_rate` and `slow_rate`; a rate needs either `window` or `window_calls`.");
+      "`failures`, `failure_rate` and `slow_rate`; a rate needs either `window` or `window_calls`, and "
+      "`slow_rate` and `slow_call` need each other.");
   page.pop_back();
   return page;
 }

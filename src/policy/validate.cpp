@@ -285,6 +285,13 @@ class Validator {
       at("slow_call",
          [&] { bad("slow_rate needs to know what is slow", "for example: slow_call = \"2s\""); });
     }
+    if (breaker.slow_call.count() > 0 && breaker.slow_rate <= 0) {
+      at("slow_call", [&] {
+        bad("nothing looks at slow calls without slow_rate",
+            "add the share of them that opens the breaker (slow_rate = 1.0: when all are slow), or leave "
+            "slow_call out");
+      });
+    }
     if (rates && breaker.window_calls != 0 && breaker.minimum_calls > breaker.window_calls) {
       at("minimum_calls", [&] {
         bad(fmt::format("{} calls are never in a window of {}, so a rate would never count",

@@ -129,6 +129,9 @@ TEST(Validate, RefusesABreakerThatContradictsItself) {
   EXPECT_THAT(with([](Breaker& b) { b.recovery_factor = 1.001; }), HasSubstr(key + "recovery_factor"));
   EXPECT_THAT(with([](Breaker& b) { b.max_recovery = 24h * 30; }), HasSubstr(key + "max_recovery"));
   EXPECT_THAT(with([](Breaker& b) { b.slow_call = 24h * 400; }), HasSubstr(key + "slow_call"));
+  EXPECT_THAT(with([](Breaker& b) { b.slow_rate = 0.5; }), HasSubstr(key + "slow_call"));
+  EXPECT_THAT(with([](Breaker& b) { b.slow_call = 2s; }),
+              HasSubstr(key + "slow_call: nothing looks at slow calls without slow_rate"));
 }
 
 }  // namespace
