@@ -3,11 +3,13 @@
 // One admission beside its floor, in one process.
 //
 // Measures  what Limiter::admit costs beyond the least that any shared limiter must do: read the clock and
-//           exchange one word to admit, read the clock and load one word to refuse.
+//           exchange one word to admit, read the clock and load one word to refuse. Then limits that are rarer, each
+//           alone, at times of the benchmark's own, so that windows never fill.
 // Not       contention between processes (processes_bench), or a user table larger than the cache.
 
 #include <atomic>
 #include <benchmark/benchmark.h>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <vector>
@@ -100,6 +102,67 @@ void BM_Admit_GlobalOperationUser(benchmark::State& state) {
   }
 }
 BENCHMARK(BM_Admit_GlobalOperationUser)->Arg(1000)->Arg(1'000'000);
+
+// Admits, a second after the last time, and reports a success.
+void BM_Rare(benchmark::State& state, const char* limits, Request request) {
+  Limiter limiter = limiter_with(limits);
+  const Operation x = *limiter.operation("x");
+  HostClock::time_point now = HostClock::now();
+  for (auto _ : state) {
+    now += std::chrono::seconds(1);
+    Admission admission = limiter.admit_at(now, x, request);
+    benchmark::DoNotOptimize(admission.verdict());
+    admission.succeed();
+  }
+}
+constexpr Request kUser{.user = "user-1"};
+constexpr const char* kFive = R"(
+[global]
+rate = "1000/s burst 1000"
+[operations.x]
+rate = "1000/s burst 1000"
+concurrent = 64
+breaker = { failures = 5, recovery = "30s" }
+[operations.x.user]
+rate = "1000/s burst 1000"
+concurrent = 4
+)";
+constexpr const char* kFiveRefusing = R"(
+[global]
+rate = "1000/s burst 1000"
+[operations.x]
+rate = "1000/s burst 1000"
+concurrent = 64
+breaker = { failures = 5, recovery = "30s" }
+[operations.x.user]
+rate = "1/100d burst 1"
+concurrent = 4
+)";
+BENCHMARK_CAPTURE(BM_Rare, five_limits, kFive, kUser);
+BENCHMARK_CAPTURE(BM_Rare, five_limits_refused_by_the_users_rate, kFiveRefusing, kUser);
+BENCHMARK_CAPTURE(BM_Rare, five_limits_of_nobody, kFive, Request{});
+BENCHMARK_CAPTURE(BM_Rare, five_limits_at_cost_2, kFive, {.user = "user-1", .cost = 2});
+BENCHMARK_CAPTURE(BM_Rare, five_limits_at_weight_2, kFive, {.user = "user-1", .weight = 2});
+BENCHMARK_CAPTURE(BM_Rare, window_log, "[operations.x]\nwindow = { limit = '100 per 1min', kind = 'log' }\n",
+                  Request{});
+BENCHMARK_CAPTURE(BM_Rare, window_ring,
+                  "[operations.x]\nwindow = { limit = '100 per 1min', kind = 'ring' }\n", Request{});
+BENCHMARK_CAPTURE(BM_Rare, window_fixed,
+                  "[operations.x]\nwindow = { limit = '100 per 1min', kind = 'fixed' }\n", Request{});
+BENCHMARK_CAPTURE(BM_Rare, window_of_a_user, "[operations.x.user]\nwindow = '100 per 1min'\n", kUser);
+BENCHMARK_CAPTURE(BM_Rare, fixed_window_of_a_user,
+                  "[operations.x.user]\nwindow = { limit = '100 per 1min', kind = 'fixed' }\n", kUser);
+BENCHMARK_CAPTURE(BM_Rare, overridden_user,
+                  "[operations.x.user]\nrate = '10/s'\n[overrides.users.user-1]\nrate = '20/s'\n", kUser);
+BENCHMARK_CAPTURE(BM_Rare, beside_an_overridden_user,
+                  "[operations.x.user]\nrate = '10/s'\n[overrides.users.user-2]\nrate = '20/s'\n", kUser);
+BENCHMARK_CAPTURE(BM_Rare, cooldown,
+                  "[operations.x]\nrate = '10/s'\ncooldown = { for = '10s', refusals = 3 }\n", Request{});
+BENCHMARK_CAPTURE(BM_Rare, cooldown_of_a_user,
+                  "[operations.x.user]\nrate = '10/s'\ncooldown = { for = '10s', refusals = 3 }\n", kUser);
+BENCHMARK_CAPTURE(BM_Rare, rate_and_permits, "[operations.x]\nrate = '10/s'\nconcurrent = 64\n", Request{});
+BENCHMARK_CAPTURE(BM_Rare, rate_that_only_counts,
+                  "[operations.x]\nrate = { limit = '10/s', shadow = true }\n", Request{});
 
 }  // namespace
 }  // namespace weir
