@@ -19,6 +19,7 @@ template <class Bulkhead>
 bool passes(Bulkhead bulkhead, const Context& context, bool admitted, Holding& holding,
             std::uint8_t& held) noexcept {
   const std::uint32_t weight = context.request.weight;
+  if (!context.owner) return false;  // as if it were enforced; and no sweep would find a permit of nobody
   if (!admitted) return bulkhead.available(context, weight);
   std::uint32_t taken = held;
   const bool passes = bulkhead.take(context, weight, holding, taken);

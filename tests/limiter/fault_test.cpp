@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "weir/config.hpp"
+#include "weir/inspect.hpp"
 #include "weir/limiter.hpp"
 #include "weir/log.hpp"
 
@@ -122,6 +123,30 @@ TEST_F(LimiterFault, OfAProcessWithoutASlotEndsInASegmentThatHasOne) {
               if (!roomy) return 4;
               if (!limiter->admit("work")) return 5;  // it has moved, and has a slot there
               return limiter->fault() ? 6 : 0;
+            }),
+            0);
+}
+
+// No sweep would find the permit of a process without a slot.
+TEST_F(LimiterFault, TakesNoPermitThatOnlyCountsForAProcessWithoutASlot) {
+  Config config = *parse_config(
+      "[segment]\nworkers = 1\nusers = 10\n"
+      "[operations.work]\nconcurrent = { limit = 2, shadow = true }\n"
+      "user.concurrent = { limit = 2, shadow = true }\n",
+      "test");
+  config.segment.name = name.str();
+  auto limiter = Limiter::open(config);
+  ASSERT_TRUE(limiter) << limiter.error().message();
+  const Admission of_alice = limiter->admit("work", {.user = "alice"});
+  ASSERT_TRUE(of_alice);
+  EXPECT_EQ(test::in_child([&] {
+              const Admission admission = limiter->admit("work", {.user = "alice"});
+              const auto snapshot = take_snapshot(name.str());
+              if (!admission || !limiter->fault() || !snapshot || snapshot->limits.size() != 2) return 1;
+              for (const LimitStatus& limit : snapshot->limits) {
+                if (limit.used != 1 || limit.would_refuse != 1) return 2;
+              }
+              return 0;
             }),
             0);
 }
