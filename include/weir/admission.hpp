@@ -39,7 +39,7 @@ struct Holding {
   std::array<LimitId, kMostPermits> limits;          ///< of the permits
   std::array<LimitId, kMostPermits> limits_of_user;  ///< of those of the user
   std::uint32_t segment;      ///< in which it was charged: a part of when that was made
-  std::uint16_t block;        ///< of the operation
+  std::uint16_t breaker;      ///< of the operation: its index in the segment's section of breakers
   std::uint16_t generation;   ///< of the breaker; outcomes of an earlier one do not count
   std::uint16_t weight;       ///< cells of each permit; at most that many permits there are
   std::uint8_t permits;       ///< how many of `cells` are filled
@@ -74,7 +74,8 @@ class [[nodiscard]] WEIR_EXPORT Admission {
   }
   Admission(const Admission&) = delete;
   Admission& operator=(const Admission&) = delete;
-  ~Admission() {
+  /// It is inlined, since after a report nothing is left to do.
+  [[gnu::always_inline]] ~Admission() {
     if (holding_.limiter != nullptr) give_back(Outcome::ignored);
   }
 

@@ -45,11 +45,23 @@ std::uint32_t give_back_chains(const Sections& sections, const Holding& holding)
 
 std::uint32_t give_back(const Sections& sections, UserTable& users, const Holding& holding,
                         bool still_ours) noexcept {
-  if (still_ours && holding.weight == 1) return give_back_ours(sections, users, holding);
+  if (still_ours && holding.weight == 1) return give_back_rest(sections, users, holding, {});
   std::uint32_t late = give_back_chains(sections, holding);
   for (std::uint32_t i = 0; i < holding.user_permits; ++i) {
     // Of an owner that was taken for dead they were swept, before the slot was given away.
     late += still_ours ? give_back_of_user(users, holding, i) : holding.weight;
+  }
+  return late;
+}
+
+std::uint32_t give_back_rest(const Sections& sections, UserTable& users, const Holding& holding,
+                             GivenBack done) noexcept {
+  std::uint32_t late = done.late;
+  for (std::uint32_t i = done.permits; i < holding.permits; ++i) {
+    late += Permits::give_back(sections.permit_cells[holding.cells[i]], permit_word_of(holding)) ? 0 : 1;
+  }
+  for (std::uint32_t i = done.user_permits; i < holding.user_permits; ++i) {
+    late += give_back_of_user(users, holding, i);
   }
   return late;
 }
@@ -60,12 +72,14 @@ std::uint32_t give_back_of_user(UserTable& users, const Holding& holding, std::u
                              owner_set::pack(owner_of(holding)), holding.weight);
 }
 
-Permit SharedBulkhead::take_any(const Context& context, const PermitStep& step,
-                                std::uint32_t weight) noexcept {
-  return Permits(step.permits).take(context.owner, step.limit, weight, context.hint(), context.now);
+std::optional<std::uint32_t> SharedBulkhead::take_any(const Context& context, const PermitStep& step,
+                                                      std::uint32_t weight) noexcept {
+  const Permit permit =
+      Permits(step.permits).take(context.owner, step.limit, weight, context.hint(), context.now);
+  return permit ? std::optional(permit.cell) : std::nullopt;
 }
 
-UserBulkhead::Room UserBulkhead::room(const Context& context, const UserPermitStep& step) noexcept {
+UserBulkhead::Room UserBulkhead::room_in(const Context& context, const UserPermitStep& step) noexcept {
   std::array<std::uint32_t, kMaxUserPermits / owner_set::kPermitsPerSet> counts;
   std::uint32_t held = 0;
   for (std::uint32_t part = 0; part < step.parts; ++part) {
@@ -77,7 +91,7 @@ UserBulkhead::Room UserBulkhead::room(const Context& context, const UserPermitSt
 
 UserBulkhead::Taken UserBulkhead::take_any(const Context& context, const UserPermitStep& step,
                                            std::uint32_t weight) noexcept {
-  const std::uint32_t usable = step.parts == 1 ? step.limit : room(context, step).usable;
+  const std::uint32_t usable = step.parts == 1 ? step.limit : room_in(context, step).usable;
   for (std::uint32_t taken = 0; taken < weight; ++taken) {
     const UserTable::Outcome outcome = take_from_sets(context, step, usable);
     if (outcome == UserTable::Outcome::changed) continue;

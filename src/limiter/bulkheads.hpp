@@ -19,62 +19,65 @@ namespace weir::detail {
 class SharedBulkhead {
  public:
   [[gnu::always_inline]] SharedBulkhead(const Context& context, const PermitStep& step) noexcept
-      : step_(&step), free_(step.permits.find_free(step.limit, context.hint()).value_or(kNoCell)) {}
+      : step_(&step), free_(step.permits.find_free(step.limit, context.hint())) {}
 
   [[nodiscard]] LimitId id() const noexcept { return step_->id; }
   [[nodiscard]] std::uint32_t limit() const noexcept { return step_->limit; }
 
   [[nodiscard]] bool available(const Context& context, std::uint32_t weight) const noexcept {
-    return context.owner && free_ != kNoCell &&
-           (weight == 1 || step_->permits.available(limit(), weight, context.hint()));
+    return free_ && (weight == 1 || step_->permits.available(limit(), weight, context.hint()));
   }
 
   /// @return whether permits were taken; `holding` has them then, and `taken` is one more.
   [[gnu::always_inline]] bool take(const Context& context, std::uint32_t weight, Holding& holding,
                                    std::uint32_t& taken) noexcept {
-    Permit permit;
-    if (free_ != kNoCell && weight == 1) [[likely]]
-      permit = Permits(step_->permits).take_at(context.owner, free_, context.now);
-    if (!permit) [[unlikely]]
-      permit = take_any(context, *step_, weight);
-    if (!permit) [[unlikely]]
-      return false;
-    holding.cells[taken] = step_->first_cell + permit.cell;
+    std::optional<std::uint32_t> cell = free_;
+    if (weight != 1 || !take_as_seen(context)) [[unlikely]] {
+      cell = take_any(context, *step_, weight);
+      if (!cell) return false;
+    }
+    holding.cells[taken] = step_->first_cell + *cell;
     holding.limits[taken] = id();
     ++taken;
     return true;
   }
 
  private:
-  [[nodiscard]] static Permit take_any(const Context& context, const PermitStep& step,
-                                       std::uint32_t weight) noexcept;
-
-  static constexpr std::uint32_t kNoCell = ~std::uint32_t{0};
+  /// One permit, in the cell that was seen to be free.
+  [[nodiscard]] bool take_as_seen(const Context& context) const noexcept {
+    return free_ && Permits(step_->permits).take_at(context.owner, *free_, context.now);
+  }
+  /// @return the cell by which the permits are given back; nothing: there are not enough.
+  [[nodiscard]] static std::optional<std::uint32_t> take_any(const Context& context, const PermitStep& step,
+                                                             std::uint32_t weight) noexcept;
 
   const PermitStep* step_;
-  std::uint32_t free_;
+  std::optional<std::uint32_t> free_;
 };
 
 /// A user's permits lie in one entry, or in sets of four permits each.
 class UserBulkhead {
  public:
   [[gnu::always_inline]] UserBulkhead(const Context& context, const UserPermitStep& step) noexcept
-      : step_(&step),
-        first_(context.user_table.find(context.key, entry_of(step.id))),
-        room_(step.parts == 1 ? Room{step.limit, owner_set::count(first_.state)} : room(context, step)) {}
+      : step_(&step), first_(context.user_table.find(context.key, entry_of(step.id))) {
+    const Room room =
+        step.parts == 1 ? Room{step.limit, owner_set::count(first_.state)} : room_in(context, step);
+    held_ = room.held;
+    with_one_ = owner_set::add(first_.state, owner_set::pack(context.owner), room.usable).value_or(0);
+  }
 
   [[nodiscard]] LimitId id() const noexcept { return step_->id; }
   [[nodiscard]] std::uint32_t limit() const noexcept { return step_->limit; }
 
-  [[nodiscard]] bool available(const Context& context, std::uint32_t weight) const noexcept {
-    return context.owner && room_.held + weight <= limit();
+  [[nodiscard]] bool available(const Context& /*context*/, std::uint32_t weight) const noexcept {
+    return (weight == 1 && with_one_ != 0) || held_ + weight <= limit();
   }
 
   /// @return whether the request may go on: also without permits, where a full table lets new users pass. With
   ///         them, `holding` has them, and `taken` is one more.
   [[gnu::always_inline]] bool take(const Context& context, std::uint32_t weight, Holding& holding,
                                    std::uint32_t& taken) const noexcept {
-    if (weight != 1 || !take_as_seen(context)) [[unlikely]] {
+    if (weight != 1 || !take_as_seen()) [[unlikely]] {
       const Taken outcome = take_any(context, *step_, weight);
       if (outcome != Taken::all) return outcome == Taken::none_but_passes;
     }
@@ -95,14 +98,11 @@ class UserBulkhead {
     return context.user_table.key(context.user, part / UserTable::kPartsTogether);
   }
 
-  [[nodiscard]] static Room room(const Context& context, const UserPermitStep& step) noexcept;
+  [[nodiscard]] static Room room_in(const Context& context, const UserPermitStep& step) noexcept;
 
   /// One permit, in the entry that was seen.
-  [[nodiscard]] bool take_as_seen(const Context& context) const noexcept {
-    // A set with one more is never 0.
-    const std::uint64_t with_one =
-        owner_set::add(first_.state, owner_set::pack(context.owner), room_.usable).value_or(0);
-    return with_one != 0 && context.user_table.exchange(context.key, entry_of(id()), first_, with_one);
+  [[nodiscard]] bool take_as_seen() const noexcept {
+    return with_one_ != 0 && UserTable::exchange(first_, with_one_);
   }
 
   enum class Taken : std::uint8_t { all, none, none_but_passes };
@@ -113,7 +113,8 @@ class UserBulkhead {
 
   const UserPermitStep* step_;
   UserTable::Found first_;  // of the first part; permits fill it first
-  Room room_;
+  std::uint64_t with_one_;  // what the first part becomes; 0, which no set with one more is: it has no room
+  std::uint32_t held_;      // in all parts
 };
 
 /// Gives permits back. @return how many of them had been taken back before.
@@ -128,29 +129,38 @@ std::uint32_t give_back(const Sections& sections, UserTable& users, const Holdin
 [[nodiscard]] std::uint32_t give_back_of_user(UserTable& users, const Holding& holding,
                                               std::uint32_t i) noexcept;
 
-/// The usual entry: it holds one permit, of this owner. @return false: it holds more, or is not there any more.
-[[gnu::always_inline]] inline bool give_back_sole(UserTable& users, const Holding& holding, std::uint32_t i,
-                                                  owner_set::PackedOwner owner) noexcept {
-  PairWord* const entry = users.entry_at(holding.entries[i]);
-  const UserKey key{0, UserTable::tag_hash({holding.user[0], holding.user[1]})};
-  return users.exchange(key, entry_of(holding.limits_of_user[i]), {entry, owner}, 0);
+/// The first permit of the user, from the usual entry: it holds one permit, of this owner. @return false: it holds
+/// more, or is not there any more.
+[[gnu::always_inline]] inline bool give_back_sole(UserTable& users, const Holding& holding) noexcept {
+  const Hash128 user{holding.user[0], holding.user[1]};
+  const owner_set::PackedOwner owner = owner_set::pack(owner_of(holding));
+  return UserTable::exchange(
+      users.as_it_was(holding.entries[0], user, entry_of(holding.limits_of_user[0]), owner), 0);
 }
 
-/// give_back() of permits of one cell each, whose owner is this process still.
-[[gnu::always_inline]] inline std::uint32_t give_back_ours(const Sections& sections, UserTable& users,
-                                                           const Holding& holding) noexcept {
-  std::uint32_t late = 0;
-  const std::uint64_t word = permit_word_of(holding);
-  for (std::uint32_t i = 0, count = holding.permits; i < count; ++i) {
-    if (!Permits::give_back(sections.permit_cells[holding.cells[i]], word)) [[unlikely]]
-      ++late;
-  }
-  const owner_set::PackedOwner owner = owner_set::pack(owner_of(holding));
-  for (std::uint32_t i = 0, count = holding.user_permits; i < count; ++i) {
-    if (!give_back_sole(users, holding, i, owner)) [[unlikely]]
-      late += give_back_of_user(users, holding, i);
-  }
-  return late;
+/// The permits of an admission that were given back: the first ones of each kind.
+struct GivenBack {
+  std::uint32_t permits;
+  std::uint32_t user_permits;
+  std::uint32_t late;  ///< of the former: how many had been taken back before
+};
+
+/// give_back() of the first permit of each kind, where each has one cell, and the owner is this process still. Few
+/// admissions hold more. If this one does, or if a permit is not where it was taken, it ends by rest(GivenBack): then
+/// give_back_rest() is left to do.
+template <class Rest>
+[[gnu::always_inline]] inline void give_back_first(const Sections& sections, UserTable& users,
+                                                   const Holding& holding, Rest&& rest) noexcept {
+  if (holding.permits != 0 &&
+      !Permits::give_back(sections.permit_cells[holding.cells[0]], permit_word_of(holding))) [[unlikely]]
+    return rest(GivenBack{1, 0, 1});
+  if (holding.user_permits != 0 && !give_back_sole(users, holding)) [[unlikely]]
+    return rest(GivenBack{1, 0, 0});
+  if ((holding.permits | holding.user_permits) > 1) [[unlikely]]
+    return rest(GivenBack{1, 1, 0});
 }
+/// Goes on where give_back_first() has ended. @return as give_back().
+[[nodiscard]] std::uint32_t give_back_rest(const Sections& sections, UserTable& users, const Holding& holding,
+                                           GivenBack done) noexcept;
 
 }  // namespace weir::detail

@@ -29,15 +29,21 @@ namespace {
 /// moment.
 class Longest {
  public:
-  WEIR_INLINE void wait(std::uint64_t ticks, LimitId id, Verdict verdict = Verdict::throttled) noexcept {
-    if (ticks > wait_) wait_ = ticks, id_ = id, verdict_ = verdict;
+  // Each says whether to look on: yes, since the next may take longer.
+  WEIR_INLINE bool wait(std::uint64_t ticks, LimitId id, Verdict verdict = Verdict::throttled) noexcept {
+    if (ticks > wait_) [[unlikely]]
+      wait_ = ticks, id_ = id, verdict_ = verdict;
+    return true;
   }
-  WEIR_INLINE void no_permit(LimitId id) noexcept {
+  WEIR_INLINE bool no_permit(LimitId id) noexcept {
     if (shed_ == LimitId::none) shed_ = id;
+    return true;
   }
   /// As if this limit had been met before the others: it is named where both take equally long.
-  WEIR_INLINE void wait_first(std::uint64_t ticks, LimitId id) noexcept {
-    if (ticks != 0 && ticks >= wait_) wait_ = ticks, id_ = id, verdict_ = Verdict::throttled;
+  WEIR_INLINE bool wait_first(std::uint64_t ticks, LimitId id) noexcept {
+    if (ticks != 0 && ticks >= wait_) [[unlikely]]
+      wait_ = ticks, id_ = id, verdict_ = Verdict::throttled;
+    return true;
   }
   [[nodiscard]] WEIR_INLINE bool passes() const noexcept { return wait_ == 0 && shed_ == LimitId::none; }
 
@@ -51,6 +57,18 @@ class Longest {
   LimitId id_ = LimitId::none;
   LimitId shed_ = LimitId::none;
   Verdict verdict_ = Verdict::throttled;
+};
+
+/// Whether any limit refuses: the first that does ends the look.
+struct AnyRefusal {
+  // Each says whether to look on.
+  WEIR_INLINE static bool wait(std::uint64_t ticks, LimitId /*id*/,
+                               Verdict /*verdict*/ = Verdict::throttled) noexcept {
+    return ticks == 0;
+  }
+  WEIR_INLINE static bool no_permit(LimitId /*id*/) noexcept { return false; }
+  WEIR_INLINE static bool wait_first(std::uint64_t ticks, LimitId /*id*/) noexcept { return ticks == 0; }
+  [[nodiscard]] static constexpr bool passes() noexcept { return true; }
 };
 
 /// A rate over all callers, as a request meets it.
@@ -188,21 +206,18 @@ struct Charged {
 }
 
 /// One request on its way through its limits: what looking has met saves the charge a search.
-template <class Shape>
+/// @tparam Refusals  what is noted of limits that refuse: Longest or AnyRefusal.
+template <class Shape, class Refusals = Longest>
 class Attempt {
  public:
   WEIR_INLINE explicit Attempt(const Context& context) noexcept
       : context_(context), shared_(context.plan->shared), users_(*context.users), shape_(context) {}
 
-  /// @return whether the request passes; else `decision` says why not.
-  WEIR_INLINE bool look(Decision& decision) noexcept {
-    if (!shape_.only_rates()) look_at_others();
-    look_at_rates();
-    if (longest_.passes()) [[likely]]
-      return true;
-    longest_.tell(decision);
-    return false;
+  /// @return whether the request passes; else refusals() says why not.
+  WEIR_INLINE bool look() noexcept {
+    return (shape_.only_rates() || look_at_others()) && look_at_rates() && refusals_.passes();
   }
+  [[nodiscard]] const Refusals& refusals() const noexcept { return refusals_; }
 
   /// Charges, unless somebody was faster: `decision` says which.
   WEIR_INLINE Answer charge(Decision& decision, Holding& holding) noexcept {
@@ -224,60 +239,53 @@ class Attempt {
       return Answer::refused;
     }
     if (shape_.never_holds()) return Answer::admitted;
-    return shape_.breaker() || permits_taken_ + user_permits_taken_ != 0 || shape_.counting()
-               ? Answer::admitted_more
-               : Answer::admitted;
+    if (shape_.counting()) return Answer::admitted_uncounted;
+    return shape_.breaker() || permits_taken_ + user_permits_taken_ != 0 ? Answer::admitted_holding
+                                                                         : Answer::admitted;
   }
 
  private:
-  WEIR_INLINE void look_at_others() noexcept {
-    shape_.permits().each([&](std::size_t i) WEIR_INLINE {
+  // Each says whether to look on.
+  WEIR_INLINE bool look_at_others() noexcept {
+    const bool on = shape_.permits().each([&](std::size_t i) WEIR_INLINE {
       return look_at(permits_.look(i, context_, shared_.permits.all()[i]));
-    });
-    shape_.user_permits().each([&](std::size_t i) WEIR_INLINE {
+    }) && shape_.user_permits().each([&](std::size_t i) WEIR_INLINE {
       return look_at(user_permits_.look(i, context_, users_.permits.all()[i]));
-    });
-    if (shape_.breaker()) look_at_breaker();
-    shape_.quotas().each([&](std::size_t i) WEIR_INLINE {
-      const UserQuota& quota = quotas_.look(i, context_, users_.quotas.all()[i], shape_.cost());
-      longest_.wait(quota.wait(), quota.id());
-      return true;
-    });
-    if (shape_.rare()) [[unlikely]]
-      longest_ = look_at_rare(context_, longest_);
+    }) && (!shape_.breaker() || look_at_breaker()) &&
+                    shape_.quotas().each([&](std::size_t i) WEIR_INLINE {
+                      const UserQuota& quota = quotas_.look(i, context_, users_.quotas.all()[i],
+                                                            shape_.cost(), shape_.rates_in_ticks());
+                      return refusals_.wait(quota.wait(), quota.id());
+                    });
+    if constexpr (std::is_same_v<Refusals, Longest>) {
+      if (shape_.rare()) [[unlikely]]
+        refusals_ = look_at_rare(context_, refusals_);
+    }
+    return on;
   }
 
   template <class Bulkhead>
   WEIR_INLINE bool look_at(const Bulkhead& bulkhead) noexcept {
-    if (shape_.weight() > bulkhead.limit()) [[unlikely]]
-      longest_.wait(kNever, bulkhead.id());
-    if (!bulkhead.available(context_, shape_.weight())) [[unlikely]]
-      longest_.no_permit(bulkhead.id());
-    return true;
+    if (shape_.has_owner() && bulkhead.available(context_, shape_.weight())) [[likely]]
+      return true;
+    return shape_.weight() > bulkhead.limit() ? refusals_.wait(kNever, bulkhead.id())
+                                              : refusals_.no_permit(bulkhead.id());
   }
 
-  WEIR_INLINE void look_at_breaker() noexcept {
-    const std::optional<BreakerTicket> ticket = shared_.breaker->breaker.unguarded();
-    if (ticket) [[likely]] {
-      unguarded_ = *ticket;
-    } else {
-      guarded_ = true;
-      longest_.wait(wait_of_breaker(context_), shared_.breaker_id, Verdict::circuit_open);
-    }
+  WEIR_INLINE bool look_at_breaker() noexcept {
+    unguarded_ = shared_.breaker->breaker.unguarded();
+    if (unguarded_) [[likely]]
+      return true;
+    return refusals_.wait(wait_of_breaker(context_), shared_.breaker_id, Verdict::circuit_open);
   }
 
-  // Last, since everybody writes these words; the first of them is named if several take equally long.
-  WEIR_INLINE void look_at_rates() noexcept {
-    std::uint64_t wait = 0;
-    LimitId id = LimitId::none;
-    shape_.rates().each([&](std::size_t i) WEIR_INLINE {
+  // Last, since all callers write these words; backwards, since of those that take equally long the first is named.
+  WEIR_INLINE bool look_at_rates() noexcept {
+    return shape_.rates().each_backwards([&](std::size_t i) WEIR_INLINE {
       const SharedRate& rate =
           rates_.look(i, context_, shared_.rates.all()[i], shape_.cost(), shape_.rates_in_ticks());
-      if (rate.wait() > wait) [[unlikely]]
-        wait = rate.wait(), id = rate.id();
-      return true;
+      return refusals_.wait_first(rate.wait(), rate.id());
     });
-    longest_.wait_first(wait, id);
   }
 
   WEIR_INLINE bool spend_rates(Decision& decision) noexcept {
@@ -303,16 +311,17 @@ class Attempt {
     });
     if (!has_permits_of_user) return false;
     if (shape_.breaker()) {
-      holding.block = static_cast<std::uint16_t>(context_.plan->block);
-      if (!guarded_) [[likely]] {
-        hold(holding, unguarded_,
+      holding.breaker = shared_.breaker_index;
+      if (unguarded_) [[likely]] {
+        hold(holding, *unguarded_,
              shared_.breaker_counts_only_rows ? HeldCall::of_failure : HeldCall::of_outcome);
       } else if (const std::uint64_t wait = begin_call(context_, decision, holding); wait != 0) {
         return refused(decision, Verdict::circuit_open, wait, shared_.breaker_id);
       }
     }
     const bool has_quotas = shape_.quotas().each([&](std::size_t i) WEIR_INLINE {
-      if (const std::uint64_t wait = quotas_[i].spend(context_); wait != 0) [[unlikely]]
+      if (const std::uint64_t wait = quotas_[i].spend(context_, shape_.rates_in_ticks()); wait != 0)
+          [[unlikely]]
         return refused(decision, Verdict::throttled, wait, quotas_[i].id());
       ++quotas_spent_;
       return true;
@@ -339,9 +348,8 @@ class Attempt {
   std::uint8_t windows_spent_ = 0;
   std::uint32_t permits_taken_ = 0;
   std::uint32_t user_permits_taken_ = 0;
-  Longest longest_;
-  BreakerTicket unguarded_;  ///< of a breaker that lets everybody through
-  bool guarded_ = false;     ///< it does not
+  [[no_unique_address]] Refusals refusals_;
+  std::optional<BreakerTicket> unguarded_;  ///< of a breaker that lets every call through
   Met<SharedBulkhead, decltype(std::declval<Shape>().permits())::kMost> permits_;
   Met<UserBulkhead, decltype(std::declval<Shape>().user_permits())::kMost> user_permits_;
   Met<SharedRate, decltype(std::declval<Shape>().rates())::kMost> rates_;
@@ -349,9 +357,19 @@ class Attempt {
 };
 
 template <class Shape>
-Answer decide_as(const Context& context, Decision& decision, Holding& holding) noexcept {
+[[gnu::noinline]] Answer decide_as(const Context& context, Decision& decision, Holding& holding) noexcept {
   Attempt<Shape> attempt(context);
-  return attempt.look(decision) ? attempt.charge(decision, holding) : Answer::refused;
+  if (attempt.look()) [[likely]]
+    return attempt.charge(decision, holding);
+  attempt.refusals().tell(decision);
+  return Answer::refused;
+}
+
+/// The same where there are many limits: as long as none of them refuses, it need not be known which waits longest.
+template <class Shape>
+Answer decide_many_as(const Context& context, Decision& decision, Holding& holding) noexcept {
+  Attempt<Shape, AnyRefusal> attempt(context);
+  return attempt.look() ? attempt.charge(decision, holding) : decide_as<Shape>(context, decision, holding);
 }
 
 /// Of an operation that a live change took out.
@@ -364,7 +382,9 @@ Answer decide_retired(const Context& /*context*/, Decision& decision, Holding& /
 template <class... Shapes>
 Decide* way_of(const SharedSteps& shared, const UserSteps& users) noexcept {
   Decide* way = &decide;
-  ((Shapes::fits(shared, users) && (way = &decide_as<Shapes>, true)) || ...);
+  ((Shapes::fits(shared, users) &&
+    (way = Shapes::never_holds() ? &decide_as<Shapes> : &decide_many_as<Shapes>, true)) ||
+   ...);
   return way;
 }
 
@@ -402,7 +422,8 @@ void take_back(const Context& context, Answer answer, Holding& holding) noexcept
 
 Decision peek(const Context& context) noexcept {
   Decision decision;
-  (void)Attempt<AnyShape>(context).look(decision);
+  Attempt<AnyShape> attempt(context);
+  if (!attempt.look()) attempt.refusals().tell(decision);
   return decision;
 }
 

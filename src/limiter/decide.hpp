@@ -22,7 +22,7 @@
 namespace weir::detail {
 
 /// One way for all plans. Those of the usual shapes are decided by the same code, compiled for a known number of
-/// limits of each kind, for requests of cost and weight 1: see Shape.
+/// limits of each kind, for requests of cost and weight 1 by a worker with a slot: see Shape.
 /// @param decision  says "admitted" when it comes in; of a refusal it is the answer.
 /// @param holding   receives what an admission has to give back.
 [[nodiscard]] Answer decide(const Context& context, Decision& decision, Holding& holding) noexcept;

@@ -27,21 +27,29 @@ void LimiterImpl::report(const Holding& holding, Outcome outcome) noexcept {
   const bool of_this_process = worker_.registry().was_self(owner);
   if (ticket.probe != 0 && !of_this_process) return;
   if (ticket.holds_something() && owner && !of_this_process) ticket.cell = 0;
-  BreakerRecord& record = sections().breaker(holding.block);
+  BreakerRecord& record = sections().breakers[holding.breaker];
   // Each thread reads the clock for itself: the one that reports may be behind the one that was admitted.
   const std::uint64_t now = std::max(fast_now(), holding.admitted_at);
   record.breaker.report(record.params.load(), ticket, static_cast<BreakerOutcome>(outcome),
                         now - holding.admitted_at, now);
 }
 
+void LimiterImpl::report_and_release(const Holding& holding, Outcome outcome) noexcept {
+  report(holding, outcome);
+  release(holding);
+}
+
 void LimiterImpl::release_otherwise(const Holding& holding, bool still_ours) noexcept {
   if (!still_ours && !worker_.registry().was_self(owner_of(holding))) return;
-  if (const std::uint32_t late = give_back(sections(), limits_.users(), holding, still_ours); late != 0)
-    count_late(late);
+  count_late(give_back(sections(), limits_.users(), holding, still_ours));
+}
+
+void LimiterImpl::release_rest(const Holding& holding, GivenBack done) noexcept {
+  count_late(give_back_rest(sections(), limits_.users(), holding, done));
 }
 
 void LimiterImpl::count_late(std::uint32_t late) noexcept {
-  sections().swept->late_releases.fetch_add(late, std::memory_order_relaxed);
+  if (late != 0) sections().swept->late_releases.fetch_add(late, std::memory_order_relaxed);
 }
 
 }  // namespace weir::detail

@@ -70,18 +70,11 @@ class LimiterImpl {
 
   /// Ends an admission of this limiter that holds something: tells the breaker, then gives back what is held.
   [[gnu::always_inline]] void finish(const Holding& holding, Outcome outcome) noexcept {
-    if (holding.call != HeldCall::none) {
-      const bool nothing_to_count = holding.call == HeldCall::of_failure && outcome != Outcome::failure &&
-                                    sections().breaker(holding.block).breaker.nothing_in_a_row();
-      if (!nothing_to_count) [[unlikely]]
-        report(holding, outcome);
-    }
-    const bool still_ours = worker_.registry().owner() == owner_of(holding);
-    if (!still_ours || holding.weight != 1) [[unlikely]]
-      return release_otherwise(holding, still_ours);
-    const std::uint32_t late = give_back_ours(sections(), limits_.users(), holding);
-    if (late != 0) [[unlikely]]
-      count_late(late);
+    const bool nothing_to_count = holding.call == HeldCall::of_failure && outcome != Outcome::failure &&
+                                  sections().breakers[holding.breaker].breaker.nothing_in_a_row();
+    if (!nothing_to_count && holding.call != HeldCall::none) [[unlikely]]
+      return report_and_release(holding, outcome);
+    release(holding);
   }
 
   Result<Identity> join() { return worker_.join(); }
@@ -124,8 +117,11 @@ class LimiterImpl {
       return admit_otherwise(admission, operation, request, time);
     Context context(sections(), limits_.users(), request);
     Decide* way = plan->decide_for_nobody;
-    if (const std::uint32_t block = limits_.prepare(context, *plan, turn, &way); block != 0) [[unlikely]]
-      return admit_otherwise(admission, operation, request, time);
+    if (const std::uint32_t block = limits_.prepare(context, *plan, turn, &way); block != 0) [[unlikely]] {
+      context.users = limits_.override_kept(block, turn);
+      if (context.users == nullptr) return admit_otherwise(admission, operation, request, time);
+      way = &decide;
+    }
     if (!decide_by(way, context, admission, operation, request, time)) [[unlikely]]
       admit_otherwise(admission, operation, request, time);
   }
@@ -156,7 +152,12 @@ class LimiterImpl {
         return true;
       }
     }
-    context.owner = worker_.owner_at(context.now);
+    if (const std::optional<Owner> mine = worker_.owner()) [[likely]] {
+      context.owner = *mine;
+    } else {
+      context.owner = worker_.join_again(context.now);
+      if (!context.owner) way = &decide;  // a shape takes an owner for granted
+    }
     Holding& holding = admission.holding_;
     Answer answer = way(context, admission.decision_, holding);
     if (answer == Answer::refused && admission.decision_.verdict == Verdict::shed) [[unlikely]]
@@ -170,8 +171,7 @@ class LimiterImpl {
       return true;
     }
     if (answer == Answer::admitted) return true;
-    if (context.plan->counting && !count_admitted(context, holding)) [[unlikely]]
-      return true;
+    if (answer == Answer::admitted_uncounted && !count_admitted(context, holding)) return true;
     holding.limiter = this;
     return true;
   }
@@ -188,11 +188,22 @@ class LimiterImpl {
   /// Whether this process was charged, and in this segment: not a parent of it, whose admission a fork has copied,
   /// nor in a segment that was replaced since, or by the stand-in for one.
   [[nodiscard]] bool was_charged(const Holding& holding) const noexcept;
-  [[gnu::noinline]] void report(const Holding& holding, Outcome outcome) noexcept;
+  /// Calls nothing on the usual way: so that needs no room on the stack.
+  [[gnu::always_inline]] void release(const Holding& holding) noexcept {
+    const bool still_ours = worker_.registry().is_self(owner_of(holding));
+    if (!still_ours || holding.weight != 1) [[unlikely]]
+      return release_otherwise(holding, still_ours);
+    give_back_first(sections(), limits_.users(), holding,
+                    [&](GivenBack done) { release_rest(holding, done); });
+  }
+  [[gnu::noinline]] void report_and_release(const Holding& holding, Outcome outcome) noexcept;
+  void report(const Holding& holding, Outcome outcome) noexcept;
   /// Gives back permits of several cells, and those whose owner may not be this process any more.
   [[gnu::noinline]] void release_otherwise(const Holding& holding, bool still_ours) noexcept;
+  /// Goes on where there are more permits, or one is not where it was taken.
+  [[gnu::noinline]] void release_rest(const Holding& holding, GivenBack done) noexcept;
   /// Counts permits that had been taken back before they were given back.
-  [[gnu::noinline]] void count_late(std::uint32_t late) noexcept;
+  void count_late(std::uint32_t late) noexcept;
 
   [[gnu::noinline]] LimiterImpl* look_again() noexcept;
   [[nodiscard]] std::uint64_t fast_now() const noexcept { return ticks_at(sections(), FastClock::now()); }

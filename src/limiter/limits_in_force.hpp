@@ -82,6 +82,11 @@ class LimitsInForce {
     return plan.overrides ? override_of(user) : 0;
   }
 
+  /// The steps of a user with limits of its own, if they are kept under a turn; nullptr: they have to be compiled.
+  [[nodiscard]] const UserSteps* override_kept(std::uint32_t block, std::uint64_t turn) const noexcept {
+    return overrides_.find((block - kFirstOverride) % kMaxOverrides, turn);
+  }
+
   /// Calls use(Context&) with what a request asks for under the limits in force.
   /// @return false: there is no such operation, or the request asks for nothing.
   /// Errors  what `use` throws.
@@ -129,7 +134,7 @@ class LimitsInForce {
   /// with_plan() for a user with limits of its own.
   template <class Use>
   [[gnu::noinline]] bool with_override(Context& context, std::uint32_t block, Use& use) {
-    context.users = overrides_.find((block - kFirstOverride) % kMaxOverrides, context.turn);
+    context.users = override_kept(block, context.turn);
     if (context.users == nullptr) return with_own_override(context, block, use);
     use(context);
     return true;

@@ -27,17 +27,21 @@ class SegmentWatch {
 
   /// Whether the calling thread is to look now. Cost  two loads.
   [[nodiscard]] bool is_due(std::uint64_t now) noexcept {
-    std::uint64_t due = next_look_.load(std::memory_order_relaxed);
     // relaxed: a hint, and what it leads to is read through files.
+    const std::uint64_t due = next_look_.load(std::memory_order_relaxed);
     const bool removed = removed_.load(std::memory_order_relaxed) != 0;
     if (now < due && !removed) [[likely]]
       return false;
-    if (due == kNever) return false;
-    if (removed) return true;
-    return next_look_.compare_exchange_strong(due, now + kInterval, std::memory_order_relaxed);
+    return is_turn(now, due, removed);
   }
 
  private:
+  /// Of all threads that find that a look is due, one looks; each does where the segment was removed.
+  [[gnu::noinline]] bool is_turn(std::uint64_t now, std::uint64_t due, bool removed) noexcept {
+    if (due == kNever) return false;
+    return removed || next_look_.compare_exchange_strong(due, now + kInterval, std::memory_order_relaxed);
+  }
+
   static constexpr std::uint64_t kNever = std::numeric_limits<std::uint64_t>::max();
   static constexpr std::uint64_t kInterval = ticks_from_ns(1'000'000'000);
 

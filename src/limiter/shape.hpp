@@ -13,6 +13,7 @@
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <utility>
 
 #include "limiter/context.hpp"
@@ -34,6 +35,11 @@ struct Known {
     }
     (std::make_index_sequence<kCount>());
   }
+  /// The same from the last to the first.
+  template <class Visit>
+  WEIR_INLINE bool each_backwards(Visit visit) const noexcept {
+    return each([&](std::size_t i) WEIR_INLINE { return visit(kCount - 1 - i); });
+  }
 };
 /// The same if it does not know it.
 template <std::size_t kAtMost>
@@ -46,11 +52,16 @@ struct Counted {
     }
     return true;
   }
+  template <class Visit>
+  WEIR_INLINE bool each_backwards(Visit visit) const noexcept {
+    return each([&](std::size_t i) WEIR_INLINE { return visit(count - 1 - i); });
+  }
   std::size_t count;
 };
 
 /// What a decision may know beforehand. Here: the numbers of limits that are enforced, that no limit only counts,
-/// that the request has cost and weight 1, that no rate is split, and that there is nothing rare.
+/// that the request has cost and weight 1 and comes from a worker with a slot, that all quotas of users are rates, that
+/// no rate is split, and that there is nothing rare.
 template <std::size_t kRates, std::size_t kPermits, std::size_t kUserPermits, std::size_t kQuotas,
           bool kBreaker>
 struct Shape {
@@ -67,13 +78,22 @@ struct Shape {
   static constexpr bool rates_in_ticks() noexcept { return true; }
   static constexpr std::uint32_t cost() noexcept { return 1; }
   static constexpr std::uint32_t weight() noexcept { return 1; }
+  static constexpr bool has_owner() noexcept { return true; }
 
   static bool fits(const SharedSteps& shared, const UserSteps& users) noexcept {
+    return !shared.rare && !users.rare && shared.rates.enforced().size() == kRates &&
+           shared.permits.enforced().size() == kPermits && users.permits.enforced().size() == kUserPermits &&
+           users.quotas.enforced().size() == kQuotas && (shared.breaker != nullptr) == kBreaker &&
+           are_in_ticks(shared.rates.enforced(), users.quotas.enforced());
+  }
+
+ private:
+  static bool are_in_ticks(std::span<const RateStep> rates, std::span<const UserQuotaStep> quotas) noexcept {
     const auto is_split = [](const RateStep& step) { return step.rate.is_split(); };
-    return std::ranges::none_of(shared.rates.enforced(), is_split) && !shared.rare && !users.rare &&
-           shared.rates.enforced().size() == kRates && shared.permits.enforced().size() == kPermits &&
-           users.permits.enforced().size() == kUserPermits && users.quotas.enforced().size() == kQuotas &&
-           (shared.breaker != nullptr) == kBreaker;
+    const auto is_in_ticks = [](const UserQuotaStep& step) {
+      return step.rule.kind() == UserRule::Kind::rate;
+    };
+    return std::ranges::none_of(rates, is_split) && std::ranges::all_of(quotas, is_in_ticks);
   }
 };
 
@@ -83,6 +103,7 @@ struct AnyShape {
       : shared_(context.plan->shared),
         users_(*context.users),
         request_(context.request),
+        has_owner_(context.owner),
         counting_(context.plan->counting) {}
   [[nodiscard]] bool only_rates() const noexcept {
     return !shared_.more_than_rates && &users_ == &kNoUserSteps;
@@ -98,6 +119,7 @@ struct AnyShape {
   static constexpr bool rates_in_ticks() noexcept { return false; }
   [[nodiscard]] std::uint32_t cost() const noexcept { return request_.cost; }
   [[nodiscard]] std::uint32_t weight() const noexcept { return request_.weight; }
+  [[nodiscard]] bool has_owner() const noexcept { return has_owner_; }
 
  private:
   template <class Step, std::size_t kAtMost>
@@ -108,6 +130,7 @@ struct AnyShape {
   const SharedSteps& shared_;
   const UserSteps& users_;
   const Request& request_;
+  bool has_owner_;
   bool counting_;
 };
 

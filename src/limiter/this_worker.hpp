@@ -36,10 +36,13 @@ class ThisWorker {
   Result<Identity> join();
 
   /// The owner in whose name this process takes permits now; nobody if it can get no slot.
-  [[nodiscard]] [[gnu::always_inline]] Owner owner_at(std::uint64_t now) noexcept {
-    const Owner mine = registry_.owner();
-    return mine ? mine : join_again(now);
+  [[nodiscard]] Owner owner_at(std::uint64_t now) noexcept {
+    const std::optional<Owner> mine = owner();
+    return mine ? *mine : join_again(now);
   }
+  /// Its two steps: the second costs more.
+  [[nodiscard]] std::optional<Owner> owner() const noexcept { return registry_.owner(); }
+  [[gnu::noinline]] Owner join_again(std::uint64_t now) noexcept;
 
   /// Why this process has no slot; nothing if it has one, or has not asked for one yet.
   [[nodiscard]] std::optional<Error> fault() const { return no_slot_.get(); }
@@ -55,8 +58,6 @@ class ThisWorker {
   [[nodiscard]] Sweeper& sweeper() noexcept { return sweeper_; }
 
  private:
-  [[gnu::noinline]] Owner join_again(std::uint64_t now) noexcept;
-
   const Segment& segment_;
   Registry registry_;
   Sweeper sweeper_;

@@ -14,12 +14,14 @@ namespace weir::detail {
 
 class UserQuota {
  public:
-  [[gnu::always_inline]] UserQuota(const Context& context, const UserQuotaStep& step,
-                                   std::uint32_t cost) noexcept
-      : step_(&step),
-        seen_(context.user_table.find(context.key, entry_of(step.id))),
-        judged_(step.rule.judge(seen_.entry != nullptr ? seen_.state : step.rule.at_rest(context.now),
-                                context.now, cost)) {}
+  /// @param in_ticks  it is known to be a rate that is not split.
+  [[gnu::always_inline]] UserQuota(const Context& context, const UserQuotaStep& step, std::uint32_t cost,
+                                   bool in_ticks = false) noexcept
+      : step_(&step), seen_(context.user_table.find(context.key, entry_of(step.id))) {
+    if (in_ticks) assume_in_ticks();
+    const std::uint64_t state = seen_.entry != nullptr ? seen_.state : step.rule.at_rest(context.now);
+    judged_ = step.rule.judge(state, context.now, cost);
+  }
 
   [[nodiscard]] LimitId id() const noexcept { return step_->id; }
 
@@ -27,20 +29,25 @@ class UserQuota {
   [[nodiscard]] std::uint64_t wait() const noexcept { return judged_.wait; }
 
   /// @return 0: spent; else the ticks until it conforms.
-  [[gnu::always_inline]] std::uint64_t spend(const Context& context) const noexcept {
+  [[gnu::always_inline]] std::uint64_t spend(const Context& context, bool in_ticks = false) const noexcept {
     if (judged_.wait != 0) return judged_.wait;
+    if (in_ticks) assume_in_ticks();
     // The turn after the state: what others wrote under another length is not taken for a state of this one. That of
     // a rate means the same under any.
     const bool is_of_rule =
         step_->rule.is_rate() || stood_still(context.sections.control->turn, context.turn);
-    const bool spent =
-        is_of_rule && context.user_table.exchange(context.key, entry_of(id()), seen_, judged_.charged);
+    const bool spent = is_of_rule && context.user_table.exchange(seen_, judged_.charged);
     if (spent) [[likely]]
       return 0;
     return spend_again(context, *step_, seen_.entry == nullptr);
   }
 
  private:
+  /// Tells the compiler so, where it was found out before.
+  [[gnu::always_inline]] void assume_in_ticks() const noexcept {
+    if (step_->rule.kind() != UserRule::Kind::rate) __builtin_unreachable();
+  }
+
   // Another process was faster, or the user is new, or limits are being changed.
   [[nodiscard]] static std::uint64_t spend_again(const Context& context, const UserQuotaStep& step,
                                                  bool is_new) noexcept;

@@ -118,7 +118,6 @@ bool has_counting(const UserSteps& steps) noexcept {
 
 Plan compile_plan(const Sections& sections, std::uint32_t block, std::uint32_t handle) noexcept {
   Plan plan;
-  plan.block = block;
   plan.handle = handle;
   const std::array sources{source(sections, kGlobalBlock), source(sections, block)};
   const Presence own = sources[1].presence;
@@ -128,6 +127,7 @@ Plan compile_plan(const Sections& sections, std::uint32_t block, std::uint32_t h
   plan.shared = compile_shared(sections, sources);
   if (own.has(kBreaker)) {
     plan.shared.breaker = &sections.breaker(block);
+    plan.shared.breaker_index = static_cast<std::uint16_t>(plan.shared.breaker - sections.breakers.data());
     plan.shared.breaker_id = LimitRef{block, kBreaker}.id();
     plan.shared.breaker_counts_only_rows = plan.shared.breaker->counts_only_rows();
     plan.shared.more_than_rates = true;

@@ -119,6 +119,7 @@ struct SharedSteps {
   Steps<CooldownStep, kPlanScopes> cooldowns;
   BreakerRecord* breaker = nullptr;  ///< also one that only counts: it is told of every call
   LimitId breaker_id = LimitId::none;
+  std::uint16_t breaker_index = 0;        ///< in the section of breakers
   bool breaker_counts_only_rows = false;  ///< see BreakerRecord
   bool more_than_rates = false;           ///< whether anything else is enforced
   bool rare = false;                      ///< whether a window or a cooldown is
@@ -144,21 +145,22 @@ struct Holding;
 /// What deciding a request comes to.
 enum class Answer : std::uint8_t {
   refused,
-  admitted,      ///< and holds nothing
-  admitted_more  ///< and holds something, or there are limits that only count, still to be asked
+  admitted,           ///< and holds nothing
+  admitted_holding,   ///< and holds something
+  admitted_uncounted  ///< and may hold something; there are limits that only count, still to be asked
 };
 /// A way of deciding: see limiter/decide.hpp.
 using Decide = Answer(const Context&, Decision&, Holding&) noexcept;
 
 struct Plan {
-  std::uint32_t block = 0;      ///< of the operation
   std::uint32_t handle = 0;     ///< by which callers name it: see OperationHandles
   bool retired = false;         ///< a live change took the operation out
   bool overrides = false;       ///< whether some users have limits of their own
   bool of_users = false;        ///< whether there is anything that depends on the user
   bool counting = false;        ///< whether some limit only counts
   bool heeds_refusals = false;  ///< whether some limit may count refusals
-  // For requests of cost and weight 1, of a user under its own limits of each user, and of nobody:
+  // For requests of cost and weight 1 by a worker with a slot, of a user under the plan's limits of each user, and of
+  // nobody:
   Decide* decide_for_user = nullptr;
   Decide* decide_for_nobody = nullptr;
   SharedSteps shared;

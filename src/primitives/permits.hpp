@@ -96,9 +96,9 @@ class BasicPermits {
       const std::uint32_t cell = wrapped(start + i, usable);
       if (cells_[cell].load(std::memory_order_relaxed) != 0) continue;
       // crash here: the cells taken so far name the dead worker.
-      const Permit next = claim(cell, permit_word::make(owner, permit ? permit.cell + 1 : 0, now));
-      if (!next) continue;
-      permit = next;
+      const std::uint64_t word = permit_word::make(owner, permit ? permit.cell + 1 : 0, now);
+      if (!claim(cell, word)) continue;
+      permit = {word, cell};
       ++taken;
     }
     if (taken == weight) return permit;
@@ -114,8 +114,8 @@ class BasicPermits {
 
   /// Takes a permit of weight 1 in a cell that find_free() found; prefix() says why the cell may still be
   /// taken.
-  /// @return none if another caller was faster.
-  [[nodiscard]] Permit take_at(Owner owner, std::uint32_t cell, std::uint64_t now) noexcept {
+  /// @return false: another caller was faster.
+  [[nodiscard]] bool take_at(Owner owner, std::uint32_t cell, std::uint64_t now) noexcept {
     return claim(cell, permit_word::make(owner, 0, now));
   }
 
@@ -231,11 +231,10 @@ class BasicPermits {
     return std::nullopt;
   }
 
-  [[nodiscard]] Permit claim(std::uint32_t cell, std::uint64_t word) noexcept {
+  [[nodiscard]] bool claim(std::uint32_t cell, std::uint64_t word) noexcept {
     std::uint64_t free = 0;
     // sync(permit): acquire; pairs with give_back(). sync(owner): release; pairs with reclaim().
-    return cells_[cell].compare_exchange(free, word, std::memory_order_acq_rel) ? Permit{word, cell}
-                                                                                : Permit{};
+    return cells_[cell].compare_exchange(free, word, std::memory_order_acq_rel);
   }
 
   /// The rest of a chain whose first cell has been freed.

@@ -126,6 +126,7 @@ class UserTable {
   /// An entry that a look found.
   struct Found {
     PairWord* entry;  ///< nullptr: absent
+    std::uint64_t tag;
     std::uint64_t state;
   };
 
@@ -180,10 +181,8 @@ class UserTable {
 
   /// Changes an entry that a look found, if it has not changed since. @return false if it has, or if the look
   /// found nothing.
-  bool exchange(const UserKey& key, UserLimit limit, Found met, std::uint64_t next) noexcept {
-    if (met.entry == nullptr) return false;
-    const std::uint64_t tag = tag_of(key, limit);
-    return met.entry->replace({tag, met.state}, {tag, next});
+  static bool exchange(const Found& met, std::uint64_t next) noexcept {
+    return met.entry != nullptr && met.entry->replace({met.tag, met.state}, {met.tag, next});
   }
 
   /// The number of an entry of this table, for a hint: in a table of more than 64 GB not all of them have one.
@@ -191,9 +190,14 @@ class UserTable {
   [[nodiscard]] std::uint32_t number_of(const PairWord* entry) const noexcept {
     return entry != nullptr ? static_cast<std::uint32_t>(entry - entries()) : kNoEntry;
   }
-  /// @return nullptr if there is no such entry.
+  /// @param number  as number_of() said of an entry. @return nullptr for kNoEntry.
   [[nodiscard]] PairWord* entry_at(std::uint32_t number) const noexcept {
-    return number < capacity() ? entries() + number : nullptr;
+    return number != kNoEntry ? entries() + number : nullptr;
+  }
+  /// What a look would find if nothing happened to an entry since its state was written there.
+  [[nodiscard]] Found as_it_was(std::uint32_t number, Hash128 user, UserLimit limit,
+                                std::uint64_t state) const noexcept {
+    return {entry_at(number), tag_of({0, tag_hash(user)}, limit), state};
   }
 
   /// Changes the state of (key, limit), inserting it if it is absent.
@@ -215,13 +219,14 @@ class UserTable {
   bool modify(const UserKey& key, UserLimit limit, PairWord* hint, Step&& step) noexcept {
     const std::uint64_t tag = tag_of(key, limit);
     const bool still_there = hint != nullptr && hint->load_first(std::memory_order_acquire) == tag;
-    Found live = still_there ? Found{hint, hint->load_second(std::memory_order_acquire)} : find(key, limit);
+    Found live =
+        still_there ? Found{hint, tag, hint->load_second(std::memory_order_acquire)} : find(key, limit);
     while (live.entry != nullptr) {
       const std::optional<std::uint64_t> next = step(live.state);
       if (!next) return false;
       Pair seen{tag, live.state};
       if (live.entry->compare_exchange(seen, {tag, *next})) return true;
-      live = seen.first == tag ? Found{live.entry, seen.second} : find(key, limit);
+      live = seen.first == tag ? Found{live.entry, tag, seen.second} : find(key, limit);
     }
     return false;
   }
@@ -350,7 +355,7 @@ class UserTable {
   static Found confirmed(PairWord& entry, std::uint64_t tag) noexcept {
     if (entry.load_first(std::memory_order_acquire) != tag) return {};  // sync(entry)
     const std::uint64_t state = entry.load_second(std::memory_order_acquire);
-    return entry.load_first(std::memory_order_relaxed) == tag ? Found{&entry, state} : Found{};
+    return entry.load_first(std::memory_order_relaxed) == tag ? Found{&entry, tag, state} : Found{};
   }
   [[nodiscard]] Found find_elsewhere(const UserKey& key, std::uint64_t tag) const noexcept;
 
@@ -380,7 +385,7 @@ class UserTable {
     if (!next) return Attempt::declined;
     Pair seen{tag, live.state};
     if (live.entry->compare_exchange(seen, {tag, *next})) return Attempt::done;
-    live = seen.first == tag ? Found{live.entry, seen.second} : Found{};
+    live = seen.first == tag ? Found{live.entry, tag, seen.second} : Found{};
     return Attempt::lost;
   }
 
@@ -406,7 +411,7 @@ class UserTable {
         if (!choosing && !is_of(entry, tag)) continue;
         const Pair seen = look(entry);
         if (seen.first == tag) {
-          survey.live = {&entry, seen.second};
+          survey.live = {&entry, tag, seen.second};
           return survey;
         }
         if (seen.first == (tag | kReserved)) note_reservation(survey, entry, seen.second);

@@ -111,10 +111,16 @@ class Registry {
     return is_tenant(word) ? std::optional(unpack(word)) : std::nullopt;
   }
 
-  /// The owner that this process is; nobody where self() is nullopt. Cost  two loads.
-  [[nodiscard]] Owner owner() const noexcept {
+  /// The owner that this process is; nullopt where self() is. Cost  two loads.
+  [[nodiscard]] std::optional<Owner> owner() const noexcept {
     const std::uint64_t word = private_->joined.load(std::memory_order_relaxed);
-    return word != 0 && is_tenant(word) ? owner_in(word) : Owner();
+    return word != 0 && is_tenant(word) ? std::optional(owner_in(word)) : std::nullopt;
+  }
+
+  /// Whether an owner is this process now, as owner() says. Cost  two loads.
+  [[nodiscard]] bool is_self(Owner owner) const noexcept {
+    const std::uint64_t word = private_->joined.load(std::memory_order_relaxed);
+    return is(word, owner) && is_tenant(word);
   }
 
   /// Whether an owner is this process, now or before another process took it for dead; never true for a

@@ -39,7 +39,8 @@ Owner owner_of(std::size_t process) {
 // Takes a permit as an admission does: look first, then take the cell that was seen to be free.
 Permit look_and_take(Permits permits, std::size_t process, std::uint32_t limit) {
   const auto free = permits.find_free(limit, 0);
-  return free ? permits.take_at(owner_of(process), *free, kNow) : Permit{};
+  if (!free || !permits.take_at(owner_of(process), *free, kNow)) return {};
+  return {detail::permit_word::make(owner_of(process), 0, kNow), *free};
 }
 
 // Frees what killed processes held; they are not inside any more.

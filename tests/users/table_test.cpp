@@ -75,14 +75,19 @@ TEST_F(Table, WritesNothingWhenTheChangeDeclines) {
 }
 
 TEST_F(Table, ExchangesOnlyWhatALookFound) {
-  EXPECT_FALSE(table.exchange(key(1), kRate, table.find(key(1), kRate), 20));  // there is no entry
+  EXPECT_FALSE(table.exchange(table.find(key(1), kRate), 20));  // there is no entry
   ASSERT_EQ(owe(1, 10, 20), UserTable::Outcome::changed);
   const auto met = table.find(key(1), kRate);
-  ASSERT_TRUE(table.exchange(key(1), kRate, met, 25));
+  ASSERT_TRUE(table.exchange(met, 25));
   EXPECT_EQ(state(1), 25U);
-  EXPECT_FALSE(table.exchange(key(1), kRate, met, 30));                        // out of date
-  EXPECT_FALSE(table.exchange(key(2), kRate, table.find(key(1), kRate), 30));  // the entry of another user
+  EXPECT_FALSE(table.exchange(met, 30));  // out of date
+  const auto as_it_was = [&](int user, std::uint64_t state) {
+    return table.as_it_was(table.number_of(met.entry), hasher(std::to_string(user)), kRate, state);
+  };
+  EXPECT_FALSE(table.exchange(as_it_was(2, 25), 30));  // the entry of another user
   EXPECT_EQ(state(1), 25U);
+  EXPECT_TRUE(table.exchange(as_it_was(1, 25), 30));
+  EXPECT_EQ(state(1), 30U);
 }
 
 TEST_F(Table, ForgetsOnlyUsersAtRestWhileThereAreAny) {
