@@ -47,22 +47,22 @@ bool has_valgrind() {
 
 TEST(InstructionsOfADecision, UnderOneRateAreFew) {
   SKIP_WITHOUT_VALGRIND();
-  EXPECT_LE(instructions_of_one("one_rate"), 190);
+  EXPECT_LE(instructions_of_one("one_rate"), 178);
 }
 
 TEST(InstructionsOfADecision, OfARefusalAreFew) {
   SKIP_WITHOUT_VALGRIND();
-  EXPECT_LE(instructions_of_one("refusal"), 200);
+  EXPECT_LE(instructions_of_one("refusal"), 191);
 }
 
 TEST(InstructionsOfADecision, UnderARateOfEachUserAreFew) {
   SKIP_WITHOUT_VALGRIND();
-  EXPECT_LE(instructions_of_one("rate_of_a_user"), 308);
+  EXPECT_LE(instructions_of_one("rate_of_a_user"), 279);
 }
 
 TEST(InstructionsOfADecision, UnderFiveLimitsAndABreakerAreFew) {
   SKIP_WITHOUT_VALGRIND();
-  EXPECT_LE(instructions_of_one("five_limits_and_a_breaker"), 720);
+  EXPECT_LE(instructions_of_one("five_limits_and_a_breaker"), 595);
 }
 
 }  // namespace
