@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <fmt/format.h>
 
+#include "policy/cells_needed.hpp"
 #include "policy/line_up.hpp"
 #include "policy/window_books.hpp"
 #include "primitives/permits.hpp"
@@ -64,23 +65,6 @@ Result<std::uint32_t> cells_to_take(const Sections& sections, Block& block, std:
 }
 
 }  // namespace
-
-std::uint32_t permit_cells_for(std::uint32_t index, const LimitValue& value) noexcept {
-  if (kind_of(index) != LimitKind::permits || scope_of(index) != LimitScope::shared || value.params == 0)
-    return 0;
-  constexpr std::uint64_t kLeast = 64;
-  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(2 * value.params, kLeast, kMaxPermits));
-}
-
-std::uint32_t window_cells_for(std::uint32_t index, const LimitValue& value) noexcept {
-  if (kind_of(index) != LimitKind::window || scope_of(index) != LimitScope::shared || value.params == 0)
-    return 0;
-  const packed::WindowParams window = packed::to_window(value.params);
-  if (window.kind == WindowKind::ring) return kRingCells;
-  if (window.kind != WindowKind::log) return 0;
-  return 1 + static_cast<std::uint32_t>(
-                 std::clamp<std::uint64_t>(2 * std::uint64_t{window.limit}, 8, kMaxPermits));
-}
 
 Result<Room> room_for(const Sections& sections, std::uint32_t block_index, const BlockValue& value,
                       std::uint64_t now) {

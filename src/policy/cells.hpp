@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The cells that keep permits, logs and rings: how many a limit takes, and which part of a section it gets.
+// Which part of a cells section a limit gets, when a segment is made and when its limits are changed live. How many
+// cells it needs: cells_needed.hpp.
 //
 // A part is given out once and stays with its record, so a limit that is taken out and comes back finds its cells
-// again. A record gets more cells than its limit needs, so that the limit can be raised live.
+// again.
 
 #include <cstdint>
 
@@ -14,10 +15,6 @@
 #include "policy/schema.hpp"
 
 namespace weir::detail {
-
-/// The words that a record takes in a cells section, with room for raising the limit live.
-[[nodiscard]] std::uint32_t permit_cells_for(std::uint32_t index, const LimitValue& value) noexcept;
-[[nodiscard]] std::uint32_t window_cells_for(std::uint32_t index, const LimitValue& value) noexcept;
 
 /// The words of the cells sections that a change would take.
 struct Room {

@@ -8,7 +8,7 @@
 #include <tuple>
 #include <type_traits>
 
-#include "policy/cells.hpp"
+#include "policy/cells_needed.hpp"
 #include "policy/compile.hpp"
 
 namespace weir::detail {

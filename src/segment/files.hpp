@@ -11,9 +11,11 @@
 #include <sys/resource.h>
 
 #include "base/result.hpp"
-#include "segment/mapping.hpp"
+#include "segment/layout.hpp"
 
 namespace weir::detail {
+
+enum class OpenMode { read_only, read_write };
 
 inline constexpr const char* kSegmentDirectory = "/dev/shm";  // where POSIX shared memory lives on Linux
 

@@ -11,12 +11,10 @@
 
 #include "base/descriptor.hpp"
 #include "base/text.hpp"
-#include "segment/mapping.hpp"
+#include "segment/files.hpp"
 
 namespace weir::detail {
 namespace {
-
-constexpr const char* kDirectory = "/dev/shm";
 
 /// "weir.v2.captions"; the version of a file of another name is 0.
 SegmentFile parsed(std::string_view file) {
@@ -36,7 +34,7 @@ SegmentFile parsed(std::string_view file) {
 
 std::vector<SegmentFile> segment_files() {
   std::vector<SegmentFile> files;
-  FileHandle opened = open_file(kDirectory, O_RDONLY | O_DIRECTORY);
+  FileHandle opened = open_file(kSegmentDirectory, O_RDONLY | O_DIRECTORY);
   const std::unique_ptr<DIR, int (*)(DIR*)> directory(opened ? ::fdopendir(opened.get()) : nullptr,
                                                       &::closedir);
   if (!directory) return files;

@@ -24,21 +24,11 @@
 #include "base/descriptor.hpp"
 #include "base/result.hpp"
 #include "base/word.hpp"
+#include "segment/files.hpp"
 #include "segment/layout.hpp"
+#include "segment/trust.hpp"
 
 namespace weir::detail {
-
-enum class OpenMode { read_only, read_write };
-
-/// Whose segments a caller works with, beside its own user's and root's: a user that may write one sets its
-/// limits, and can truncate it.
-struct Trust {
-  /// For the tools of an operator, who names a segment in order to look at it or to change it.
-  bool root_trusts_all = true;
-  /// Of a configuration: the file may not be more open than this, nor belong to another group.
-  std::optional<mode_t> mode = {};
-  std::optional<gid_t> group = {};  ///< whose members may make the segment, too
-};
 
 struct SectionSpec {
   std::uint32_t kind = 0;

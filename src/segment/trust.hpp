@@ -4,13 +4,24 @@
 // Whose segment is refused. A process that may write a segment can change every limit, and can truncate the file under
 // its mappings, so owner, group and mode must be as private as we would make them.
 
+#include <optional>
 #include <string_view>
 #include <sys/stat.h>
+#include <sys/types.h>
 
 #include "base/result.hpp"
-#include "segment/mapping.hpp"
 
 namespace weir::detail {
+
+/// Whose segments a caller works with, beside its own user's and root's: a user that may write one sets its
+/// limits, and can truncate it.
+struct Trust {
+  /// For the tools of an operator, who names a segment in order to look at it or to change it.
+  bool root_trusts_all = true;
+  /// Of a configuration: the file may not be more open than this, nor belong to another group.
+  std::optional<mode_t> mode = {};
+  std::optional<gid_t> group = {};  ///< whose members may make the segment, too
+};
 
 /// Whether the file is one that a trusted user made. Asked before its first byte is read.
 /// Errors  Errc::foreign, permission.

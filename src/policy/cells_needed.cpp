@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "policy/cells_needed.hpp"
+
+#include <algorithm>
+
+#include "policy/params.hpp"
+#include "primitives/permits.hpp"
+#include "primitives/window_ring.hpp"
+
+namespace weir::detail {
+
+std::uint32_t permit_cells_for(std::uint32_t index, const LimitValue& value) noexcept {
+  if (kind_of(index) != LimitKind::permits || scope_of(index) != LimitScope::shared || value.params == 0)
+    return 0;
+  constexpr std::uint64_t kLeast = 64;
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(2 * value.params, kLeast, kMaxPermits));
+}
+
+std::uint32_t window_cells_for(std::uint32_t index, const LimitValue& value) noexcept {
+  if (kind_of(index) != LimitKind::window || scope_of(index) != LimitScope::shared || value.params == 0)
+    return 0;
+  const packed::WindowParams window = packed::to_window(value.params);
+  if (window.kind == WindowKind::ring) return kRingCells;
+  if (window.kind != WindowKind::log) return 0;
+  return 1 + static_cast<std::uint32_t>(
+                 std::clamp<std::uint64_t>(2 * std::uint64_t{window.limit}, 8, kMaxPermits));
+}
+
+}  // namespace weir::detail
