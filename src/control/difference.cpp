@@ -1,16 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/difference.hpp"
 
-#include <chrono>
 #include <fmt/format.h>
-#include <thread>
 
-#include "control/change.hpp"
-#include "control/history.hpp"
 #include "policy/compile.hpp"
-#include "policy/schema.hpp"
-#include "policy/stored_config.hpp"
-#include "segment/mapping.hpp"
 
 namespace weir::detail {
 
@@ -47,39 +40,6 @@ Result<void> same_settings(const SegmentPolicy& segment, SegmentPolicy wanted) {
   return fail(Errc::conflict, fmt::format("segment \"{}\": {}: fixed when it was made", segment.name, what),
               fmt::format("leave it as it is, or remove the segment with: shm-inspect --segment {} remove",
                           segment.name));
-}
-
-std::vector<ConfigChange> note_difference(std::string_view segment, const Config& config) {
-  auto attached = Segment::attach(segment, OpenMode::read_only, kAbiFingerprint);
-  if (!attached) return {};
-  auto sections = SectionsView::of(*attached);
-  if (!sections) return {};
-  std::vector<ConfigChange> differs = difference_between(load_config(*sections, attached->name()), config);
-  const bool noted = sections->difference->sequence.load(std::memory_order_relaxed) != 0;
-  if (differs.empty() && !noted) return differs;
-  // Where another process is changing limits just now, what it leaves will be noted by the next one that
-  // opens.
-  if (auto change = Change::begin(segment)) {
-    const Sections& its = change->sections();
-    note(*its.difference, differs, its.control->generation.load(std::memory_order_relaxed));
-  }
-  return differs;
-}
-
-Result<void> apply_limits(std::string_view segment, const Config& config) {
-  constexpr int kAttempts = 500;
-  for (int attempt = 0;; ++attempt) {
-    auto change = Change::begin(segment);
-    if (!change) {
-      if (change.error().code != Errc::conflict || attempt == kAttempts) return change.error();
-      std::this_thread::sleep_for(std::chrono::milliseconds(1));  // it applies the same, as a rule
-      continue;
-    }
-    Config wanted = config;
-    wanted.segment = change->current().segment;
-    WEIR_TRY_VOID(change->apply(wanted, false));
-    return {};
-  }
 }
 
 }  // namespace weir::detail

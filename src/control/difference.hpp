@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What differs between a configuration and what a segment enforces, and what opening does about it.
+// What differs between a configuration and what a segment enforces. What opening does about it:
+// binding/reconcile.hpp.
 
-#include <string_view>
 #include <vector>
 
 #include "weir/config.hpp"
@@ -19,11 +19,5 @@ namespace weir::detail {
 /// Whether a configuration leaves alone what was decided when the segment was made: what it has room for.
 /// Errors  Errc::conflict, naming the setting.
 [[nodiscard]] Result<void> same_settings(const SegmentPolicy& segment, SegmentPolicy wanted);
-
-/// What differs, noted in the segment for shm-inspect status.
-[[nodiscard]] std::vector<ConfigChange> note_difference(std::string_view segment, const Config& config);
-
-/// Makes the segment enforce the limits of a configuration, whatever its settings of the segment are.
-[[nodiscard]] Result<void> apply_limits(std::string_view segment, const Config& config);
 
 }  // namespace weir::detail

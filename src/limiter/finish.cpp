@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The end of an admission, as far as it is not the usual one, which is inline in LimiterImpl::finish(): the breaker
-// hears what came of the work, then what the admission holds comes back.
+// The end of an admission: its breaker hears what came of the work, then what it holds comes back. The usual end is
+// inline, in LimiterImpl::finish(); here is what is rare.
 //
 // An admission may end in another process than the one that was admitted: a fork copies it. Then the parent's
 // permits are not given back, its probe is not judged, and its call stays in flight. It may also end after other
@@ -13,6 +13,14 @@
 #include "limiter/bulkheads.hpp"
 #include "limiter/held.hpp"
 #include "limiter/impl.hpp"
+
+namespace weir {
+
+void Admission::give_back(Outcome outcome) noexcept {
+  holding_.limiter->finish(holding_, outcome);
+}
+
+}  // namespace weir
 
 namespace weir::detail {
 

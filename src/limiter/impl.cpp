@@ -85,17 +85,6 @@ ResetReport LimiterImpl::reset_user(std::string_view user) noexcept {
   return detail::reset_user(sections(), limits_.users(), limits_.key_of(user));
 }
 
-void LimiterImpl::look_by(SegmentBinding& binding) noexcept {
-  binding_ = &binding;
-  watch_.begin(ticks_at(sections(), HostClock::now()));
-}
-
-LimiterImpl* LimiterImpl::look_again() noexcept {
-  binding_->look_again(*this);
-  LimiterImpl& current = binding_->impl();
-  return &current != this ? &current : nullptr;
-}
-
 void LimiterImpl::stay() noexcept {
   static std::atomic<LimiterImpl*> staying{nullptr};
   next_staying_ = staying.load(std::memory_order_relaxed);

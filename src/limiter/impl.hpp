@@ -3,6 +3,8 @@
 
 // A segment with everything that decides over it: what a Limiter does, once it is known which segment it uses.
 //
+// Which segment that is, others know (src/binding): here a call only says when it is time to look for another one.
+//
 // This file has the path of a request, from an operation, a user and a moment to an Admission. It reads as the
 // request goes: find the limits, look at the clock, decide, sweep if a permit may come back, and begin again if the
 // limits were changed meanwhile. The usual path is inline in one function of the public API; what is rare is in
@@ -27,7 +29,6 @@
 #include "limiter/held.hpp"
 #include "limiter/limits_in_force.hpp"
 #include "limiter/reset.hpp"
-#include "limiter/segment_binding.hpp"
 #include "limiter/segment_watch.hpp"
 #include "limiter/this_worker.hpp"
 #include "policy/schema.hpp"
@@ -42,11 +43,35 @@ class LimiterImpl {
   [[nodiscard]] static Result<std::unique_ptr<LimiterImpl>> over(Result<Segment> segment);
   LimiterImpl(Segment segment, const Sections& sections);
 
+  /// Decides a request, unless it is time to look whether the segment is still the one to use.
+  /// @param admission  receives the decision. It says "admitted" when it comes in, and holds nothing.
+  /// @return false: nothing was decided. Look, and call admit_without_look() of what is to be used then.
   template <class Time>
-  [[gnu::always_inline]] Admission admit(Operation operation, const Request& request, Time time) noexcept {
-    Admission admission{Decision{}};  // filled in where the caller will have it, unless it stays "admitted"
-    admit_into(admission, operation, request, time);
-    return admission;
+  [[gnu::always_inline]] bool admit(Admission& admission, Operation operation, const Request& request,
+                                    const Time& time) noexcept {
+    const std::uint64_t turn = limits_.turn();
+    const Plan* const plan = limits_.plan_of(operation, turn);
+    const bool usual = request.cost == 1 && request.weight == 1;
+    if (plan == nullptr || !usual) [[unlikely]]
+      return admit_otherwise(admission, operation, request, time);
+    Context context(sections(), limits_.users(), request);
+    Decide* way = plan->decide_for_nobody;
+    if (const std::uint32_t block = limits_.prepare(context, *plan, turn, &way); block != 0) [[unlikely]] {
+      context.users = limits_.override_kept(block, turn);
+      if (context.users == nullptr) return admit_otherwise(admission, operation, request, time);
+      way = &decide;
+    }
+    context.begin(time);
+    if (watch_.is_due(context.now)) [[unlikely]]
+      return false;
+    if (!decide_by(way, context, admission)) [[unlikely]]
+      return admit_otherwise(admission, operation, request, time);
+    return true;
+  }
+  template <class Time>
+  void admit_without_look(Admission& admission, Operation operation, const Request& request,
+                          const Time& time) noexcept {
+    (void)admit_otherwise(admission, operation, request, time, false);
   }
 
   Decision peek(Operation operation, const Request& request) noexcept;
@@ -91,12 +116,9 @@ class LimiterImpl {
   [[nodiscard]] Config config() const { return load_config(sections(), segment_.name()); }
   [[nodiscard]] OperationHandles& operations() noexcept { return limits_.operations(); }
 
-  /// Asks `binding` from now on, as often as SegmentWatch says, whether the segment is still the one to use.
-  void look_by(SegmentBinding& binding) noexcept;
-  /// What to use instead, after looking for it if that is due; nullptr: this one.
-  [[nodiscard]] LimiterImpl* successor() noexcept {
-    return watch_.is_due(fast_now()) ? look_again() : nullptr;
-  }
+  /// From now on calls say, as often as SegmentWatch does, that it is time to look for another segment.
+  void begin_to_watch() noexcept { watch_.begin(ticks_at(sections(), HostClock::now())); }
+  [[nodiscard]] bool is_look_due() noexcept { return watch_.is_due(fast_now()); }
 
   /// Before the end. @return false: something that this process was admitted with is still out. Then this object
   /// stays until the process ends: the admission may yet be released, and the slot remains its owner's, so
@@ -106,52 +128,31 @@ class LimiterImpl {
   void stay() noexcept;
 
  private:
-  /// The path of nearly every request; the others go on in admit_otherwise().
+  /// admit() by whatever limits, again while they change.
+  /// @param may_look  false: it decides, even if it is time to look.
   template <class Time>
-  [[gnu::always_inline]] void admit_into(Admission& admission, Operation operation, const Request& request,
-                                         const Time& time) noexcept {
-    const std::uint64_t turn = limits_.turn();
-    const Plan* const plan = limits_.plan_of(operation, turn);
-    const bool usual = request.cost == 1 && request.weight == 1;
-    if (plan == nullptr || !usual) [[unlikely]]
-      return admit_otherwise(admission, operation, request, time);
-    Context context(sections(), limits_.users(), request);
-    Decide* way = plan->decide_for_nobody;
-    if (const std::uint32_t block = limits_.prepare(context, *plan, turn, &way); block != 0) [[unlikely]] {
-      context.users = limits_.override_kept(block, turn);
-      if (context.users == nullptr) return admit_otherwise(admission, operation, request, time);
-      way = &decide;
-    }
-    if (!decide_by(way, context, admission, operation, request, time)) [[unlikely]]
-      admit_otherwise(admission, operation, request, time);
-  }
-
-  template <class Time>
-  [[gnu::noinline]] void admit_otherwise(Admission& admission, Operation operation, const Request& request,
-                                         const Time& time) noexcept {
-    admission.decision_ = {Verdict::invalid, LimitId::none, {}};
+  [[gnu::noinline]] bool admit_otherwise(Admission& admission, Operation operation, const Request& request,
+                                         const Time& time, bool may_look = true) noexcept {
+    constexpr Decision kInvalid{Verdict::invalid, LimitId::none, {}};
+    bool look = false;
+    admission.decision_ = kInvalid;
     const bool decided = limits_.until_they_stand(operation, request, [&](Context& context) {
+      context.begin(time);
+      look = may_look && watch_.is_due(context.now);
+      if (look) return true;
       admission.decision_ = {};
-      if (decide_by(&decide, context, admission, operation, request, time)) return true;
-      admission.decision_ = {Verdict::invalid, LimitId::none, {}};
+      if (decide_by(&decide, context, admission)) return true;
+      admission.decision_ = kInvalid;
       return false;
     });
     if (!decided) admission.decision_ = {Verdict::shed, LimitId::none, {}};
+    return !look;
   }
 
+  /// Decides at the moment at which the context has begun.
   /// @return false: limits were changed live meanwhile. Nothing stays charged: what was charged under limits that
   ///         may not be in force any more was taken back.
-  template <class Time>
-  [[gnu::always_inline]] bool decide_by(Decide* way, Context& context, Admission& admission,
-                                        Operation operation, const Request& request,
-                                        const Time& time) noexcept {
-    context.begin(time);
-    if (watch_.is_due(context.now)) [[unlikely]] {
-      if (LimiterImpl* const next = look_again()) {
-        next->admit_otherwise(admission, operation, request, time);
-        return true;
-      }
-    }
+  [[gnu::always_inline]] bool decide_by(Decide* way, Context& context, Admission& admission) noexcept {
     if (const std::optional<Owner> mine = worker_.owner()) [[likely]] {
       context.owner = *mine;
     } else {
@@ -205,14 +206,12 @@ class LimiterImpl {
   /// Counts permits that had been taken back before they were given back.
   void count_late(std::uint32_t late) noexcept;
 
-  [[gnu::noinline]] LimiterImpl* look_again() noexcept;
   [[nodiscard]] std::uint64_t fast_now() const noexcept { return ticks_at(sections(), FastClock::now()); }
 
   Segment segment_;
   LimitsInForce limits_;
   ThisWorker worker_;
   SegmentWatch watch_;
-  SegmentBinding* binding_ = nullptr;
   LimiterImpl* next_staying_ = nullptr;
 };
 

@@ -3,6 +3,7 @@
 
 # Checks that each layer uses what src/CMakeLists.txt says it LINKS, or what that links, and nothing else: in its
 # includes, and in the symbols that its objects need. A layer that is linked must also be used.
+# Within a layer, too, files use each other one way only.
 # Arguments: the root of the source tree, nm, and a file for each layer, named by it: the layers that it links in the
 # first line, then its objects. Prints each use that is not declared, and each declaration that is not used.
 set -euo pipefail
@@ -68,6 +69,12 @@ for layer in "${!links[@]}"; do
     [[ ${uses[$layer]} == *" $below "* ]] || complain "src/$layer links weir_$below and uses nothing of it"
   done
 done
+
+# A header and its source are one unit, and no unit uses itself by way of others. tsort names the units of a circle.
+circles=$(for tree in src include; do
+  (cd "$root/$tree" && grep -roP '^#include "\K[a-z_]+/[a-z_]+(?=\.hpp")' . | sed -E 's|^\./||; s/\.(hpp|cpp):/ /')
+done | awk '$1 != $2' | sort -u | { tsort 2>&1 >/dev/null || true; } | sed -nE 's|^tsort: ([a-z_]+/[a-z_]+)$|\1|p')
+[ -z "$circles" ] || complain "these files use each other in a circle: ${circles//$'\n'/ }"
 
 # Programs are written with the public headers, as a user's are.
 while IFS= read -r line; do

@@ -13,8 +13,8 @@
 #include "weir/config.hpp"
 #include "weir/control.hpp"
 
-#include "limiter/create.hpp"
-#include "limiter/impl.hpp"
+#include "binding/create.hpp"
+#include "binding/segment_binding.hpp"
 #include "support/fork.hpp"
 #include "support/segment_name.hpp"
 #include "support/time_of.hpp"
@@ -34,11 +34,11 @@ class LateWorker : public ::testing::Test {
     const SegmentBeginning beginning{
         std::chrono::duration_cast<std::chrono::nanoseconds>(then).count(), 0, {1, 2}};
     (void)remove_segment(name.str());
-    impl = nullptr;
-    auto opened = LimiterImpl::over(publish_segment(*config, name.str(), beginning));
+    binding = nullptr;
+    auto opened = SegmentBinding::over(publish_segment(*config, name.str(), beginning));
     ASSERT_TRUE(opened) << opened.error().what;
-    impl = std::move(*opened);
-    work = *impl->operations().find("work");
+    binding = std::move(*opened);
+    work = *binding->impl().operations().find("work");
   }
   void set(const std::string& key, const std::string& value) {
     const auto report = set_limit(name.str(), "operations.work." + key, value);
@@ -46,7 +46,7 @@ class LateWorker : public ::testing::Test {
   }
   int admitted(int asked, const Request& request = {.user = "u"}) {
     int count = 0;
-    for (int i = 0; i < asked; ++i) count += impl->admit(work, request, TimePasses{}) ? 1 : 0;
+    for (int i = 0; i < asked; ++i) count += binding->admit(work, request, TimePasses{}) ? 1 : 0;
     return count;
   }
   /// A clock at whose n-th reading, from 0, something happens before it tells the time.
@@ -58,7 +58,7 @@ class LateWorker : public ::testing::Test {
   }
 
   test::SegmentName name;
-  std::unique_ptr<LimiterImpl> impl;
+  std::unique_ptr<SegmentBinding> binding;
   Operation work{};
 };
 
@@ -75,7 +75,7 @@ TEST_F(LateWorker, FindsTheCountsOfAWindowOfAUserThatHasAnotherLength) {
         set("user.window", to);
         EXPECT_EQ(admitted(20), 9);
       });
-      const Admission late = impl->admit(work, {.user = "u"}, test::TimeOf(clock));
+      const Admission late = binding->admit(work, {.user = "u"}, test::TimeOf(clock));
       EXPECT_EQ(late.verdict(), Verdict::throttled) << from << " to " << to;
       EXPECT_LE(late.retry_after(), 20 * 24h);
       EXPECT_EQ(admitted(20), 0) << from << " to " << to;
@@ -92,7 +92,7 @@ TEST_F(LateWorker, ChargesAWindowOfAUserInTheUnitsInForce) {
         set("user.window", to);
         EXPECT_EQ(admitted(7), 7);
       });
-      impl->charge(work, {.user = "u"}, test::TimeOf(clock));
+      binding->impl().charge(work, {.user = "u"}, test::TimeOf(clock));
       EXPECT_LE(admitted(20), 1) << from << " to " << to;
     }
   }
@@ -101,14 +101,14 @@ TEST_F(LateWorker, ChargesAWindowOfAUserInTheUnitsInForce) {
 TEST_F(LateWorker, ChargesTheWindowThatHasTakenOver) {
   open("window = \"10 per 1h\"\n");
   auto clock = stopped_at(0, [&] { set("window", R"({ limit = "10 per 2h", kind = "ring" })"); });
-  impl->charge(work, {.cost = 10}, test::TimeOf(clock));
+  binding->impl().charge(work, {.cost = 10}, test::TimeOf(clock));
   EXPECT_EQ(admitted(10), 0);
 }
 
 TEST_F(LateWorker, ChargesTheRateThatIsInForce) {
   open("rate = \"1000/s burst 10\"\n");
   auto clock = stopped_at(0, [&] { set("rate", "10/day burst 10"); });
-  impl->charge(work, {.cost = 10}, test::TimeOf(clock));
+  binding->impl().charge(work, {.cost = 10}, test::TimeOf(clock));
   EXPECT_EQ(admitted(10), 0);
 }
 
@@ -116,12 +116,12 @@ TEST_F(LateWorker, ChargesTheRateThatIsInForce) {
 TEST_F(LateWorker, DecidesByTheLimitsInForceAlsoAfterASweep) {
   open("concurrent = 1\nwindow = \"10 per 1h\"\n");
   ASSERT_EQ(test::in_child([&]() -> int {
-              const Admission held = impl->admit(work, {}, TimePasses{});
+              const Admission held = binding->admit(work, {}, TimePasses{});
               ::_exit(held ? 0 : 1);
             }),
             0);
   auto clock = stopped_at(0, [&] { set("window", R"({ limit = "10 per 2h", kind = "ring" })"); });
-  EXPECT_TRUE(impl->admit(work, {.cost = 9}, test::TimeOf(clock)));
+  EXPECT_TRUE(binding->admit(work, {.cost = 9}, test::TimeOf(clock)));
   EXPECT_EQ(admitted(10), 0);
 }
 
@@ -140,7 +140,7 @@ TEST_F(LateWorker, TakesBackNothingThatOthersHaveSpentUnderANewRate) {
         }
         return readings++ == 0 && read_before ? before : HostClock::now();
       };
-      (void)impl->admit(work, {.user = "u"}, test::TimeOf(clock));
+      (void)binding->admit(work, {.user = "u"}, test::TimeOf(clock));
       EXPECT_GE(readings, 2);
       EXPECT_EQ(admitted(20), 0) << scope << read_before;
     }
@@ -152,7 +152,7 @@ TEST_F(LateWorker, IsNotRefusedByALimitThatWasTakenOut) {
   open("rate = \"1/day burst 1\"\n");
   EXPECT_EQ(admitted(1), 1);
   auto clock = stopped_at(0, [&] { set("rate", "none"); });
-  EXPECT_TRUE(impl->admit(work, {.user = "u"}, test::TimeOf(clock)));
+  EXPECT_TRUE(binding->admit(work, {.user = "u"}, test::TimeOf(clock)));
 }
 
 }  // namespace

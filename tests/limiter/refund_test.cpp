@@ -8,8 +8,8 @@
 
 #include "weir/config.hpp"
 
-#include "limiter/create.hpp"
-#include "limiter/impl.hpp"
+#include "binding/create.hpp"
+#include "binding/segment_binding.hpp"
 #include "support/fork.hpp"
 #include "support/time_of.hpp"
 
@@ -23,20 +23,20 @@ class LimiterRefund : public ::testing::Test {
   void open(const char* toml) {
     const auto config = parse_config(toml, "test");
     ASSERT_TRUE(config) << config.error().message();
-    auto opened = LimiterImpl::over(publish_segment(*config, ""));
+    auto opened = SegmentBinding::over(publish_segment(*config, ""));
     ASSERT_TRUE(opened) << opened.error().what;
-    impl = std::move(*opened);
-    work = *impl->operations().find("work");
+    binding = std::move(*opened);
+    work = *binding->impl().operations().find("work");
     now = HostClock::now();
   }
-  Admission admit(const Request& request) { return impl->admit(work, request, TimeStands{now}); }
+  Admission admit(const Request& request) { return binding->admit(work, request, TimeStands{now}); }
   int admitted(const Request& request) {
     int count = 0;
     while (count < 100 && admit(request)) ++count;
     return count;
   }
 
-  std::unique_ptr<LimiterImpl> impl;
+  std::unique_ptr<SegmentBinding> binding;
   Operation work{};
   HostClock::time_point now;
 };
@@ -71,7 +71,7 @@ user.rate = "1/day burst 10"
     }
     return now;
   };
-  EXPECT_EQ(impl->admit(work, {.user = "late", .cost = 10}, test::TimeOf(stopped)).verdict(),
+  EXPECT_EQ(binding->admit(work, {.user = "late", .cost = 10}, test::TimeOf(stopped)).verdict(),
             Verdict::throttled);
   EXPECT_EQ(others, 10);
   EXPECT_EQ(admitted({}), 0) << "what others have spent came back";
@@ -104,10 +104,10 @@ TEST_F(LimiterRefund, AnAdmissionOfAnotherSegmentGivesNothingBackInThisOne) {
   const Request ten{.cost = 10};
   Admission first = admit(ten);
   ASSERT_TRUE(first);
-  const auto before = std::move(impl);
+  const auto before = std::move(binding);
   open("[operations.work]\nrate = \"1/day burst 10\"\n");
   EXPECT_EQ(admitted({}), 10);
-  impl->refund(work, ten, first);
+  binding->impl().refund(work, ten, first);
   EXPECT_EQ(admitted({}), 0);
 }
 
@@ -118,12 +118,12 @@ TEST_F(LimiterRefund, ACopyInAChildGivesNothingBack) {
   Admission first = admit(ten);
   ASSERT_TRUE(first);
   ASSERT_EQ(test::in_child([&] {
-              impl->refund(work, ten, first);
+              binding->impl().refund(work, ten, first);
               return 0;
             }),
             0);
   EXPECT_EQ(admitted({}), 0);
-  impl->refund(work, ten, first);
+  binding->impl().refund(work, ten, first);
   now = HostClock::now();
   EXPECT_EQ(admitted({}), 10);
 }

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Where a limiter lives: on a segment, and what it does while there is none to use.
+// The tie of a limiter to its segment: which LimiterImpl decides now, and what happens while there is no segment.
 //
-// Without a usable segment, and with a policy that does not fail closed, it decides over a private one: with
-// no limits at all (`admit`), or with this process's share of them (`local`). Once a second the next call
-// looks whether the segment is back, or was replaced under its name, and moves there. remove_segment() leaves
-// word of itself in the segment, and then every call looks until there is another one: the first call after
-// that was made goes there. Whatever was admitted
-// by the old one is given back to the old one: that stays until the limiter goes. A call finds out before it
-// decides, so the first call after a pause already goes to the new segment.
+// Without a usable segment, and with a policy that does not fail closed, a limiter decides over a stand-in
+// (stand_in.hpp). When a call finds that it is time to look (SegmentWatch), it looks before it decides: if the
+// segment is back, or another one has its name, the limiter moves there. So the first call after a pause, or after
+// the new segment was made, already goes there. What was admitted by the old segment is given back to the old
+// segment, which therefore stays until the limiter goes.
 //
-// Fork    at any moment, also while another thread looks: a child reads atomic words, and lists that only
-//         grow at their heads. The word that says which process looks names the parent, so the child may.
-// User    a process that became another user than the one that opened attaches to a new segment, and makes
+// A binding knows its LimiterImpls, and none of them knows the binding: admit() of one says that it is time to look,
+// and this file looks.
+//
+// Fork    at any moment, also while another thread looks: a child reads atomic words, and a list that only
+//         grows at its head. The word that says which process looks names the parent, so the child may look.
+// User    a process that became another user than the one that opened attaches to a new segment, but makes
 //         none: the others would refuse it.
 
 #include <atomic>
@@ -28,12 +29,11 @@
 
 #include "base/result.hpp"
 #include "limiter/growing_list.hpp"
+#include "limiter/impl.hpp"
 #include "limiter/last_fault.hpp"
 #include "segment/mapping.hpp"
 
 namespace weir::detail {
-
-class LimiterImpl;
 
 class SegmentBinding {
  public:
@@ -47,6 +47,18 @@ class SegmentBinding {
   SegmentBinding& operator=(const SegmentBinding&) = delete;
   ~SegmentBinding();
 
+  template <class Time>
+  [[gnu::always_inline]] Admission admit(Operation operation, const Request& request, Time time) noexcept {
+    Admission admission{Decision{}};  // filled in where the caller will have it, unless it stays "admitted"
+    LimiterImpl& current = impl();
+    if (!current.admit(admission, operation, request, time)) [[unlikely]] {
+      look_again(current);
+      impl().admit_without_look(admission, operation, request, time);
+    }
+    return admission;
+  }
+
+  /// What decides, as far as it is known.
   [[nodiscard]] LimiterImpl& impl() const noexcept { return *current_.load(std::memory_order_acquire); }
 
   /// Whether the configuration that it was opened with has an operation, whatever the segment has.
@@ -60,12 +72,11 @@ class SegmentBinding {
   /// Why there is no segment to use, or why this process cannot hold permits in it; else nothing.
   [[nodiscard]] std::optional<Error> fault() const;
 
-  /// Moves to the segment of our name if that is another one than `seen` decides over.
-  /// Cost  one system call, or some more where there is something to move to.
-  void look_again(LimiterImpl& seen) noexcept;
-
  private:
   explicit SegmentBinding(std::unique_ptr<LimiterImpl> first);
+  /// Moves to the segment of our name if that is another one than `seen` decides over.
+  /// Cost  one system call, or some more where there is something to move to.
+  [[gnu::noinline]] void look_again(LimiterImpl& seen) noexcept;
   void move_to(std::unique_ptr<LimiterImpl> next);
   void stay_without(const Error& error, std::string_view what_holds);
 

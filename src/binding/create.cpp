@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "limiter/create.hpp"
+#include "binding/create.hpp"
 
 #include <algorithm>
 #include <cerrno>

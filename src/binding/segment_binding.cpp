@@ -1,90 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "limiter/segment_binding.hpp"
+#include "binding/segment_binding.hpp"
 
-#include <algorithm>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include "weir/log.hpp"
 
 #include "base/process_tag.hpp"
-#include "control/difference.hpp"
-#include "limiter/create.hpp"
-#include "limiter/impl.hpp"
+#include "binding/create.hpp"
+#include "binding/reconcile.hpp"
+#include "binding/stand_in.hpp"
 
 namespace weir::detail {
 namespace {
 
-void divide(Limits& limits, std::uint32_t by) {
-  const auto share = [by](std::uint32_t limit) { return limit == 0 ? 0 : std::max(1U, limit / by); };
-  for (Rate& rate : limits.rates) {
-    rate.period *= by;
-    rate.burst = share(rate.burst);
-  }
-  for (Window& window : limits.windows) window.limit = share(window.limit);
-  limits.concurrent.limit = share(limits.concurrent.limit);
-  limits.concurrent.candidate = share(limits.concurrent.candidate);
-}
-
-/// What a process decides by while it is alone.
-Config stand_in(const Config& config) {
-  Config alone = config;
-  alone.segment.key_names = 0;
-  alone.segment.group.clear();  // no other user shares it
-  if (config.segment.on_fault == OnFault::admit) {
-    alone.global = {};
-    for (auto& operation : alone.operations) operation.second = {};
-    alone.users.clear();
-    alone.segment.users = 1;
-    return alone;
-  }
-  const auto divide_all = [by = config.segment.local_workers](OperationPolicy& policy) {
-    divide(policy.shared, by);
-    divide(policy.user, by);
-  };
-  divide_all(alone.global);
-  for (auto& operation : alone.operations) divide_all(operation.second);
-  for (auto& user : alone.users) divide(user.second.limits, config.segment.local_workers);
-  return alone;
-}
-
-/// Where there is no memory for all users of the configuration it knows fewer: a process may have little address
-/// space (RLIMIT_AS) and a large table.
-Result<Segment> publish_stand_in(const Config& config) {
-  Config alone = stand_in(config);
-  for (;;) {
-    auto segment = publish_segment(alone, "");
-    if (segment || alone.segment.users == 1) return segment;
-    alone.segment.users = std::max<std::uint64_t>(1, alone.segment.users / 8);
-  }
-}
-
 constexpr std::string_view kAlone = "limits hold for this process alone";
 
-/// Sees to a segment that was there already and enforces other limits than `config` asks for.
-Result<void> reconcile(const Config& config) {
-  const std::string& name = config.segment.name;
-  if (config.segment.on_difference == OnDifference::apply) {
-    WEIR_TRY_VOID(apply_limits(name, config));
-  }
-  const std::vector<ConfigChange> differs = note_difference(name, config);
-  if (differs.empty()) return {};
-  const std::string fact = fmt::format(
-      "segment \"{}\": enforces other limits than the configuration: {} values differ, the first is {}: "
-      "segment {}, "
-      "configuration {}",
-      name, differs.size(), differs[0].key, differs[0].from, differs[0].to);
-  if (config.segment.on_difference == OnDifference::refuse)
-    return fail(Errc::conflict, fact, "apply it with: shm-inspect apply, or remove the segment");
-  log(fmt::format(
-      "{}; it goes on with those of the segment; to apply the configuration: shm-inspect apply, or "
-      "segment.on_difference = \"apply\"",
-      fact));
-  return {};
-}
-
-/// Looks, if no other thread of this process does. A tag that a child inherited is of a thread that it has
-/// not.
+/// Looks, if no other thread of this process does. A tag that a child inherited names a thread that the child does
+/// not have.
 class TryToLook {
  public:
   explicit TryToLook(std::atomic<std::uint64_t>& looking) noexcept : looking_(looking) {
@@ -140,14 +73,14 @@ Result<std::unique_ptr<SegmentBinding>> SegmentBinding::open(const Config& confi
   (*binding)->config_ = config;
   (*binding)->opened_by_ = ::geteuid();
   if (fault) (*binding)->stay_without(*fault, kAlone);
-  (*binding)->impl().look_by(**binding);
+  (*binding)->impl().begin_to_watch();
   return binding;
 }
 
 LimiterImpl& SegmentBinding::settled() noexcept {
   LimiterImpl& seen = impl();
-  LimiterImpl* const next = seen.successor();
-  return next != nullptr ? *next : seen;
+  if (seen.is_look_due()) look_again(seen);
+  return impl();
 }
 
 std::optional<Error> SegmentBinding::fault() const {
@@ -185,7 +118,7 @@ void SegmentBinding::look_again(LimiterImpl& seen) noexcept {
 
 void SegmentBinding::move_to(std::unique_ptr<LimiterImpl> next) {
   next->operations().take_over(impl().operations());
-  next->look_by(*this);
+  next->begin_to_watch();
   LimiterImpl* const moved = next.get();
   all_.push(std::move(next));
   // A fork here: the child has the new one, unused, and moves to one of its own.

@@ -8,9 +8,9 @@
 #include "base/fast_clock.hpp"
 #include "base/result.hpp"
 #include "base/text.hpp"
-#include "limiter/create.hpp"
+#include "binding/create.hpp"
+#include "binding/segment_binding.hpp"
 #include "limiter/impl.hpp"
-#include "limiter/segment_binding.hpp"
 
 namespace weir {
 
@@ -101,7 +101,7 @@ Result<Operation> Limiter::operation(std::string_view name) const noexcept {
 }
 
 Admission Limiter::admit(Operation operation, const Request& request) noexcept {
-  return binding_->impl().admit(operation, request, TimePasses{});
+  return binding_->admit(operation, request, TimePasses{});
 }
 
 Admission Limiter::admit(std::string_view operation, const Request& request) noexcept {
@@ -124,7 +124,7 @@ void Limiter::refund(Operation operation, const Request& request, Admission& adm
 }
 
 Admission Limiter::admit_at(HostClock::time_point now, Operation operation, const Request& request) noexcept {
-  return binding_->impl().admit(operation, request, TimeStands{now});
+  return binding_->admit(operation, request, TimeStands{now});
 }
 
 std::string Limiter::limit_name(LimitId limit) const noexcept {
@@ -147,10 +147,6 @@ Result<void> Limiter::join() noexcept {
 
 ReapReport Limiter::reap() noexcept {
   return binding_->settled().reap();
-}
-
-void Admission::give_back(Outcome outcome) noexcept {
-  holding_.limiter->finish(holding_, outcome);
 }
 
 Config Limiter::config() const {
