@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// A circuit breaker: one state word, counts that say when to trip, and probes that are owned cells.
+// A circuit breaker: one state word, counts that say when to trip, and probes that say when to close.
 //
 //   state     kind 3 | trips 5 | generation 12 | rest 44     see breaker_phase.hpp
 //   failures  generation 12 | in a row 52
 //   window    calls, failures, slow calls                    see breaker_window.hpp
 //   in flight calls that have not reported yet               see breaker_in_flight.hpp
 //   watched   not 0: calls in flight are counted             a hint for unguarded(), from the parameters
-//   probe     owner 20 | deadline 44                         0: free, as is a cell whose deadline has passed
+//   probes    owned cells                                    see breaker_probes.hpp
 //
 //   closed     -> open       a report finds that a threshold is reached; or a look or an admission finds that
 //                            too many calls are overdue
@@ -27,21 +27,13 @@
 //          failure rate, and count by their outcome when they report. A report first takes its call out of
 //          the ring and then counts it: if its process is stopped or killed in between, the call is missing
 //          for that long, and is never counted twice.
-// Probes   a cell is taken first; then the state is read again, and must still be half-open. The cell does
-//          not hold a generation: a probe of the last half-open time that is still out keeps its cell, so
-//          that never more than `probes` are out. This holds after a live change to fewer probes, too: the
-//          higher cells count until their probes come back. The probe of a killed process is reclaimed. A
-//          probe whose process is stopped, or forgets it, loses its cell at the deadline, and its report
-//          after that is ignored.
+// Probes   a cell is taken first; then the state is read again, and must still be half-open.
 // Good     while half-open, the state word itself counts good probes: counting the last one closes.
 // Progress lock-free: a lost compare-exchange means that another call counted or decided something.
 // Ordering sync(breaker): an exchange of a count releases and a load of it acquires, so a call that meets a
 //          count of a later generation also meets that generation in the state, and leaves the count alone.
-//          sync(probe): giving a probe back releases and looking for a free cell acquires, so a call that
-//          finds the cell of a bad probe free also meets the state into which that probe tripped.
-//          sync(probes): taking a probe, the look at the state after it, every transition and the look at the
-//          cells above in fits() are sequentially consistent. So of two probes, one taken under a higher
-//          number of probes and one under the lower number of a later generation, one sees the other.
+//          sync(probes): every transition, and the look at the state after a probe was taken, are sequentially
+//          consistent: see breaker_probes.hpp.
 //          The state word is complete in itself: a load that only precedes its exchange is relaxed.
 // Time     a late `now` refuses for longer; a late report opens for a shorter time.
 // Change   a rate lowered by a live change takes effect at the next bad call, or when the next tenth of the
@@ -52,12 +44,10 @@
 //          admit, after a call in flight was counted: it stays in the ring until the ring has moved past it.
 //          admit, after the transition: the breaker is half-open with no probe out, so the next call probes.
 //          After taking the cell: the cell names the dead worker.
-// Damage   a deadline further ahead than any policy allows is treated as passed; an unknown kind is treated
-//          as closed.
+// Damage   a recovery that ends further ahead than any policy allows is treated as over; an unknown kind is
+//          treated as closed.
 
 #include <algorithm>
-#include <array>
-#include <cassert>
 #include <cstdint>
 #include <optional>
 
@@ -66,6 +56,7 @@
 #include "base/word.hpp"
 #include "primitives/breaker_in_flight.hpp"
 #include "primitives/breaker_phase.hpp"
+#include "primitives/breaker_probes.hpp"
 #include "primitives/breaker_window.hpp"
 #include "primitives/token_bucket.hpp"
 
@@ -199,18 +190,7 @@ class CircuitBreaker {
   /// Frees the probes of owners that are gone. @return how many were freed.
   template <class Gone>
   std::uint32_t reclaim(Gone&& gone) noexcept {
-    std::uint32_t freed = 0;
-    for (Word& cell : probes_) {
-      // acquire; pairs with take_probe(): the slot that the probe's process published before it is seen, too.
-      std::uint64_t seen = cell.load(std::memory_order_acquire);
-      if (!prober(seen) || !gone(prober(seen))) continue;
-      // Exchange exactly the word that was judged: a cell that was taken again meanwhile stays with its new
-      // owner.
-      // sync(probe): release; this process knows that the probe's process is dead, and passes on what the
-      // probe did to the state.
-      freed += cell.compare_exchange(seen, 0, std::memory_order_release) ? 1 : 0;
-    }
-    return freed;
+    return probes_.reclaim(gone);
   }
 
   /// Failures in a row, if they were counted in this generation.
@@ -237,9 +217,7 @@ class CircuitBreaker {
     status.overdue = overdue(params, phase.generation, now);
     status.window.calls += status.overdue;
     status.window.slow += status.overdue;
-    for (const Word& cell : probes_) {
-      status.probes_out += held(cell.load(std::memory_order_relaxed), now) != 0 ? 1 : 0;
-    }
+    status.probes_out = probes_.out(now);
     status.good_probes = phase.kind == BreakerKind::half_open ? phase.rest : 0;
     return status;
   }
@@ -251,17 +229,6 @@ class CircuitBreaker {
   // Failures in a row, if they were counted in this generation.
   [[nodiscard]] static std::uint64_t in_a_row(std::uint64_t word, std::uint64_t generation) noexcept {
     return word >> kCountBits == generation ? word & kCountMask : 0;
-  }
-
-  [[nodiscard]] static Owner prober(std::uint64_t cell) noexcept {
-    return Owner::from_bits(cell >> BreakerPhase::kRestBits);
-  }
-  /// Ticks for which a probe still owns its cell; 0: the cell is free.
-  [[nodiscard]] static std::uint64_t held(std::uint64_t cell, std::uint64_t now) noexcept {
-    return prober(cell) ? breaker_time::left(cell & BreakerPhase::kRestMask, now) : 0;
-  }
-  [[nodiscard]] static std::uint32_t allowed_probes(const BreakerParams& params) noexcept {
-    return std::clamp(params.probes, 1U, kMaxProbes);
   }
 
   /// Whether outcomes of `generation` count. The load is relaxed, because it follows a look at a count:
@@ -279,7 +246,7 @@ class CircuitBreaker {
   }
 
   [[nodiscard]] bool move(std::uint64_t& seen, BreakerPhase next) noexcept {
-    // sync(probes): seq_cst; pairs with fits().
+    // sync(probes): seq_cst; pairs with BreakerProbes::fits().
     return state_.compare_exchange(seen, next.pack(), std::memory_order_seq_cst, std::memory_order_relaxed);
   }
   [[nodiscard]] static BreakerTransition transition(BreakerPhase from, BreakerPhase to) noexcept {
@@ -305,44 +272,16 @@ class CircuitBreaker {
     if (phase.kind == BreakerKind::open) {
       if (const std::uint64_t wait = breaker_time::left(phase.rest, now); wait != 0) return {wait, false};
     }
-    const std::uint64_t wait = next_probe(params, now);
+    const std::uint64_t wait = probes_.wait(params, now);
     return {wait, wait == 0};
-  }
-
-  /// Ticks until fewer than `probes` are out, including those that were let out under a higher number; 0:
-  /// now.
-  [[nodiscard]] std::uint64_t next_probe(const BreakerParams& params, std::uint64_t now) const noexcept {
-    std::array<std::uint64_t, kMaxProbes> out{};  // when each of them loses its cell
-    std::uint32_t count = 0;
-    for (const Word& cell : probes_) {
-      if (const std::uint64_t left = held(cell.load(std::memory_order_relaxed), now); left != 0)
-        out[count++] = left;
-    }
-    if (count < allowed_probes(params)) return 0;
-    const auto due = out.begin() + (count - allowed_probes(params));
-    std::nth_element(out.begin(), due, out.begin() + count);
-    return *due;
-  }
-
-  /// Whether cell `i` may be taken: the probe in it and those that are out above it must fit in the cells
-  /// from `i` on. Consider the highest of all probes that were let out under these parameters: those that
-  /// were out above it can only come back, and there are `i` cells below it. So no more than `probes` are
-  /// out, whichever cells are taken at once.
-  [[nodiscard]] bool fits(const BreakerParams& params, std::uint32_t i, std::uint64_t now) const noexcept {
-    std::uint32_t above = 0;
-    for (std::uint32_t j = i + 1; j < kMaxProbes; ++j) {
-      // sync(probes): seq_cst; pairs with take_probe(), whose process looks at the state after its exchange.
-      above += held(probes_[j].load(std::memory_order_seq_cst), now) != 0 ? 1 : 0;
-    }
-    return i + above < allowed_probes(params);
   }
 
   /// admit() for a state that may refuse.
   BreakerAdmission admit_guarded(const BreakerParams& params, std::uint64_t now, Owner owner) noexcept {
     BreakerAdmission answer;
     for (;;) {
-      // sync(probes): acquire; pairs with move(), so fits() looks at the cells after the transition that is
-      // seen here.
+      // sync(probes): acquire; pairs with move(), so BreakerProbes::fits() looks at the cells after the
+      // transition that is seen here.
       std::uint64_t word = state_.load(std::memory_order_acquire);
       const BreakerPhase phase = BreakerPhase::unpack(word);
       answer.ticket.generation = static_cast<std::uint16_t>(phase.generation);
@@ -365,35 +304,17 @@ class CircuitBreaker {
         // crash here: the breaker is half-open, and no probe is out.
         continue;
       }
-      answer.wait = take_probe(params, now, owner, answer.ticket);
+      const BreakerProbes::Taken taken = probes_.take(params, now, owner);
+      answer.wait = taken.wait;
       if (answer.wait != 0) return answer;
       // crash here: the cell names the dead worker.
-      if (half_open(phase.generation)) return answer;
-      give_back(answer.ticket);
-      answer.ticket = {};
-    }
-  }
-
-  /// @return 0 if a cell is taken, which the ticket then names; otherwise the ticks until one will be free.
-  std::uint64_t take_probe(const BreakerParams& params, std::uint64_t now, Owner owner,
-                           BreakerTicket& ticket) noexcept {
-    assert(owner);  // a cell without an owner is free
-    const std::uint64_t mine =
-        owner.bits() << BreakerPhase::kRestBits |
-        breaker_time::deadline(now, std::clamp(params.probe_timeout, std::uint64_t{1}, kMaxBreakerTicks));
-    for (std::uint32_t i = 0; i < allowed_probes(params); ++i) {
-      std::uint64_t seen = probes_[i].load(std::memory_order_acquire);  // sync(probe): pairs with give_back()
-      while (held(seen, now) == 0 && fits(params, i, now)) {
-        // sync(probes): seq_cst; pairs with fits(). A failure acquires as the load above does.
-        if (!probes_[i].compare_exchange(seen, mine, std::memory_order_seq_cst, std::memory_order_acquire)) {
-          continue;
-        }
-        ticket.probe = mine;
-        ticket.cell = static_cast<std::uint8_t>(i);
-        return 0;
+      if (half_open(phase.generation)) {
+        answer.ticket.probe = taken.word;
+        answer.ticket.cell = taken.cell;
+        return answer;
       }
+      probes_.give_back(taken.cell, taken.word);
     }
-    return std::max(next_probe(params, now), std::uint64_t{1});  // free by now: leave it to the next call
   }
 
   [[nodiscard]] bool half_open(std::uint64_t generation) const noexcept {
@@ -402,23 +323,14 @@ class CircuitBreaker {
     return phase.kind == BreakerKind::half_open && phase.generation == generation;
   }
 
-  /// A late probe meets another word in its cell, and changes nothing.
-  void give_back(BreakerTicket ticket) noexcept {
-    std::uint64_t seen = ticket.probe;
-    // sync(probe): release; pairs with take_probe(), whose process then sees what this probe did to the
-    // state.
-    (void)probes_[ticket.cell % kMaxProbes].compare_exchange(seen, 0, std::memory_order_release);
-  }
-
-  /// A probe that reports after its deadline is ignored, whether its cell was taken again or not.
+  /// A probe that reports after its deadline is ignored.
   BreakerTransition report_probe(const BreakerParams& params, BreakerTicket ticket, BreakerOutcome outcome,
                                  bool bad, std::uint64_t now) noexcept {
-    const Word& cell = probes_[ticket.cell % kMaxProbes];
-    const bool holds = held(ticket.probe, now) != 0 && cell.load(std::memory_order_acquire) == ticket.probe;
     BreakerTransition done;
-    if (holds && outcome != BreakerOutcome::ignored) done = judge(params, ticket.generation, bad, now);
+    if (probes_.has(ticket.cell, ticket.probe, now) && outcome != BreakerOutcome::ignored)
+      done = judge(params, ticket.generation, bad, now);
     // crash here: the probe was judged once, and the cell names the dead worker.
-    give_back(ticket);
+    probes_.give_back(ticket.cell, ticket.probe);
     return done;
   }
 
@@ -525,7 +437,7 @@ class CircuitBreaker {
   alignas(kCacheLine) Word state_;
   Word watched_;
   alignas(kCacheLine) Word failures_;
-  alignas(kCacheLine) std::array<Word, kMaxProbes> probes_;
+  alignas(kCacheLine) BreakerProbes probes_;
   alignas(kCacheLine) BreakerInFlight in_flight_;
   alignas(kCacheLine) BreakerWindow window_;
 };

@@ -7,24 +7,16 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include "support/breakers.hpp"
 #include "support/crash_images.hpp"
 #include "support/shared_object.hpp"
 
 namespace weir::test {
 namespace {
 
-using detail::BreakerAdmission;
-using detail::BreakerKind;
-using detail::BreakerOutcome;
-using detail::BreakerParams;
-using detail::BreakerTicket;
-using detail::CircuitBreaker;
-using detail::Owner;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 
-constexpr std::uint64_t kSecond = std::uint64_t{128} * 1'000'000'000;
-constexpr std::uint64_t kNow = 100 * kSecond;
 constexpr std::uint64_t kLater = kNow + 31 * kSecond;        // it is ready to probe
 constexpr std::uint64_t kMuchLater = kLater + 11 * kSecond;  // the cell of a probe is free again
 constexpr Owner kDead(0, 1);
@@ -82,7 +74,7 @@ TEST_F(BreakerCrash, KilledInsideAReportOverAWindowTheOutcomeIsCountedOrNotNever
     const auto status = breaker_->status(kTwoOfTwo, kNow);
     if (status.kind == BreakerKind::closed) {
       const std::uint32_t counted = image.instruction != 0 ? 2 : 1;
-      EXPECT_EQ(status.window, (detail::BreakerCounts{counted, counted, 0}));
+      EXPECT_EQ(status.window, (BreakerCounts{counted, counted, 0}));
       fail(kTwoOfTwo);
     }
     EXPECT_EQ(breaker_->status(kTwoOfTwo, kNow).kind, BreakerKind::open);
@@ -186,7 +178,7 @@ TEST_F(BreakerCrash, KilledInsideTheReportOfACallInFlightItCountsOnceAtMost) {
     const bool lost = image.instruction == crash.images.at(1).instruction;
     EXPECT_EQ(status.overdue, hangs ? 1U : 0U);
     const std::uint32_t counted = lost ? 0 : 1;
-    EXPECT_EQ(status.window, (detail::BreakerCounts{counted, hangs ? 0 : counted, counted}));
+    EXPECT_EQ(status.window, (BreakerCounts{counted, hangs ? 0 : counted, counted}));
   });
   EXPECT_THAT(failures, IsEmpty());
 }

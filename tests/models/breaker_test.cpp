@@ -77,10 +77,10 @@ TEST(BreakerModel, NoProbePassesAfterABadOne) {
       // This is weaker than in the source: Relacy's order of seq_cst is that of the run, and would hide a
       // missing release.
       {"move()", mo_acq_rel, {}, {mo_relaxed}},
-      {"give_back(), sync(probe)", mo_release, {mo_relaxed}},
+      {"BreakerProbes::give_back(), sync(probe)", mo_release, {mo_relaxed}},
       // The exchange covers it here. Its own order is needed for fits(), as the next model shows.
-      {"take_probe() loads the cell, sync(probe)", mo_acquire, {}, {mo_relaxed}},
-      {"take_probe() exchanges the cell", mo_seq_cst, {}, {mo_relaxed}},
+      {"BreakerProbes::take() loads the cell, sync(probe)", mo_acquire, {}, {mo_relaxed}},
+      {"BreakerProbes::take() exchanges the cell", mo_seq_cst, {}, {mo_relaxed}},
       {"half_open() after the exchange", mo_seq_cst, {}, {mo_relaxed}},
   });
 }
@@ -123,7 +123,7 @@ TEST(BreakerModel, AChangeToOneProbeNeverLetsTwoOut) {
       {"admit_guarded() loads the state, sync(probes)", mo_acquire, {}},
       {"move(), sync(probes)", mo_seq_cst, {mo_acq_rel}},
       {"fits() loads the cells above, sync(probes)", mo_seq_cst, {mo_acquire}},
-      {"take_probe() exchanges the cell, sync(probes)", mo_seq_cst, {mo_acq_rel}},
+      {"BreakerProbes::take() exchanges the cell, sync(probes)", mo_seq_cst, {mo_acq_rel}},
       {"half_open() after the exchange, sync(probes)", mo_seq_cst, {mo_acquire}},
   });
 }

@@ -5,28 +5,21 @@
 #include "primitives/breaker_in_flight.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <deque>
 #include <gtest/gtest.h>
 #include <random>
 #include <string>
 #include <vector>
 
-#include "base/ticks.hpp"
 #include "primitives/breaker.hpp"
+#include "support/breakers.hpp"
 
-namespace weir::detail {
+namespace weir::test {
 namespace {
 
-using namespace std::chrono_literals;
-using std::chrono::nanoseconds;
+using detail::BreakerEpochs;
+using detail::BreakerInFlight;
 using enum BreakerOutcome;
-
-constexpr Owner kAlice(0, 1);
-
-constexpr std::uint64_t at(nanoseconds time) {
-  return ticks_from_ns(static_cast<std::uint64_t>(time.count()));
-}
 
 constexpr BreakerParams kHalfSlow{.slow_rate = 5'000,
                                   .minimum_calls = 5,
@@ -272,7 +265,7 @@ TEST(BreakerInFlight, CountsLikeTheObviousModel) {
     if (story % 3 == 0) params.window = 0;
     const std::uint64_t memory = params.window != 0 ? params.window : 14 * params.slow_call;
     const BreakerEpochs epochs = BreakerInFlight::epochs(params);
-    const std::uint64_t slack = epochs.ticks + (std::uint64_t{1} << breaker_time::kUnitShift);
+    const std::uint64_t slack = epochs.ticks + (std::uint64_t{1} << detail::breaker_time::kUnitShift);
     BreakerInFlight ring;
     std::vector<std::uint64_t> out;
     std::uint64_t now = at(1000s);
@@ -307,7 +300,7 @@ TEST(BreakerInFlight, TheLongestLegalTimesDoNotOverflow) {
       params.window = window;
       const BreakerEpochs epochs = BreakerInFlight::epochs(params);
       EXPECT_GE(epochs.ticks, std::uint64_t{1} << 12);
-      EXPECT_LE(epochs.ticks, kMaxBreakerTicks);
+      EXPECT_LE(epochs.ticks, detail::kMaxBreakerTicks);
       BreakerInFlight ring;
       ASSERT_TRUE(ring.begin(epochs, 0, at(1s), [] { return true; }));
       EXPECT_EQ(ring.overdue(params, 0, at(1s)), 0U);
@@ -319,4 +312,4 @@ TEST(BreakerInFlight, TheLongestLegalTimesDoNotOverflow) {
 }
 
 }  // namespace
-}  // namespace weir::detail
+}  // namespace weir::test

@@ -8,24 +8,15 @@
 #include <gtest/gtest.h>
 
 #include "primitives/breaker.hpp"
+#include "support/breakers.hpp"
 #include "support/schedule.hpp"
 
 namespace weir::test {
 namespace {
 
-using detail::BreakerAdmission;
 using detail::BreakerInFlight;
-using detail::BreakerKind;
-using detail::BreakerOutcome;
-using detail::BreakerParams;
-using detail::BreakerReading;
-using detail::BreakerTicket;
 using detail::BreakerWindow;
-using detail::CircuitBreaker;
-using detail::Owner;
 
-constexpr std::uint64_t kSecond = std::uint64_t{128} * 1'000'000'000;
-constexpr std::uint64_t kNow = 100 * kSecond;
 constexpr std::uint64_t kLater = kNow + 3 * kSecond;      // a call that began at kNow is overdue
 constexpr std::uint64_t kRound = kNow + 1'000 * kSecond;  // a call that began at kNow is forgotten
 

@@ -8,23 +8,14 @@
 #include <array>
 #include <gtest/gtest.h>
 
+#include "support/breakers.hpp"
 #include "support/schedule.hpp"
 
 namespace weir::test {
 namespace {
 
-using detail::BreakerAdmission;
-using detail::BreakerKind;
-using detail::BreakerOutcome;
-using detail::BreakerParams;
-using detail::BreakerReading;
-using detail::BreakerTicket;
-using detail::CircuitBreaker;
-using detail::Owner;
 using detail::Word;
 
-constexpr std::uint64_t kSecond = std::uint64_t{128} * 1'000'000'000;
-constexpr std::uint64_t kNow = 100 * kSecond;
 constexpr std::uint64_t kRecovery = 30 * kSecond;
 constexpr std::uint64_t kTimeout = 10 * kSecond;
 constexpr std::uint64_t kLater = kNow + 31 * kSecond;  // a tripped breaker is ready to probe

@@ -13,23 +13,14 @@
 #include <signal.h>
 #include <vector>
 
+#include "support/breakers.hpp"
 #include "support/child.hpp"
 #include "support/shared_object.hpp"
 
 namespace weir::test {
 namespace {
 
-using detail::BreakerAdmission;
-using detail::BreakerKind;
-using detail::BreakerOutcome;
-using detail::BreakerParams;
-using detail::BreakerTicket;
-using detail::CircuitBreaker;
-using detail::Owner;
-
 constexpr std::uint32_t kWorkers = 64;
-constexpr std::uint64_t kSecond = std::uint64_t{128} * 1'000'000'000;
-constexpr std::uint64_t kNow = 100 * kSecond;
 constexpr std::chrono::seconds kLimit{60};
 
 struct Shared {
@@ -131,7 +122,7 @@ TEST_F(BreakerStress, CountsEveryOutcomeOfAWindow) {
       }
     });
     EXPECT_EQ(shared_->breaker.status(params, kNow + 9 * kSecond).window,
-              (detail::BreakerCounts{kWorkers * 1'000, kWorkers * 250, 0}));
+              (BreakerCounts{kWorkers * 1'000, kWorkers * 250, 0}));
   }
 }
 
