@@ -9,7 +9,7 @@
 #include "base/result.hpp"
 #include "base/text.hpp"
 #include "config/values.hpp"
-#include "policy/fields.hpp"
+#include "policy/config_keys.hpp"
 #include "policy/key_path.hpp"
 
 namespace weir {

@@ -10,7 +10,7 @@
 #include "base/result.hpp"
 #include "base/text.hpp"
 #include "config/text.hpp"
-#include "policy/fields.hpp"
+#include "policy/config_keys.hpp"
 
 namespace weir::detail {
 namespace {

@@ -13,7 +13,7 @@
 #include "base/text.hpp"
 #include "config/edit.hpp"
 #include "config/read.hpp"
-#include "policy/fields.hpp"
+#include "policy/config_keys.hpp"
 
 namespace weir::detail {
 namespace {

@@ -2,7 +2,7 @@
 #include <string_view>
 
 #include "config/read.hpp"
-#include "policy/fields.hpp"
+#include "policy/config_keys.hpp"
 
 namespace weir::detail {
 namespace {

@@ -13,7 +13,7 @@
 #include "weir/config.hpp"
 
 #include "config/write.hpp"
-#include "policy/fields.hpp"
+#include "policy/config_keys.hpp"
 #include "policy/validate.hpp"
 
 namespace weir::detail {

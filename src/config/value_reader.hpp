@@ -14,7 +14,7 @@
 #include "weir/error.hpp"
 
 #include "config/document.hpp"
-#include "policy/fields.hpp"
+#include "policy/config_keys.hpp"
 #include "policy/validate.hpp"
 
 namespace weir::detail {

@@ -13,7 +13,7 @@
 #include "weir/config.hpp"
 
 #include "config/document.hpp"
-#include "policy/fields.hpp"
+#include "policy/config_keys.hpp"
 #include "policy/key_path.hpp"
 
 namespace weir::detail {

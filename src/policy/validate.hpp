@@ -10,7 +10,7 @@
 
 #include "weir/policy.hpp"
 
-#include "policy/fields.hpp"
+#include "policy/config_keys.hpp"
 #include "policy/key_path.hpp"
 
 namespace weir::detail {
