@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+// How a value that the inspector shows is described: its key, what it is, its unit, and what it means. Which values
+// there are: field_rows.hpp; the lists that they form, and how to walk these: fields.hpp.
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <variant>
+#include <vector>
+
+#include "weir/export.hpp"
+#include "weir/inspect.hpp"
+#include "weir/policy.hpp"
+
+namespace weir {
+
+enum class FieldKind : std::uint8_t {
+  label = 0,    ///< what the row is about, or how it was configured
+  state = 1,    ///< one of a few words
+  gauge = 2,    ///< goes up and down
+  counter = 3,  ///< only goes up while the segment lives
+};
+
+enum class Unit : std::uint8_t {
+  none = 0,
+  requests = 1,
+  permits = 2,
+  users = 3,
+  entries = 4,
+  calls = 5,
+  workers = 6,
+  changes = 7,
+  seconds = 8,
+  bytes = 9,
+};
+
+// The words of what is shown.
+[[nodiscard]] WEIR_EXPORT std::string_view to_string(FieldKind kind) noexcept;
+[[nodiscard]] WEIR_EXPORT std::string_view to_string(Unit unit) noexcept;
+[[nodiscard]] WEIR_EXPORT std::string_view to_string(Mode mode) noexcept;
+[[nodiscard]] WEIR_EXPORT std::string_view to_string(WindowKind kind) noexcept;
+[[nodiscard]] WEIR_EXPORT std::string_view to_string(TableFull policy) noexcept;
+/// "2024-01-31T12:00:00Z"
+[[nodiscard]] WEIR_EXPORT std::string utc_text(std::chrono::system_clock::time_point time);
+/// The permission bits of a file: "0600"
+[[nodiscard]] WEIR_EXPORT std::string mode_text(std::uint32_t mode);
+
+/// What a field holds. monostate: it says nothing about such a row, and is left out; nullptr: it is not known.
+using FieldValue = std::variant<std::monostate, std::nullptr_t, bool, std::uint64_t, std::chrono::nanoseconds,
+                                std::chrono::system_clock::time_point, std::string>;
+
+/// A value of every row of a list.
+template <class Row>
+struct Field {
+  std::string_view key;  ///< in JSON; one that counts seconds ends in _s
+  FieldKind kind = FieldKind::label;
+  Unit unit = Unit::none;
+  std::string_view help;  ///< one sentence
+  FieldValue (*get)(const Row&) = nullptr;
+  std::string_view more = {};   ///< what a reference page says beside that
+  std::string_view title = {};  ///< of its column on a screen; empty: it has none
+  std::string_view zero = {};   ///< what a screen says for 0 or false
+  /// What the value is a part of, if it is one; a screen shows "3/20".
+  std::uint64_t (*of)(const Row&) = nullptr;
+};
+
+/// The fields of one type of row.
+template <class Row>
+struct FieldList {
+  std::string_view key;    ///< of the list in JSON
+  std::string_view title;  ///< of the first column on a screen; empty: it has no screen
+  std::string_view help;   ///< one sentence
+  std::span<const Field<Row>> fields;
+  /// Whether an operator should look at a row.
+  bool (*needs_attention)(const Row&) = nullptr;
+};
+
+/// A list that is a part of a snapshot.
+template <class Row>
+struct SnapshotPart : FieldList<Row> {
+  std::vector<Row> (*rows)(const Snapshot&) = nullptr;
+  bool is_object = false;  ///< one row or none, and in JSON no list
+};
+
+namespace detail {
+
+template <class T>
+[[nodiscard]] FieldValue to_value(const T& value) {
+  if constexpr (std::is_enum_v<T>) {
+    return std::string(to_string(value));
+  } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
+    return std::uint64_t{value};
+  } else {
+    return value;
+  }
+}
+
+template <auto Member>
+struct ValueOf;
+template <class Row, class T, T Row::*Member>
+struct ValueOf<Member> {
+  static FieldValue get(const Row& row) { return to_value(row.*Member); }
+};
+
+}  // namespace detail
+
+/// Field::get of a member: value_of<&WorkerStatus::pid>.
+template <auto Member>
+inline constexpr auto value_of = &detail::ValueOf<Member>::get;
+
+}  // namespace weir
