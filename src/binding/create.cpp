@@ -70,13 +70,14 @@ Result<Segment> attach_or_publish(const Config& config) {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     auto attached = attach_existing(config);
     if (attached) return attached;
-    // Beside a segment of another layout version ours is made as if there was none.
+    // A segment of another layout version has another file name, so a new one is made beside it.
     const Errc code = attached.error().code;
     if (code != Errc::not_found && (code != Errc::incompatible || Segment::exists(name))) return attached;
     auto published = publish_segment(config, name);
     if (published || published.error().code != Errc::conflict) return published;
   }
-  return fail(Errc::system, fmt::format("segment \"{}\": somebody keeps creating and removing it", name), "");
+  return fail(Errc::system,
+              fmt::format("segment \"{}\": another process keeps creating and removing it", name), "");
 }
 
 }  // namespace weir::detail

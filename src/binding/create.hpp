@@ -11,6 +11,8 @@
 
 namespace weir::detail {
 
+// Making a segment for a configuration, and attaching to one that another process made.
+
 /// A new segment that enforces `config`; without a name it is shared with forked children only.
 /// Errors  Errc::conflict if the name is taken, and as Segment::publish.
 [[nodiscard]] Result<Segment> publish_segment(
@@ -21,8 +23,9 @@ namespace weir::detail {
 /// Errors  as Segment::attach.
 [[nodiscard]] Result<Segment> attach_existing(const Config& config);
 
-/// Attaches first: of many starting processes all but one find the segment there. Whoever loses the race to
-/// publish attaches to the winner's; the loop ends unless somebody removes the segment again and again.
+/// Attaches to the segment that `config` names, or publishes it. If many processes start at once, one of them
+/// publishes, and the others attach to its segment. It gives up only if the segment is removed again and again.
+/// Errors  as attach_existing() and publish_segment().
 [[nodiscard]] Result<Segment> attach_or_publish(const Config& config);
 
 }  // namespace weir::detail

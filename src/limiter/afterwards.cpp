@@ -17,12 +17,11 @@ void overdraw_user(const Context& context, const UserQuotaStep& step) noexcept {
 
 /// The debt of a rate, of all callers or of a user, after a refund.
 ///
-/// What was spent under another rate cannot be told in tokens of this one: it stays spent, but nobody owes more
-/// than an empty bucket for it. The rate of the plan is another one, too, where a live change is only just being
-/// written.
+/// What was spent under another rate cannot be told in tokens of this one. It stays spent, but counts as no more than
+/// an empty bucket. While a live change is being written, the rate of the plan may be another one, too.
 ///
-/// Asked after the debt was read, and so are the record and the clock here: who is stopped from then on, while
-/// the rate changes and others spend, finds another debt than the one that it has seen.
+/// Call it after the debt was read; the record and the clock are read here, after that. If the process is stopped from
+/// then on, while the rate changes and other requests spend, its exchange meets another debt than the one that it read.
 std::uint64_t after_refund_of_rate(const Context& context, const LimitRecord& record, const UserRule& of_plan,
                                    std::uint64_t tat, std::uint64_t charged_at) noexcept {
   const TokenBucketParams rate = packed::to_token_bucket(record.params.load(std::memory_order_relaxed));

@@ -33,7 +33,7 @@ std::uint32_t give_back_chains(const Sections& sections, const Holding& holding)
     const LimitRecord& record = sections.blocks[ref.block].limits[ref.index];
     const CellRange range = CellRange::from_word(record.cells.load(std::memory_order_relaxed));
     const std::uint32_t cell = holding.cells[i];
-    // What was given back before, or damage, is in nobody's way: give_back() meets another word.
+    // A cell that was given back before, or is damaged, holds another word, and give_back() leaves that alone.
     const std::uint64_t seen = sections.permit_cells[cell].load(std::memory_order_relaxed);
     const std::uint64_t word = permit_word_of(holding) | permit_word::next_bits(seen);
     late += holding.weight - Permits(range.in(sections.permit_cells)).give_back({word, cell - range.offset});

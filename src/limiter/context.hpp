@@ -18,13 +18,13 @@ namespace weir::detail {
 /// The limits of each user, of a request that names no user.
 inline constexpr UserSteps kNoUserSteps{};
 
-/// Tells the time once more, to a request that has gone on meanwhile.
+/// Reads the clock again, for a request that has been worked on for a while.
 struct LaterClock {
   HostClock::time_point (*now)(const LaterClock&) noexcept;
 };
 
-/// The time at which a request is decided: as it passes, or a moment of the caller's. What it is later(), is nullptr
-/// where it stands.
+/// The time at which a request is decided: as it passes, or a moment that the caller chose. later() is nullptr for the
+/// latter, since it does not pass.
 struct TimePasses {
   static constexpr LaterClock kLater{[](const LaterClock& /*self*/) noexcept { return FastClock::now(); }};
 
@@ -38,14 +38,14 @@ struct TimeStands {
   [[nodiscard]] static const LaterClock* later() noexcept { return nullptr; }
 };
 
-/// A request: what it asks for, the limits that it passes, the words that it is decided over, and the moment.
+/// A request as it is decided: what it asks for, the limits that it passes, their words, and the moment.
 struct Context {
-  // What a request does not need is not written.
+  // What a request does not need is left uninitialised, which saves the stores.
   // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
   Context(const Sections& all, UserTable& table, const Request& asked) noexcept
       : sections(all), user_table(table), request(asked) {}
 
-  /// Begins at the moment that a clock tells. Before that, nothing is decided.
+  /// Fixes the moment of the request. Call it before anything is decided.
   template <class Time>
   void begin(const Time& time) noexcept {
     now = ticks_at(sections, time());
@@ -61,7 +61,7 @@ struct Context {
     return static_cast<TableFull>(sections.settings.when_full);
   }
 
-  /// Where the caller's thread looks for free permits first: each worker and each thread from a cell of its own.
+  /// Where this thread looks for free permits first: each thread of each worker begins at a cell of its own.
   [[nodiscard]] std::uint32_t hint() const noexcept {
     // Stacks lie megabytes apart.
     const auto thread = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(this) >> 20);
@@ -76,7 +76,7 @@ struct Context {
   std::uint64_t turn;       ///< of the limits, under which they were compiled
   std::uint64_t now;        ///< what the clock said first; by now perhaps long ago
   const LaterClock* later;  ///< nullptr: the clock always says `now`
-  Owner owner;              ///< the worker that will hold the permits; nobody: no permit is to be had
+  Owner owner;              ///< the worker that will hold the permits; empty: it can get no permit
   Hash128 user;             ///< of a request with limits of users
   UserKey key;              ///< of `user`
 };

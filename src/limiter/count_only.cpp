@@ -14,7 +14,7 @@ void note(bool passes, LimitRecord& record) noexcept {
   if (!passes) record.would_refuse.fetch_add(1, std::memory_order_relaxed);
 }
 
-/// Whether the request passes; an admitted one takes permits, of which it then holds one more.
+/// Whether the request passes. An admitted request takes permits here, so it then holds those of one more limit.
 template <class Bulkhead>
 bool passes(Bulkhead bulkhead, const Context& context, bool admitted, Holding& holding,
             std::uint8_t& held) noexcept {
@@ -27,7 +27,7 @@ bool passes(Bulkhead bulkhead, const Context& context, bool admitted, Holding& h
   return passes;
 }
 
-/// Whether admissions end a row of refusals here, as they do where the cooldown is enforced.
+/// Whether refusals in a row are counted here, which an admission ends.
 bool has_row(std::uint64_t cooldown) noexcept {
   return cooldown::in_a_row(cooldown) != 0;
 }

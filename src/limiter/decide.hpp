@@ -5,11 +5,11 @@
 //
 // Looking only loads, and works out what each word would become. If any limit refuses, the one that takes
 // longest is the answer. Charging exchanges what was seen for that, and decides again where another process was
-// faster, in a fixed order: rates over all users, permits, the breaker's probe, what is of the user, and last the
-// windows over all users, which cannot be given back exactly. The rates over all users are looked at last and
-// charged first: everybody writes those words, and what was seen of them a moment ago is likely to be still
-// there. When one limit refuses after all (somebody was faster), what was charged is given back; in between
-// others may be refused for what comes back, which errs on the side of refusing.
+// faster. Its order is fixed: rates over all users, permits, the breaker's probe, the limits of the user, and last
+// the windows over all users, which cannot be given back exactly. The rates over all users are looked at last and
+// charged first: every request writes those words, and what was seen of them a moment ago is likely to be still
+// there. If a limit refuses after all, because another process was faster, what was charged is given back. Until then
+// other requests may be refused for it, which errs on the side of refusing.
 //
 // Crash  killed while charging: permits and probes are swept; tokens charged so far are spent for nothing,
 //        and time refills them.
@@ -21,8 +21,8 @@
 
 namespace weir::detail {
 
-/// One way for all plans. Those of the usual shapes are decided by the same code, compiled for a known number of
-/// limits of each kind, for requests of cost and weight 1 by a worker with a slot: see Shape.
+/// Decides by any plan. Plans of the usual shapes are decided by the same code, compiled for a known number of limits
+/// of each kind and for requests of cost and weight 1 by a worker with a slot: see Shape.
 /// @param decision  says "admitted" when it comes in; of a refusal it is the answer.
 /// @param holding   receives what an admission has to give back.
 [[nodiscard]] Answer decide(const Context& context, Decision& decision, Holding& holding) noexcept;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What an admission holds, as the words that it lies in.
+// What an admission holds (Holding), as the words in the segment that say so.
 
 #include <cstdint>
 
@@ -20,19 +20,19 @@ static_assert(kHeldOwnerShift == permit_word::kOwnerShift, "an owner lies alike 
   return Owner::from_bits(holding.owner >> kHeldOwnerShift);
 }
 
-/// Of what holds nothing this is not written: see Answer.
+/// For an admission that has something to give back; of one that holds nothing these members are not written (Answer).
 inline void hold_nothing(Holding& holding) noexcept {
   holding.permits = holding.user_permits = 0;
   holding.weight = 1;
   holding.call = HeldCall::none;
 }
 
-/// What is in the cell of a permit of one cell.
+/// The word in the cell of a permit that takes one cell.
 [[nodiscard]] inline std::uint64_t permit_word_of(const Holding& holding) noexcept {
   return permit_word::make(owner_of(holding), 0, holding.admitted_at);
 }
 
-/// What the call reports with.
+/// What the call shows its breaker when it reports.
 [[nodiscard]] inline BreakerTicket ticket_of(const Holding& holding) noexcept {
   const bool is_probe = (holding.owner & BreakerPhase::kRestMask) != 0;
   return {is_probe ? holding.owner : 0, holding.generation, holding.probe_cell};

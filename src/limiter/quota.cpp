@@ -11,8 +11,8 @@ std::chrono::nanoseconds to_duration(std::uint64_t ticks) {
   return std::chrono::nanoseconds(static_cast<std::int64_t>(ns_from_ticks(ticks)));
 }
 
-/// How long until one token more than `quota.remaining` is there.
-/// @param wait  ticks until a cost conforms, as every kind of limit tells them.
+/// How long it takes until one token more than `quota.remaining` is there.
+/// @param wait  says, for any kind of limit, in how many ticks a request of a cost conforms.
 template <class Wait>
 std::chrono::nanoseconds more_in(const Quota& quota, Wait&& wait) {
   if (quota.remaining >= quota.quota) return {};

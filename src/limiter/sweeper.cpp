@@ -12,18 +12,18 @@ namespace weir::detail {
 namespace {
 
 constexpr std::uint64_t kSweepInterval = ticks_from_ns(10'000'000);
-/// Workers whose locks a sweep on the way of a request asks for. The kernel walks all locks of the segment to
-/// answer for one, so asking for all of 4,095 workers would take eight times as long as this. All of them are
-/// asked within eight sweeps; those whose pid is free are asked first, in every sweep.
+/// How many workers a sweep that is part of a request asks about at most. The kernel walks all locks of the segment to
+/// answer for one of them, so asking about all of 4,095 workers would take eight times as long as this. Eight sweeps
+/// ask about all of them; each sweep begins with those whose pid is unused.
 constexpr std::uint32_t kMostAsked = 512;
 
 }  // namespace
 
-/// The tenants found dead when the sweep began. Slots may change hands while it runs; judging an owner looks
-/// again.
+/// The tenants that were found dead when the sweep began. Slots may change hands while it runs, so judging an owner
+/// looks at its slot again.
 class Sweeper::DeadSet {
  public:
-  /// Asks for up to `most` tenants, from slot `first` on.
+  /// Asks about up to `most` tenants, from slot `first` on.
   DeadSet(const Registry& registry, std::uint32_t first, std::uint32_t most) noexcept : registry_(registry) {
     const std::uint32_t size = registry.size();
     const std::uint64_t own_namespace = most < size ? own_pid_namespace() : 0;
@@ -45,11 +45,11 @@ class Sweeper::DeadSet {
     next_ = size == 0 ? 0 : (first + passed) % size;
   }
 
-  /// Where the next sweep goes on.
+  /// The slot from which the next sweep should ask on.
   [[nodiscard]] std::uint32_t next() const noexcept { return next_; }
   [[nodiscard]] bool empty() const noexcept { return size_ == 0; }
 
-  /// Whether the owner, of whom only the low bits of the generation are known, is gone.
+  /// Whether an owner is gone. Of its generation, only the low bits are known.
   [[nodiscard]] bool gone(std::uint32_t slot, std::uint32_t generation, std::uint32_t mask) const noexcept {
     if (slot >= registry_.size()) return true;  // damage
     const SlotIdentity tenant = registry_.identity(slot);
@@ -83,7 +83,8 @@ class Sweeper::DeadSet {
 
 bool Sweeper::sweep_if_due(std::uint64_t now) noexcept {
   std::uint64_t last = sections_.swept->last_sweep.load(std::memory_order_relaxed);
-  // A time from the future is damage, or a clock ahead of ours by little: sweep rather than never again.
+  // A time in the future is damage, or the reading of a clock that is a little ahead of this one. Sweeping is right in
+  // both cases; if it waited for a damaged time, it might never sweep again.
   if (now - last < kSweepInterval && last != 0) return false;
   if (!sections_.swept->last_sweep.compare_exchange(last, now, std::memory_order_relaxed)) return false;
   const ReapReport report = sweep(kMostAsked);
@@ -101,7 +102,7 @@ ReapReport Sweeper::sweep(std::uint32_t most_asked) noexcept {
   const std::uint64_t first = sections_.swept->next_slot.load(std::memory_order_relaxed);
   const DeadSet dead(registry_, static_cast<std::uint32_t>(first % std::max(1U, registry_.size())),
                      most_asked);
-  // relaxed: a hint; two sweeps at once ask twice.
+  // relaxed: this is a hint. Two sweeps at the same time ask about the same workers.
   sections_.swept->next_slot.store(dead.next(), std::memory_order_relaxed);
   report.permits = reclaim(dead);
   // crash here: the slots are still published, and the next sweep finds nothing left to return.
@@ -141,14 +142,14 @@ bool Sweeper::holds(Owner owner) const noexcept {
 }
 
 std::uint64_t Sweeper::reclaim(const DeadSet& dead) noexcept {
-  // The cells of all limits in one go: reclaiming does not care whose they are.
+  // This takes the cells of all limits at once, since it does not matter which limit a permit is of.
   std::uint64_t permits = Permits(sections_.permit_cells).reclaim([&](Owner owner) {
     return dead.gone(owner.slot(), owner.generation(), 0xff);
   });
   for (BreakerRecord& record : sections_.breakers) {
     record.breaker.reclaim([&](Owner owner) { return dead.gone(owner.slot(), owner.generation(), 0xff); });
   }
-  // The user table may be large: not without need.
+  // The user table may be large, so it is looked at only if that may return something.
   if (dead.empty() || !had_user_permits()) return permits;
   sections_.modify_user_entries(
       segment_, [&](UserLimit entry, std::uint64_t set) -> std::optional<std::uint64_t> {

@@ -3,20 +3,18 @@
 
 // Returns what dead workers held: their permits of all limits, then their slots.
 //
-// Nobody is elected and nothing is locked: any number of sweepers may run at once, and each change is a
+// No sweeper is elected and nothing is locked: any number of them may run at once, and each change is a
 // compare-exchange of exactly the word that was judged, so doing it twice does nothing the second time.
 //
-// Crash    a sweeper killed or stopped anywhere is in nobody's way; a slot is freed last, so the next sweeper
-//          finds it published and unlocked again, and does the rest.
-// Cost     sweep_if_due(): a system call for each of up to 512 workers, and a cheaper one for each of the
-// others;
-//          one look at every permit cell and probe. If a worker is dead, a pass over the part of the user
-//          table that was ever written, if users could ever hold permits. No other request waits for any of
-//          this.
-// Who is gone: the tenant of a slot whom the kernel and the second evidence call dead; and any owner who is
-//          not the slot's tenant any more. That one was taken for dead while it lived (see registry.hpp,
-//          closefrom), and took a permit since: it finds out at its next call, and its late releases
-//          change nothing.
+// Gone     an owner is gone if it is the tenant of its slot and is_dead() says that it is dead, or if it is not the
+//          tenant any more. In the second case another process took it for dead while it lived (see registry.hpp,
+//          closefrom), and it has taken a permit since then. It finds out at its next call, and what it releases late
+//          changes nothing.
+// Crash    a sweeper that is killed or stopped anywhere hinders no other process. A slot is freed last, so the next
+//          sweeper finds it published and unlocked again, and does the rest.
+// Cost     sweep_if_due() makes a system call for each of up to 512 workers, and a cheaper one for each of the others,
+//          and looks once at every permit cell and probe. If a worker is dead, and users could ever hold permits, it
+//          passes over the part of the user table that was ever written. No other request waits for any of this.
 
 #include <cstdint>
 
@@ -33,8 +31,8 @@ class Sweeper {
   Sweeper(Registry& registry, const Sections& sections, const Segment& segment) noexcept
       : registry_(registry), sections_(sections), segment_(segment) {}
 
-  /// Sweeps, unless somebody of this segment did so within the last 10 ms. @return whether anything came
-  /// back.
+  /// Sweeps, unless a worker of this segment did so within the last 10 ms.
+  /// @return whether anything came back.
   bool sweep_if_due(std::uint64_t now) noexcept;
 
   /// Sweeps now.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What a limit does to its entry in the user table.
+// How a request changes a user's entry under one limit, as steps of UserTable::update() and modify().
 
 #include <algorithm>
 #include <cstdint>
@@ -14,7 +14,7 @@
 
 namespace weir::detail {
 
-/// What the entry of any limit owes, in ticks; held permits are never forgotten.
+/// What the entry of any limit owes, in ticks. An entry with held permits is never forgotten.
 inline std::uint64_t debt_of(const Sections& sections, UserLimit entry, std::uint64_t state,
                              std::uint64_t now) noexcept {
   const LimitRef ref = LimitRef::of(LimitId{entry.id});
@@ -39,7 +39,7 @@ struct UserChangeBase {
   }
 };
 
-/// What a full table does to a new user, counted. @return whether the request passes.
+/// Counts a new user for whom the table has no room. @return whether the request passes all the same.
 inline bool passes_when_full(const Context& context) noexcept {
   UserTableCounters& counters = context.user_table.counters();
   const bool passes = context.when_full() == TableFull::admit;
@@ -47,8 +47,8 @@ inline bool passes_when_full(const Context& context) noexcept {
   return passes;
 }
 
-/// What a change of a rate or a window goes by: the rule that is in force after the state was read. The state
-/// may have been written under that rule, and under an older one its units would mean something else.
+/// A change of a rate or a window. It goes by the rule that is in force after the state was read: the state may have
+/// been written under that rule, and its units would mean something else under an older one.
 struct QuotaChange : UserChangeBase {
   LimitRef ref;
   std::uint32_t cost;

@@ -50,8 +50,8 @@ std::int64_t parse_offset(std::string_view line) noexcept {
   return ns;
 }
 
-// The file describes the namespace in which our children will live. After unshare(CLONE_NEWTIME) that is not
-// our own; then we know our own only if it is the first of the host, whose number is fixed.
+// The file describes the namespace in which our children will live. After unshare(CLONE_NEWTIME) that is not the one
+// of this process, which is then known only if it is the first of the host, whose number is fixed.
 std::array<std::int64_t, 2> own_clock_offsets(std::uint64_t own_namespace) noexcept {
   constexpr std::uint64_t kFirstNamespace = 0xeffffffa;
   constexpr std::array<std::int64_t, 2> kUnknown = {HostIdentity::kUnknownOffset,

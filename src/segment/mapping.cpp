@@ -48,7 +48,7 @@ Error missing(std::string_view name) {
 }
 
 Result<FileHandle> open_existing(std::string_view name, OpenMode mode) {
-  // No O_CREAT: with fs.protected_regular the kernel would refuse even root another user's file.
+  // There is no O_CREAT here: with fs.protected_regular the kernel would refuse another user's file even to root.
   const int flags = (mode == OpenMode::read_only ? O_RDONLY : O_RDWR) | O_NOFOLLOW | O_NONBLOCK;
   FileHandle file = open_file(path_of(name).c_str(), flags);
   if (file) return file;
@@ -75,8 +75,8 @@ Result<Header> read_header(int fd, std::string_view name) {
   return header;
 }
 
-// Tells the processes that have the segment open. Written, not mapped: the owner of the file could
-// truncate it under a mapping.
+// Tells the processes that have the segment open. The word is written through the descriptor, because the owner of
+// the file could truncate it under a mapping.
 void tell_removed(int fd) noexcept {
   struct stat info {};
   constexpr std::uint64_t kEnd = kRemovedOffset + sizeof(std::uint64_t);
@@ -116,7 +116,7 @@ Result<void> Segment::remove(std::string_view name) {
   const std::string path = path_of(name);
   const FileHandle file = open_file(path.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK);
   if (::unlink(path.c_str()) == 0) {
-    // crash here: the others find out when they look for their segment, once a second.
+    // crash here: other processes find out when they look for their segment, once a second.
     if (file) tell_removed(file.get());
     return {};
   }
@@ -160,7 +160,7 @@ Segment::Taken Segment::first_read(std::span<const std::byte> bytes) const noexc
   constexpr std::array<std::byte, kSectionAlignment> kZeros{};
   std::array<std::byte, kSectionAlignment> block;
   const Taken all{0, bytes.size()};
-  if (!is_open()) return all;  // somebody closed it: better too much than too little
+  if (!is_open()) return all;  // the descriptor was closed: better to visit too much than too little
   const auto offset = static_cast<off_t>(bytes.data() - this->bytes().data());
   for (std::size_t at = 0; at < bytes.size(); at += block.size()) {
     const std::size_t length = std::min(block.size(), bytes.size() - at);

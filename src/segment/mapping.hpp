@@ -6,9 +6,9 @@
 // Publishing builds the segment in a file without a name, on the tmpfs of POSIX shared memory, takes all its
 // memory (a full /dev/shm is an error here, never a SIGBUS later), fills it, and links it to its name. The
 // link is the one step that others see.
-//   crash before the link: the kernel frees the nameless file; nobody saw it.
+//   crash before the link: the kernel frees the nameless file, which no other process has seen.
 //   crash after it:        the segment is complete.
-//   the name is taken:     somebody else published; attach to theirs.
+//   the name is taken:     another process has published a segment; attach to that one.
 
 #include <array>
 #include <boost/interprocess/mapped_region.hpp>
@@ -37,15 +37,15 @@ struct SectionSpec {
   bool frozen = false;
 };
 
-/// What a segment begins with, where it shall not be the host's clock and chance.
+/// What a segment begins with, where that must not depend on the host's clock and on chance.
 struct SegmentBeginning {
   std::int64_t monotonic_ns = 0;
   std::int64_t wall_ns = 0;
   std::array<std::uint64_t, 2> secret{};
 };
 
-/// What to publish, and under which name; an empty name: never linked, shared with forked children only, and
-/// without any file where no descriptor is free.
+/// What to publish, and under which name. A segment with an empty name is never linked and is shared with forked
+/// children only; if no descriptor is free, it lies in no file at all.
 struct PublishSpec {
   std::string name;
   mode_t mode = 0600;
@@ -59,7 +59,7 @@ struct PublishSpec {
 
 class Segment {
  public:
-  /// Writes the initial content, before anybody else sees the segment; what it leaves alone is zero.
+  /// Writes the initial content, before any other process sees the segment. What it does not write is zero.
   using Fill = std::function<void(const Segment& segment)>;
 
   /// Errors  Errc::conflict if the name is taken; Errc::no_space naming the size; permission, system.
@@ -72,7 +72,7 @@ class Segment {
   /// Whether there is a file of that name, under the layout version of this build.
   [[nodiscard]] static bool exists(std::string_view name) noexcept;
 
-  /// Removes the name, and then tells those that have the segment open, if the caller may write to it.
+  /// Removes the name, and then tells the processes that have the segment open, if the caller may write to it.
   /// Errors  Errc::not_found, incompatible, permission, system.
   [[nodiscard]] static Result<void> remove(std::string_view name);
 
@@ -104,15 +104,16 @@ class Segment {
     }
   }
 
-  /// Another open file description of the same inode, for locks of its own: by our descriptor, or by name
-  /// where somebody has closed that (daemonising code closes all it finds). Errors  Errc::permission, system.
+  /// Opens another file description of the same inode, for locks of its own: through our descriptor, or by name if
+  /// that was closed (code that makes a daemon closes all descriptors that it finds).
+  /// Errors  Errc::permission, system.
   [[nodiscard]] Result<FileHandle> reopen(OpenMode mode) const;
 
   /// Not 0 once remove() was called for it; a file that was unlinked by other means keeps 0.
   [[nodiscard]] const Word& removed() const noexcept {
     return *reinterpret_cast<const Word*>(bytes().data() + kRemovedOffset);
   }
-  /// Whether it was given a descriptor; a private one may have found none free, and is memory alone.
+  /// Whether the segment lies in a file. A private segment for which no descriptor was free is memory alone.
   [[nodiscard]] bool has_file() const noexcept { return file_.get() >= 0; }
   /// Whether our descriptor is still open, and not reused for something else.
   [[nodiscard]] bool is_open() const noexcept { return file_.mark().is_there(); }

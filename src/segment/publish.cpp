@@ -48,7 +48,7 @@ void copy_text(std::array<char, N>& to, std::string_view from) {
 }
 
 void fill_random(void* bytes, std::size_t size) {
-  // Cannot fail for 256 bytes and less once the kernel's pool is ready, which it is before any service
+  // This cannot fail for 256 bytes and less once the kernel's pool is ready, which it is before any service
   // starts.
   [[maybe_unused]] const ssize_t got = ::getrandom(bytes, size, 0);
 }
@@ -85,16 +85,15 @@ Header make_header(const PublishSpec& spec) {
   return header;
 }
 
-// A file on the tmpfs that has no name yet. Where the kernel or the file system knows no O_TMPFILE, a private
-// name serves; a creator killed before the rename leaves it behind, empty of meaning, and nobody opens it.
+// A file on the tmpfs that has no name yet. Where the kernel or the file system does not know O_TMPFILE, the file gets
+// a private name instead. A process that is killed before the rename leaves that file behind; no process opens it.
 struct NewFile {
-  FileHandle file;           // none: of a private segment alone
+  FileHandle file;           // a private segment may have none
   std::string private_path;  // empty: the file has no name
 };
 
 Result<NewFile> create_file(const PublishSpec& spec) {
-  // Private: works where there is no /dev/shm, or a full one; and without any file, where no descriptor is
-  // free.
+  // A private segment also works where /dev/shm is missing or full, and, if no descriptor is free, without a file.
   if (spec.name.empty()) return NewFile{create_memory_file("weir"), {}};
   FileHandle unnamed = open_file(kSegmentDirectory, O_TMPFILE | O_RDWR, spec.mode);
   if (unnamed) return NewFile{std::move(unnamed), {}};
@@ -110,7 +109,7 @@ Result<NewFile> create_file(const PublishSpec& spec) {
 
 Result<void> size_file(const PublishSpec& spec, int fd, std::uint64_t bytes) {
   if (!spec.name.empty() && ::fchmod(fd, spec.mode) != 0)
-    return system_error(spec.name, "set the mode", errno);  // the umask had a say
+    return system_error(spec.name, "set the mode", errno);  // the umask may have cleared some of its bits
   if (!spec.name.empty() && spec.group && ::fchown(fd, static_cast<uid_t>(-1), *spec.group) != 0) {
     return system_error(spec.name, "set the group", errno);
   }
@@ -136,15 +135,15 @@ Result<void> reserve_memory(const PublishSpec& spec, int fd, std::uint64_t bytes
   return {};
 }
 
-// A huge page is taken when a mapping that was advised to touches it first; posix_fallocate() knows of no
-// mapping. Whatever fails here is left to posix_fallocate(), which then takes small pages.
+// A huge page is taken when a mapping that was advised to use them touches it first; posix_fallocate() does not know
+// of any mapping. What fails here is left to posix_fallocate(), which then takes small pages.
 void take_huge_pages(const ipc::mapped_region& region) {
   if (::madvise(region.get_address(), region.get_size(), MADV_HUGEPAGE) != 0) return;
   (void)::madvise(region.get_address(), region.get_size(), MADV_POPULATE_WRITE);
 }
 
-// The memory of a new segment. A private one lies in no file where there is no descriptor for one, or where
-// the file may not be that large: that then stays empty, and serves for locks alone.
+// The memory of a new segment. A private segment does not lie in a file if no descriptor is free, or if the file may
+// not be that large. In the second case the file stays empty, and serves for locks alone.
 Result<ipc::mapped_region> make_region(const PublishSpec& spec, int fd, std::uint64_t bytes) {
   if (spec.name.empty() && (fd < 0 || too_low_file_limit(bytes))) {
     try {
@@ -167,7 +166,7 @@ Result<void> link_file(const PublishSpec& spec, int fd, const std::string& priva
   if (private_path.empty()) {
     const std::string self = fmt::format("/proc/self/fd/{}", fd);
     linked = ::linkat(AT_FDCWD, self.c_str(), AT_FDCWD, path.c_str(), AT_SYMLINK_FOLLOW);
-    if (linked != 0 && errno == ENOENT) {  // no /proc: allowed with CAP_DAC_READ_SEARCH only
+    if (linked != 0 && errno == ENOENT) {  // without /proc, linking needs CAP_DAC_READ_SEARCH
       linked = ::linkat(fd, "", AT_FDCWD, path.c_str(), AT_EMPTY_PATH);
     }
   } else {

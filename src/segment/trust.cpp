@@ -13,8 +13,8 @@ bool is_trusted_owner(const struct stat& info, const Trust& trust) {
   if (info.st_uid == ::geteuid() || info.st_uid == 0) return true;
   if (::geteuid() == 0 && trust.root_trusts_all) return true;
   if ((info.st_mode & S_IWGRP) == 0) return false;
-  // Only a member of the group can have given it the file. Without a configuration to ask, the kernel has let
-  // us in as one of its members; root it lets in everywhere.
+  // Only a member of the group can have given the file to it. Without a configuration to ask, the kernel has let this
+  // process in as a member of that group; root is let in everywhere.
   return trust.mode ? trust.group == info.st_gid : ::geteuid() != 0;
 }
 

@@ -13,14 +13,14 @@
 
 namespace weir::detail {
 
-/// Whose segments a caller works with, beside its own user's and root's: a user that may write one sets its
-/// limits, and can truncate it.
+/// Which segments a caller works with, beside those of its own user and of root: a user that may write a segment sets
+/// its limits, and can truncate it.
 struct Trust {
-  /// For the tools of an operator, who names a segment in order to look at it or to change it.
+  /// For tools: an operator names a segment in order to look at it or to change it.
   bool root_trusts_all = true;
-  /// Of a configuration: the file may not be more open than this, nor belong to another group.
+  /// From a configuration: the file must not be more open than this, nor belong to another group.
   std::optional<mode_t> mode = {};
-  std::optional<gid_t> group = {};  ///< whose members may make the segment, too
+  std::optional<gid_t> group = {};  ///< its members may make the segment, too
 };
 
 /// Whether the file is one that a trusted user made. Asked before its first byte is read.

@@ -24,7 +24,7 @@ auto damaged(std::string_view name, std::string_view fact) {
   return fail(Errc::damaged, fmt::format("segment \"{}\": damaged: {}", name, fact), remove_hint(name));
 }
 
-// Whether a section lies whole between the header and the end, without overflow on the way there.
+// Whether the whole section lies between the header and the end of the file. No sum here overflows.
 bool section_fits(const Section& section, std::uint64_t total_bytes) {
   if (section.offset % kSectionAlignment != 0 || section.offset < kSectionAlignment) return false;
   if (section.stride == 0 || section.offset > total_bytes) return false;

@@ -9,7 +9,7 @@
 // closes what it inherited and nothing that it opened itself, and a number that was closed and used again
 // stays open.
 //
-// A fork between the opening and the listing of a file would give the child a copy that nobody closes; a fork
+// A fork between the opening and the listing of a file would give the child a copy that it never closes; a fork
 // between the mapping of a page and its MADV_DONTFORK would give it a mapping. keep_here() notices a fork
 // that began in between, and opens the file again.
 
@@ -30,7 +30,7 @@ struct KeptFile {
 };
 
 /// Keeps a file for this process alone, and maps a page of it, without access, if that is possible.
-/// @return nullptr if there is no file, or no memory.
+/// @return nullptr if the file could not be opened, or memory ran out.
 [[nodiscard]] KeptFile* list_file(FileHandle file) noexcept;
 
 /// Unmaps the page, closes the file if its number is still ours, and takes it off the list.

@@ -5,7 +5,7 @@
 //
 // A worker claims a slot and holds, until it dies, a lock on one byte of the segment's inode (slot_lock.hpp).
 // The kernel drops the lock at any kind of death; pid reuse, zombies and other PID namespaces do not matter.
-// Looking asks the kernel (F_OFD_GETLK) and takes nothing, so a stopped sweeper is in nobody's way.
+// Looking asks the kernel (F_OFD_GETLK) and takes nothing, so a stopped sweeper hinders no other process.
 //
 // A lock of a description lasts as long as anything refers to the description. The worker therefore also maps
 // a page of the segment through it: closing all descriptors leaves the mapping, and with it the lock. The
