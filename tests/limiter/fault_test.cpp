@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What a limiter does without its segment, and that it finds back.
+// What a limiter does without its segment, and that it goes back to it.
 
 #include <atomic>
 #include <fstream>
@@ -38,7 +38,7 @@ class LimiterFault : public ::testing::Test {
     config.segment.local_workers = 4;
     return config;
   }
-  // Something under the segment's name that is no segment.
+  // Puts a file that is not a segment under the segment's name.
   void occupy() { std::ofstream(name.path()) << "not a segment"; }
   void make_room() { ::unlink(name.path().c_str()); }
 
