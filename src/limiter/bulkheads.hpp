@@ -43,7 +43,7 @@ class SharedBulkhead {
   }
 
  private:
-  /// One permit, in the cell that was seen to be free.
+  /// Takes one permit, in the cell that was seen to be free.
   [[nodiscard]] bool take_as_seen(const Context& context) const noexcept {
     return free_ && Permits(step_->permits).take_at(context.owner, *free_, context.now);
   }
@@ -73,8 +73,8 @@ class UserBulkhead {
     return (weight == 1 && with_one_ != 0) || held_ + weight <= limit();
   }
 
-  /// @return whether the request may go on: also without permits, where a full table lets new users pass. With
-  ///         them, `holding` has them, and `taken` is one more.
+  /// @return whether the request may go on. If permits were taken, `holding` has them, and `taken` is one more; if a
+  ///         full table lets new users pass, the request goes on without permits.
   [[gnu::always_inline]] bool take(const Context& context, std::uint32_t weight, Holding& holding,
                                    std::uint32_t& taken) const noexcept {
     if (weight != 1 || !take_as_seen()) [[unlikely]] {
@@ -100,7 +100,7 @@ class UserBulkhead {
 
   [[nodiscard]] static Room room_in(const Context& context, const UserPermitStep& step) noexcept;
 
-  /// One permit, in the entry that was seen.
+  /// Takes one permit, in the entry that was seen.
   [[nodiscard]] bool take_as_seen() const noexcept {
     return with_one_ != 0 && UserTable::exchange(first_, with_one_);
   }
@@ -118,19 +118,19 @@ class UserBulkhead {
 };
 
 /// Gives permits back. @return how many of them had been taken back before.
-/// @param still_ours  whether the owner is this process still. Permits of users have no word that tells one
-///                    holder from the next, and after the owner was taken for dead its bits may be those of
-///                    another.
+/// @param still_ours  whether the owner is still this process. Permits of users have no word that tells one holder
+///                    from the next, and after the owner was taken for dead, its bits may be those of another worker.
 std::uint32_t give_back(const Sections& sections, UserTable& users, const Holding& holding,
                         bool still_ours = true) noexcept;
 
-/// One limit's permits of the user, wherever among the parts they lie; all of an owner are alike, so any will do.
+/// Gives the user's permits of one limit back, in whichever parts they lie. All permits of an owner are alike, so any
+/// of them will do.
 /// @return as give_back().
 [[nodiscard]] std::uint32_t give_back_of_user(UserTable& users, const Holding& holding,
                                               std::uint32_t i) noexcept;
 
-/// The first permit of the user, from the usual entry: it holds one permit, of this owner. @return false: it holds
-/// more, or is not there any more.
+/// Gives the first permit of the user back, if its entry holds this one permit alone, as it usually does.
+/// @return false: the entry holds more, or is not there any more.
 [[gnu::always_inline]] inline bool give_back_sole(UserTable& users, const Holding& holding) noexcept {
   const Hash128 user{holding.user[0], holding.user[1]};
   const owner_set::PackedOwner owner = owner_set::pack(owner_of(holding));
@@ -145,9 +145,9 @@ struct GivenBack {
   std::uint32_t late;  ///< of the former: how many had been taken back before
 };
 
-/// give_back() of the first permit of each kind, where each has one cell, and the owner is this process still. Few
-/// admissions hold more. If this one does, or if a permit is not where it was taken, it ends by rest(GivenBack): then
-/// give_back_rest() is left to do.
+/// Does what give_back() does for the first permit of each kind, if each takes one cell and the owner is still this
+/// process. Few admissions hold more. If this one does, or if a permit is not where it was taken, it calls
+/// rest(GivenBack), which leaves the others to give_back_rest().
 template <class Rest>
 [[gnu::always_inline]] inline void give_back_first(const Sections& sections, UserTable& users,
                                                    const Holding& holding, Rest&& rest) noexcept {

@@ -25,11 +25,11 @@ namespace {
               std::chrono::nanoseconds(never ? 0 : ns_from_ticks(wait))};
 }
 
-/// The refusal that takes longest; the first of equals. No wait helps a `never`; a permit may be free at any
-/// moment.
+/// The refusal that takes longest, and of equal ones the first. A `never` takes longest of all, since no wait helps;
+/// a missing permit counts as no wait, since it may be free at any moment.
 class Longest {
  public:
-  // Each says whether to look on: yes, since the next may take longer.
+  // Each of these returns whether to look at more limits: always, since another one may take longer.
   WEIR_INLINE bool wait(std::uint64_t ticks, LimitId id, Verdict verdict = Verdict::throttled) noexcept {
     if (ticks > wait_) [[unlikely]]
       wait_ = ticks, id_ = id, verdict_ = verdict;
@@ -39,7 +39,7 @@ class Longest {
     if (shed_ == LimitId::none) shed_ = id;
     return true;
   }
-  /// As if this limit had been met before the others: it is named where both take equally long.
+  /// Treats this limit as if it had been met before the others: it is named if both take equally long.
   WEIR_INLINE bool wait_first(std::uint64_t ticks, LimitId id) noexcept {
     if (ticks != 0 && ticks >= wait_) [[unlikely]]
       wait_ = ticks, id_ = id, verdict_ = Verdict::throttled;
@@ -59,7 +59,7 @@ class Longest {
   Verdict verdict_ = Verdict::throttled;
 };
 
-/// Whether any limit refuses: the first that does ends the look.
+/// Whether any limit refuses. The first one that does ends the look.
 struct AnyRefusal {
   // Each says whether to look on.
   WEIR_INLINE static bool wait(std::uint64_t ticks, LimitId /*id*/,
@@ -93,7 +93,7 @@ class SharedRate {
   }
 
  private:
-  // Somebody was faster.
+  // Another process was faster.
   [[gnu::noinline]] static std::uint64_t spend_again(const RateStep& step, std::uint64_t now,
                                                      std::uint32_t cost) noexcept {
     return TokenBucket(step.record->state).admit(step.rate, now, cost);
@@ -130,7 +130,8 @@ struct Spent {
   holding.permits = holding.user_permits = 0;
 }
 
-/// What looking at N limits of one kind has met, made where it stays: what is not met costs nothing.
+/// What looking at N limits of one kind has found. Each result is constructed in its place, and places that are not used
+/// cost nothing.
 template <class T, std::size_t N>
 class Met {
   static_assert(std::is_trivially_destructible_v<T>);
@@ -150,7 +151,7 @@ class Met {
   std::array<Slot, N> slots_;
 };
 
-// What is rare: apart, and given values alone, so that the usual keeps its own in registers.
+// What is rare is in functions of its own that take values only, so that the usual path keeps its own in registers.
 
 [[gnu::noinline]] std::uint64_t wait_of_breaker(const Context& context) noexcept {
   BreakerRecord& record = *context.plan->shared.breaker;
@@ -205,7 +206,7 @@ struct Charged {
   return {true, charged};
 }
 
-/// One request on its way through its limits: what looking has met saves the charge a search.
+/// One request on its way through its limits. What looking has found is kept, so that charging need not search again.
 /// @tparam Refusals  what is noted of limits that refuse: Longest or AnyRefusal.
 template <class Shape, class Refusals = Longest>
 class Attempt {
@@ -219,7 +220,7 @@ class Attempt {
   }
   [[nodiscard]] const Refusals& refusals() const noexcept { return refusals_; }
 
-  /// Charges, unless somebody was faster: `decision` says which.
+  /// Charges all limits, or none if one of them refuses after all: `decision` then says which.
   WEIR_INLINE Answer charge(Decision& decision, Holding& holding) noexcept {
     holding.admitted_at = context_.now;
     holding.owner = context_.owner.bits() << kHeldOwnerShift;
@@ -279,7 +280,8 @@ class Attempt {
     return refusals_.wait(wait_of_breaker(context_), shared_.breaker_id, Verdict::circuit_open);
   }
 
-  // Last, since all callers write these words; backwards, since of those that take equally long the first is named.
+  // Rates over all users come last, since all callers write their words. They are walked backwards, since of those that
+  // take equally long the first is named.
   WEIR_INLINE bool look_at_rates() noexcept {
     return shape_.rates().each_backwards([&](std::size_t i) WEIR_INLINE {
       const SharedRate& rate =
@@ -365,20 +367,20 @@ template <class Shape>
   return Answer::refused;
 }
 
-/// The same where there are many limits: as long as none of them refuses, it need not be known which waits longest.
+/// The same for many limits: as long as none of them refuses, it does not matter which one takes longest.
 template <class Shape>
 Answer decide_many_as(const Context& context, Decision& decision, Holding& holding) noexcept {
   Attempt<Shape, AnyRefusal> attempt(context);
   return attempt.look() ? attempt.charge(decision, holding) : decide_as<Shape>(context, decision, holding);
 }
 
-/// Of an operation that a live change took out.
+/// The way of deciding for an operation that a live change took out.
 Answer decide_retired(const Context& /*context*/, Decision& decision, Holding& /*holding*/) noexcept {
   decision.verdict = Verdict::invalid;
   return Answer::refused;
 }
 
-/// The first of the shapes that fits, or any.
+/// The way by the first shape that fits, or else by AnyShape.
 template <class... Shapes>
 Decide* way_of(const SharedSteps& shared, const UserSteps& users) noexcept {
   Decide* way = &decide;
@@ -388,7 +390,8 @@ Decide* way_of(const SharedSteps& shared, const UserSteps& users) noexcept {
   return way;
 }
 
-// rates, permits, permits of the user, rates and windows of the user, a breaker
+// The numbers are those of rates, permits, permits of the user, and rates and windows of the user; then whether there
+// is a breaker.
 using OneRate = Shape<1, 0, 0, 0, false>;
 using TwoRates = Shape<2, 0, 0, 0, false>;
 using UserRate = Shape<0, 0, 0, 1, false>;

@@ -3,7 +3,7 @@
 
 // A segment with everything that decides over it: what a Limiter does, once it is known which segment it uses.
 //
-// Which segment that is, others know (src/binding): here a call only says when it is time to look for another one.
+// Which segment that is, src/binding knows: here a call only says when it is time to look for another one.
 //
 // This file has the path of a request, from an operation, a user and a moment to an Admission. It reads as the
 // request goes: find the limits, look at the clock, decide, sweep if a permit may come back, and begin again if the
@@ -128,7 +128,7 @@ class LimiterImpl {
   void stay() noexcept;
 
  private:
-  /// admit() by whatever limits, again while they change.
+  /// Does what admit() does for any plan and request, and begins again while limits change.
   /// @param may_look  false: it decides, even if it is time to look.
   template <class Time>
   [[gnu::noinline]] bool admit_otherwise(Admission& admission, Operation operation, const Request& request,
@@ -189,7 +189,7 @@ class LimiterImpl {
   /// Whether this process was charged, and in this segment: not a parent of it, whose admission a fork has copied,
   /// nor in a segment that was replaced since, or by the stand-in for one.
   [[nodiscard]] bool was_charged(const Holding& holding) const noexcept;
-  /// Calls nothing on the usual way: so that needs no room on the stack.
+  /// Gives back what an admission holds. The usual path calls nothing, so it needs no room on the stack.
   [[gnu::always_inline]] void release(const Holding& holding) noexcept {
     const bool still_ours = worker_.registry().is_self(owner_of(holding));
     if (!still_ours || holding.weight != 1) [[unlikely]]
@@ -201,7 +201,7 @@ class LimiterImpl {
   void report(const Holding& holding, Outcome outcome) noexcept;
   /// Gives back permits of several cells, and those whose owner may not be this process any more.
   [[gnu::noinline]] void release_otherwise(const Holding& holding, bool still_ours) noexcept;
-  /// Goes on where there are more permits, or one is not where it was taken.
+  /// Gives back what is left, if there are more permits, or if one is not where it was taken.
   [[gnu::noinline]] void release_rest(const Holding& holding, GivenBack done) noexcept;
   /// Counts permits that had been taken back before they were given back.
   void count_late(std::uint32_t late) noexcept;

@@ -36,7 +36,7 @@ class SegmentWatch {
   }
 
  private:
-  /// Of all threads that find that a look is due, one looks; each does where the segment was removed.
+  /// If several threads find that a look is due, one of them looks. If the segment was removed, each of them does.
   [[gnu::noinline]] bool is_turn(std::uint64_t now, std::uint64_t due, bool removed) noexcept {
     if (due == kNever) return false;
     return removed || next_look_.compare_exchange_strong(due, now + kInterval, std::memory_order_relaxed);

@@ -23,11 +23,11 @@
 
 namespace weir::detail {
 
-/// How many limits of one kind there are, if the compiler knows it: then looking at each needs no loop.
+/// The number of limits of one kind, known to the compiler: looking at each of them needs no loop.
 template <std::size_t kCount>
 struct Known {
   static constexpr std::size_t kMost = kCount;
-  /// Calls visit(0), visit(1), ... as long as they say true. @return whether all did.
+  /// Calls visit(0), visit(1), ... as long as they return true. @return whether all did.
   template <class Visit>
   WEIR_INLINE bool each(Visit visit) const noexcept {
     return [&]<std::size_t... i>(std::index_sequence<i...>) __attribute__((always_inline)) {
@@ -41,7 +41,7 @@ struct Known {
     return each([&](std::size_t i) WEIR_INLINE { return visit(kCount - 1 - i); });
   }
 };
-/// The same if it does not know it.
+/// The same for a number that is known only when it runs.
 template <std::size_t kAtMost>
 struct Counted {
   static constexpr std::size_t kMost = kAtMost;
@@ -97,7 +97,7 @@ struct Shape {
   }
 };
 
-/// Nothing: any plan, any request.
+/// Knows nothing beforehand: it serves any plan and any request.
 struct AnyShape {
   explicit AnyShape(const Context& context) noexcept
       : shared_(context.plan->shared),

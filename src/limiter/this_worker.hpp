@@ -35,12 +35,12 @@ class ThisWorker {
   /// Errors  as Registry::join(), after dead workers were swept.
   Result<Identity> join();
 
-  /// The owner in whose name this process takes permits now; nobody if it can get no slot.
+  /// The owner in whose name this process takes permits now; an empty Owner if it cannot get a slot.
   [[nodiscard]] Owner owner_at(std::uint64_t now) noexcept {
     const std::optional<Owner> mine = owner();
     return mine ? *mine : join_again(now);
   }
-  /// Its two steps: the second costs more.
+  /// The two steps of owner_at(). The second one costs more.
   [[nodiscard]] std::optional<Owner> owner() const noexcept { return registry_.owner(); }
   [[gnu::noinline]] Owner join_again(std::uint64_t now) noexcept;
 

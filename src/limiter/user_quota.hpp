@@ -14,7 +14,7 @@ namespace weir::detail {
 
 class UserQuota {
  public:
-  /// @param in_ticks  it is known to be a rate that is not split.
+  /// @param in_ticks  whether the caller knows that this is a rate that is not split.
   [[gnu::always_inline]] UserQuota(const Context& context, const UserQuotaStep& step, std::uint32_t cost,
                                    bool in_ticks = false) noexcept
       : step_(&step), seen_(context.user_table.find(context.key, entry_of(step.id))) {
@@ -32,8 +32,8 @@ class UserQuota {
   [[gnu::always_inline]] std::uint64_t spend(const Context& context, bool in_ticks = false) const noexcept {
     if (judged_.wait != 0) return judged_.wait;
     if (in_ticks) assume_in_ticks();
-    // The turn after the state: what others wrote under another length is not taken for a state of this one. That of
-    // a rate means the same under any.
+    // The turn is read after the state, so that a state which another process wrote under another length of a window is
+    // not taken for one of this length. The state of a rate means the same under any rate.
     const bool is_of_rule =
         step_->rule.is_rate() || stood_still(context.sections.control->turn, context.turn);
     const bool spent = is_of_rule && context.user_table.exchange(seen_, judged_.charged);
@@ -43,7 +43,7 @@ class UserQuota {
   }
 
  private:
-  /// Tells the compiler so, where it was found out before.
+  /// Tells the compiler what was found out before.
   [[gnu::always_inline]] void assume_in_ticks() const noexcept {
     if (step_->rule.kind() != UserRule::Kind::rate) __builtin_unreachable();
   }
