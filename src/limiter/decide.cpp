@@ -170,7 +170,9 @@ class Met {
   return 0;
 }
 
-[[gnu::noinline]] Longest look_at_rare(const Context& context, Longest longest) noexcept {
+// These two get references to what AnyShape keeps in memory: a small struct that is written member by member and handed
+// over in a register is read before it has left the store buffer, which takes as long as an exchange.
+[[gnu::noinline]] void look_at_rare(const Context& context, Longest& longest) noexcept {
   const auto look_at = [&](const CooldownStep& step, std::uint64_t state) {
     longest.wait(cooldown::wait(state, context.now), step.id, Verdict::blocked);
   };
@@ -181,29 +183,26 @@ class Met {
     look_at(step, shared_cooldown(step));
   for (const CooldownStep& step : context.users->cooldowns.enforced())
     look_at(step, user_cooldown(context, step));
-  return longest;
 }
 
-struct Charged {
-  bool all;
-  std::uint8_t windows;  ///< how many were charged
-};
-// An admission ends the rows of refusals that cooldowns count.
-[[gnu::noinline]] Charged charge_rare(const Context& context, Decision& decision) noexcept {
-  std::uint8_t charged = 0;
+/// An admission ends the rows of refusals that cooldowns count.
+/// @param windows  counts the windows that were charged.
+/// @return whether all were.
+[[gnu::noinline]] bool charge_rare(const Context& context, Decision& decision,
+                                   std::uint8_t& windows) noexcept {
   for (const WindowStep& step : context.plan->shared.windows.enforced()) {
     const std::uint64_t wait = SharedWindow(step.window).admit(context.now, context.request.cost);
     if (wait != 0) {
       refuse(decision, Verdict::throttled, wait, step.id);
-      return {false, charged};
+      return false;
     }
-    ++charged;
+    ++windows;
   }
   for (const CooldownStep& step : context.plan->shared.cooldowns.enforced()) end_shared_streak(step);
   for (const CooldownStep& step : context.users->cooldowns.enforced()) {
     if (cooldown::in_a_row(user_cooldown(context, step)) != 0) end_user_streak(context, step);
   }
-  return {true, charged};
+  return true;
 }
 
 /// One request on its way through its limits. What looking has found is kept, so that charging need not search again.
@@ -260,7 +259,7 @@ class Attempt {
                     });
     if constexpr (std::is_same_v<Refusals, Longest>) {
       if (shape_.rare()) [[unlikely]]
-        refusals_ = look_at_rare(context_, refusals_);
+        look_at_rare(context_, refusals_);
     }
     return on;
   }
@@ -329,10 +328,7 @@ class Attempt {
       return true;
     });
     if (!has_quotas) return false;
-    if (!shape_.rare()) return true;
-    const Charged charged = charge_rare(context_, decision);
-    windows_spent_ = charged.windows;
-    return charged.all;
+    return !shape_.rare() || charge_rare(context_, decision, windows_spent_);
   }
 
   WEIR_INLINE static bool refused(Decision& decision, Verdict verdict, std::uint64_t wait,
