@@ -26,8 +26,12 @@
 //   claimant   when eight are used up: reads the generations of all slots -> finds no sweeper -> sets
 //              `quiet` of all slots to what it read.
 //     Killed or stopped in between: `quiet` is older than it could be. An older value is always right.
-// Ordering  the sweeper's announcement is sequentially consistent and comes before its first look at what is
-//           held.
+// Ordering  sync(sweeping): a sweeper announces, then looks at what is held; other sweepers free the slot, then a
+//           claimant looks for sweepers. Each has a sequentially consistent fence in between, so a claimant that
+//           finds no sweeper comes before that sweeper's looks. Without the claimant's fence the sweeper could still
+//           meet what was held before the slot was freed (tests/models/tenancy_test.cpp).
+//           sync(swept): the end of a sweep releases and the look for sweepers acquires, so the exchanges of a
+//           sweep that has ended come before what the next tenant does.
 
 #include <atomic>
 #include <cstdint>
@@ -40,22 +44,24 @@ namespace weir::detail::tenancy {
 
 /// Call it before the first look of a sweep.
 inline void begin_sweep(WorkerSlot& own) noexcept {
-  own.sweeping.fetch_add(1, std::memory_order_seq_cst);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+  own.sweeping.fetch_add(1, std::memory_order_relaxed);
+  std::atomic_thread_fence(std::memory_order_seq_cst);  // sync(sweeping)
 }
 
 /// Call it after the last exchange of a sweep.
 inline void end_sweep(WorkerSlot& own) noexcept {
-  own.sweeping.fetch_add(~std::uint64_t{0}, std::memory_order_release);
+  own.sweeping.fetch_add(~std::uint64_t{0}, std::memory_order_release);  // sync(swept)
 }
 
 /// The first slot whose living tenant is sweeping; slots.size() if there is none. dead(slot, tenant) is only
 /// called for slots whose tenant says that it sweeps.
 template <class Dead>
 [[nodiscard]] std::uint32_t find_sweeper(std::span<const WorkerSlot> slots, Dead&& dead) noexcept {
+  std::atomic_thread_fence(
+      std::memory_order_seq_cst);  // sync(sweeping): after the slots were seen to be free
   for (std::uint32_t slot = 0; slot < slots.size(); ++slot) {
     const WorkerSlot& line = slots[slot];
-    if (line.sweeping.load(std::memory_order_seq_cst) == 0) continue;
+    if (line.sweeping.load(std::memory_order_acquire) == 0) continue;  // sync(swept)
     const auto tenant = SlotIdentity::from_word(line.identity.load(std::memory_order_acquire));
     if (tenant.published && !dead(slot, tenant)) return slot;
   }
