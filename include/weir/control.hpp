@@ -10,6 +10,7 @@
 #include "weir/config.hpp"
 #include "weir/error.hpp"
 #include "weir/export.hpp"
+#include "weir/limiter.hpp"
 
 namespace weir {
 
@@ -17,6 +18,8 @@ namespace weir {
 struct ChangeReport {
   std::uint64_t generation = 0;       ///< of the segment after the change
   std::vector<ConfigChange> changes;  ///< empty if these limits were in force already
+  /// Of a rollback: the generations in between that were resets. What those forgot does not come back.
+  std::vector<std::uint64_t> resets;
 };
 
 /// One change of a limit in a running segment.
@@ -26,7 +29,7 @@ struct ChangeEntry {
   std::uint32_t uid = 0;
   std::uint32_t pid = 0;
   std::string program;  ///< any bytes
-  ConfigChange change;
+  ConfigChange change;  ///< of a reset: what was reset, "reset" or "reset operations.x", and how much
   /// If not 0, this is a rollback of all generations from this one up to its own.
   std::uint64_t undoes = 0;
 };
@@ -59,15 +62,29 @@ struct ChangeEntry {
                                                             bool dry_run = false) noexcept;
 /// Takes back the last change that was not taken back yet, so calling it again goes one change further back;
 /// or takes back all changes since a generation. A rollback is a change itself, and includes the switches of
-/// breakers.
+/// breakers. A reset cannot be taken back: it is passed over, and the report names it.
 ///
 /// Errors  Errc::not_in_segment: there is nothing to take back, or the history does not hold all of it any
-///         more.
+///         more, or there is no such generation yet.
 [[nodiscard]] WEIR_EXPORT Result<ChangeReport> roll_back(std::string_view segment,
                                                          bool dry_run = false) noexcept;
 [[nodiscard]] WEIR_EXPORT Result<ChangeReport> roll_back_to(std::string_view segment,
                                                             std::uint64_t generation,
                                                             bool dry_run = false) noexcept;
+
+/// Returns limits of a running segment to "never seen", as Limiter::reset() does, and says so in the history.
+///
+/// @param operation  only the limits of this operation and of its users; empty: of all.
+/// @param user       only what this user owes, under any limit; with it, `operation` is empty. The history has its
+///                   hash, as the list of users.
+///
+/// Errors       Errc::not_in_segment: there is no such operation. Errc::invalid_argument: both are given.
+///              Errc::conflict: another process is changing limits.
+/// Crash        If the process is killed inside, it is in the history, and some limits are reset.
+[[nodiscard]] WEIR_EXPORT Result<ResetReport> reset_limits(std::string_view segment,
+                                                           std::string_view operation = {},
+                                                           std::string_view user = {},
+                                                           bool dry_run = false) noexcept;
 
 /// Lists what differs between the limits of a running segment and a configuration. Settings of the segment on
 /// which no limit depends (name, mode, group, what to do on faults) are left out.

@@ -232,7 +232,8 @@ class WEIR_EXPORT Limiter {
   /// The limits in force, as the segment holds them now.
   [[nodiscard]] Config config() const;
 
-  /// Resets everything to "never seen": all limits and all users.
+  /// Resets everything to "never seen": all limits and all users. It is not in the history; reset_limits() in
+  /// control.hpp is.
   /// Concurrency  One compare-exchange per word, while admissions go on. A request that is admitted meanwhile
   ///              is charged before or after the reset of each word, never by half.
   ResetReport reset() noexcept;

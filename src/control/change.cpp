@@ -2,6 +2,7 @@
 #include "control/change.hpp"
 
 #include <array>
+#include <fmt/format.h>
 
 #include "weir/config.hpp"
 
@@ -10,6 +11,7 @@
 #include "control/owed.hpp"
 #include "policy/block_names.hpp"
 #include "policy/compile.hpp"
+#include "policy/reset.hpp"
 #include "policy/stored_config.hpp"
 #include "policy/turn.hpp"
 #include "policy/write_block.hpp"
@@ -36,7 +38,7 @@ Result<ChangeReport> Change::apply(const Config& wanted, bool dry_run, const Swi
   Config target = canonical(wanted);
   target.segment = now.segment;
   Control& control = *sections().control;
-  ChangeReport report{control.generation.load(std::memory_order_relaxed), config_difference(now, target)};
+  ChangeReport report{control.generation.load(std::memory_order_relaxed), config_difference(now, target), {}};
   const Switches turned = add_switches(report, target, switches);
   if (report.changes.empty()) return report;
   WEIR_TRY(const auto planned, plan_change(running_, now, target));
@@ -49,6 +51,39 @@ Result<ChangeReport> Change::apply(const Config& wanted, bool dry_run, const Swi
   for (const auto& [operation, position] : turned) turn_switch(operation, position);
   control.generation.store(report.generation, std::memory_order_release);
   return report;
+}
+
+Result<ResetReport> Change::reset(std::string_view operation, std::string_view user, bool dry_run) {
+  UserTable users(sections().users, sections().user_counters);
+  const UserKey key = users.key(running_.hasher(user));
+  std::uint32_t block = kGlobalBlock;
+  std::string what(kReset);
+  if (!operation.empty()) {
+    block = find_block(sections().operation_index, running_.hasher(operation));
+    what += fmt::format(" operations.{}", operation);
+  }
+  if (!user.empty()) what += fmt::format(" users.#{:012x}", key.tag_hash);
+  const auto reset = [&](bool only_count) {
+    if (!user.empty()) return reset_user(sections(), users, key, only_count);
+    if (!operation.empty()) return reset_block(running_.segment, sections(), block, only_count);
+    return reset_all(running_.segment, sections(), only_count);
+  };
+  const ResetReport expected = reset(true);
+  if (dry_run) return expected;
+  Control& control = *sections().control;
+  const std::uint64_t before = control.generation.load(std::memory_order_relaxed);
+  append(
+      sections().history,
+      {before + 1,
+       {{what, fmt::format("{} limits, {} entries of users", expected.limits, expected.users), "never seen"}},
+       {}},
+      0);
+  // A reset changes no limit, so what is known of how they differ from a file stays true.
+  Word& compared = sections().difference->generation;
+  if (compared.load(std::memory_order_relaxed) == before)
+    compared.store(before + 1, std::memory_order_release);
+  control.generation.store(before + 1, std::memory_order_release);
+  return reset(false);
 }
 
 // What a change that was killed left in the middle.

@@ -36,6 +36,9 @@ class Change {
   [[nodiscard]] Result<ChangeReport> apply(const Config& wanted, bool dry_run, const Switches& switches = {},
                                            std::uint64_t undoes = 0);
 
+  /// @param operation, user  as of reset_limits().
+  [[nodiscard]] Result<ResetReport> reset(std::string_view operation, std::string_view user, bool dry_run);
+
  private:
   Change(RunningSegment running, WriterLock lock) : running_(std::move(running)), lock_(std::move(lock)) {}
 

@@ -44,16 +44,21 @@ Result<ChangeReport> take_back(std::string_view segment, std::optional<std::uint
   WEIR_TRY(auto change, Change::begin(segment));
   Rollback rollback(change.current(), read_history(change.sections().history));
   const std::uint64_t now = change.sections().control->generation.load(std::memory_order_acquire);
-  const std::uint64_t first = to ? *to + 1 : rollback.last();
-  if (first == 0 || first > now) {
-    return fail(Errc::not_in_segment, fmt::format("segment \"{}\": no change to take back", segment),
-                "see what was changed with: shm-inspect history");
+  if (to && *to > now) {
+    return fail(
+        Errc::not_in_segment,
+        fmt::format("segment \"{}\": there is no generation {} yet, the last one is {}", segment, *to, now),
+        "see what was changed with: shm-inspect history");
   }
+  const std::uint64_t first = to ? *to + 1 : rollback.last();
+  if (first == 0) return rollback.nothing_left(segment);
   // What lies between was taken back already, unless a generation was named: then step by step through all.
   for (std::uint64_t generation = to ? now : first; generation >= first; --generation) {
     WEIR_TRY_VOID(rollback.take_back(generation));
   }
-  return change.apply(rollback.config(), dry_run, rollback.switches(), first);
+  WEIR_TRY(ChangeReport report, change.apply(rollback.config(), dry_run, rollback.switches(), first));
+  report.resets = rollback.resets_since(first);
+  return report;
 }
 
 }  // namespace
@@ -83,6 +88,20 @@ Result<ChangeReport> roll_back(std::string_view segment, bool dry_run) noexcept 
 
 Result<ChangeReport> roll_back_to(std::string_view segment, std::uint64_t generation, bool dry_run) noexcept {
   return guarded([&] { return take_back(segment, generation, dry_run); });
+}
+
+Result<ResetReport> reset_limits(std::string_view segment, std::string_view operation, std::string_view user,
+                                 bool dry_run) noexcept {
+  return guarded([&]() -> Result<ResetReport> {
+    if (!operation.empty() && !user.empty()) {
+      return fail(Errc::invalid_argument, "a reset of an operation and of a user",
+                  "name one of them, or neither to reset everything");
+    }
+    WEIR_TRY(auto change, Change::begin(segment));
+    const Config now = change.current();
+    if (!operation.empty() && !now.operations.contains(operation)) return no_such_operation(now, operation);
+    return change.reset(operation, user, dry_run);
+  });
 }
 
 Result<std::vector<ConfigChange>> difference_to(std::string_view segment, const Config& config) noexcept {

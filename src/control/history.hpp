@@ -14,6 +14,13 @@
 
 namespace weir::detail {
 
+/// With which the key of a reset begins. No key of a configuration does.
+inline constexpr std::string_view kReset = "reset";
+[[nodiscard]] inline bool is_reset(const ChangeEntry& entry) noexcept {
+  const std::string_view key = entry.change.key;
+  return key == kReset || (key.starts_with(kReset) && key[kReset.size()] == ' ');
+}
+
 /// Appends the changes of a report.
 /// @param undoes  see ChangeRecord; 0 for a change that is not a rollback.
 void append(std::span<ChangeRecord> history, const ChangeReport& report, std::uint64_t undoes);

@@ -22,13 +22,18 @@ class Rollback {
 
   /// The newest generation that neither took others back nor was taken back; 0: none.
   [[nodiscard]] std::uint64_t last() const;
+  /// Why there is no last one.
+  [[nodiscard]] Error nothing_left(std::string_view segment) const;
 
+  /// A reset is passed over.
   /// Errors  Errc::not_in_segment: the history does not hold that generation, or not the whole of it.
   [[nodiscard]] Result<void> take_back(std::uint64_t generation);
 
   /// What was in force before the generations that were taken back.
   [[nodiscard]] const Config& config() const { return config_; }
   [[nodiscard]] const Switches& switches() const { return switches_; }
+  /// The resets from a generation on.
+  [[nodiscard]] std::vector<std::uint64_t> resets_since(std::uint64_t generation) const;
 
  private:
   Config config_;

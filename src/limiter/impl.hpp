@@ -28,9 +28,9 @@
 #include "limiter/decide.hpp"
 #include "limiter/held.hpp"
 #include "limiter/limits_in_force.hpp"
-#include "limiter/reset.hpp"
 #include "limiter/segment_watch.hpp"
 #include "limiter/this_worker.hpp"
+#include "policy/reset.hpp"
 #include "policy/schema.hpp"
 #include "policy/stored_config.hpp"
 

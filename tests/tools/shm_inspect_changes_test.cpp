@@ -24,6 +24,7 @@ using test::SegmentName;
 using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::testing::Not;
+using ::testing::StartsWith;
 
 class ShmInspectChanges : public ::testing::Test {
  protected:
@@ -81,8 +82,8 @@ TEST_F(ShmInspectChanges, AMistakeNamesTheKeyAndIsAUsageError) {
   EXPECT_EQ(key.status, 2);
   EXPECT_THAT(key.err, HasSubstr("rate"));
   const Ran nothing = inspect({"rollback"});
-  EXPECT_EQ(nothing.status, 2);
-  EXPECT_THAT(nothing.err, HasSubstr("no change"));
+  EXPECT_EQ(nothing.status, 1) << "the command was right";
+  EXPECT_THAT(nothing.err, HasSubstr("no change to take back: nothing was changed since it was made"));
 }
 
 TEST_F(ShmInspectChanges, ApplyThenRollbackAndTheHistoryKeepsBoth) {
@@ -160,6 +161,41 @@ TEST_F(ShmInspectChanges, EverythingThatChangesObeysADryRunIsInTheHistoryAndSpea
   EXPECT_THAT(inspect({"history"}).out, HasSubstr("4 (takes back to 0)"));
   const json reset = json::parse(inspect({"reset", "--json"}).out);
   EXPECT_GE(reset.at("limits"), 1);
+}
+
+TEST_F(ShmInspectChanges, AResetIsInTheHistoryAndRollbackPassesOverItAndSaysSo) {
+  EXPECT_EQ(inspect({"set", "operations.upload.rate", "9/min"}).status, 0);
+  ASSERT_TRUE(limiter->admit("upload", {.user = "alice"}));
+  const Ran would = inspect({"reset", "--dry-run"});
+  EXPECT_EQ(would.status, 0) << would.err;
+  EXPECT_THAT(would.out, AllOf(HasSubstr("would reset "), HasSubstr("nothing was changed (--dry-run)")));
+  EXPECT_EQ(json::parse(inspect({"history", "--json"}).out).at("changes").size(), 1U);
+  EXPECT_EQ(json::parse(inspect({"reset", "--dry-run", "--json"}).out).at("dry_run"), true);
+
+  EXPECT_EQ(inspect({"reset"}).status, 0);
+  EXPECT_EQ(inspect({"reset", "--user", "alice"}).status, 0);
+  EXPECT_EQ(inspect({"reset", "--operation", "upload"}).status, 0);
+  const json changes = json::parse(inspect({"history", "--json"}).out).at("changes");
+  ASSERT_EQ(changes.size(), 4U);
+  EXPECT_EQ(changes[0].at("key"), "reset operations.upload");
+  EXPECT_EQ(changes[0].at("generation"), 4);
+  EXPECT_THAT(changes[1].at("key").get<std::string>(), StartsWith("reset users.#")) << "not the name";
+  EXPECT_EQ(changes[2].at("key"), "reset");
+
+  const json back = json::parse(inspect({"rollback", "--json"}).out);
+  EXPECT_EQ(back.at("changes").size(), 1U) << "the change before the resets";
+  EXPECT_EQ(back.at("resets"), json({4, 3, 2}));
+  EXPECT_EQ(limiter->config().operations.at("upload").shared.rates[0].count, 6U);
+  const Ran nothing = inspect({"rollback"});
+  EXPECT_EQ(nothing.status, 1);
+  EXPECT_THAT(nothing.err, HasSubstr("no change to take back: all of them were taken back already"));
+  EXPECT_EQ(inspect({"reset"}).status, 0);
+  const Ran only_a_reset = inspect({"rollback", "5"});
+  EXPECT_EQ(only_a_reset.status, 0) << only_a_reset.err;
+  EXPECT_THAT(only_a_reset.out,
+              AllOf(HasSubstr("generation 6 was a reset: what it forgot does not come back"),
+                    HasSubstr("no changes")));
+  EXPECT_EQ(inspect({"rollback", "99"}).status, 2);
 }
 
 TEST_F(ShmInspectChanges, AMisspeltOperationIsNotANewOne) {

@@ -538,7 +538,7 @@ TEST_F(ShmInspect, AnUnknownOperationIsNotAMissingSegment) {
   EXPECT_EQ(on_segment({"users", "--operation", "nosuch"}).status, 2);
   EXPECT_EQ(on_segment({"reset", "--operation", "nosuch"}).status, 2);
   EXPECT_EQ(on_segment({"set", "operations.nosuch.breaker.state", "forced_open"}).status, 2);
-  EXPECT_EQ(on_segment({"rollback"}).status, 2);
+  EXPECT_EQ(on_segment({"rollback"}).status, 1);
 }
 
 TEST_F(ShmInspect, KeepsItsStatusWhateverBecomesOfItsMessages) {

@@ -88,16 +88,15 @@ void reset(const Options& options) {
                   "reset: --operation and --user together; give one of them, or neither to reset everything");
   }
   const std::string name = options.segment_or_default();
-  Limiter limiter = taken(Limiter::attach(name));
-  const ResetReport report = options.operation ? limiter.reset(taken(limiter.operation(*options.operation)))
-                             : options.user    ? limiter.reset_user(*options.user)
-                                               : limiter.reset();
+  const ResetReport report =
+      taken(reset_limits(name, options.operation.value_or(""), options.user.value_or(""), options.dry_run));
   if (options.json) {
-    fmt::print("{}", render_json(report));
+    fmt::print("{}", render_json(report, options.dry_run));
     return;
   }
-  fmt::print("segment \"{}\": reset {} shared limits and {} entries of users\n", name, report.limits,
-             report.users);
+  fmt::print("segment \"{}\": {}reset {} shared limits and {} entries of users\n", name,
+             options.dry_run ? "would " : "", report.limits, report.users);
+  if (options.dry_run) fmt::print("nothing was changed (--dry-run)\n");
 }
 
 void users(const Options& options) {
@@ -159,8 +158,13 @@ void apply(const Options& options) {
 
 void rollback(const Options& options) {
   const std::string segment = options.segment_or_default();
-  show(options, taken(options.generation ? roll_back_to(segment, *options.generation, options.dry_run)
-                                         : roll_back(segment, options.dry_run)));
+  const Result<ChangeReport> report = options.generation
+                                          ? roll_back_to(segment, *options.generation, options.dry_run)
+                                          : roll_back(segment, options.dry_run);
+  // The command was right, but there is nothing to take back.
+  if (!report && !options.generation && report.error().code == Errc::not_in_segment)
+    throw Failure(kFailed, report.error().message());
+  show(options, taken(report));
 }
 
 void history(const Options& options) {

@@ -129,6 +129,10 @@ void add_commands(CLI::App& app, Options& options) {
   rollback.add_option("GENERATION", options.generation,
                       "of history: go back to how it was after this one; 0: as made");
   add_change_flags(rollback, options);
+  rollback.footer(
+      "A reset cannot be taken back: what it forgot is not kept anywhere. It is passed over and named; with "
+      "--json its\n"
+      "generation is in resets. Where nothing is left to take back, the exit status is 1.");
 
   CLI::App& history =
       add(app, options, Command::history, "history", "show who changed which limit, and when");
@@ -137,7 +141,9 @@ void add_commands(CLI::App& app, Options& options) {
   CLI::App& reset = add(app, options, Command::reset, "reset", "give everybody all tokens back");
   reset.add_option("--operation", options.operation, "only this operation and its users")->check(kNotEmpty);
   reset.add_option("--user", options.user, "only this user, under all limits")->check(kNotEmpty);
-  reset.add_flag("--json", options.json, "as one JSON object: limits, users");
+  reset.add_flag("--dry-run", options.dry_run, "only say what would be reset");
+  reset.add_flag("--json", options.json, "as one JSON object: dry_run, limits, users");
+  reset.footer("It is in the history, and cannot be taken back: rollback passes over it.");
 
   add(app, options, Command::reap, "reap", "return what dead workers held, without waiting for who needs it");
   CLI::App& fields =

@@ -31,7 +31,7 @@ namespace weir::shm_inspect {
 [[nodiscard]] std::string render_json(const std::vector<UserEntry>& entries);
 [[nodiscard]] std::string render_json(const ChangeReport& report, bool dry_run);
 [[nodiscard]] std::string render_json(const std::vector<ChangeEntry>& entries);
-[[nodiscard]] std::string render_json(const ResetReport& report);
+[[nodiscard]] std::string render_json(const ResetReport& report, bool dry_run);
 /// What `check --json` shows; its text is the configuration as TOML.
 [[nodiscard]] std::string render_json(const LoadedConfig& loaded);
 

@@ -119,10 +119,10 @@ std::string render_fields_markdown() {
   text += "## `history`\n\n" + section(kHistoryFields);
   text +=
       "## `set`, `apply`, `rollback`\n\nBeside the list: `generation`, that of the segment after it, and "
-      "`dry_run`.\n\n" +
+      "`dry_run`; and `resets`, of a rollback: the generations that were resets, which it passed over.\n\n" +
       section(kChangeFields);
   text += "## `check`\n\n" + section(kValueFields);
-  text += "## `reset`\n\n" + section(kResetFields, "The report");
+  text += "## `reset`\n\nBeside the report: `dry_run`.\n\n" + section(kResetFields, "The report");
   text.pop_back();
   return text;
 }

@@ -45,11 +45,14 @@ std::string render_json(const std::vector<SegmentEntry>& entries) {
 std::string render_json(const ChangeReport& report, bool dry_run) {
   return text_of(Json{{"generation", report.generation},
                       {"dry_run", dry_run},
+                      {"resets", report.resets},
                       {std::string(kChangeFields.key), as_json<Json>(kChangeFields, report.changes)}});
 }
 
-std::string render_json(const ResetReport& report) {
-  return text_of(as_json<Json>(kResetFields, report));
+std::string render_json(const ResetReport& report, bool dry_run) {
+  Json json = as_json<Json>(kResetFields, report);
+  json["dry_run"] = dry_run;
+  return text_of(json);
 }
 
 }  // namespace weir::shm_inspect

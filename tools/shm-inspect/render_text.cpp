@@ -114,8 +114,10 @@ std::string render_users(const std::vector<UserEntry>& entries, bool colours) {
 }
 
 std::string render_changes(const ChangeReport& report, bool dry_run) {
-  if (report.changes.empty()) return "no changes: these limits are already in force\n";
   std::string text;
+  for (const std::uint64_t generation : report.resets)
+    text += fmt::format("generation {} was a reset: what it forgot does not come back\n", generation);
+  if (report.changes.empty()) return text + "no changes: these limits are already in force\n";
   for (const ConfigChange& change : report.changes) {
     text +=
         fmt::format("{}: {} -> {}\n", printable(change.key), printable(change.from), printable(change.to));
@@ -125,8 +127,8 @@ std::string render_changes(const ChangeReport& report, bool dry_run) {
 }
 
 std::string render_history(const std::vector<ChangeEntry>& entries) {
-  if (entries.empty()) return "no limit was changed since the segment was made\n";
-  TextTable table({"GENERATION", "WHEN (UTC)", "WHO", "LIMIT", "FROM", "TO"});
+  if (entries.empty()) return "nothing was changed since the segment was made\n";
+  TextTable table({"GENERATION", "WHEN (UTC)", "WHO", "WHAT", "FROM", "TO"});
   for (const ChangeEntry& entry : entries) {
     const auto when = fmt::gmtime(std::chrono::system_clock::to_time_t(entry.when));
     const std::string generation = std::to_string(entry.generation);

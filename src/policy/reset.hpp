@@ -6,7 +6,7 @@
 //
 // Words are reset one after the other, while other processes decide: a request may meet some of them before
 // their reset and some after it. A reset that is killed half-way has reset some of them; another one does the
-// rest.
+// rest. With `dry_run` they only count what they would reset.
 
 #include <cstdint>
 
@@ -19,12 +19,14 @@
 namespace weir::detail {
 
 /// Resets all limits, of all users too.
-ResetReport reset_all(const Segment& segment, const Sections& sections) noexcept;
+ResetReport reset_all(const Segment& segment, const Sections& sections, bool dry_run = false) noexcept;
 
 /// Resets the limits of one block, and what all users owe under them.
-ResetReport reset_block(const Segment& segment, const Sections& sections, std::uint32_t block) noexcept;
+ResetReport reset_block(const Segment& segment, const Sections& sections, std::uint32_t block,
+                        bool dry_run = false) noexcept;
 
 /// Resets what one user owes under any limit.
-ResetReport reset_user(const Sections& sections, UserTable& users, const UserKey& key) noexcept;
+ResetReport reset_user(const Sections& sections, UserTable& users, const UserKey& key,
+                       bool dry_run = false) noexcept;
 
 }  // namespace weir::detail
