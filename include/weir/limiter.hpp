@@ -92,7 +92,8 @@ class WEIR_EXPORT Limiter {
   [[nodiscard]] static Result<Limiter> open(const Config& config) noexcept;
 
   /// Creates a segment without a name. Only forked children share it, and it goes with the last of them: for
-  /// tests, simulations, and servers that need no inspector.
+  /// tests, simulations, and servers that need no inspector. A process that forks after it has closed all its
+  /// descriptors gets children without permits: there is no name by which they could open the segment.
   [[nodiscard]] static Result<Limiter> open_private(const Config& config) noexcept;
 
   /// The same under a clock of the caller's. Decide with admit_at() only; its answers then depend on nothing
@@ -159,7 +160,9 @@ class WEIR_EXPORT Limiter {
   void charge(Operation operation, const Request& request) noexcept;
 
   /// Releases an admission under which no work was done, and gives back what it was charged and time has not
-  /// refilled yet. Limits that only count keep it: they do not remember whether they would have admitted it.
+  /// refilled yet. Limits that only count keep it: they do not remember whether they would have admitted it. Nothing
+  /// comes back under limits of an operation that has got another limit meanwhile, since it may not have been charged
+  /// under all of them.
   /// @param operation, request  those that were passed to `admit`.
   void refund(Operation operation, const Request& request, Admission& admission) noexcept;
 

@@ -110,8 +110,10 @@ Result<void> Change::write(const PlannedBlock& change) {
   }
   settle_users(running_, change.block);
   store_breaker(sections(), change.block, change.breaker);
-  WEIR_TRY(const LimitMask changed, write_block(sections(), change.block, change.value, running_.now));
-  for (const std::uint32_t index : LimitIndices(changed)) {
+  WEIR_TRY(const Written written, write_block(sections(), change.block, change.value, running_.now));
+  // After the turn has moved: whoever was charged without these limits was charged before this.
+  if (written.begun != 0) block.limits_since.store(running_.ticks_now(), std::memory_order_release);
+  for (const std::uint32_t index : LimitIndices(written.changed)) {
     LimitRecord& where = block.limits[index];
     // Once more: a request may have been charged under the old params until just now.
     if (before[index] != 0 && before[index] != where.params.load(std::memory_order_relaxed))
@@ -120,7 +122,9 @@ Result<void> Change::write(const PlannedBlock& change) {
   }
   settle_users(running_, change.block);
   if (change.family == Family::overrides) {
+    const bool was_exempt = block.exempt.load(std::memory_order_relaxed) != 0;
     block.exempt.store(change.exempt ? 1 : 0, std::memory_order_relaxed);
+    if (was_exempt && !change.exempt) begin_limits(block.limits_since);
   }
   if (change.block != kGlobalBlock) publish_block(sections(), change.family, change.hash, change.block);
   return {};
@@ -130,9 +134,19 @@ void Change::retire_missing(const Config& now, const Config& target) {
   for (const auto& entry : now.operations) {
     if (!target.operations.contains(entry.first)) retire(sections().operation_index, entry.first);
   }
+  bool any = false;
   for (const auto& entry : now.users) {
-    if (!target.users.contains(entry.first)) retire(sections().override_index, entry.first);
+    if (target.users.contains(entry.first)) continue;
+    retire(sections().override_index, entry.first);
+    any = true;
   }
+  if (any) begin_limits(sections().blocks[kGlobalBlock].overrides_since);
+}
+
+/// Stores the time from which on every charge is made under the limits as they are now.
+void Change::begin_limits(Word& since) {
+  move_turn(sections().control->turn);  // a request that compiled what was there before is decided again
+  since.store(running_.ticks_now(), std::memory_order_release);
 }
 
 void Change::retire(BlockIndex index, std::string_view name) {

@@ -6,7 +6,9 @@
 #include <span>
 #include <string_view>
 
+#include "base/text.hpp"
 #include "control/owed.hpp"
+#include "policy/block_names.hpp"
 #include "policy/cells.hpp"
 
 namespace weir::detail {
@@ -56,6 +58,12 @@ struct Found {
   bool given;  ///< from another name
 };
 
+/// Whether a block can have one name more.
+bool takes_another_name(const Block& block, Family family) {
+  // Nobody keeps a handle of a user.
+  return family == Family::overrides || block.tenancy.load(std::memory_order_relaxed) + 1 < kNamesOfABlock;
+}
+
 /// The block of a name; else a new one; else, where there is none left, that of a name that was taken out.
 Result<Found> find_room(const RunningSegment& running, Family family, std::string_view name,
                         std::uint32_t& added, const std::vector<PlannedBlock>& planned) {
@@ -64,13 +72,19 @@ Result<Found> find_room(const RunningSegment& running, Family family, std::strin
   const std::uint32_t first = family == Family::operations ? kFirstOperation : kFirstOverride;
   const std::uint32_t most = family == Family::operations ? kMaxOperations : kMaxOverrides;
   const std::vector<bool> held = blocks_held(running);
+  Error error = block.error();
   for (std::uint32_t block_index = first; block_index < first + most; ++block_index) {
-    const Presence presence = running.sections.blocks[block_index].presence(std::memory_order_acquire);
-    const bool free = presence.retired() && !held[block_index];
+    const Block& candidate = running.sections.blocks[block_index];
+    const bool free = candidate.presence(std::memory_order_acquire).retired() && !held[block_index];
     const auto same = [block_index](const PlannedBlock& other) { return other.block == block_index; };
-    if (free && std::none_of(planned.begin(), planned.end(), same)) return Found{block_index, true};
+    if (!free || std::any_of(planned.begin(), planned.end(), same)) continue;
+    if (takes_another_name(candidate, family)) return Found{block_index, true};
+    error = fail(Errc::no_space,
+                 fmt::format("operation {}: the only places that are free have had {} names", quoted(name),
+                             kNamesOfABlock),
+                 "use the name of an operation that was taken out, or let the segment be created again");
   }
-  return block.error();
+  return error;
 }
 
 }  // namespace

@@ -31,6 +31,19 @@ std::uint64_t after_refund_of_rate(const Context& context, const LimitRecord& re
   return gcra::refunded(rate, tat, now, context.request.cost, charged_at);
 }
 
+/// Whether an admission at `charged_at` was charged under this limit for certain. It was not if the block got a limit
+/// since then, or was given to another operation or user; nor, under a limit of each user, if a user had limits of its
+/// own and lost them: that may have been this one.
+bool was_charged_under(const Context& context, LimitId id, std::uint64_t charged_at) noexcept {
+  const auto is_before = [=](const Word& since) {
+    return since.load(std::memory_order_acquire) < std::max<std::uint64_t>(charged_at, 1);
+  };
+  const LimitRef ref = LimitRef::of(id);
+  if (!is_before(context.sections.blocks[ref.block].limits_since)) return false;
+  return scope_of(ref.index) == LimitScope::shared ||
+         is_before(context.sections.blocks[kGlobalBlock].overrides_since);
+}
+
 /// The fixed window that is furthest over its limit.
 class FurthestOver {
  public:
@@ -87,6 +100,17 @@ void refund(const Context& context, std::uint64_t charged_at) noexcept {
   for (const RateStep& step : context.plan->shared.rates.enforced()) refund(context, step, charged_at);
   for (const WindowStep& step : context.plan->shared.windows.enforced()) refund(context, step, charged_at);
   for (const UserQuotaStep& step : context.users->quotas.enforced()) refund(context, step, charged_at);
+}
+
+void refund_admission(const Context& context, std::uint64_t charged_at) noexcept {
+  const auto refund_all = [&](auto steps) {
+    for (const auto& step : steps) {
+      if (was_charged_under(context, step.id, charged_at)) refund(context, step, charged_at);
+    }
+  };
+  refund_all(context.plan->shared.rates.enforced());
+  refund_all(context.plan->shared.windows.enforced());
+  refund_all(context.users->quotas.enforced());
 }
 
 void refund(const Context& context, const RateStep& step, std::uint64_t charged_at) noexcept {

@@ -23,6 +23,10 @@ void refund(const Context& context, const RateStep& step, std::uint64_t charged_
 void refund(const Context& context, const WindowStep& step, std::uint64_t charged_at) noexcept;
 void refund(const Context& context, const UserQuotaStep& step, std::uint64_t charged_at) noexcept;
 
+/// Gives back what an admission at `charged_at` spent, whatever became of the limits since then: nothing under a limit
+/// that it may not have been charged under.
+void refund_admission(const Context& context, std::uint64_t charged_at) noexcept;
+
 /// Counts in every fixed window, above the limits too. @return the one that is furthest over its limit.
 [[nodiscard]] std::optional<WindowCount> count_in_fixed_windows(const Context& context) noexcept;
 

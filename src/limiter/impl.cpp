@@ -43,7 +43,7 @@ void LimiterImpl::refund(Operation operation, const Request& request, Admission&
   if (!admission || !was_charged(admission.holding_)) return;
   limits_.with(operation, request, [&](Context& context) {
     context.begin(TimePasses{});
-    detail::refund(context, admission.holding_.admitted_at);
+    detail::refund_admission(context, admission.holding_.admitted_at);
     admission.release();
     admission.decision_ = {Verdict::invalid, LimitId::none, {}};
   });

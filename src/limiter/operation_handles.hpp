@@ -22,6 +22,7 @@
 #include "weir/limiter.hpp"
 
 #include "base/hash.hpp"
+#include "policy/block_names.hpp"
 #include "policy/schema.hpp"
 
 namespace weir::detail {
@@ -51,7 +52,7 @@ class OperationHandles {
   };
   static constexpr std::uint32_t kGone = kMaxBlocks;  ///< the block of an operation that is not here
   static constexpr std::size_t kHandles = std::size_t{std::numeric_limits<std::uint16_t>::max()} + 1;
-  static_assert(kMaxOperations == 256, "a handle is {tenancy 8 | operation 8}");
+  static_assert(kMaxOperations == 256 && kNamesOfABlock == 256, "a handle is {tenancy 8 | operation 8}");
 
   [[nodiscard]] std::uint32_t tenancy_of(std::uint32_t block) const noexcept;
   [[nodiscard]] Meaning meaning_now(std::uint32_t block) const noexcept { return {tenancy_of(block), block}; }

@@ -15,6 +15,10 @@
 
 namespace weir::detail {
 
+/// How many names the block of an operation may have, one after the other: as many as its handles tell apart. With
+/// one more, a handle of the first name would mean the operation of the last one.
+inline constexpr std::uint64_t kNamesOfABlock = 256;
+
 /// The two kinds of names that have blocks.
 enum class Family : std::uint8_t { operations, overrides };
 

@@ -217,8 +217,14 @@ struct alignas(kCacheLine) Block {
   Word exempt;   ///< 1: limits per user do not apply to this user
   NameWords name;
   Word tenancy;  ///< how many names the block had before; a handle of an operation remembers which it means
-  std::array<Word, 4> unused;
+  /// Ticks at which a live change last gave the block a limit that it did not have before. An admission from before
+  /// that time was not charged under all of them, so it gives nothing back here. kNotYet: the change is not done.
+  Word limits_since;
+  Word overrides_since;  ///< of the global block: ticks at which a user last lost limits of its own
+  std::array<Word, 2> unused;
   std::array<LimitRecord, kBlockLimits> limits;
+
+  static constexpr std::uint64_t kNotYet = ~std::uint64_t{0};
 
   [[nodiscard]] Presence presence(std::memory_order order) const noexcept {
     return Presence(present.load(order));

@@ -53,8 +53,8 @@ void take_over(const Sections& sections, LimitRecord& heir, LimitRecord& old, co
 
 }  // namespace
 
-Result<LimitMask> write_block(const Sections& sections, std::uint32_t block_index, const BlockValue& value,
-                              std::uint64_t now) {
+Result<Written> write_block(const Sections& sections, std::uint32_t block_index, const BlockValue& value,
+                            std::uint64_t now) {
   Block& block = sections.blocks[block_index];
   const auto lined_up = line_up(block, value);
   if (!lined_up) return lined_up.error();
@@ -93,6 +93,10 @@ Result<LimitMask> write_block(const Sections& sections, std::uint32_t block_inde
     known[i] = WindowBooks::of(window_of(sections, old), now);
     known[i].charge_to(window_of(sections, record));
   }
+  const LimitMask begun = presence.any() & ~before.any() & ~heirs;
+  // Before the limits: if the process is killed here, the block gives nothing back until the next change says since
+  // when it has them.
+  if (begun != 0 && now != 0) block.limits_since.store(Block::kNotYet, std::memory_order_relaxed);
   // sync(present): release; pairs with the acquire of a decision. crash before: new records are not in use.
   block.present.store(with_old.word(), std::memory_order_release);
   move_turn(sections.control->turn);
@@ -109,11 +113,14 @@ Result<LimitMask> write_block(const Sections& sections, std::uint32_t block_inde
     block.limits[i].listing.store(Listing{(*lined_up)[i].mode, (*lined_up)[i].order}.word(),
                                   std::memory_order_relaxed);
   }
-  return changed | (before.enforced() ^ presence.enforced()) | (before.counting() ^ presence.counting());
+  return Written{
+      changed | (before.enforced() ^ presence.enforced()) | (before.counting() ^ presence.counting()), begun};
 }
 
 void finish_block(const Sections& sections, std::uint32_t block_index, std::uint64_t now) {
   Block& block = sections.blocks[block_index];
+  if (block.limits_since.load(std::memory_order_relaxed) == Block::kNotYet)
+    block.limits_since.store(now, std::memory_order_release);
   const Presence before = block.presence(std::memory_order_relaxed);
   if (listed_limits(block, before) == before.any()) return;
   move_turn(sections.control->turn);
