@@ -321,8 +321,8 @@ class Attempt {
       }
     }
     const bool has_quotas = shape_.quotas().each([&](std::size_t i) WEIR_INLINE {
-      if (const std::uint64_t wait = quotas_[i].spend(context_, shape_.rates_in_ticks()); wait != 0)
-          [[unlikely]]
+      const std::uint64_t wait = quotas_[i].spend(context_, shape_.rates_in_ticks());
+      if (wait != 0) [[unlikely]]
         return refused(decision, Verdict::throttled, wait, quotas_[i].id());
       ++quotas_spent_;
       return true;
