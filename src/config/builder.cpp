@@ -25,7 +25,7 @@ ConfigBuilder& ConfigBuilder::global() {
 
 ConfigBuilder& ConfigBuilder::operation(std::string_view name) {
   scope_ = Scope::operation;
-  config_.operations[name_ = name];  // without limits it is an operation all the same
+  config_.operations[name_ = name];  // an operation exists even if it gets no limits
   return *this;
 }
 
@@ -102,7 +102,7 @@ Limits& ConfigBuilder::shared() {
 
 Limits& ConfigBuilder::of_users(std::string_view key) {
   if (scope_ != Scope::user) return policy().user;
-  fail(key, "unknown key", "the limits of a user are all its own: leave out the user_");
+  fail(key, "unknown key", "all limits of an override are per user: leave out the user_");
   return shared();
 }
 

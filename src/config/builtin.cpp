@@ -70,7 +70,7 @@ std::string_view builtin_config_text() noexcept {
 
 Config builtin_config() {
   Result<Config> config = parse_config(kBuiltin, "builtin");
-  if (!config) std::abort();  // no memory; the text itself is tested
+  if (!config) std::abort();  // out of memory: a test shows that the text is valid
   return *std::move(config);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// A configuration as it is written: a tree of values, each with the position at which it was written. Files, the
-// environment and values set by key all become such a tree, and the same reader turns it into a Config.
+// A configuration as a tree of values, each with the position at which it was written. Files, the environment and
+// values set by key all become such a tree, and one reader turns it into a Config.
 
 #include <cstdint>
 #include <fmt/format.h>
@@ -17,12 +17,12 @@ namespace weir::detail {
 
 /// Where a value was written.
 struct SourcePosition {
-  std::shared_ptr<const std::string> origin;  ///< a file, or "environment X"; null: nowhere
+  std::shared_ptr<const std::string> origin;  ///< a file, or "environment X"; null: not written anywhere
   std::uint32_t line = 0;                     ///< 0: the origin has no lines
   std::uint32_t column = 0;
-  bool inherited = false;  ///< written in [defaults]
+  bool inherited = false;  ///< whether it was written in [defaults]
 
-  /// "limits.toml:12:3"
+  /// As in "limits.toml:12:3".
   [[nodiscard]] std::string text() const {
     if (!origin) return {};
     return line == 0 ? *origin : fmt::format("{}:{}:{}", *origin, line, column);
@@ -34,11 +34,11 @@ struct Node {
   struct Member;
   using List = std::vector<Node>;
   using Table = std::vector<Member>;
-  struct Date {};  ///< no key takes one
+  struct Date {};  ///< a date or time, which no key accepts
 
   std::variant<Date, std::string, std::int64_t, double, bool, List, Table> value;
   SourcePosition position;
-  bool octal = false;  ///< an integer written as 0o600
+  bool octal = false;  ///< whether an integer was written as in 0o600
 
   template <class T>
   [[nodiscard]] T* as() noexcept {
@@ -49,7 +49,7 @@ struct Node {
     return std::get_if<T>(&value);
   }
 
-  /// The value of a key; null where there is none, or this is not a table.
+  /// The value of a key; null if there is none, or if this is not a table.
   [[nodiscard]] const Node* find(std::string_view key) const noexcept;
   [[nodiscard]] Node* find(std::string_view key) noexcept;
   Node& add(std::string key, Node node);
@@ -87,7 +87,7 @@ inline void Node::erase(std::string_view key) {
     std::erase_if(*table, [&](const Member& member) { return member.key == key; });
 }
 
-/// "a table", for errors.
+/// The kind of a value as errors name it, such as "a table".
 inline std::string_view kind(const Node& node) {
   constexpr std::string_view kKinds[] = {"a date or time", "a string", "an integer", "a decimal number",
                                          "true or false",  "a list",   "a table"};

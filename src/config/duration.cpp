@@ -29,7 +29,7 @@ std::uint64_t divided_up(std::uint64_t value, std::uint64_t by) {
   return value / by + (value % by != 0 ? 1 : 0);
 }
 
-/// `value` / 10^decimals, without zeros at the end of the fraction.
+/// Writes `value` / 10^decimals without trailing zeros.
 std::string format_decimal(std::uint64_t value, unsigned decimals) {
   while (decimals > 0 && value % 10 == 0) {
     value /= 10;
@@ -67,7 +67,7 @@ std::string format_duration(nanoseconds duration) {
   struct Scale {
     std::string_view name;
     std::uint64_t ns;
-    std::uint64_t next;  // how many of these make one of the next scale
+    std::uint64_t next;  // how many units of this scale make one of the next
   };
   constexpr std::array kScales = std::to_array<Scale>({
       {"ns", 1, 1'000},

@@ -21,7 +21,7 @@ const std::string* name_of(const KeyStep& step) {
   return std::get_if<std::string>(&step);
 }
 
-/// How many characters a part of a key takes that stands in quotes; npos if they are not closed.
+/// The length of a quoted part of a key, with its quotes; npos if they are not closed.
 std::size_t quoted_length(std::string_view text) {
   std::size_t end = 1;
   while (end < text.size() && text[end] != text.front())
@@ -33,7 +33,7 @@ bool has_key(const KeyTable& table, std::string_view name) {
   return std::ranges::find(table.keys, name, &Key::name) != table.keys.end();
 }
 
-/// Puts the parts of a known name together again: "a", "b", "rate" of [operations."a.b"].
+/// Joins parts that make up a known name: "a", "b", "rate" becomes "a.b", "rate" if there is [operations."a.b"].
 void join_name(KeyPath& path, std::size_t at, const Node* names, const KeyTable& table) {
   std::string name;
   for (std::size_t end = at; names != nullptr && end < path.size() && name_of(path[end]) != nullptr; ++end) {
@@ -48,12 +48,13 @@ void join_name(KeyPath& path, std::size_t at, const Node* names, const KeyTable&
   }
 }
 
-/// Goes down a path, step by step. Forms of a limit that are short for another are written out on the way.
+/// Goes down a path, step by step. Short forms of a limit on the way are written out.
 class Editor {
  public:
   Editor(const KeyPath& path, const SourcePosition& position) : path_(path), position_(position) {}
 
-  /// The node at the end of the path without its last `left` steps. Without `make`, null where there is none.
+  /// Goes to the node at the end of the path without its last `left` steps. If there is none, `make` decides
+  /// whether it is added; otherwise the result is null.
   Result<Node*> go(Node& root, std::size_t left, bool make) {
     Node* here = &root;
     for (at_ = 0; here != nullptr && at_ + left < path_.size(); ++at_) {
@@ -100,17 +101,18 @@ class Editor {
   Result<Node*> entry(Node::List& list) const {
     const std::size_t index = std::get<std::size_t>(path_[at_]);
     if (index < list.size()) return &list[index];
-    return refuse(fmt::format("no [{}]: it has {} entries", index, list.size()),
-                  fmt::format("use at most [{}], which adds one", list.size()));
+    return refuse(fmt::format("there is no [{}]: the list has {} {}", index, list.size(),
+                              list.size() == 1 ? "entry" : "entries"),
+                  fmt::format("use at most [{}], which adds an entry", list.size()));
   }
 
-  /// A list of one stands for its entry.
+  /// A list with one entry means the same as the entry.
   static Node& only_entry(Node& node) {
     auto* list = node.as<Node::List>();
     return list != nullptr && list->size() == 1 ? list->front() : node;
   }
 
-  /// One entry stands for a list of it.
+  /// A single entry becomes a list with that entry.
   static Node::List& as_list(Node& node) {
     if (auto* list = node.as<Node::List>()) return *list;
     Node::List list;
@@ -118,7 +120,7 @@ class Editor {
     return node.value.emplace<Node::List>(std::move(list));
   }
 
-  /// The table that a limit is short for: "30/min" is { limit = "30/min" }.
+  /// A limit in short form becomes the table that it means: "30/min" is { limit = "30/min" }.
   Result<Node*> as_table(Node& node) {
     if (auto* list = node.as<Node::List>(); list != nullptr && list->empty())
       list->push_back({{}, position_});
@@ -133,7 +135,7 @@ class Editor {
       return &one;
     }
     const std::string_view first = first_key();
-    if (first.empty()) return refuse(fmt::format("has no parts: {}", kind(one)), "");
+    if (first.empty()) return refuse(fmt::format("{} has no parts", kind(one)), "");
     Node value = std::move(one);
     one = {Node::Table{}, value.position};
     one.add(std::string(first), std::move(value));
@@ -145,11 +147,11 @@ class Editor {
     return node.as<Node::Date>() != nullptr || (flag != nullptr && !*flag);
   }
 
-  /// The key of a limit's table that the limit's short form stands for; empty where the path is not at a limit.
+  /// The key under which a limit's table holds what its short form says; empty if the path is not at a limit.
   [[nodiscard]] std::string_view first_key() const {
     for (std::size_t i = at_; i > 0; --i) {
       const std::string* name = name_of(path_[i - 1]);
-      if (name == nullptr) continue;  // an index
+      if (name == nullptr) continue;  // this step is an index
       const auto limit = std::ranges::find(kLimitKeys, *name, &Key::name);
       return limit == kLimitKeys.end() ? std::string_view() : limit->parts->keys.front().name;
     }
@@ -172,27 +174,28 @@ Result<KeyPath> parse_key(std::string_view key, const Node& root) {
     const bool in_quotes = rest.starts_with('"') || rest.starts_with('\'');
     const std::size_t length =
         in_quotes ? quoted_length(rest) : std::min(rest.find_first_of(".[]\"'"), rest.size());
-    if (length == rest.npos) return refuse("a quote that is not closed");
-    if (length == 0) return refuse("an empty part");
+    if (length == rest.npos) return refuse("a quote is not closed");
+    if (length == 0) return refuse("has an empty part");
     const std::string_view part = rest.substr(0, length);
     if (in_quotes) {
       const Result<Node> name = parse_value(part, {});
-      if (!name || name->as<std::string>() == nullptr) return refuse("a name in quotes that is no TOML");
+      if (!name || name->as<std::string>() == nullptr) return refuse("a name in quotes is not valid TOML");
       path.emplace_back(*name->as<std::string>());
     } else {
-      if (!plain_ascii(part)) return refuse("other than ASCII needs quotes");
+      if (!plain_ascii(part)) return refuse("only ASCII may stand without quotes");
       path.emplace_back(std::string(part));
     }
     for (rest.remove_prefix(length); rest.starts_with('[') && path.size() < kMostSteps;) {
       std::size_t index = 0;
       const char* const end = rest.data() + rest.size();
       const auto number = std::from_chars(rest.data() + 1, end, index);
-      if (number.ec != std::errc() || number.ptr == end || *number.ptr != ']') return refuse("no index");
+      if (number.ec != std::errc() || number.ptr == end || *number.ptr != ']')
+        return refuse("expected a number in [ ]");
       path.emplace_back(index);
       rest.remove_prefix(static_cast<std::size_t>(number.ptr + 1 - rest.data()));
     }
     if (rest.empty()) break;
-    if (path.size() == kMostSteps) return refuse("too many parts");
+    if (path.size() == kMostSteps) return refuse("has too many parts");
     if (rest.front() != '.') return refuse("unexpected " + quoted(rest));
   }
   if (path[0] == KeyStep("operations")) join_name(path, 1, root.find("operations"), kOperationTable);

@@ -15,17 +15,17 @@ namespace weir::detail {
 /// Errors  Errc::config, quoting the key.
 [[nodiscard]] Result<KeyPath> parse_key(std::string_view key, const Node& root);
 
-/// Sets one value of a tree, or a part of it; "none" removes. The form in which a limit is written does not matter:
-/// "30/min" becomes a table where its candidate is set, and a list where its [1] is set. Whether the tree means
-/// anything is for its reader to say.
+/// Sets one value of a tree, or a part of it; the value "none" removes it. The form in which a limit is written does
+/// not matter: "30/min" becomes a table when its candidate is set, and a list when its [1] is set. The result is not
+/// checked: that is left to the reader of the tree.
 /// Errors  Errc::config: an index beyond the end, a part of a value that has no parts, a value that is not TOML.
 [[nodiscard]] Result<void> edit(Node& root, const KeyPath& path, std::string_view value,
                                 const SourcePosition& position);
 
-/// The node that a path leads to, or the last one on the way there; `whole` says which of the two it is.
+/// The node at the end of a path, or the last node on the way there.
 struct Found {
   const Node* node;
-  bool whole;
+  bool whole;  ///< whether this is the end of the path
 };
 [[nodiscard]] Found find_node(const Node& root, std::span<const KeyStep> path);
 

@@ -18,7 +18,7 @@
 namespace weir::detail {
 namespace {
 
-/// "image-resize" as a part of a variable's name: IMAGE_RESIZE.
+/// Writes a name as a part of a variable's name: "image-resize" becomes IMAGE_RESIZE.
 std::string folded(std::string_view name) {
   std::string result(name);
   for (char& c : result) {
@@ -45,7 +45,7 @@ void each_variable(const KeyTable& table, const Node* node, KeyPath& path, const
       if (key.parts != nullptr) each_variable(*key.parts, child(key.name), path, variable + "__", visit);
     });
   }
-  for (const std::string_view key : kLaterKeys) {  // their reader says what is wrong
+  for (const std::string_view key : kLaterKeys) {  // the reader of the tree will refuse them
     if (!path.empty() && !table.keys.empty())
       at(key, [&](const std::string& variable) { visit(variable, path); });
   }
@@ -58,7 +58,7 @@ void each_variable(const KeyTable& table, const Node* node, KeyPath& path, const
   }
 }
 
-/// What a variable sets.
+/// The path of the value that a variable sets.
 Result<KeyPath> path_of(std::string_view name, const Node& root) {
   std::vector<KeyPath> meant;
   std::vector<std::string> names;
@@ -79,7 +79,7 @@ Result<KeyPath> path_of(std::string_view name, const Node& root) {
                             : fmt::format("did you mean {}?", near)};
 }
 
-/// WEIR_SEGMENT and WEIR_CONFIG are the tools' own.
+/// Whether a variable sets a key. WEIR_SEGMENT and WEIR_CONFIG, which the tools read, do not.
 bool names_a_key(std::string_view name) {
   constexpr std::string_view kPrefix = "WEIR_";
   return name.starts_with(kPrefix) && name.find("__", kPrefix.size()) != name.npos;
@@ -97,12 +97,13 @@ Error of_variable(std::string_view name, const Error& error) {
 
 Result<void> apply_environment(Node& root, const Environment& environment) {
   WEIR_TRY_VOID(apply_plain_names(root, environment));
-  std::vector<std::pair<std::string_view, KeyPath>> of_operations;  // set after [defaults] are spread
+  std::vector<std::pair<std::string_view, KeyPath>> of_operations;  // applied after [defaults] are spread
   for (const auto& [name, value] : environment) {
     if (!names_a_key(name)) continue;
     Result<KeyPath> path = path_of(name, root);
     if (!path) return of_variable(name, path.error());
-    // Most often the variable that it was to be made of is not set, and a limit would silently be missing.
+    // An empty value is mostly an accident: it was to be made of another variable, which is not set. Accepting it
+    // would silently drop a limit.
     if (value.empty()) {
       return of_variable(name, {Errc::config, "the value is empty",
                                 "unset the variable, or write none to remove the limit"});

@@ -9,19 +9,20 @@
 
 namespace weir::detail {
 
-/// Puts an environment over a file's tree and spreads [defaults] on the way, so that what a variable says of
-/// [defaults] reaches the operations, and what it says of an operation is over whatever that inherits.
+/// Applies the environment to the tree of a file, and spreads [defaults] over the operations in between: a variable
+/// that sets a value of [defaults] reaches the operations, and one that sets a value of an operation replaces what it
+/// inherits.
 /// Errors  Errc::config, naming the variable.
 [[nodiscard]] Result<void> apply_environment(Node& root, const Environment& environment);
 
-/// The names that services use already (RATE_LIMIT_REQUESTS_PER_MINUTE, ...): for [defaults].
+/// Applies the variables that services commonly have already (RATE_LIMIT_REQUESTS_PER_MINUTE, ...) to [defaults].
 [[nodiscard]] Result<void> apply_plain_names(Node& root, const Environment& environment);
 [[nodiscard]] bool is_plain_name(std::string_view name);
 
-/// The position of what a variable says.
+/// The position of values that a variable sets.
 [[nodiscard]] SourcePosition position_of_variable(std::string_view name);
 
-/// An error that names the variable which it is about.
+/// The same error, naming the variable that it is about.
 [[nodiscard]] Error of_variable(std::string_view name, const Error& error);
 
 }  // namespace weir::detail

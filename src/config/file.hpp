@@ -15,7 +15,7 @@
 
 namespace weir::detail {
 
-/// A failed system call on the file itself.
+/// The error for a failed system call on a file of the configuration.
 inline Error file_error(const std::string& path, int error) {
   const std::string what = path + ": " + std::generic_category().message(error);
   switch (error) {
@@ -32,9 +32,10 @@ inline Error file_error(const std::string& path, int error) {
   }
 }
 
-/// The whole of a text file.
+/// Reads a whole text file.
 inline Result<std::string> read_file(const std::string& path) {
-  constexpr std::size_t kLargest = 16U << 20U;  // far beyond any configuration; /dev/zero ends here too
+  constexpr std::size_t kLargest = 16U
+                                   << 20U;  // far beyond any configuration; it also ends reading /dev/zero
   const FileHandle file = open_file(path.c_str(), O_RDONLY);
   if (!file) return file_error(path, errno);
   std::string text;

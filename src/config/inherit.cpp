@@ -7,7 +7,8 @@
 namespace weir::detail {
 namespace {
 
-constexpr std::string_view kUser = "user";  // a table whose keys have defaults of their own
+constexpr std::string_view kUser =
+    "user";  // this table is not inherited as a whole: its keys are, one by one
 
 void mark_inherited(Node& node) {
   node.position.inherited = true;
@@ -19,7 +20,7 @@ void mark_inherited(Node& node) {
   }
 }
 
-// Each key has its own default; the value of a key is taken whole.
+// Each missing key is taken from [defaults], with its whole value.
 void fill_in(Node& limits, const Node& defaults, const KeyTable& table) {
   for (const Key& key : table.keys) {
     const Node* given = defaults.find(key.name);
@@ -29,7 +30,7 @@ void fill_in(Node& limits, const Node& defaults, const KeyTable& table) {
 }
 
 void fill_in(Node& operation, const Node& defaults) {
-  if (operation.as<Node::Table>() == nullptr) return;  // a mistake; its reader says so
+  if (operation.as<Node::Table>() == nullptr) return;  // the reader of the tree will refuse it
   fill_in(operation, defaults, kOperationTable);
   const Node* user = defaults.find(kUser);
   if (user == nullptr) return;

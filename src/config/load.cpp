@@ -30,7 +30,8 @@ std::string position_text(const SourcePosition& position) {
   return (position.line == 0 ? "defaults, " : "defaults at ") + position.text();
 }
 
-/// Adds each origin of a value's parts once: the line on which it begins, the variables that changed some.
+/// Adds the origins of a value's parts, each once: the line on which the value begins, and the variables that changed
+/// a part of it.
 void add_origins(const Node& node, const SourcePosition& around, std::vector<std::string>& origins) {
   const bool further = node.position.origin == around.origin && node.position.inherited == around.inherited;
   const SourcePosition& position = further ? around : node.position;

@@ -11,14 +11,14 @@ namespace weir::detail {
 
 inline constexpr std::size_t kDeepest = 64;  ///< the format itself needs 7
 
-/// Looks through TOML for what nests too deeply for recursion: toml++ follows the parts of a dotted key, and
-/// frees tables in tables, on the stack, and a file may have a hundred thousand of them.
+/// Finds TOML that nests too deeply for recursion. toml++ recurses when it follows the parts of a dotted key and when
+/// it frees tables in tables, and a file may have a hundred thousand of them.
 class NestingScan {
  public:
   explicit NestingScan(std::string_view toml) : toml_(toml) {}
 
-  /// The line that goes too deep, if one does. Reads as far as a parser would; what stands behind a mistake
-  /// may be taken for something else, but no parser gets there.
+  /// The first line that nests too deeply, if there is one. Text after a syntax error may be misread here, which does
+  /// no harm, since the parser stops at the error.
   [[nodiscard]] std::optional<std::size_t> too_deep() {
     while (at_ < toml_.size()) {
       step();
@@ -81,7 +81,7 @@ class NestingScan {
     for (; at_ < toml_.size(); ++at_) {
       const char c = toml_[at_];
       if (c == '\n') {
-        if (!multi_line) return;  // not closed: a parser ends here
+        if (!multi_line) return;  // the quote is not closed, so the parser stops here
         ++line_;
       }
       if (c == '\\' && quote == '"') {
@@ -93,7 +93,7 @@ class NestingScan {
     }
   }
 
-  /// Goes behind the closing quotes, of which the last three of up to five are a multi-line string's end.
+  /// Skips the closing quotes. A multi-line string may end in up to five, of which the last three close it.
   bool ends(char quote, bool multi_line) {
     const std::size_t run = std::min(toml_.find_first_not_of(quote, at_), toml_.size()) - at_;
     if (multi_line && run < 3) {
@@ -107,7 +107,7 @@ class NestingScan {
   std::string_view toml_;
   std::size_t at_ = 0;
   std::size_t line_ = 1;
-  std::size_t dots_ = 0;   ///< of the key that is being read
+  std::size_t dots_ = 0;   ///< dots of the current key
   std::size_t depth_ = 0;  ///< open brackets, and dots of all keys around this character
   std::vector<std::size_t> open_;
 };

@@ -21,7 +21,7 @@ namespace {
 
 using std::chrono::nanoseconds;
 
-/// One variable and what it says.
+/// One variable and its value.
 struct Variable {
   std::string_view name;
   const std::string& value;
@@ -37,17 +37,18 @@ Result<std::uint32_t> number(const std::string& text) {
   const char* const end = text.data() + text.size();
   const auto parsed = std::from_chars(text.data(), end, value);
   if (parsed.ec == std::errc() && parsed.ptr == end && value >= 1) return value;
-  return Error{Errc::config, quoted(text) + ": no number of requests", fmt::format("use 1 to {}", kMost)};
+  return Error{Errc::config, quoted(text) + ": not a number of requests", fmt::format("use 1 to {}", kMost)};
 }
 
-/// The rate of [defaults] with this period, and where it stands in their list; or the end of the list.
+/// Finds the rate of [defaults] with this period and its index in their list, which is the end if there is none.
 std::pair<std::optional<Rate>, std::size_t> rate_of(const Node& root, nanoseconds period) {
   for (std::size_t i = 0;; ++i) {
     const KeyPath path = {"defaults", "rate", i};
     const Found entry = find_node(root, path);
     if (!entry.whole || entry.node->as<bool>() != nullptr) return {std::nullopt, i};
     const Node* text = entry.node->as<Node::Table>() != nullptr ? entry.node->find("limit") : entry.node;
-    if (text == nullptr || text->as<std::string>() == nullptr) continue;  // a mistake; the reader says so
+    if (text == nullptr || text->as<std::string>() == nullptr)
+      continue;  // the reader of the tree will refuse it
     const Result<Rate> rate = parse_rate(*text->as<std::string>());
     if (rate && rate->period == period) return {*rate, i};
   }
@@ -57,7 +58,7 @@ Result<void> set_rate(Node& root, std::size_t index, const Rate& rate, const Var
   return variable.set(root, {"defaults", "rate", index, "limit"}, toml_string(format_rate(rate)));
 }
 
-/// The count of the rate of this period. A burst of its own stays.
+/// Sets the count of the rate with this period. Its burst stays as it is if it differed from the count.
 Result<void> set_count(Node& root, nanoseconds period, const Variable& variable) {
   WEIR_TRY(const std::uint32_t count, number(variable.value));
   const auto [before, index] = rate_of(root, period);
@@ -69,14 +70,14 @@ Result<void> set_burst(Node& root, const Variable& variable) {
   WEIR_TRY(const std::uint32_t burst, number(variable.value));
   auto [rate, index] = rate_of(root, std::chrono::minutes(1));
   if (!rate) {
-    return Error{Errc::config, "[defaults] have no rate per minute whose burst this could be",
+    return Error{Errc::config, "[defaults] has no rate per minute that could take this burst",
                  "set RATE_LIMIT_REQUESTS_PER_MINUTE too"};
   }
   rate->burst = burst;
   return set_rate(root, index, *rate, variable);
 }
 
-/// A part of the breaker of [defaults]; where there is none, it begins as the built-in one.
+/// Sets a part of the breaker of [defaults]. If there is none, it begins as that of the built-in configuration.
 Result<void> set_breaker(Node& root, std::string_view part, std::string_view value,
                          const Variable& variable) {
   const KeyPath path = {"defaults", "breaker"};
@@ -103,13 +104,13 @@ constexpr std::array kPlainNames = std::to_array<std::pair<std::string_view, App
      [](Node& root, const Variable& variable) {
        return variable.set(root, {"defaults", "user", "concurrent", "limit"}, variable.value);
      }},
-    {"CONCURRENCY_TIMEOUT",  // ignoring it would promise a limit that nobody enforces
+    {"CONCURRENCY_TIMEOUT",  // ignoring it would promise a limit that is not enforced
      [](Node& /*root*/, const Variable& /*variable*/) -> Result<void> {
        return Error{Errc::config, "waiting for a permit is not supported by this version of weir", "unset it"};
      }},
     {"CIRCUIT_BREAKER_FAILURE_THRESHOLD",
      [](Node& root, const Variable& variable) { return set_breaker(root, "failures", variable.value, variable); }},
-    {"CIRCUIT_BREAKER_RECOVERY_TIMEOUT",  // in seconds, as such variables are elsewhere, or a duration
+    {"CIRCUIT_BREAKER_RECOVERY_TIMEOUT",  // a number of seconds, as services write it elsewhere, or a duration
      [](Node& root, const Variable& variable) {
        const bool seconds = variable.value.find_first_not_of("0123456789") == std::string::npos;
        return set_breaker(root, "recovery", '"' + variable.value + (seconds ? "s\"" : "\""), variable);

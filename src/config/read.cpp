@@ -17,13 +17,13 @@
 namespace weir::detail {
 namespace {
 
-/// `false` in a file: without the limit that [defaults] would give.
+/// Whether a file says `false`, which takes away a limit that [defaults] would give.
 bool switched_off(const Node& node) {
   const bool* flag = node.as<bool>();
   return flag != nullptr && !*flag;
 }
 
-/// How one kind of limit with a list is written.
+/// How rates and windows, which may stand in a list, are written.
 struct RateForm {
   static constexpr std::string_view kWhat = "rate";
   static constexpr const auto& kTable = kRateTable;
@@ -60,7 +60,7 @@ class Reader : public ValueReader {
   void read_operations(const Node& operations, Config& config) {
     for (const Node::Member& member : members_of(operations)) {
       if (!valid_name(member.key)) {
-        fail(member.key_position, "operations", quoted(member.key) + ": no name for an operation",
+        fail(member.key_position, "operations", quoted(member.key) + ": not a name for an operation",
              std::string("use ") + kNameForm);
       }
       const std::string path = joined("operations", member.key);
@@ -130,7 +130,7 @@ class Reader : public ValueReader {
     read_short(into, kCooldownFields, kCooldownTable, node, path);
     if (into.length.count() == 0) into = {};
   }
-  /// A table, or the value of its first key alone.
+  /// Reads a table, or the value of its first key without the table.
   template <class T, std::size_t N>
   void read_short(T& into, const std::array<Field<T>, N>& fields, const KeyTable& keys, const Node& node,
                   const std::string& path) {

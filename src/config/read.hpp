@@ -7,15 +7,15 @@
 
 namespace weir::detail {
 
-/// The configuration that a tree means, checked as a whole. [defaults] are checked and then left alone:
-/// inherit() has spread them by now.
-/// Errors  Errc::config: of all mistakes, the one that comes first in the file, with its position.
+/// Turns a tree into a configuration and checks it as a whole. [defaults] is checked but not used: inherit() has
+/// spread it over the operations before.
+/// Errors  Errc::config: the mistake that comes first in the file, with its position.
 [[nodiscard]] Result<Config> load_from_tree(const Node& root);
 
-/// The same without a look at what the values say together.
+/// Turns a tree into a configuration, and checks single values but not what they say together.
 [[nodiscard]] Result<Config> load_unchecked(const Node& root);
 
-/// Gives operations what [defaults] say and they leave out.
+/// Gives each operation the keys of [defaults] that it leaves out.
 void inherit(Node& root);
 
 }  // namespace weir::detail

@@ -23,8 +23,8 @@ constexpr std::string_view kHead = R"(# Configuration: every key
 
 This page is generated from the list of keys that the library itself reads by: `shm-inspect keys` prints it.
 
-A configuration is a TOML file. Whatever it leaves out has its default; a limit that is left out does not exist.
-`shm-inspect check FILE` says what a file amounts to, and where each value came from.
+A configuration is a TOML file. A key that it leaves out has its default; a limit that it leaves out does not exist.
+`shm-inspect check FILE` shows the values that result from a file, and where each of them came from.
 
 - A *rate* is `"COUNT/PERIOD"` or `"COUNT/PERIOD burst COUNT"`, as in `"30/min burst 10"`; without a burst a full bucket
   holds one period.
@@ -32,7 +32,7 @@ A configuration is a TOML file. Whatever it leaves out has its default; a limit 
 - A *duration* is a whole number and a unit, as in `"30s"`.
 - Units: s, sec, second; min, minute; h, hour; d, day; ms; us; ns. A period may leave out the number 1.
 - `false` instead of a limit takes away what `[defaults]` would give.
-- A variable of the environment sets a key, its dots as `__`: `WEIR_OPERATIONS__CAPTIONS__RATE="60/min"`.
+- A variable of the environment sets a key, with `__` for its dots: `WEIR_OPERATIONS__CAPTIONS__RATE="60/min"`.
 
 )";
 
@@ -45,7 +45,7 @@ std::string choice_text(Names names) {
   return text;
 }
 
-// What a key may be set to, in words.
+// The values that a key accepts, in words.
 template <class T, class Value>
 std::string form(const Plain<T, Value>& /*setting*/) {
   if constexpr (std::is_same_v<Value, std::string>) {
@@ -85,7 +85,7 @@ std::string form(const Described& setting) {
   return std::string(setting.form);
 }
 
-// The default of a key: a value that may be written, or in words.
+// The default of a key, as a value that may be written in a file, or in words.
 template <class T, class Setting>
 requires requires {
   &Setting::member;
@@ -123,7 +123,7 @@ void add_table_head(std::string& page, std::string_view title, std::string_view 
   page += fmt::format("## {}\n\n{}\n\n| Key | Value | Default | Meaning |\n|---|---|---|---|\n", title, text);
 }
 
-/// The keys of a value that is written as a table.
+/// Adds the keys of a value that may be written as a table.
 template <class T, std::size_t N>
 void add_value(std::string& page, std::string_view key, const std::array<Field<T>, N>& fields,
                std::string_view text) {
@@ -164,8 +164,8 @@ std::string reference() {
   add_value(page, "window", kWindowFields,
             "As a table, `window = { limit = \"100 per 1min\", kind = \"log\" }`; it needs `limit`.");
   add_value(page, "concurrent", kConcurrentFields,
-            fmt::format("As a table, `concurrent = {{ limit = 20, shadow = true }}`; it needs `limit`. Of "
-                        "each user the bounds are {}.",
+            fmt::format("As a table, `concurrent = {{ limit = 20, shadow = true }}`; it needs `limit`. Per "
+                        "user the bounds are {}.",
                         bounds_text(Whole{&Concurrency::limit, 1, kMaxUserPermits})));
   add_value(page, "cooldown", kCooldownFields,
             "As a table, `cooldown = { for = \"5min\", refusals = 3 }`; it needs `for`.");

@@ -28,7 +28,7 @@ std::string table_text(const Node::Table& table) {
   return text.empty() ? "{}" : '{' + text + " }";
 }
 
-/// Whether a member is a section of its own, rather than one of its section's values.
+/// Whether a member of a section is a section of its own, and not a value.
 bool is_section(const Node::Member& member) {
   return member.key == "user" && member.value.as<Node::Table>() != nullptr;
 }
@@ -84,7 +84,7 @@ std::vector<SavedValue> values_of(const Node& root) {
   std::vector<SavedValue> values;
   for_each_section(root, [&](const KeyPath& path, const Node& section) {
     const auto& members = *section.as<Node::Table>();
-    if (members.empty()) values.push_back({path, "{}"});  // an operation without limits is there all the same
+    if (members.empty()) values.push_back({path, "{}"});  // an operation without limits exists, too
     for (const Node::Member& member : members) {
       if (!is_section(member)) values.push_back({within(path, member.key), inline_text(member.value)});
     }
@@ -102,7 +102,7 @@ std::string file_text(const Node& root, const std::map<std::string, std::string>
       lines.emplace_back(fmt::format("{} = {}", member.key, inline_text(member.value)),
                          comment == comments.end() ? "" : escaped(comment->second));
     }
-    if (lines.empty() && section.find("user") != nullptr) return;  // the section of its users says enough
+    if (lines.empty() && section.find("user") != nullptr) return;  // the section below it names it, too
     text += fmt::format("{}[{}]\n", text.empty() ? "" : "\n", path_text(path)) + with_comments(lines);
   });
   return text;

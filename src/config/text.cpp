@@ -10,12 +10,12 @@
 #include "config/nesting.hpp"
 #include "config/toml.hpp"
 
-// The only source that toml++ is compiled into.
+// This is the only source file that toml++ is compiled into.
 
 namespace weir::detail {
 namespace {
 
-/// Copies what toml++ has parsed, no deeper than the scan for nesting lets through.
+/// Copies what toml++ has parsed. The recursion is safe, because NestingScan has bounded the depth.
 class Copier {
  public:
   explicit Copier(SourcePosition position) : position_(std::move(position)) {}
@@ -49,7 +49,7 @@ class Copier {
     return table;
   }
 
-  /// Lines are the file's own; a value from elsewhere has the one position that it was given with.
+  /// A value of a file has its own line; a value from elsewhere has the position that it was given with.
   [[nodiscard]] SourcePosition at(const toml::source_region& region) const {
     SourcePosition position = position_;
     if (position_.line != 0) {
@@ -98,7 +98,7 @@ Error syntax_error(const toml::parse_error& error, std::string_view toml, std::s
                                    "rate = [\"30/min\", \"500/hour\"]"
                            : lacks_quotes(line_of(toml, where.line))
                                ? "text needs quotes, as in rate = \"30/min\""
-                               : "mend this line; the format of the file is TOML (https://toml.io)";
+                               : "correct this line; the format of the file is TOML (https://toml.io)";
   return {Errc::config, fmt::format("{}:{}:{}: {}", origin, where.line, where.column, escaped(description)),
           hint};
 }
@@ -127,11 +127,11 @@ Result<Node> parse_value(std::string_view text, const SourcePosition& position) 
   text = trimmed(text);
   if (auto deep = nested_too_deep(text, "line")) return *std::move(deep);
   const toml::parse_result parsed = toml::parse("value = " + std::string(text) + '\n');
-  const bool one = parsed && parsed.table().size() == 1;  // and no keys on lines of their own
+  const bool one = parsed && parsed.table().size() == 1;  // false if `text` has keys on further lines
   if (one) return Copier(position).copy(*parsed.table().get("value"));
   if (!begins_like_toml(text)) {
     if (plain_ascii(text)) return Node{std::string(text), position};
-    return Error{Errc::config, quoted(text) + ": other than ASCII needs quotes",
+    return Error{Errc::config, quoted(text) + ": only ASCII may stand without quotes",
                  "write it as in a TOML file"};
   }
   const std::string problem = parsed ? "more than one value" : escaped(parsed.error().description());

@@ -11,15 +11,15 @@
 
 namespace weir::detail {
 
-/// A TOML file as a tree, with positions from `start` on; without lines if that has none.
+/// Parses a TOML file. Its values have positions in the file if `start` has a line, and else the position `start`.
 [[nodiscard]] Result<Node> parse_document(std::string_view toml, const SourcePosition& start);
 
-/// Printable ASCII, which is good TOML wherever it stands.
+/// Whether a text is printable ASCII, which needs no escapes in TOML.
 [[nodiscard]] inline bool plain_ascii(std::string_view text) {
   return std::ranges::all_of(text, [](char c) { return c >= ' ' && c <= '~'; });
 }
 
-/// One value: TOML, or else bare text (60/min).
+/// Parses one value: TOML, or text without quotes (60/min).
 [[nodiscard]] Result<Node> parse_value(std::string_view text, const SourcePosition& position);
 
 }  // namespace weir::detail

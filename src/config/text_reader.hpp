@@ -15,7 +15,7 @@
 
 namespace weir::detail {
 
-/// The names of a length of time, each in one spelling first.
+/// A name of a unit of time. A unit may have several names.
 struct TimeUnit {
   std::string_view name;
   std::chrono::nanoseconds length;
@@ -35,16 +35,16 @@ inline constexpr std::array kTimeUnits = std::to_array<TimeUnit>({
     {"ns", std::chrono::nanoseconds(1)},
 });
 
-/// What a reader says of the text it reads.
+/// The words in which errors speak of the text that is read.
 struct Wording {
-  const char* example;
-  const char* fraction;  ///< how to write a value that is not a whole number
-  const char* length;    ///< what it calls a length of time
-  const char* unit;      ///< and the word behind the number
-  const char* units;
+  const char* example;   ///< hint: how to write the whole
+  const char* fraction;  ///< hint: how to write a value that is not a whole number
+  const char* length;    ///< what a length of time is called
+  const char* unit;      ///< what the word after the number is called
+  const char* units;     ///< hint: which units there are
 };
 
-/// Reads numbers, words and lengths of time from left to right; spaces between them mean nothing.
+/// Reads numbers, words and lengths of time from left to right, and skips spaces between them.
 class TextReader {
  public:
   TextReader(std::string_view text, const Wording& wording) : text_(text), rest_(text), wording_(wording) {}
@@ -88,7 +88,7 @@ class TextReader {
     return value;
   }
 
-  /// "min", "10s"
+  /// Reads a length of time in which the number 1 may be left out: "min", "10s".
   [[nodiscard]] Result<std::chrono::nanoseconds> period() {
     std::uint64_t count = 1;
     if (peek() != '\0' && !is_letter(peek())) {
@@ -97,7 +97,7 @@ class TextReader {
     return units(count);
   }
 
-  /// The unit of `count` that were read already.
+  /// Reads the unit after a number. @return `count` of these units.
   [[nodiscard]] Result<std::chrono::nanoseconds> units(std::uint64_t count) {
     const std::string_view name = word();
     for (const TimeUnit& unit : kTimeUnits) {
@@ -132,7 +132,7 @@ class TextReader {
     return result;
   }
 
-  /// "2_000" without its underscores, which stand between digits only.
+  /// Reads digits, and skips underscores between them, as in "2_000".
   std::string digits() {
     std::string result;
     peek();

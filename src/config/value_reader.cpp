@@ -18,7 +18,7 @@ bool contains(Names names, std::string_view name) {
   return std::ranges::find(names, name) != names.end();
 }
 
-/// "a" or "b" or "c".
+/// Lists the choices, as in "a" or "b" or "c".
 std::string any_of(Names names) {
   std::string result;
   for (const std::string_view name : names) result += (result.empty() ? "" : " or ") + quoted(name);
@@ -101,7 +101,7 @@ void ValueReader::read(double& into, const Node& node, const std::string& path) 
     into = static_cast<double>(*number);
   } else if (const auto* decimal = expect<double>(node, path, "a number")) {
     if (!std::isfinite(*decimal))
-      return fail(node.position, path, "no finite number", "use a number as in 0.5");
+      return fail(node.position, path, "not a finite number", "use a number as in 0.5");
     into = *decimal;
   }
 }
@@ -124,7 +124,7 @@ std::optional<std::size_t> ValueReader::choice(const Node& node, const std::stri
   const auto found = std::ranges::find(names, *text);
   if (found != names.end()) return static_cast<std::size_t>(found - names.begin());
   const std::string_view meant = nearest(*text, names);
-  fail(node.position, path, quoted(*text) + ": no such choice",
+  fail(node.position, path, quoted(*text) + ": not one of the choices",
        meant.empty() ? "use " + any_of(names) : fmt::format("did you mean {}?", quoted(meant)));
   return std::nullopt;
 }
@@ -137,7 +137,7 @@ std::uint32_t ValueReader::octal(const Node& node, const std::string& path) {
     if (parsed.ec == std::errc() && parsed.ptr == end && bits <= 07777) return bits;
   }
   const auto* number = node.as<std::int64_t>();
-  // A decimal 600 would silently mean 01130.
+  // Only accept a number that was written in octal: the decimal number 600 would silently mean 01130.
   if (number != nullptr && node.octal && *number >= 0 && *number <= 07777) {
     return static_cast<std::uint32_t>(*number);
   }

@@ -19,7 +19,7 @@
 
 namespace weir::detail {
 
-/// Reads single values. Reads on after a mistake, and keeps the one that comes first in the file.
+/// Reads single values. It goes on after a mistake, and keeps the mistake that comes first in the file.
 class ValueReader {
  public:
   [[nodiscard]] const std::optional<Error>& error() const noexcept { return error_; }
@@ -29,16 +29,16 @@ class ValueReader {
             std::string hint);
   void missing(const Node& table, const std::string& path, std::string_view key);
 
-  /// Whether a table has no other keys than these.
+  /// Checks that a table has no other keys than these.
   bool check_keys(const Node& table, const std::string& path, const KeyTable& known);
 
   bool is_table(const Node& node, const std::string& path);
   static const Node::Table& members_of(const Node& table) { return *table.as<Node::Table>(); }
 
-  /// A table in a table, if it is there.
+  /// The table under a key of another table; null if there is none.
   const Node* section(const Node& parent, const std::string& path, std::string_view key);
 
-  // One value of each kind.
+  // These read one value of each kind.
   void read(std::string& into, const Node& node, const std::string& path);
   void read(bool& into, const Node& node, const std::string& path);
   void read(double& into, const Node& node, const std::string& path);
@@ -49,7 +49,7 @@ class ValueReader {
     if (const auto index = choice(node, path, names_of(Enum{}))) into = static_cast<Enum>(*index);
   }
 
-  // One value, as its key describes it.
+  // These read one value as the setting of its key describes it.
   template <class T, class Setting>
   void read(T& into, const Setting& setting, const Node& node, const std::string& path) {
     read(into.*setting.member, node, path);

@@ -28,7 +28,8 @@ Result<Node> changed(const Config& config, const std::vector<ConfigChange>& chan
   for (const ConfigChange& change : changes) {
     WEIR_TRY(const KeyPath path, detail::parse_key(change.key, root));
     if (path.front() == detail::KeyStep("defaults")) {
-      return Error{Errc::config, detail::escaped(detail::path_text(path)) + ": defaults are part of a file",
+      return Error{Errc::config,
+                   detail::escaped(detail::path_text(path)) + ": [defaults] exists only in a file",
                    "set the value of an operation, as in operations.x.rate"};
     }
     WEIR_TRY_VOID(detail::edit(root, path, change.to, {}));
@@ -36,15 +37,15 @@ Result<Node> changed(const Config& config, const std::vector<ConfigChange>& chan
   return root;
 }
 
-using Texts = std::map<std::string, std::string>;  ///< TOML by key
+using Texts = std::map<std::string, std::string>;  ///< values in TOML, by their keys
 
-/// How many steps lead to the whole that a value belongs to: an operation or a user with an override. 0: to none.
+/// How many steps of a key name the whole that its value belongs to (an operation or an override); 0: none.
 std::size_t whole_of(const KeyPath& key) {
   if (key.front() == detail::KeyStep("operations")) return 2;
   return key.front() == detail::KeyStep("overrides") ? 3 : 0;
 }
 
-/// The wholes that one tree has and the other has not. They come and go as one change each.
+/// The operations and overrides that only one of two trees has. Each of them is one change.
 Texts wholes_only_in(const Node& root, const Node& other) {
   Texts wholes;
   for (const KeyPath& names : {KeyPath{"operations"}, KeyPath{"overrides", "users"}}) {
@@ -60,12 +61,12 @@ Texts wholes_only_in(const Node& root, const Node& other) {
   return wholes;
 }
 
-/// The values of a tree, in order, without those of these wholes.
+/// The values of a tree, in order, without those that belong to the given wholes.
 std::vector<std::pair<std::string, std::string>> values_without(const Node& root, const Texts& wholes) {
   std::vector<std::pair<std::string, std::string>> values;
   for (detail::SavedValue& value : detail::values_of(root)) {
     const std::size_t steps = whole_of(value.key);
-    const bool stands_for_whole = value.key.size() == steps;  // it is there but empty
+    const bool stands_for_whole = value.key.size() == steps;  // the whole exists but has no values
     if (stands_for_whole || wholes.count(detail::path_text(std::span(value.key).first(steps))) != 0) continue;
     values.emplace_back(detail::path_text(value.key), std::move(value.text));
   }

@@ -7,8 +7,8 @@
 
 namespace weir::detail {
 
-/// Makes changes, and does not look at what the values say together.
-/// Errors  Errc::config; `config` is as before.
+/// Makes changes, and checks single values but not what they say together.
+/// Errors  Errc::config; `config` is then unchanged.
 [[nodiscard]] Result<void> apply_unchecked(Config& config, const std::vector<ConfigChange>& changes);
 
 }  // namespace weir::detail

@@ -13,14 +13,14 @@ Node empty_table() {
   return {Node::Table{}, {}};
 }
 
-/// { limit = "30/min" } is "30/min".
+/// A table that has only this key is written as the value: "30/min" instead of { limit = "30/min" }.
 Node shortened(Node node, std::string_view first) {
   const auto& members = std::get<Node::Table>(node.value);
   if (members.size() != 1 || members.front().key != first) return node;
   return Node(members.front().value);
 }
 
-/// Walks through a Config by the lists of its keys. What is not configured is left out.
+/// Walks through a Config along the lists of its keys, and leaves out what is not configured.
 class Saver {
  public:
   static Node config(const Config& config) {
@@ -70,7 +70,7 @@ class Saver {
     }
   }
 
-  // One value; nothing where it may be left out.
+  // These write one value, or nothing if it may be left out.
   template <class T, class Setting>
   static std::optional<Node> value(const T& from, const Setting& setting, bool defaults) {
     if (!defaults && from.*setting.member == default_of(setting.member)) return std::nullopt;

@@ -18,11 +18,10 @@
 
 namespace weir::detail {
 
-/// The tree that reads as this configuration again, in the order of the file format, each value as short as
-/// it can be written.
+/// Writes a configuration as a tree, in the order of the file format and with each value in its shortest form.
 [[nodiscard]] Node save_to_tree(const Config& config);
 
-/// One value as a tree has it.
+/// A value as a node of a tree.
 template <class Value>
 [[nodiscard]] Node written(const Value& value) {
   if constexpr (std::is_enum_v<Value>) {
@@ -37,7 +36,7 @@ template <class Value>
     return {value, {}};
   }
 }
-/// The member that a setting names.
+/// The member that a setting names, as a node of a tree.
 template <class T, class Setting>
 [[nodiscard]] Node written(const T& from, const Setting& setting) {
   return written(from.*setting.member);
@@ -47,21 +46,21 @@ template <class T>
   return {fmt::format("{:04o}", from.*setting.member), {}};
 }
 
-/// One value in TOML, on one line.
+/// Writes one value in TOML, on one line.
 [[nodiscard]] std::string inline_text(const Node& value);
 
 /// Calls `visit(path, table)` for each [section] of a saved tree, in order.
 using Visit = std::function<void(const KeyPath& path, const Node& table)>;
 void for_each_section(const Node& root, const Visit& visit);
 
-/// One value of a saved tree, in TOML.
+/// One value of a saved tree, with its text in TOML.
 struct SavedValue {
   KeyPath key;
   std::string text;
 };
 [[nodiscard]] std::vector<SavedValue> values_of(const Node& root);
 
-/// A whole file; comments by key.
+/// Writes a whole file. `comments` has comments by the key of their value.
 [[nodiscard]] std::string file_text(const Node& root, const std::map<std::string, std::string>& comments);
 
 }  // namespace weir::detail

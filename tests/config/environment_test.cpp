@@ -189,8 +189,9 @@ TEST_F(EnvironmentOver, AMistakeNamesTheVariable) {
       {{{"WEIR_DEFAULTS__RATE__SHADOW", "true"}},
        "environment WEIR_DEFAULTS__RATE__SHADOW: defaults.rate: a list of 2"},
       {{{"RATE_LIMIT_REQUESTS_PER_MINUTE", "60/min"}},
-       "environment RATE_LIMIT_REQUESTS_PER_MINUTE: \"60/min\": no number of requests; use 1 to"},
-      {{{"RATE_LIMIT_REQUESTS_PER_HOUR", "0"}}, "environment RATE_LIMIT_REQUESTS_PER_HOUR: \"0\": no number"},
+       "environment RATE_LIMIT_REQUESTS_PER_MINUTE: \"60/min\": not a number of requests; use 1 to"},
+      {{{"RATE_LIMIT_REQUESTS_PER_HOUR", "0"}},
+       "environment RATE_LIMIT_REQUESTS_PER_HOUR: \"0\": not a number"},
       {{{"MAX_CONCURRENT_REQUESTS", "many"}},
        "environment MAX_CONCURRENT_REQUESTS: defaults.concurrent.limit: expected an integer, found a string"},
       {{{"CIRCUIT_BREAKER_RECOVERY_TIMEOUT", "60.5"}},
@@ -208,7 +209,7 @@ TEST_F(EnvironmentOver, AMistakeNamesTheVariable) {
 
 TEST_F(EnvironmentOver, ABurstNeedsARatePerMinute) {
   std::ofstream(path_) << "[defaults]\nrate = '5/s'";
-  EXPECT_THAT(refused({{"RATE_LIMIT_BURST_LIMIT", "20"}}), HasSubstr("no rate per minute whose burst"));
+  EXPECT_THAT(refused({{"RATE_LIMIT_BURST_LIMIT", "20"}}), HasSubstr("no rate per minute that could take"));
 }
 
 TEST_F(EnvironmentOver, TwoOperationsOfOneVariableAreToldApart) {

@@ -161,7 +161,8 @@ TEST(ParseError, ListsTheKeysWhenNoneIsNear) {
 
 TEST(ParseError, NamesAMisspeltPolicyAndItsChoices) {
   EXPECT_EQ(refused("segment.when_full = 'drop'"),
-            "captions.toml:1:21: segment.when_full: \"drop\": no such choice; use \"evict\" or \"refuse\" or "
+            "captions.toml:1:21: segment.when_full: \"drop\": not one of the choices; use \"evict\" or "
+            "\"refuse\" or "
             "\"admit\"");
   EXPECT_THAT(refused("segment.on_fault = 'admitt'"), HasSubstr("did you mean \"admit\"?"));
 }
@@ -210,9 +211,9 @@ TEST(ParseError, RefusesAModeThatIsNotOctal) {
 }
 
 TEST(ParseError, RefusesANameThatNoOperationMayHave) {
-  EXPECT_THAT(refused("[operations.'a b']"), HasSubstr("\"a b\": no name for an operation"));
-  EXPECT_THAT(refused("[operations.'']"), HasSubstr("\"\": no name for an operation"));
-  EXPECT_THAT(refused("[operations." + std::string(65, 'x') + "]"), HasSubstr("no name for an operation"));
+  EXPECT_THAT(refused("[operations.'a b']"), HasSubstr("\"a b\": not a name for an operation"));
+  EXPECT_THAT(refused("[operations.'']"), HasSubstr("\"\": not a name for an operation"));
+  EXPECT_THAT(refused("[operations." + std::string(65, 'x') + "]"), HasSubstr("not a name for an operation"));
   EXPECT_EQ(parsed("[operations." + std::string(64, 'x') + "]\nrate = '1/s'").operations.size(), 1U);
   EXPECT_EQ(parsed("[operations.'a-b_c.D9']\nrate = '1/s'").operations.count("a-b_c.D9"), 1U);
 }
@@ -245,7 +246,7 @@ TEST(ParseError, AdvisesWhatMendsTheLine) {
   for (const char* text :
        {"[global]\nrate = ['1/s',,]", "[global]\nrate = ", "[global", "global.concurrent = 5,"}) {
     const std::string message = refused(text);
-    EXPECT_THAT(message, HasSubstr("; mend this line; the format of the file is TOML")) << text;
+    EXPECT_THAT(message, HasSubstr("; correct this line; the format of the file is TOML")) << text;
     EXPECT_THAT(message, Not(HasSubstr("needs quotes")));
   }
 }
