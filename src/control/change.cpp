@@ -21,7 +21,7 @@ namespace weir::detail {
 Result<Change> Change::begin(std::string_view segment) {
   WEIR_TRY(auto running, RunningSegment::open(segment));
   WEIR_TRY(auto lock, take_writer_lock(running.segment));
-  running.now = running.ticks_now();  // what the last change wrote is not ahead of it
+  running.now = running.ticks_now();  // read under the lock, so no time that an earlier change wrote is later
   Change change(std::move(running), std::move(lock));
   Word& turn = change.sections().control->turn;
   if (is_being_changed(turn.load(std::memory_order_relaxed))) {
@@ -86,7 +86,7 @@ Result<ResetReport> Change::reset(std::string_view operation, std::string_view u
   return reset(false);
 }
 
-// What a change that was killed left in the middle.
+// Finishes a change that was killed half-way.
 void Change::finish_last() {
   for (std::uint32_t block = 0; block < kMaxBlocks; ++block) {
     finish_block(sections(), block, running_.now);
@@ -115,7 +115,7 @@ Result<void> Change::write(const PlannedBlock& change) {
   if (written.begun != 0) block.limits_since.store(running_.ticks_now(), std::memory_order_release);
   for (const std::uint32_t index : LimitIndices(written.changed)) {
     LimitRecord& where = block.limits[index];
-    // Once more: a request may have been charged under the old params until just now.
+    // Store the time again, since requests may have been charged under the old params until now.
     if (before[index] != 0 && before[index] != where.params.load(std::memory_order_relaxed))
       where.changed.store(running_.ticks_now(), std::memory_order_release);
     carry_over(running_, {change.block, index}, before[index]);
@@ -158,7 +158,7 @@ bool Change::counts_only(std::uint32_t block) const {
   return mode_of(sections().blocks[block], kBreaker) != Mode::enforced;
 }
 
-/// Adds to a report what switches change. @return those, of operations that have a breaker afterwards.
+/// Adds to a report the switches that change. @return them; switches of operations without a breaker are left out.
 Switches Change::add_switches(ChangeReport& report, const Config& target, const Switches& wanted) {
   Switches turned;
   for (const auto& [operation, position] : wanted) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// A live change: the difference between two configurations, written block by block. Before that, room.hpp sees
-// whether all of it fits; owed.hpp carries over what is owed; history.hpp says what was done.
+// A live change: the difference between two configurations, written block by block. room.hpp checks before the first
+// word that all of it fits, owed.hpp carries over what is owed, and history.hpp records the change.
 //
 // A change that was killed half-way has left `turn` odd. The next process that holds the lock finishes it: each
-// limit is then the old or the new one, and nothing that was owed is lost.
+// limit is then the old one or the new one, and nothing that was owed is lost.
 
 #include <cstdint>
 #include <string_view>
@@ -32,7 +32,8 @@ class Change {
   [[nodiscard]] Config current() const { return load_config(running_.sections, running_.segment.name()); }
   [[nodiscard]] const Sections& sections() const { return running_.sections; }
 
-  /// @param undoes  of a rollback, see ChangeRecord; 0: it is not one.
+  /// Makes the segment enforce `wanted`. With `dry_run` it only reports what would change.
+  /// @param undoes  for a rollback: see ChangeRecord; 0 for any other change.
   [[nodiscard]] Result<ChangeReport> apply(const Config& wanted, bool dry_run, const Switches& switches = {},
                                            std::uint64_t undoes = 0);
 

@@ -17,9 +17,9 @@
 namespace weir {
 namespace {
 
-using namespace detail;  // NOLINT(google-build-using-namespace): written in the words of its layers
+using namespace detail;  // NOLINT(google-build-using-namespace): this file uses names of many layers
 
-/// @param else_do  what to do if none of another name was meant.
+/// @param else_do  the hint for an operator who did not mistype the name.
 Error no_such_operation(const Config& now, std::string_view name, std::string_view else_do = "") {
   std::vector<std::string_view> names;
   for (const auto& entry : now.operations) names.push_back(entry.first);
@@ -39,7 +39,7 @@ Result<void> no_new_operation(const Config& now, const Config& wanted) {
   return {};
 }
 
-/// @param to  the generation to go back to; none: the last one that changed something is taken back.
+/// @param to  the generation to go back to; without one, the last change is taken back.
 Result<ChangeReport> take_back(std::string_view segment, std::optional<std::uint64_t> to, bool dry_run) {
   WEIR_TRY(auto change, Change::begin(segment));
   Rollback rollback(change.current(), read_history(change.sections().history));
@@ -52,7 +52,8 @@ Result<ChangeReport> take_back(std::string_view segment, std::optional<std::uint
   }
   const std::uint64_t first = to ? *to + 1 : rollback.last();
   if (first == 0) return rollback.nothing_left(segment);
-  // What lies between was taken back already, unless a generation was named: then step by step through all.
+  // If no generation was named, all changes after rollback.last() have been taken back already. Otherwise every
+  // generation after the named one is taken back, one by one.
   for (std::uint64_t generation = to ? now : first; generation >= first; --generation) {
     WEIR_TRY_VOID(rollback.take_back(generation));
   }

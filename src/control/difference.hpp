@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What differs between a configuration and what a segment enforces. What opening does about it:
+// The difference between a configuration and what a segment enforces. What opening does about it:
 // binding/reconcile.hpp.
 
 #include <vector>
@@ -13,10 +13,10 @@
 
 namespace weir::detail {
 
-/// What differs in limits, and in settings of the segment that limits depend on.
+/// The differences in limits, and in settings of the segment that limits depend on.
 [[nodiscard]] std::vector<ConfigChange> difference_between(const Config& now, const Config& wanted);
 
-/// Whether a configuration leaves alone what was decided when the segment was made: what it has room for.
+/// Checks that a configuration does not change a setting that is fixed when the segment is made, such as its room.
 /// Errors  Errc::conflict, naming the setting.
 [[nodiscard]] Result<void> same_settings(const SegmentPolicy& segment, SegmentPolicy wanted);
 

@@ -46,7 +46,7 @@ void append(std::span<ChangeRecord> history, const ChangeReport& report, std::ui
   for (const ConfigChange& change : report.changes) {
     ++sequence;
     ChangeRecord& record = history[sequence % history.size()];
-    record.sequence.store(0, std::memory_order_relaxed);  // the stores below publish it
+    record.sequence.store(0, std::memory_order_relaxed);  // the release stores below publish it
     fill(record, change, report.generation);
     record.undoes.store(undoes, std::memory_order_release);
     record.position.store(std::uint64_t{report.changes.size()} << 32 | index++, std::memory_order_release);
@@ -75,7 +75,7 @@ std::vector<RecordedChange> read_history(std::span<const ChangeRecord> history) 
                       record.program.load(),
                       {record.key.load(), record.from.load(), record.to.load()},
                       record.undoes.load(std::memory_order_acquire)};
-    // relaxed: every load of the record before it was an acquire.
+    // relaxed: every earlier load of the record was an acquire.
     if (record.sequence.load(std::memory_order_relaxed) == sequence)
       found.push_back({sequence, together, std::move(entry)});
   }

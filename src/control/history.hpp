@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The history of changes, as it is written and read: see policy/history.hpp for the words. Only the process that
-// holds the lock of changes writes.
+// Writes and reads the history of changes, whose words policy/history.hpp describes. Only the process that holds the
+// lock of changes writes.
 
 #include <cstdint>
 #include <span>
@@ -25,17 +25,18 @@ inline constexpr std::string_view kReset = "reset";
 /// @param undoes  see ChangeRecord; 0 for a change that is not a rollback.
 void append(std::span<ChangeRecord> history, const ChangeReport& report, std::uint64_t undoes);
 
-/// Leaves word of a configuration that was opened and is not enforced; where none differs, nothing is left.
+/// Notes in what a configuration that a process opened differs from the limits in force. Without differences the note
+/// is cleared.
 void note(ChangeRecord& difference, const std::vector<ConfigChange>& differs, std::uint64_t generation);
 
-/// A change, as it lies in the history.
+/// A change that was read from the history.
 struct RecordedChange {
   std::uint64_t sequence;
   std::uint32_t together;  ///< how many changes were made together
   ChangeEntry entry;
 };
 
-/// Newest first.
+/// Reads the history, newest first.
 [[nodiscard]] std::vector<RecordedChange> read_history(std::span<const ChangeRecord> history);
 
 }  // namespace weir::detail

@@ -68,7 +68,7 @@ void carry_over(const RunningSegment& running, LimitRef ref, std::uint64_t befor
   const std::uint64_t after = record.params.load(std::memory_order_relaxed);
   if (before == 0 || before == after || kind_of(ref.index) != LimitKind::rate) return;
   const TokenBucketParams params = packed::to_token_bucket(after);
-  // No caller owes more than an empty bucket of the new size.
+  // Nothing may owe more than an empty bucket of the new size does.
   if (scope_of(ref.index) == LimitScope::shared) return TokenBucket(record.state).clamp(params, running.now);
   running.sections.modify_user_entries(
       running.segment, [&](UserLimit entry, std::uint64_t tat) -> std::optional<std::uint64_t> {
@@ -87,7 +87,7 @@ void settle_users(const RunningSegment& running, std::uint32_t block) {
                                  kind_of(ref.index) == LimitKind::window &&
                                  scope_of(ref.index) == LimitScope::user;
         if (!of_a_window) return std::nullopt;
-        // The clock after the state: nothing that was written is ahead of it.
+        // Read the clock after the state, so that no time in the state is later.
         const std::uint64_t now = running.ticks_now();
         const std::uint64_t next = UserRule::of(running.sections, ref).settled_for_good(state, now);
         return next == state ? std::nullopt : std::optional(next);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// How what is owed outlives a change. Windows over all callers see to that themselves, in write_block(); here are
-// rates, and what users owe.
+// Carries what is owed over a change. Here are rates, and what users owe; write_block() does it for windows over all
+// callers.
 
 #include <cstdint>
 #include <vector>
@@ -16,14 +16,15 @@ namespace weir::detail {
 [[nodiscard]] std::vector<bool> blocks_held(const RunningSegment& running);
 
 /// Clamps what was spent under the old parameters of a rate to what the new ones allow.
-/// @param before  the parameters before the change; 0: there was no such limit.
+/// @param before  the parameters before the change; 0: there was no limit.
 void carry_over(const RunningSegment& running, LimitRef ref, std::uint64_t before);
 
-/// Puts the states of users under the windows of a block into the units of the parameters in force. A state is told
-/// from those that were written before the last change, but not from older ones, so all are settled before the next.
+/// Converts the states of users under the windows of a block to the units of the parameters in force. Only the params
+/// before the last change are known, so all states must be converted before the next one.
 void settle_users(const RunningSegment& running, std::uint32_t block);
 
-/// Forgets what users who owe nothing left behind in a block: it would mean nothing to other limits.
+/// Clears the entries of users under the limits of a block in which nothing is owed: the block is about to get other
+/// limits, and they would misread the old states.
 void forget_users_of(const RunningSegment& running, std::uint32_t block);
 
 }  // namespace weir::detail

@@ -55,8 +55,8 @@ Result<void> Rollback::take_back(std::uint64_t generation) {
     const ConfigChange& change = one.entry.change;
     if (change.from.size() >= decltype(ChangeRecord::from)::kBytes ||
         change.key.size() >= decltype(ChangeRecord::key)::kBytes) {
-      return gone(
-          fmt::format("generation {}: {}: what it was is too long for the history", generation, change.key));
+      return gone(fmt::format("generation {}: {}: its old value is too long for the history", generation,
+                              change.key));
     }
     back.push_back({change.key, change.to, change.from});
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Takes changes back, from the newest to those of a generation.
+// Takes changes back, one generation after another, newest first.
 
 #include <cstdint>
 #include <vector>
@@ -20,16 +20,16 @@ class Rollback {
   Rollback(Config config, std::vector<RecordedChange> history)
       : config_(std::move(config)), history_(std::move(history)) {}
 
-  /// The newest generation that neither took others back nor was taken back; 0: none.
+  /// The newest generation that is not a rollback and has not been taken back; 0: none.
   [[nodiscard]] std::uint64_t last() const;
   /// Why there is no last one.
   [[nodiscard]] Error nothing_left(std::string_view segment) const;
 
   /// A reset is passed over.
-  /// Errors  Errc::not_in_segment: the history does not hold that generation, or not the whole of it.
+  /// Errors  Errc::not_in_segment: the history does not hold all changes of that generation.
   [[nodiscard]] Result<void> take_back(std::uint64_t generation);
 
-  /// What was in force before the generations that were taken back.
+  /// The configuration before the generations that were taken back.
   [[nodiscard]] const Config& config() const { return config_; }
   [[nodiscard]] const Switches& switches() const { return switches_; }
   /// The resets from a generation on.

@@ -14,19 +14,20 @@
 namespace weir::detail {
 namespace {
 
-// A table that is too small for what limits per user need forgets users, or refuses them.
+// A user table that is too small for the limits per user would forget users, or refuse them.
 Result<void> enough_entries(const Sections& sections, const Config& now, const Config& target) {
   const std::uint64_t each = entries_per_user(target);
   const std::uint64_t wanted = target.segment.users * each * 4 / 3 + 1;
   const std::uint64_t has = sections.users.size() * UserBucket::kEntries;
   if (wanted <= has || each <= entries_per_user(now)) return {};
-  return fail(Errc::no_space,
-              fmt::format("limits of each user: {} entries for each of {} users are {} with their room, this "
-                          "segment has {}",
-                          each, target.segment.users, wanted, has),
-              fmt::format("remove the segment and let it be created again with the new limits, or with "
-                          "segment.limits_per_user = {}",
-                          each));
+  return fail(
+      Errc::no_space,
+      fmt::format("limits of each user: {} entries for each of {} users take {} with free ones between "
+                  "them; this segment has {}",
+                  each, target.segment.users, wanted, has),
+      fmt::format("remove the segment and let it be created again with the new limits, or with "
+                  "segment.limits_per_user = {}",
+                  each));
 }
 
 Result<void> enough_cells(std::string_view what, std::uint64_t wanted, const Word& used,
@@ -35,8 +36,8 @@ Result<void> enough_cells(std::string_view what, std::uint64_t wanted, const Wor
       section.size() - std::min<std::uint64_t>(used.load(std::memory_order_relaxed), section.size());
   if (wanted <= left) return {};
   return fail(Errc::no_space,
-              fmt::format("{}: {} more cells are asked for, this segment has {} left of {}", what, wanted,
-                          left, section.size()),
+              fmt::format("{}: {} more cells are needed; this segment has {} left of {}", what, wanted, left,
+                          section.size()),
               "remove the segment and let it be created again with the new limits");
 }
 
@@ -58,13 +59,13 @@ struct Found {
   bool given;  ///< from another name
 };
 
-/// Whether a block can have one name more.
+/// Whether a block can have one more name.
 bool takes_another_name(const Block& block, Family family) {
-  // Nobody keeps a handle of a user.
+  // Users have no handles, so their blocks need not tell names apart.
   return family == Family::overrides || block.tenancy.load(std::memory_order_relaxed) + 1 < kNamesOfABlock;
 }
 
-/// The block of a name; else a new one; else, where there is none left, that of a name that was taken out.
+/// Finds the block of a name. A new name gets a new block, or, if there is none left, a retired one.
 Result<Found> find_room(const RunningSegment& running, Family family, std::string_view name,
                         std::uint32_t& added, const std::vector<PlannedBlock>& planned) {
   auto block = block_for(running.sections, family, name, running.hasher(name), added);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Where a change goes, before the first word of it is written: the blocks that differ, a block for each new name, and
-// whether the segment has room for all of it.
+// Plans a change before its first word is written: finds the blocks that differ and a block for each new name, and
+// checks that the segment has room for all of it.
 
 #include <cstdint>
 #include <optional>
@@ -19,7 +19,7 @@
 
 namespace weir::detail {
 
-/// A block as it will be.
+/// A block that a change writes, with its new value.
 struct PlannedBlock {
   std::uint32_t block;
   BlockValue value;
@@ -27,10 +27,11 @@ struct PlannedBlock {
   Family family;
   Hash128 hash;
   bool exempt = false;
-  std::string given_to = {};  ///< the name that takes the block over from another; empty: it has it already
+  std::string given_to =
+      {};  ///< the name that takes the block over from a retired one; empty: it has the block
 };
 
-/// All blocks in which `target` differs from `now`, with room for all of them.
+/// The blocks in which `target` differs from `now`. The segment has room for all of them.
 /// Errors  Errc::no_space, with the numbers.
 [[nodiscard]] Result<std::vector<PlannedBlock>> plan_change(const RunningSegment& running, const Config& now,
                                                             const Config& target);

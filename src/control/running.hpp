@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// A segment that workers use, opened in order to change it.
+// A segment that workers use, opened by a process that changes its limits.
 
 #include <cstdint>
 #include <string_view>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// An operator's switch of a breaker, as the history writes it: a change of the key operations.NAME.breaker.state.
+// The operator's switch of a breaker. The history records it as a change of the key operations.NAME.breaker.state.
 
 #include <functional>
 #include <map>
@@ -19,7 +19,7 @@ using Switches = std::map<std::string, BreakerSwitch, std::less<>>;
 [[nodiscard]] std::string switch_key(std::string_view operation);
 /// The operation whose switch a key names; nothing if it is not a switch.
 [[nodiscard]] std::optional<std::string_view> switched_operation(std::string_view key);
-/// What the history calls the position of a switch; any other text means `automatic`.
+/// The position of a switch that has this name in the history; any other text means `automatic`.
 [[nodiscard]] BreakerSwitch switch_named(std::string_view name);
 
 }  // namespace weir::detail

@@ -7,7 +7,7 @@
 namespace weir::detail {
 namespace {
 
-constexpr off_t kWriterByte = (off_t{1} << 62) - 1;  // before the bytes of the workers
+constexpr off_t kWriterByte = (off_t{1} << 62) - 1;  // the byte before those of the workers
 
 struct flock writer_byte(short type) {
   struct flock byte {};
@@ -20,8 +20,8 @@ struct flock writer_byte(short type) {
 
 }  // namespace
 
-// A program that forks while it changes limits does not leave the lock to the child. Unlocked before it is
-// closed, because a child that has not run yet has not closed its copy.
+// A program may fork while it changes limits, and its child must not keep the lock. Closing is not enough, since a
+// child that has not run yet has not closed its copy; so the byte is unlocked first.
 void GiveUpLock::operator()(KeptFile* file) const noexcept {
   struct flock byte = writer_byte(F_UNLCK);
   if (file->mark.is_there()) (void)::fcntl(file->mark.fd(), F_OFD_SETLK, &byte);

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// One change at a time: the process that changes limits holds an OFD lock on a byte of the segment. The kernel
-// drops it at the death of that process, and no child keeps it. No process waits for it: a second one is told
-// that it is taken.
+// The lock of changes, which lets one process change limits at a time: an OFD lock on a byte of the segment's file.
+// The kernel drops it when the process dies, and a child does not keep it. No process waits for it: a second one gets
+// an error.
 
 #include <memory>
 
@@ -14,13 +14,13 @@
 
 namespace weir::detail {
 
-/// Ends a lock of this process alone.
+/// Releases the lock, also if a child has a copy of the descriptor.
 struct GiveUpLock {
   void operator()(KeptFile* file) const noexcept;
 };
 using WriterLock = std::unique_ptr<KeptFile, GiveUpLock>;
 
-/// Errors  Errc::conflict: another process holds it; permission, system.
+/// Errors  Errc::conflict: another process holds the lock; permission; system.
 [[nodiscard]] Result<WriterLock> take_writer_lock(const Segment& segment);
 
 }  // namespace weir::detail

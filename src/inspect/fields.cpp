@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The words of what the inspector shows.
+// The words for values that the inspector shows.
 
 #include "weir/fields.hpp"
 

@@ -13,8 +13,7 @@
 namespace weir {
 namespace {
 
-using namespace detail;  // NOLINT(google-build-using-namespace): written in the words of the layers it looks
-                         // at
+using namespace detail;  // NOLINT(google-build-using-namespace): this file uses names of many layers
 
 Result<std::uint32_t> living_workers(const std::string& name) {
   const auto segment = Segment::attach(name, OpenMode::read_only, kAbiFingerprint);

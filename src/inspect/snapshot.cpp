@@ -17,8 +17,7 @@
 namespace weir {
 namespace {
 
-using namespace detail;  // NOLINT(google-build-using-namespace): written in the words of the layers it looks
-                         // at
+using namespace detail;  // NOLINT(google-build-using-namespace): this file uses names of many layers
 
 std::string uuid_text(const std::array<std::uint8_t, 16>& uuid) {
   std::string text;
@@ -59,7 +58,7 @@ class SnapshotReader {
     const ChangeRecord& record = *sections_.difference;
     const std::uint64_t values = record.sequence.load(std::memory_order_acquire);  // sync(record)
     const std::uint64_t generation = record.generation.load(std::memory_order_acquire);
-    if (values == 0 || generation != snapshot.generation) return;  // limits were changed since
+    if (values == 0 || generation != snapshot.generation) return;  // none, or limits have changed since
     const auto wall =
         std::chrono::nanoseconds(static_cast<std::int64_t>(record.wall_ns.load(std::memory_order_acquire)));
     DifferenceStatus seen{values,
@@ -73,7 +72,7 @@ class SnapshotReader {
     if (record.sequence.load(std::memory_order_relaxed) == values) snapshot.difference = std::move(seen);
   }
 
-  /// What the user table holds of one limit.
+  /// What the user table holds under one limit.
   struct Holders {
     std::uint64_t users = 0;
     std::uint64_t exhausted = 0;
@@ -118,7 +117,7 @@ class SnapshotReader {
     return status;
   }
 
-  /// What the limit says, and what it holds over all users.
+  /// Reads the rule of a limit, and what it counts over all callers.
   void read_rule(LimitStatus& status, LimitRef ref) const {
     const Block& block = sections_.blocks[ref.block];
     const LimitRecord& record = block.limits[ref.index];
@@ -139,7 +138,7 @@ class SnapshotReader {
         const std::chrono::milliseconds length(window.length_ms);
         status.rule = Window{window.limit, length, window.kind, status.mode};
         status.capacity = window.limit;
-        if (status.per_user) break;  // what it counts lies in the entries of users
+        if (status.per_user) break;  // entries of users have its counts
         const SharedWindowView shared(record, sections_.window_cells, sections_.created_wall_ns);
         status.used = window.limit - std::min(window.limit, shared.available(now_));
         status.resets_in = ns(shared.full_in(now_));
@@ -161,7 +160,7 @@ class SnapshotReader {
         break;
       }
       case LimitKind::breaker:
-        break;  // not a LimitStatus
+        break;  // read_limits() calls breaker() instead
     }
   }
 
@@ -200,15 +199,15 @@ class SnapshotReader {
       case BreakerKind::forced_open:
         return BreakerState::forced_open;
     }
-    return BreakerState::closed;  // damage
+    return BreakerState::closed;  // the word is damaged
   }
 
-  /// One pass over the user table. @return by limit id.
+  /// Counts the entries of the user table in one pass. @return what each limit has, by its LimitId.
   std::vector<Holders> read_users(UserTableStatus& status) const {
     std::vector<Holders> holders(kMaxBlocks * kBlockLimits + 1);
     sections_.for_each_user_entry(segment_, [&](UserLimit entry, std::uint64_t state) {
       ++status.occupied;
-      if (entry.id == 0 || entry.id >= holders.size()) return;  // damage
+      if (entry.id == 0 || entry.id >= holders.size()) return;  // the entry is damaged
       const bool active = add(holders[entry.id], entry, state);
       status.active += active ? 1 : 0;
     });
@@ -219,7 +218,8 @@ class SnapshotReader {
     const LimitRef ref = LimitRef::of(LimitId{entry.id});
     if (kind_of(ref.index) == LimitKind::permits) {
       if (state == 0) return false;
-      if (entry.part == 0) ++holders.users;  // permits fill the first part first
+      if (entry.part == 0)
+        ++holders.users;  // each user counts once: its first part is the first to be filled
       holders.in_use += owner_set::count(state);
       return true;
     }

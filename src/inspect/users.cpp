@@ -17,10 +17,9 @@
 namespace weir {
 namespace {
 
-using namespace detail;  // NOLINT(google-build-using-namespace): written in the words of the layers it looks
-                         // at
+using namespace detail;  // NOLINT(google-build-using-namespace): this file uses names of many layers
 
-/// An entry of the table, and how far in front it comes.
+/// An entry of the table, with its rank in the wanted order: the highest comes first.
 struct Row {
   double rank = 0;
   UserLimit limit;
@@ -40,7 +39,8 @@ class UserReader {
     return find_block(sections_.operation_index, hasher_(name));
   }
 
-  /// The `top` first, kept in a heap: the table may be larger than all our memory.
+  /// Lists the `top` entries of highest rank. Only these are kept, in a heap, since the table may be larger than the
+  /// memory of this process.
   [[nodiscard]] std::vector<UserEntry> list(const UserQuery& query, std::uint32_t only_block) const {
     const auto later = [](const Row& a, const Row& b) { return a.rank > b.rank; };
     std::vector<Row> heap;
@@ -69,7 +69,7 @@ class UserReader {
     return entries;
   }
 
-  /// Everything that holds for one user, in the order of the configuration.
+  /// Looks up all limits that apply to one user, in the order of the configuration.
   [[nodiscard]] std::vector<UserEntry> look_up(std::string_view user) const {
     const Hash128 hash = hasher_(user);
     const std::uint32_t own = find_block(sections_.override_index, hash);
@@ -153,7 +153,7 @@ class UserReader {
     }
   }
 
-  /// A cut may have gone through the last character of UTF-8.
+  /// Removes the last character of a cut text if only some of its bytes are left.
   static void drop_part_of_a_character(std::string& text) {
     for (std::size_t back = 1; back <= 3 && back <= text.size(); ++back) {
       const auto byte = static_cast<unsigned char>(text[text.size() - back]);
@@ -187,7 +187,7 @@ Result<std::vector<UserEntry>> list_users(std::string_view segment, const UserQu
     if (only == 0 && !query.operation.empty()) {
       return Error{Errc::not_in_segment,
                    fmt::format("operation {}: not in the segment", quoted(query.operation)),
-                   "see which there are with: shm-inspect status"};
+                   "list its operations with: shm-inspect status"};
     }
     return reader.list(query, only);
   });

@@ -15,19 +15,19 @@ struct Source {
 };
 
 Source source(const Sections& sections, std::uint32_t block) noexcept {
-  // sync(present): acquire; pairs with write_block(): a bit that is seen comes with its record.
+  // sync(present): acquire; pairs with write_block(), so a record is filled if its bit is seen.
   return {block, sections.blocks[block].presence(std::memory_order_acquire)};
 }
 
-/// Calls visit(LimitRef, LimitRecord&, bool counts_only) for the records of a mask that are limits: those that
-/// are enforced, block by block, then those that only count.
+/// Calls visit(LimitRef, LimitRecord&, bool counts_only) for the records of a mask that are limits: first for those
+/// that are enforced, block by block, then for those that only count.
 template <class Visit>
 void for_each_limit(const Sections& sections, std::span<const Source> sources, LimitMask among,
                     Visit&& visit) noexcept {
   for (const bool counts_only : {false, true}) {
     for (const Source& source : sources) {
-      const LimitMask lines = counts_only ? source.presence.counting() : source.presence.enforced();
-      for (const std::uint32_t index : LimitIndices(lines & among)) {
+      const LimitMask limits = counts_only ? source.presence.counting() : source.presence.enforced();
+      for (const std::uint32_t index : LimitIndices(limits & among)) {
         visit(LimitRef{source.block, index}, sections.blocks[source.block].limits[index], counts_only);
       }
     }
@@ -44,7 +44,7 @@ CooldownStep cooldown_step(LimitRef ref, LimitRecord& record) noexcept {
 }
 
 PermitStep permit_step(const Sections& sections, LimitRef ref, LimitRecord& record) noexcept {
-  // sync(reach): acquire; pairs with write_block(): permit_cells() reaches as far as this limit.
+  // sync(reach): acquire; pairs with write_block(), so permit_cells() reaches at least as far as this limit.
   const auto limit = static_cast<std::uint32_t>(record.params.load(std::memory_order_acquire));
   const Permits permits(permit_cells(record, limit, sections.permit_cells));
   return {&record, permits, permits.first_in(sections.permit_cells), limit, ref.id()};
@@ -82,7 +82,7 @@ UserSteps compile_user(const Sections& sections, std::span<const Source> sources
   const auto each = [&](LimitMask among, auto&& visit) {
     for_each_limit(sections, sources, among << kScopeLimits, visit);
   };
-  // All that are enforced come before those that only count: so kind by kind would not do.
+  // Enforced rates and windows must come before those that only count, so each kind is visited twice.
   const auto add_quota = [&](bool of_counting) {
     for (const LimitMask kind : {masks::kRates, masks::kWindows}) {
       each(kind, [&](LimitRef ref, LimitRecord& record, bool counts_only) {

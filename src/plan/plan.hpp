@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What the limits of a request are compiled to: the steps that its decision runs over.
+// Plans: the limits of a request, compiled to the steps that its decision runs over.
 //
-// The blocks of the segment say where each limit lies and what it is. Finding that out again at every visit
-// took more than half of a decision. So the limits of an operation are compiled once, into memory of this
-// process that does not change afterwards: addresses of words, unpacked parameters, ids. A decision follows
-// nothing else; the ranges of cells were checked when the plan was compiled.
+// The blocks of the segment say where each limit lies and what it is. Finding that out again in every request took
+// more than half the time of a decision. So the limits of an operation are compiled once, into private memory that
+// does not change afterwards: addresses of words, unpacked parameters, ids. A decision reads nothing else to find its
+// limits, and ranges of cells were checked when the plan was compiled.
 //
-//   Plan       of an operation: its limits over all callers and the global ones, and those of each user
-//   UserSteps  also of a user with limits of its own, which replace the latter
+//   Plan       the limits of an operation and the global ones, over all callers and of each user
+//   UserSteps  the limits of each user; those of an override replace those of the plan
 //
 // Steps are lists by kind. Limits that only count follow those that are enforced.
 
@@ -74,7 +74,7 @@ struct WindowStep {
 struct PermitStep {
   LimitRecord* record = nullptr;
   Permits permits;               ///< every cell in which a permit may lie: see permit_cells()
-  std::uint32_t first_cell = 0;  ///< of them, in the section
+  std::uint32_t first_cell = 0;  ///< where these cells begin in the section
   std::uint32_t limit = 0;
   LimitId id = LimitId::none;
 
@@ -103,7 +103,7 @@ struct UserQuotaStep {
 struct UserPermitStep {
   LimitRecord* record = nullptr;
   std::uint32_t limit = 0;
-  std::uint32_t parts = 0;  ///< entries among which a user's permits may lie: see permit_parts()
+  std::uint32_t parts = 0;  ///< how many entries a user's permits may lie in: see permit_parts()
   LimitId id = LimitId::none;
 
   friend bool operator==(const UserPermitStep&, const UserPermitStep&) = default;
@@ -117,9 +117,9 @@ struct SharedSteps {
   Steps<PermitStep, kPlanScopes * 2> permits;
   Steps<WindowStep, kPlanScopes * kWindowRecords> windows;
   Steps<CooldownStep, kPlanScopes> cooldowns;
-  BreakerRecord* breaker = nullptr;  ///< also one that only counts: it is told of every call
+  BreakerRecord* breaker = nullptr;  ///< set for a shadow breaker, too, which must learn of every call
   LimitId breaker_id = LimitId::none;
-  std::uint16_t breaker_index = 0;        ///< in the section of breakers
+  std::uint16_t breaker_index = 0;        ///< its index in the section of breakers
   bool breaker_counts_only_rows = false;  ///< see BreakerRecord
   bool more_than_rates = false;           ///< whether anything else is enforced
   bool rare = false;                      ///< whether a window or a cooldown is
@@ -127,7 +127,7 @@ struct SharedSteps {
   friend bool operator==(const SharedSteps&, const SharedSteps&) = default;
 };
 
-/// The limits of each user. Quotas: the rates first, then the windows.
+/// The limits of each user. Quotas are its rates, and then its windows.
 struct UserSteps {
   Steps<UserQuotaStep, kPlanScopes*(kMaxRates + kWindowRecords)> quotas;
   Steps<UserPermitStep, kPlanScopes * 2> permits;
@@ -142,25 +142,25 @@ struct UserSteps {
 
 struct Context;
 struct Holding;
-/// What deciding a request comes to.
+/// The result of deciding a request.
 enum class Answer : std::uint8_t {
   refused,
-  admitted,           ///< and holds nothing
-  admitted_holding,   ///< and holds something
-  admitted_uncounted  ///< and may hold something; there are limits that only count, still to be asked
+  admitted,           ///< the request holds nothing
+  admitted_holding,   ///< the request holds something
+  admitted_uncounted  ///< the request may hold something, and limits that only count must still be asked
 };
-/// A way of deciding: see limiter/decide.hpp.
+/// A function that decides requests under plans of a certain shape: see limiter/decide.hpp.
 using Decide = Answer(const Context&, Decision&, Holding&) noexcept;
 
 struct Plan {
-  std::uint32_t handle = 0;     ///< by which callers name it: see OperationHandles
+  std::uint32_t handle = 0;     ///< the number by which callers name the operation: see OperationHandles
   bool retired = false;         ///< a live change took the operation out
   bool overrides = false;       ///< whether some users have limits of their own
-  bool of_users = false;        ///< whether there is anything that depends on the user
+  bool of_users = false;        ///< whether any limit depends on the user
   bool counting = false;        ///< whether some limit only counts
   bool heeds_refusals = false;  ///< whether some limit may count refusals
-  // For requests of cost and weight 1 by a worker with a slot, of a user under the plan's limits of each user, and of
-  // nobody:
+  // These decide requests of cost and weight 1 by a worker with a slot: of a user that has no override, and without a
+  // user.
   Decide* decide_for_user = nullptr;
   Decide* decide_for_nobody = nullptr;
   SharedSteps shared;

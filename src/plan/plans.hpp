@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The plans of this process, each compiled when it is first needed.
+// The plans that this process keeps, each compiled when it is first needed.
 //
-// A plan holds for one turn of the limits (Control::turn), which every live change moves. A request compares
-// the turn of its plan with that of the segment; where they differ, it compiles the limits again.
+// A plan is valid for one turn of the limits (Control::turn), which every live change moves. A request compares
+// the turn of its plan with that of the segment; if they differ, it compiles the limits again.
 //
-//   turn   even: the limits stand still. Odd: a change is being written; each request compiles a plan for
-//          itself, and none is kept. A changer that is killed leaves the turn odd: decisions are right by the words, and
-//          slower, until the next change ends it.
+//   turn   even: the limits stand still. Odd: a change is being written; each request compiles a plan for itself,
+//          and none is kept. If the process that changes limits is killed, the turn stays odd: decisions still
+//          follow the words, but are slower, until the next change ends.
 //
-// Most changes leave most plans as they were. A plan that is found again gets the new turn, so one is kept
-// for each set of limits that an operation ever had. It is kept until the limiter goes, since another thread
-// may be in the middle of a decision by it. When kMostPlans are kept, a request under limits that are not
-// among them compiles a plan for itself.
+// Most changes leave most plans as they were. If the limits compile to a plan that is kept already, that plan gets
+// the new turn, so there is one for each set of limits that an operation ever had. A plan is kept until the limiter
+// is destroyed, since another thread may be deciding by it. When kMostPlans are kept, a request under other limits
+// compiles a plan for itself.
 //
-// Threads   any number may compile at once. Each keeps a plan that is right for the turn that it names.
+// Threads   any number of threads may compile at once. Each keeps a plan that is right for its turn.
 // Fork      plans are copied with the rest of the process; the segment stays mapped at the same addresses.
 
 #include <array>
@@ -25,7 +25,7 @@
 
 namespace weir::detail {
 
-/// What was compiled of N things, by their numbers.
+/// Keeps what was compiled for each of N numbers.
 template <class Compiled, std::size_t N>
 class PlanShelf {
  public:
@@ -44,15 +44,15 @@ class PlanShelf {
     }
   }
 
-  /// What is kept of `number` under `turn`; nullptr: compile it. Two loads.
+  /// What is kept for `number` under `turn`; nullptr if it must be compiled. Cost  two loads.
   [[nodiscard]] const Compiled* find(std::uint32_t number, std::uint64_t turn) const noexcept {
-    // acquire: pairs with keep(); a plan that is seen was written before.
+    // acquire: pairs with keep(), so a plan that is seen is complete.
     const Kept* const kept = current_[number].load(std::memory_order_acquire);
     return kept != nullptr && kept->turn.load(std::memory_order_relaxed) == turn ? &kept->compiled : nullptr;
   }
 
-  /// Keeps what was compiled from the words of `turn` alone. Without memory, or with too many plans, nothing
-  /// is kept.
+  /// Keeps what was compiled from words that are all of `turn`. If memory runs out, or there are too many plans,
+  /// nothing is kept.
   void keep(std::uint32_t number, const Compiled& compiled, std::uint64_t turn) noexcept {
     Entry& entry = entries_[number];
     if (entry.not_kept.load(std::memory_order_relaxed) == turn) return;
@@ -65,7 +65,7 @@ class PlanShelf {
   }
 
  private:
-  static constexpr std::uint64_t kNoTurn = 1;  // odd: no plan is kept under it
+  static constexpr std::uint64_t kNoTurn = 1;  // an odd turn, under which no plan is kept
 
   struct Kept {
     Compiled compiled;
