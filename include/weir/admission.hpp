@@ -14,34 +14,34 @@ namespace detail {
 
 class LimiterImpl;
 
-/// What an admitted call is to its breaker.
+/// What an admitted call still has to report to its breaker.
 enum class HeldCall : std::uint8_t {
-  none,        ///< nothing: there is no breaker, or it was told
+  none,        ///< nothing: there is no breaker, or it knows the outcome
   of_failure,  ///< its outcome counts if it fails, or if a call failed before it
   of_outcome,  ///< its outcome counts
 };
 
-/// What an admission has to give back; the limiter's business. Most of it is filled in only if there is
-/// something: an admission without permits costs no more than its decision.
+/// What an admission has to give back. Only the limiter uses it, and fills in only what there is, so that an
+/// admission without permits costs no more than its decision.
 struct Holding {
-  /// Permits over all callers, and as many of the user: of the global limits and of those of the operation, and
-  /// of a limit of each that only counts.
+  /// The most permits over all callers, and also the most permits of the user: the global limit and that of the
+  /// operation, and a candidate of each.
   static constexpr std::size_t kMostPermits = 4;
 
-  LimiterImpl* limiter = nullptr;  ///< nullptr: nothing
+  LimiterImpl* limiter = nullptr;  ///< nullptr: nothing is held
   std::uint64_t admitted_at;       ///< ticks
-  /// The worker that took it, and the deadline of its probe, as they lie in the probe's cell: {owner 20 | deadline
-  /// 44}. Without a probe the deadline is 0.
+  /// The worker that was admitted, and the deadline of its probe, as they lie in the probe's cell: {owner 20 |
+  /// deadline 44}. Without a probe the deadline is 0.
   std::uint64_t owner;
-  std::array<std::uint64_t, 2> user;                 ///< the hash of the user
-  std::array<std::uint32_t, kMostPermits> cells;     ///< of the permits, in the segment's section of them
-  std::array<std::uint32_t, kMostPermits> entries;   ///< where those of the user were seen last; a hint
-  std::array<LimitId, kMostPermits> limits;          ///< of the permits
-  std::array<LimitId, kMostPermits> limits_of_user;  ///< of those of the user
-  std::uint32_t segment;      ///< in which it was charged: a part of when that was made
-  std::uint16_t breaker;      ///< of the operation: its index in the segment's section of breakers
-  std::uint16_t generation;   ///< of the breaker; outcomes of an earlier one do not count
-  std::uint16_t weight;       ///< cells of each permit; at most that many permits there are
+  std::array<std::uint64_t, 2> user;                ///< the hash of the user
+  std::array<std::uint32_t, kMostPermits> cells;    ///< the permits over all callers, in the section of cells
+  std::array<std::uint32_t, kMostPermits> entries;  ///< hints where the permits of the user lie
+  std::array<LimitId, kMostPermits> limits;         ///< the limits of the permits over all callers
+  std::array<LimitId, kMostPermits> limits_of_user;  ///< the limits of the permits of the user
+  std::uint32_t segment;                             ///< the mark of the segment in which it was charged
+  std::uint16_t breaker;      ///< the index of the operation's breaker in the section of breakers
+  std::uint16_t generation;   ///< the breaker's generation; outcomes of an earlier one do not count
+  std::uint16_t weight;       ///< how many cells each permit takes; no limit has more
   std::uint8_t permits;       ///< how many of `cells` are filled
   std::uint8_t user_permits;  ///< how many of `entries` are filled
   HeldCall call;
@@ -50,13 +50,13 @@ struct Holding {
 
 }  // namespace detail
 
-/// What a caller holds after `admit`: true if the request may proceed. Moved, never copied.
+/// What a caller holds after `admit`. It is true if the request may proceed, and can be moved but not copied.
 ///
-/// Gives its permits back when it goes, on whatever thread; must not outlive its Limiter. A copy that a fork
-/// made in a child holds nothing. Killed while holding: the permits come back by the next sweep.
+/// It gives its permits back when it is destroyed, on any thread, and must not outlive its Limiter. The copy that a
+/// fork makes in a child holds nothing. If the process is killed while it holds permits, the next sweep returns them.
 ///
-/// Where the operation has a breaker, say what came of the work: succeed() or fail(). One that goes without
-/// saying counts as ignored.
+/// If the operation has a breaker, report the outcome of the work with succeed() or fail(). An admission that is
+/// destroyed without a report counts as ignored.
 class [[nodiscard]] WEIR_EXPORT Admission {
  public:
   explicit Admission(Decision decision) noexcept : decision_(decision) {}
@@ -85,11 +85,11 @@ class [[nodiscard]] WEIR_EXPORT Admission {
   [[nodiscard]] LimitId limit() const noexcept { return decision_.limit; }
   [[nodiscard]] std::chrono::nanoseconds retry_after() const noexcept { return decision_.retry_after; }
 
-  /// The work went well. Then release().
+  /// Reports that the work went well, and releases the admission.
   void succeed() noexcept { report(Outcome::success); }
-  /// It failed, for a reason that says something of the operation. Then release().
+  /// Reports that the work failed for a reason that lies in the operation, and releases the admission.
   void fail() noexcept { report(Outcome::failure); }
-  /// What came of the work, once; a second report is ignored. Then release().
+  /// Reports the outcome of the work, and releases the admission. A second report is ignored.
   void report(Outcome outcome) noexcept {
     if (holding_.limiter != nullptr) give_back(outcome);
     holding_.limiter = nullptr;
@@ -99,7 +99,7 @@ class [[nodiscard]] WEIR_EXPORT Admission {
   void release() noexcept { report(Outcome::ignored); }
 
  private:
-  friend class detail::LimiterImpl;  // fills it in where it is returned
+  friend class detail::LimiterImpl;  // fills in the admission that it returns
   void give_back(Outcome outcome) noexcept;
 
   Decision decision_;

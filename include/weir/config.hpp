@@ -17,23 +17,22 @@ namespace weir {
 
 // Reading ------------------------------------------------------------------------------------------------
 
-/// Reads a TOML file, puts this process's environment over it, and checks the whole.
+/// Reads a TOML file, applies the environment of this process to it, and checks the whole.
 /// Errors  Errc::not_found, Errc::permission; Errc::config naming file, line, column (or the variable) and
-/// key.
+///         key.
 [[nodiscard]] WEIR_EXPORT Result<Config> load_config(const std::string& path) noexcept;
 
 /// The built-in limits under this process's environment.
 [[nodiscard]] WEIR_EXPORT Result<Config> load_builtin_config() noexcept;
 
-/// Parses and checks a configuration, whatever the environment says; `origin` stands for the file name in
-/// errors.
+/// Parses and checks a configuration, and does not look at the environment. Errors name `origin` as the file.
 [[nodiscard]] WEIR_EXPORT Result<Config> parse_config(std::string_view toml,
                                                       std::string_view origin) noexcept;
 
-/// The limits a service gets without a file: eight operation types of an AI captions service.
+/// The limits that a service gets without a file: eight kinds of operations of an AI captions service.
 [[nodiscard]] WEIR_EXPORT Config builtin_config();
 
-/// The same as TOML: a file to start one's own from.
+/// The built-in configuration as TOML, from which an operator can make a file.
 [[nodiscard]] WEIR_EXPORT std::string_view builtin_config_text() noexcept;
 
 /// Every key of a configuration with its bounds, default and meaning, as a page in Markdown (docs/configuration.md).
@@ -48,7 +47,7 @@ struct ConfigValue {
   std::string origin;  ///< "limits.toml:12:3", "environment WEIR_GLOBAL__RATE"; empty: not known
 };
 
-/// What became of a value; "none" where there is none.
+/// How a value changes; "none" stands for no value.
 struct ConfigChange {
   std::string key;
   std::string from;
@@ -59,12 +58,12 @@ struct ConfigChange {
 
 /// Changes one value, then checks the whole.
 ///
-/// @param key    also a part of a value: "operations.x.rate[1]", "operations.x.rate[0].candidate",
-///               "operations.x.breaker.failures". A name with dots stands in quotes unless it is known:
+/// @param key    may also name a part of a value: "operations.x.rate[1]", "operations.x.rate[0].candidate",
+///               "operations.x.breaker.failures". A name with dots needs quotes unless it is known:
 ///               "overrides.users.\"a.b\".rate". An operation that does not exist yet is added.
-/// @param value  TOML (20, "60/min" in quotes, a list) or bare text (60/min); "none" removes.
+/// @param value  TOML (20, "60/min" in quotes, a list) or text without quotes (60/min); "none" removes the value.
 ///
-/// Errors  Errc::config naming the key; `config` is as before.
+/// Errors  Errc::config naming the key; `config` is then unchanged.
 [[nodiscard]] WEIR_EXPORT Result<void> set_value(Config& config, std::string_view key,
                                                  std::string_view value) noexcept;
 
@@ -72,12 +71,12 @@ struct ConfigChange {
 [[nodiscard]] WEIR_EXPORT Result<void> apply_changes(Config& config,
                                                      const std::vector<ConfigChange>& changes) noexcept;
 
-/// Everything a configuration says, in the order of the file format; set one after the other into an empty
-/// Config, they make the same again.
+/// All values of a configuration, in the order of the file format. Setting them one after the other in an empty
+/// Config gives the same configuration.
 [[nodiscard]] WEIR_EXPORT std::vector<ConfigValue> config_values(const Config& config);
 
-/// What leads from one configuration to the other, for apply_changes(). Operations that come or go are one
-/// change each.
+/// The changes that lead from one configuration to the other, for apply_changes(). An operation that is added or
+/// removed is one change.
 [[nodiscard]] WEIR_EXPORT std::vector<ConfigChange> config_difference(const Config& from, const Config& to);
 
 /// A file that parses to this configuration again.
@@ -94,26 +93,33 @@ struct LoadedConfig {
 /// Variables by name.
 using Environment = std::map<std::string, std::string, std::less<>>;
 
-/// Those variables of this process that load_config() looks at.
+/// The variables of this process that load_config() looks at.
 [[nodiscard]] WEIR_EXPORT Environment process_environment();
 
-/// A file, or without one the built-in limits, under an environment:
+/// Loads a file, or without one the built-in limits, and applies an environment to it.
 ///
-///   WEIR_GLOBAL__RATE="60/min"        a key of the file, its dots as "__": WEIR_SEGMENT__...,
-///   WEIR_DEFAULTS__... WEIR_OPERATIONS__IMAGE_RESIZE__RATE='["30/min", "500/hour"]'   of
-///   [operations.image-resize] RATE_LIMIT_REQUESTS_PER_MINUTE, RATE_LIMIT_REQUESTS_PER_HOUR,
-///   RATE_LIMIT_BURST_LIMIT (of the former), MAX_CONCURRENT_REQUESTS, MAX_CONCURRENT_PER_USER,
-///   CIRCUIT_BREAKER_FAILURE_THRESHOLD, CIRCUIT_BREAKER_RECOVERY_TIMEOUT (seconds, or a duration)      of
-///   [defaults]
+/// A variable sets a key of the file if its name is WEIR_ and the key, with "__" for the dots:
+///   WEIR_GLOBAL__RATE="60/min"
+///   WEIR_OPERATIONS__IMAGE_RESIZE__RATE='["30/min", "500/hour"]'   for [operations.image-resize]
+///
+/// These variables set values of [defaults]:
+///   RATE_LIMIT_REQUESTS_PER_MINUTE
+///   RATE_LIMIT_REQUESTS_PER_HOUR
+///   RATE_LIMIT_BURST_LIMIT              the burst of the rate per minute
+///   MAX_CONCURRENT_REQUESTS
+///   MAX_CONCURRENT_PER_USER
+///   CIRCUIT_BREAKER_FAILURE_THRESHOLD
+///   CIRCUIT_BREAKER_RECOVERY_TIMEOUT    in seconds, or a duration
 [[nodiscard]] WEIR_EXPORT Result<LoadedConfig> load_effective_config(const std::optional<std::string>& path,
                                                                      const Environment& environment) noexcept;
 
-/// The same as to_toml(), with the origin of each value as a comment.
+/// Writes a file like the other to_toml(), with the origin of each value as a comment.
 [[nodiscard]] WEIR_EXPORT std::string to_toml(const LoadedConfig& loaded);
 
 // Without a file -----------------------------------------------------------------------------------------
 
-/// A configuration in code: limits go to the scope named last. Mistakes are kept for build().
+/// Builds a configuration in code. Limits are added to the scope that was named last; build() reports the first
+/// mistake.
 ///
 ///   weir::ConfigBuilder("captions")
 ///       .global().rate("2000/s burst 500")
@@ -128,7 +134,7 @@ class WEIR_EXPORT ConfigBuilder {
   ConfigBuilder& operation(std::string_view name);
   ConfigBuilder& override_user(std::string_view user);
 
-  ConfigBuilder& rate(std::string_view text);  ///< one more of them; so with windows
+  ConfigBuilder& rate(std::string_view text);  ///< adds a rate to the list; window() adds a window
   ConfigBuilder& window(std::string_view text);
   ConfigBuilder& concurrent(std::uint32_t limit);
   ConfigBuilder& cooldown(std::chrono::nanoseconds length);
@@ -137,9 +143,9 @@ class WEIR_EXPORT ConfigBuilder {
   ConfigBuilder& user_window(std::string_view text);
   ConfigBuilder& user_concurrent(std::uint32_t limit);
   ConfigBuilder& user_cooldown(std::chrono::nanoseconds length);
-  ConfigBuilder& exempt();  ///< the user of override_user()
+  ConfigBuilder& exempt();  ///< exempts the user of override_user()
 
-  /// Any key, as set_value(): "segment.users", "operations.x.rate[0].shadow".
+  /// Sets any key, as set_value() does: "segment.users", "operations.x.rate[0].shadow".
   ConfigBuilder& set(std::string_view key, std::string_view value);
 
   [[nodiscard]] Result<Config> build() const noexcept;
@@ -157,7 +163,7 @@ class WEIR_EXPORT ConfigBuilder {
 
   Config config_;
   Scope scope_ = Scope::global;
-  std::string name_;              ///< of the operation or the user
+  std::string name_;              ///< the name of the operation or the user
   std::optional<Error> mistake_;  ///< the first one
 };
 
@@ -172,20 +178,20 @@ class WEIR_EXPORT ConfigBuilder {
 /// Errors  Errc::config, quoting the text.
 [[nodiscard]] WEIR_EXPORT Result<Window> parse_window(std::string_view text) noexcept;
 
-/// Parses "30s": a whole number and a unit, of those that rates know.
+/// Parses "30s": a whole number and one of the units of rates.
 /// Errors  Errc::config, quoting the text.
 [[nodiscard]] WEIR_EXPORT Result<std::chrono::nanoseconds> parse_duration(std::string_view text) noexcept;
 
-/// The text that parses to this rate again, without what goes without saying: "500/hour", "5/10s burst 1".
+/// Formats a rate so that parse_rate() returns the same value; defaults are left out: "500/hour", "5/10s burst 1".
 [[nodiscard]] WEIR_EXPORT std::string format_rate(const Rate& rate);
 
-/// The text that parses to this window again: "100 per 1min".
+/// Formats a window so that parse_window() returns the same value: "100 per 1min".
 [[nodiscard]] WEIR_EXPORT std::string format_window(const Window& window);
 
-/// The text that parses to this duration again: "90s", "1500ms".
+/// Formats a duration so that parse_duration() returns the same value: "90s", "1500ms".
 [[nodiscard]] WEIR_EXPORT std::string format_exact_duration(std::chrono::nanoseconds duration);
 
-/// "1.5s", "250ms", "2min": a duration for people, at most three digits, rounded up.
+/// Formats a duration for people, rounded up to at most three digits: "1.5s", "250ms", "2min".
 [[nodiscard]] WEIR_EXPORT std::string format_duration(std::chrono::nanoseconds duration);
 
 }  // namespace weir

@@ -57,7 +57,7 @@ struct ChangeEntry {
 [[nodiscard]] WEIR_EXPORT Result<ChangeReport> set_limit(std::string_view segment, std::string_view key,
                                                          std::string_view value, bool dry_run = false,
                                                          bool may_add = true) noexcept;
-/// The same for all limits: afterwards the segment enforces `config`. Its segment settings must be the same.
+/// Changes all limits, so that the segment enforces `config`. Its segment settings must be those of the segment.
 [[nodiscard]] WEIR_EXPORT Result<ChangeReport> apply_config(std::string_view segment, const Config& config,
                                                             bool dry_run = false) noexcept;
 /// Takes back the last change that was not taken back yet, so calling it again goes one change further back;

@@ -50,7 +50,7 @@ namespace detail {
 template <class T>
 class [[nodiscard]] Result {
  public:
-  // Not explicit, so that a function returns its value or its error as it is.
+  // These are not explicit, so that a function can return its value or its error as it is.
   Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT
 

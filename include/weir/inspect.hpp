@@ -17,30 +17,30 @@
 
 namespace weir {
 
-/// What a limit says. Of a concurrency limit or its candidate only Concurrency::limit is filled.
+/// The rule of a limit. For a concurrency limit or its candidate only Concurrency::limit is set.
 using LimitRule = std::variant<Rate, Window, Concurrency, Cooldown>;
 
 /// A limit of any kind, over all users or of each user, at the moment of the snapshot. fields.hpp describes what
 /// each number means for each kind.
 struct LimitStatus {
   std::string name;       ///< "operations.caption_generation.rate[1]"
-  std::string operation;  ///< whose limit it is; empty: of all operations, or of one user
+  std::string operation;  ///< the operation that it belongs to; empty for global limits and overrides
   LimitRule rule;
   Mode mode = Mode::enforced;
   bool per_user = false;
-  std::uint64_t capacity = 0;  ///< tokens of a full bucket, requests of a window, permits; 0 of a cooldown
-  std::uint64_t used = 0;      ///< of these; of one per user only permits, those of all users
-  /// Of one over all users: until nothing is used, or a cooldown ends.
+  std::uint64_t capacity = 0;  ///< tokens of a full bucket, requests of a window, permits; 0 for a cooldown
+  std::uint64_t used = 0;      ///< how much of it is used; for a limit per user only the permits of all users
+  /// The time until nothing is used, or until a cooldown ends; 0 for a limit per user.
   std::chrono::nanoseconds resets_in{0};
-  std::uint64_t users = 0;         ///< of one per user: users against whom it holds something
-  std::uint64_t exhausted = 0;     ///< of these, users whose next request it refuses; not known of permits
-  std::uint64_t would_refuse = 0;  ///< refusals that a limit which only counts would have given
+  std::uint64_t users = 0;         ///< for a limit per user: users against whom it holds something
+  std::uint64_t exhausted = 0;     ///< how many of these it refuses now; not known for permits
+  std::uint64_t would_refuse = 0;  ///< requests that a limit which only counts would have refused
 
-  /// What of the capacity is left.
+  /// How much of the capacity is left.
   [[nodiscard]] std::uint64_t available() const noexcept { return used < capacity ? capacity - used : 0; }
 };
 
-/// What a breaker does now.
+/// The state of a breaker.
 enum class BreakerState : std::uint8_t {
   closed = 0,
   open = 1,
@@ -61,24 +61,24 @@ struct BreakerStatus {
   std::uint64_t failures_in_a_row = 0;
   std::uint64_t calls = 0;  ///< in the window, if it has one, and in flight for longer than `slow_call`
   std::uint64_t failures = 0;
-  std::uint64_t slow = 0;  ///< those in flight included
+  std::uint64_t slow = 0;  ///< slow calls, those in flight included
   std::uint32_t probes_out = 0;
-  std::uint32_t trips = 0;                 ///< in a row
-  std::chrono::nanoseconds next_probe{0};  ///< until then it refuses
+  std::uint32_t trips = 0;                 ///< how often it opened in a row
+  std::chrono::nanoseconds next_probe{0};  ///< the time until it lets a probe through
 };
 
 /// One attached process.
 struct WorkerStatus {
   std::uint32_t slot = 0;
   std::uint32_t pid = 0;               ///< in its own PID namespace
-  std::string name;                    ///< of the program; any bytes
-  bool dead = false;                   ///< what it holds comes back with the next sweep
-  std::chrono::nanoseconds since{0};   ///< ago
-  std::uint64_t permits = 0;           ///< held, of all limits
+  std::string name;                    ///< the name of its program; any bytes
+  bool dead = false;                   ///< if so, what it holds comes back with the next sweep
+  std::chrono::nanoseconds since{0};   ///< how long ago it joined
+  std::uint64_t permits = 0;           ///< how many it holds, of all limits
   std::chrono::nanoseconds oldest{0};  ///< age of its oldest shared permit, in steps of 67 ms
 };
 
-/// What sweeps and late releases have done since the creation.
+/// What sweeps and late releases have done since the segment was created.
 struct SweepStatus {
   std::uint64_t workers = 0;        ///< dead workers swept
   std::uint64_t permits = 0;        ///< permits taken back from them
@@ -101,13 +101,13 @@ struct DifferenceStatus {
   std::uint64_t values = 0;  ///< how many values differ
   std::string key;           ///< the first of them
   std::string here;          ///< its value in the segment
-  std::string there;         ///< and in the configuration
-  std::string program;       ///< who; any bytes
+  std::string there;         ///< its value in the configuration
+  std::string program;       ///< the program that opened the segment; any bytes
   std::uint32_t pid = 0;
   std::chrono::system_clock::time_point when;
 };
 
-/// A plain copy of a segment at one moment. Word by word exact; the whole is not one instant.
+/// A plain copy of a segment. Each word is exact, but the words are not all of one instant.
 struct Snapshot {
   std::string segment;
   std::string library_version;
@@ -116,7 +116,7 @@ struct Snapshot {
   std::uint64_t bytes = 0;
   std::chrono::system_clock::time_point created;
   Config config;
-  std::vector<LimitStatus> limits;  ///< of all kinds, as in the configuration: global, operations, users
+  std::vector<LimitStatus> limits;  ///< of all kinds, in the order global, operations, users
   UserTableStatus table;
   std::vector<BreakerStatus> breakers;
   std::uint64_t generation = 0;  ///< live changes so far
@@ -126,8 +126,10 @@ struct Snapshot {
   SweepStatus swept;
 };
 
-/// Copies the state of a segment out, through a read-only mapping: stops nobody, works while all workers
-/// hang. Errors  as Limiter::attach. Cost    reads the whole user table: about 0.1 s per GiB.
+/// Copies the state of a segment through a read-only mapping. No worker waits for it, and it works while all workers
+/// hang.
+/// Errors  As Limiter::attach.
+/// Cost    Reads the whole user table, which takes about 0.1 s per GiB.
 [[nodiscard]] WEIR_EXPORT Result<Snapshot> take_snapshot(std::string_view segment) noexcept;
 
 /// A segment of this host.
@@ -138,15 +140,15 @@ struct SegmentEntry {
   std::uint32_t group = 0;
   std::uint32_t mode = 0;  ///< permission bits of its file
   std::uint64_t bytes = 0;
-  std::uint32_t workers = 0;  ///< living processes that have joined it
-  std::string problem;        ///< why it cannot be read, and `workers` is not known; empty if it can
+  std::uint32_t workers = 0;  ///< living processes that have joined it; not known if there is a problem
+  std::string problem;        ///< why the segment cannot be read; empty if it can
 };
 
 /// The segments of this host, of all layout versions and owners.
 /// Errors  Errc::system.
 [[nodiscard]] WEIR_EXPORT Result<std::vector<SegmentEntry>> list_segments() noexcept;
 
-/// What the inspector knows of a user's name. Only a whole one can be looked up or reset by.
+/// What the inspector knows of a user's name. Only a user whose whole name is known can be looked up or reset.
 enum class NameKind : std::uint8_t {
   whole = 0,
   cut = 1,   ///< only its first 48 bytes are remembered
@@ -156,20 +158,20 @@ enum class NameKind : std::uint8_t {
 
 /// What one limit per user holds against one user.
 struct UserEntry {
-  std::string user;   ///< the key as far as it is remembered (segment.key_names), else "#" and a hash of it
+  std::string user;   ///< the user as far as it is remembered (segment.key_names), or "#" and a hash
   std::string limit;  ///< "operations.caption_generation.user.rate"
   std::uint32_t available = 0;              ///< tokens, requests or permits left
-  std::uint32_t of = 0;                     ///< out of so many
-  std::uint32_t permits = 0;                ///< held
-  std::chrono::nanoseconds retry_after{0};  ///< until one more request would pass; 0: it does now
+  std::uint32_t of = 0;                     ///< the most that can be available
+  std::uint32_t permits = 0;                ///< how many permits the user holds
+  std::chrono::nanoseconds retry_after{0};  ///< time until one more request would pass; 0 if it would now
   NameKind name = NameKind::whole;          ///< what `user` is
 };
 
-/// Which users to show first.
+/// Which users are listed first.
 enum class UserOrder : std::uint8_t {
-  refused = 0,        ///< who has to wait longest
-  nearest_limit = 1,  ///< whose limit is used up furthest
-  permits = 2,        ///< who holds most
+  refused = 0,        ///< those that have to wait longest
+  nearest_limit = 1,  ///< those that have the smallest share of a limit left
+  permits = 2,        ///< those that hold most permits
 };
 
 struct UserQuery {
@@ -178,12 +180,13 @@ struct UserQuery {
   UserOrder order = UserOrder::nearest_limit;
 };
 
-/// The users against whom most is held. Looks only.
-/// Errors  as take_snapshot; Errc::not_in_segment: no such operation. Cost  one pass over the user table.
+/// Lists the users that come first in an order, and changes nothing.
+/// Errors  As take_snapshot; Errc::not_in_segment: there is no such operation.
+/// Cost    One pass over the user table.
 [[nodiscard]] WEIR_EXPORT Result<std::vector<UserEntry>> list_users(std::string_view segment,
                                                                     const UserQuery& query) noexcept;
 
-/// One user under every limit that applies, at rest or not. Looks only.
+/// Looks up one user under every limit that applies to it, whether it owes something or not. It changes nothing.
 [[nodiscard]] WEIR_EXPORT Result<std::vector<UserEntry>> look_up_user(std::string_view segment,
                                                                       std::string_view user) noexcept;
 

@@ -96,8 +96,8 @@ class WEIR_EXPORT Limiter {
   /// descriptors gets children without permits: there is no name by which they could open the segment.
   [[nodiscard]] static Result<Limiter> open_private(const Config& config) noexcept;
 
-  /// The same under a clock of the caller's. Decide with admit_at() only; its answers then depend on nothing
-  /// but its arguments.
+  /// Creates a private segment that runs on the caller's clock. Decide with admit_at() only: its answers then depend
+  /// on nothing but its arguments.
   [[nodiscard]] static Result<Limiter> open_private(const Config& config,
                                                     const Beginning& beginning) noexcept;
 
@@ -143,7 +143,7 @@ class WEIR_EXPORT Limiter {
   ///           at all permits and, if a worker is dead and users have permits, at the part of the user table
   ///           that was ever written.
   [[nodiscard]] Admission admit(Operation operation, const Request& request = {}) noexcept;
-  /// The same by name, which takes one more hash and look-up.
+  /// Decides for an operation that is looked up by name, which takes one more hash and look-up.
   [[nodiscard]] Admission admit(std::string_view operation, const Request& request = {}) noexcept;
 
   /// Decides as `admit` does, at a time that the caller chooses: for simulations and replays on a private
@@ -240,9 +240,9 @@ class WEIR_EXPORT Limiter {
   /// Concurrency  One compare-exchange per word, while admissions go on. A request that is admitted meanwhile
   ///              is charged before or after the reset of each word, never by half.
   ResetReport reset() noexcept;
-  /// The same for one operation and its users.
+  /// Resets the limits of one operation, and its users.
   ResetReport reset(Operation operation) noexcept;
-  /// The same for one user under all limits.
+  /// Resets one user under all limits.
   ResetReport reset_user(std::string_view user) noexcept;
 
  private:

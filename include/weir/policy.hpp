@@ -18,7 +18,7 @@ namespace weir {
 enum class Mode : std::uint8_t {
   enforced = 0,
   shadow = 1,     ///< counted, never enforced; the limit keeps books of its own
-  candidate = 2,  ///< the same, as a second value of the limit before it in the list
+  candidate = 2,  ///< counted like a shadow limit, as a second value of the limit before it in the list
 };
 
 /// A token bucket: `count` requests per `period` in the long run, `burst` of them at once.

@@ -14,8 +14,8 @@ namespace weir {
 /// bytes that are not UTF-8, and characters that are invisible or change the direction of a line are written
 /// byte by byte, as in \x1b.
 [[nodiscard]] WEIR_EXPORT std::string printable(std::string_view text);
-/// The same of a text that may be long: after at most `longest` of its bytes it is cut, between two characters, and
-/// ends in "...".
+/// Does so with a text that may be long: it is cut between two characters after at most `longest` of its bytes, and
+/// then ends in "...".
 [[nodiscard]] WEIR_EXPORT std::string printable(std::string_view text, std::size_t longest);
 
 /// Returns the candidate that a mistyped name was probably meant to be; empty if none is near.
