@@ -40,44 +40,44 @@ enum class Unit : std::uint8_t {
   bytes = 9,
 };
 
-// The words of what is shown.
+// The words for values that are shown.
 [[nodiscard]] WEIR_EXPORT std::string_view to_string(FieldKind kind) noexcept;
 [[nodiscard]] WEIR_EXPORT std::string_view to_string(Unit unit) noexcept;
 [[nodiscard]] WEIR_EXPORT std::string_view to_string(Mode mode) noexcept;
 [[nodiscard]] WEIR_EXPORT std::string_view to_string(WindowKind kind) noexcept;
 [[nodiscard]] WEIR_EXPORT std::string_view to_string(TableFull policy) noexcept;
-/// "2024-01-31T12:00:00Z"
+/// Formats a time as in "2024-01-31T12:00:00Z".
 [[nodiscard]] WEIR_EXPORT std::string utc_text(std::chrono::system_clock::time_point time);
-/// The permission bits of a file: "0600"
+/// Formats the permission bits of a file as in "0600".
 [[nodiscard]] WEIR_EXPORT std::string mode_text(std::uint32_t mode);
 
-/// What a field holds. monostate: it says nothing about such a row, and is left out; nullptr: it is not known.
+/// The value of a field. monostate: the field does not apply to this row and is left out; nullptr: it is not known.
 using FieldValue = std::variant<std::monostate, std::nullptr_t, bool, std::uint64_t, std::chrono::nanoseconds,
                                 std::chrono::system_clock::time_point, std::string>;
 
-/// A value of every row of a list.
+/// Describes one value that every row of a list has.
 template <class Row>
 struct Field {
-  std::string_view key;  ///< in JSON; one that counts seconds ends in _s
+  std::string_view key;  ///< its key in JSON, which ends in _s if the value is in seconds
   FieldKind kind = FieldKind::label;
   Unit unit = Unit::none;
   std::string_view help;  ///< one sentence
   FieldValue (*get)(const Row&) = nullptr;
-  std::string_view more = {};   ///< what a reference page says beside that
-  std::string_view title = {};  ///< of its column on a screen; empty: it has none
-  std::string_view zero = {};   ///< what a screen says for 0 or false
-  /// What the value is a part of, if it is one; a screen shows "3/20".
+  std::string_view more = {};   ///< what a reference page adds
+  std::string_view title = {};  ///< the title of its column on a screen; empty: it has no column
+  std::string_view zero = {};   ///< what a screen shows for 0 or false
+  /// If set, the whole that the value is a part of; a screen then shows "3/20".
   std::uint64_t (*of)(const Row&) = nullptr;
 };
 
 /// The fields of one type of row.
 template <class Row>
 struct FieldList {
-  std::string_view key;    ///< of the list in JSON
-  std::string_view title;  ///< of the first column on a screen; empty: it has no screen
+  std::string_view key;    ///< the key of the list in JSON
+  std::string_view title;  ///< the title of its first column on a screen; empty: it has no screen
   std::string_view help;   ///< one sentence
   std::span<const Field<Row>> fields;
-  /// Whether an operator should look at a row.
+  /// Says whether an operator should look at a row.
   bool (*needs_attention)(const Row&) = nullptr;
 };
 
@@ -85,7 +85,7 @@ struct FieldList {
 template <class Row>
 struct SnapshotPart : FieldList<Row> {
   std::vector<Row> (*rows)(const Snapshot&) = nullptr;
-  bool is_object = false;  ///< one row or none, and in JSON no list
+  bool is_object = false;  ///< whether there is at most one row, which is an object in JSON and not a list
 };
 
 namespace detail {
@@ -110,7 +110,7 @@ struct ValueOf<Member> {
 
 }  // namespace detail
 
-/// Field::get of a member: value_of<&WorkerStatus::pid>.
+/// The Field::get for a member: value_of<&WorkerStatus::pid>.
 template <auto Member>
 inline constexpr auto value_of = &detail::ValueOf<Member>::get;
 

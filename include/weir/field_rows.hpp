@@ -61,7 +61,7 @@ template <class T>
 
 inline constexpr Field<LimitStatus> kName{
     .key = "name",
-    .help = "Its place in the configuration.",
+    .help = "Its key in the configuration.",
     .get = value_of<&LimitStatus::name>,
     .more =
         "`operations.upload.rate[1]` is the second rate of the operation `upload`, over all its users; "
@@ -75,7 +75,7 @@ inline constexpr Field<LimitStatus> kMode{
         "A limit that only counts keeps books of its own, and refuses nothing. A candidate is a second value "
         "of the limit before it."};
 inline constexpr Field<LimitStatus> kPerUser{.key = "per_user",
-                                             .help = "Whether it holds for each user alone.",
+                                             .help = "Whether it is a limit of each user.",
                                              .get = value_of<&LimitStatus::per_user>};
 inline constexpr Field<LimitStatus> kWouldRefuse{
     .key = "would_refuse",
@@ -83,7 +83,7 @@ inline constexpr Field<LimitStatus> kWouldRefuse{
     .unit = Unit::requests,
     .help = "Requests that a limit which only counts would have refused.",
     .get = value_of<&LimitStatus::would_refuse>,
-    .more = "0 of an enforced limit. The count goes on when the limit changes."};
+    .more = "0 for an enforced limit. The count goes on when the limit changes."};
 inline constexpr Field<LimitStatus> kActive{
     .key = "active",
     .kind = FieldKind::gauge,
@@ -98,7 +98,7 @@ inline constexpr Field<LimitStatus> kExhausted{
     .key = "exhausted",
     .kind = FieldKind::gauge,
     .unit = Unit::users,
-    .help = "Of the active users, those whose next request it would refuse.",
+    .help = "Active users whose next request it would refuse.",
     .get = [](const LimitStatus& limit) { return if_per_user(limit, limit.exhausted); },
     .title = "EXHAUSTED"};
 inline constexpr Field<LimitStatus> kAvailable{
@@ -107,7 +107,7 @@ inline constexpr Field<LimitStatus> kAvailable{
     .unit = Unit::requests,
     .help = "The largest cost of a request that would pass now.",
     .get = [](const LimitStatus& limit) { return if_shared(limit, limit.available()); },
-    .more = "Of a rate the tokens in its bucket, of a window what is left of its limit.",
+    .more = "For a rate the tokens in its bucket, for a window what is left of its limit.",
     .title = "AVAILABLE",
     .of = capacity};
 [[nodiscard]] constexpr Field<LimitStatus> resets_in(std::string_view title, std::string_view zero) {
@@ -127,15 +127,15 @@ inline constexpr Field<LimitStatus> kInUse{
     .key = "in_use",
     .kind = FieldKind::gauge,
     .unit = Unit::permits,
-    .help = "Permits that are held now; of a limit of each user, by all of them.",
+    .help = "Permits that are held now; for a limit of each user, those of all users.",
     .get = value_of<&LimitStatus::used>,
     .more =
-        "May be above a limit that was lowered: the permits beyond it drain, and none is given meanwhile.",
+        "It may be above a limit that was lowered: the permits beyond it drain, and none is given meanwhile.",
     .title = "IN USE"};
 
 inline constexpr Field<LimitStatus> kRate{
     .key = "rate",
-    .help = "As it is written in a configuration.",
+    .help = "The value as it is written in a configuration.",
     .get = [](const LimitStatus& limit) { return of_rule<Rate>(limit, format_rate); },
     .title = "RATE"};
 inline constexpr Field<LimitStatus> kCount{.key = "count",
@@ -185,7 +185,7 @@ inline constexpr std::array kUserPermits{kName,
 inline constexpr std::array kWindows{
     kName,
     Field<LimitStatus>{.key = "window",
-                       .help = "As it is written in a configuration.",
+                       .help = "The value as it is written in a configuration.",
                        .get = [](const LimitStatus& limit) { return of_rule<Window>(limit, format_window); },
                        .title = "WINDOW"},
     Field<LimitStatus>{.key = "kind",
@@ -239,19 +239,19 @@ inline constexpr std::array kCooldowns{
     Field<LimitStatus>{.key = "blocked_for_s",
                        .kind = FieldKind::gauge,
                        .unit = Unit::seconds,
-                       .help = "Time until it ends; 0 where it is not on, and of a cooldown of each user.",
+                       .help = "Time until it ends; 0 if it is not on, and for a cooldown of each user.",
                        .get = value_of<&LimitStatus::resets_in>,
                        .title = "BLOCKED FOR",
                        .zero = "-"},
     Field<LimitStatus>{.key = "blocked_users",
                        .kind = FieldKind::gauge,
                        .unit = Unit::users,
-                       .help = "Users whom it blocks now; 0 of a cooldown over all users.",
+                       .help = "Users whom it blocks now; 0 for a cooldown over all users.",
                        .get = value_of<&LimitStatus::exhausted>,
                        .title = "BLOCKED USERS",
                        .zero = "-"},
     kWouldRefuse};
-/// Of limits of any kind that only count.
+/// The fields of the list of all limits that only count.
 inline constexpr std::array kCounting{kName, with_title(kMode, "MODE"),
                                       with_title(kWouldRefuse, "WOULD HAVE REFUSED")};
 
@@ -266,7 +266,7 @@ inline constexpr std::array kSegment{
                     .help = "The version of its layout, which is a part of its file's name.",
                     .get = value_of<&Snapshot::layout_version>},
     Field<Snapshot>{.key = "uuid",
-                    .help = "Tells it from every other segment, also from one of the same name before it.",
+                    .help = "Tells it from every other segment, also from earlier ones of its name.",
                     .get = value_of<&Snapshot::uuid>},
     Field<Snapshot>{.key = "bytes",
                     .unit = Unit::bytes,
@@ -301,12 +301,11 @@ inline constexpr std::array kUserTable{
                            .unit = Unit::entries,
                            .help = "Entries that hold something against a user.",
                            .get = value_of<&UserTableStatus::active>},
-    Field<UserTableStatus>{.key = "when_full",
-                           .kind = FieldKind::state,
-                           .help =
-                               "What happens to a new user when all entries owe something: evict, refuse or "
-                               "admit.",
-                           .get = value_of<&UserTableStatus::when_full>},
+    Field<UserTableStatus>{
+        .key = "when_full",
+        .kind = FieldKind::state,
+        .help = "What happens to a new user when something is owed in every entry: evict, refuse or admit.",
+        .get = value_of<&UserTableStatus::when_full>},
     Field<UserTableStatus>{.key = "evicted",
                            .kind = FieldKind::counter,
                            .unit = Unit::users,
@@ -370,9 +369,9 @@ inline constexpr std::array kBreakers{
         .of = [](const BreakerStatus& status) { return std::uint64_t{status.breaker.probes}; }},
     Field<BreakerStatus>{.key = "trips",
                          .kind = FieldKind::gauge,
-                         .help = "How often it opened in a row, without closing between.",
+                         .help = "How often it opened in a row without closing in between.",
                          .get = value_of<&BreakerStatus::trips>,
-                         .more = "With `recovery_factor` each of them makes the next recovery longer."},
+                         .more = "With `recovery_factor`, each trip makes the next recovery longer."},
     Field<BreakerStatus>{.key = "next_probe_s",
                          .kind = FieldKind::gauge,
                          .unit = Unit::seconds,
@@ -401,7 +400,7 @@ inline constexpr std::array kDifference{
         .key = "when", .help = "When it did so, in UTC.", .get = value_of<&DifferenceStatus::when>}};
 inline constexpr std::array kWorkers{
     Field<WorkerStatus>{
-        .key = "slot", .help = "Its place among the worker slots.", .get = value_of<&WorkerStatus::slot>},
+        .key = "slot", .help = "The number of its worker slot.", .get = value_of<&WorkerStatus::slot>},
     Field<WorkerStatus>{.key = "pid",
                         .help = "Its process id, in its own PID namespace.",
                         .get = value_of<&WorkerStatus::pid>,
@@ -445,14 +444,14 @@ inline constexpr std::array kSwept{
                        .unit = Unit::permits,
                        .help = "Permits that were taken back from them.",
                        .get = value_of<&SweepStatus::permits>},
-    Field<SweepStatus>{.key = "late_releases",
-                       .kind = FieldKind::counter,
-                       .unit = Unit::permits,
-                       .help = "Permits that were given back after they had been taken back.",
-                       .get = value_of<&SweepStatus::late_releases>,
-                       .more =
-                           "Each of them was a worker that was taken for dead and lived; nothing was freed "
-                           "twice."}};
+    Field<SweepStatus>{
+        .key = "late_releases",
+        .kind = FieldKind::counter,
+        .unit = Unit::permits,
+        .help = "Permits that were given back after they had been taken back.",
+        .get = value_of<&SweepStatus::late_releases>,
+        .more =
+            "Each of them belonged to a worker that was taken for dead but lived; nothing was freed twice."}};
 inline constexpr std::array kOperation{Field<std::string>{
     .key = "", .help = "Its name.", .get = [](const std::string& name) { return FieldValue(name); }}};
 
@@ -460,18 +459,16 @@ inline constexpr std::array kOperation{Field<std::string>{
 
 inline constexpr std::array kUsers{
     Field<UserEntry>{.key = "user",
-                     .help = "The user's key as far as it is remembered, else # and a hash of it.",
+                     .help = "The user's name as far as it is remembered, or # and a hash of it.",
                      .get = value_of<&UserEntry::user>},
     Field<UserEntry>{.key = "name",
                      .kind = FieldKind::state,
-                     .help = "What `user` is: the whole key, one that was cut to 48 bytes, or a hash.",
+                     .help = "What `user` is: the whole name, one that was cut to 48 bytes, or a hash.",
                      .get = value_of<&UserEntry::name>,
-                     .more =
-                         "Names are remembered where `segment.key_names` says so. Only a whole one can be "
-                         "looked up or reset by."},
-    Field<UserEntry>{.key = "limit",
-                     .help = "The limit's place in the configuration.",
-                     .get = value_of<&UserEntry::limit>},
+                     .more = "Names are remembered if `segment.key_names` is set. Only a user whose whole "
+                             "name is known can be looked up or reset."},
+    Field<UserEntry>{
+        .key = "limit", .help = "The limit's key in the configuration.", .get = value_of<&UserEntry::limit>},
     Field<UserEntry>{.key = "available",
                      .kind = FieldKind::gauge,
                      .unit = Unit::requests,
@@ -489,7 +486,7 @@ inline constexpr std::array kUsers{
     Field<UserEntry>{.key = "retry_after_s",
                      .kind = FieldKind::gauge,
                      .unit = Unit::seconds,
-                     .help = "Time until one more request would pass; 0 where it would now.",
+                     .help = "Time until one more request would pass; 0 if it would now.",
                      .get = value_of<&UserEntry::retry_after>}};
 inline constexpr std::array kSegments{
     Field<SegmentEntry>{.key = "name", .help = "Its name.", .get = value_of<&SegmentEntry::name>},
@@ -512,26 +509,29 @@ inline constexpr std::array kSegments{
     Field<SegmentEntry>{.key = "workers",
                         .kind = FieldKind::gauge,
                         .unit = Unit::workers,
-                        .help = "Living processes that have joined it; null where that is not known.",
+                        .help = "Living processes that have joined it; null if that is not known.",
                         .get =
                             [](const SegmentEntry& entry) {
                               return entry.problem.empty() ? detail::to_value(entry.workers)
                                                            : FieldValue(nullptr);
                             }},
     Field<SegmentEntry>{.key = "problem",
-                        .help = "Why it cannot be read; empty where it can.",
+                        .help = "Why it cannot be read; empty if it can.",
                         .get = value_of<&SegmentEntry::problem>}};
 inline constexpr std::array kHistory{
-    Field<ChangeEntry>{.key = "generation",
-                       .unit = Unit::changes,
-                       .help = "The generation that it led to; changes made together have the same.",
-                       .get = value_of<&ChangeEntry::generation>},
-    Field<ChangeEntry>{.key = "when", .help = "When, in UTC.", .get = value_of<&ChangeEntry::when>},
+    Field<ChangeEntry>{
+        .key = "generation",
+        .unit = Unit::changes,
+        .help = "The generation that it led to; changes that were made together have the same.",
+        .get = value_of<&ChangeEntry::generation>},
+    Field<ChangeEntry>{
+        .key = "when", .help = "When it was made, in UTC.", .get = value_of<&ChangeEntry::when>},
     Field<ChangeEntry>{
         .key = "program", .help = "The program that made it.", .get = value_of<&ChangeEntry::program>},
     Field<ChangeEntry>{
         .key = "pid", .help = "The process id of that program.", .get = value_of<&ChangeEntry::pid>},
-    Field<ChangeEntry>{.key = "uid", .help = "Its user.", .get = value_of<&ChangeEntry::uid>},
+    Field<ChangeEntry>{
+        .key = "uid", .help = "The user id of that program.", .get = value_of<&ChangeEntry::uid>},
     Field<ChangeEntry>{.key = "key",
                        .help = "What was changed.",
                        .get = [](const ChangeEntry& entry) { return FieldValue(entry.change.key); }},
@@ -542,9 +542,8 @@ inline constexpr std::array kHistory{
                        .help = "Its value after.",
                        .get = [](const ChangeEntry& entry) { return FieldValue(entry.change.to); }},
     Field<ChangeEntry>{.key = "undoes",
-                       .help =
-                           "The first generation that this rollback took back, with all up to its own; null "
-                           "of any other change.",
+                       .help = "The first generation that this rollback took back, with all after it; null "
+                               "for any other change.",
                        .get = [](const ChangeEntry& entry) {
                          return entry.undoes == 0 ? FieldValue(nullptr) : FieldValue(entry.undoes);
                        }}};
@@ -554,17 +553,17 @@ inline constexpr std::array kChanges{
     Field<ConfigChange>{.key = "to", .help = "Its value after.", .get = value_of<&ConfigChange::to>}};
 inline constexpr std::array kValues{
     Field<ConfigValue>{
-        .key = "key", .help = "Its place in the configuration.", .get = value_of<&ConfigValue::key>},
+        .key = "key", .help = "Its key in the configuration.", .get = value_of<&ConfigValue::key>},
     Field<ConfigValue>{.key = "value", .help = "The value, as TOML.", .get = value_of<&ConfigValue::value>},
     Field<ConfigValue>{.key = "origin",
                        .help = "The file, line and column, or the variable, that it comes from.",
                        .get = value_of<&ConfigValue::origin>}};
 inline constexpr std::array kReset{Field<ResetReport>{.key = "limits",
-                                                      .help = "Limits over all users that were set back.",
+                                                      .help = "Limits over all users that were reset.",
                                                       .get = value_of<&ResetReport::limits>},
                                    Field<ResetReport>{.key = "users",
                                                       .unit = Unit::entries,
-                                                      .help = "Entries of users that were set back.",
+                                                      .help = "Entries of users that were reset.",
                                                       .get = value_of<&ResetReport::users>}};
 
 }  // namespace weir::fields

@@ -34,7 +34,7 @@ inline constexpr FieldList<ConfigChange> kChangeFields{
     "changes", "", "One row for each value that was changed, or with --dry-run would be.", fields::kChanges};
 inline constexpr FieldList<ConfigValue> kValueFields{
     "values", "", "One row for each value of a configuration.", fields::kValues};
-inline constexpr FieldList<ResetReport> kResetFields{"", "", "What was set back.", fields::kReset};
+inline constexpr FieldList<ResetReport> kResetFields{"", "", "What was reset.", fields::kReset};
 
 inline constexpr SnapshotPart<std::string> kOperations{
     {"operations", "", "The names of the operations.", fields::kOperation, nullptr},
@@ -61,8 +61,8 @@ inline constexpr SnapshotPart<LimitStatus> kUserPermits{
     fields::limits<true, Concurrency>};
 inline constexpr SnapshotPart<LimitStatus> kWindows{
     {"windows", "WINDOWS",
-     "One row for each window; available and full_in_s of one over all users, active and exhausted of one of "
-     "each user.",
+     "One row for each window. One over all users has available and full_in_s, one of each user has active "
+     "and exhausted.",
      fields::kWindows,
      [](const LimitStatus& limit) {
        return !limit.per_user && limit.available() == 0 && limit.mode == Mode::enforced;
@@ -85,7 +85,7 @@ inline constexpr SnapshotPart<UserTableStatus> kUserTable{
     true};
 inline constexpr SnapshotPart<DifferenceStatus> kDifference{
     {"difference", "",
-     "The last configuration that a process opened the segment with and that it does not enforce; null where "
+     "The last configuration that a process opened the segment with and that it does not enforce; null if "
      "there is none.",
      fields::kDifference, nullptr},
     [](const Snapshot& snapshot) {
