@@ -29,8 +29,8 @@ class ApiKeys {
   /// Errors  Errc::not_found; Errc::config naming file and line, never the key.
   [[nodiscard]] static weir::Result<ApiKeys> load(const std::string& path);
 
-  /// Whose key this is; nullptr: nobody's. Compares with every key up to the last byte, so that the time
-  /// it takes does not tell how much of a guess was right.
+  /// The caller that has this key; nullptr if there is none. It compares every key up to its last byte, so that the
+  /// time does not tell how much of a guess was right.
   [[nodiscard]] const Caller* find(std::string_view key) const noexcept;
 
  private:

@@ -26,8 +26,8 @@ class Connection {
   /// @param client  whose it is: the user of its requests without a key.
   Connection(boost::asio::ip::tcp::socket socket, std::string client);
 
-  /// Serves it to its end. A client that sends nothing, or nonsense, or does not read, costs nobody else
-  /// anything, and is waited for at most 30 s at a time.
+  /// Serves the connection to its end. A client that sends nothing or nonsense, or does not read, does not affect
+  /// other clients, and is waited for at most 30 s at a time.
   [[nodiscard]] boost::asio::awaitable<void> serve(const Routes& routes);
 
   /// Tells the client that it is not served, and why.
@@ -42,7 +42,7 @@ class Connection {
 
  private:
   using Parser = boost::beast::http::request_parser<boost::beast::http::string_body>;
-  struct Gone {};  ///< nobody is there to be answered
+  struct Gone {};  ///< the client is gone
   struct Idle {};  ///< close_if_idle(): the client has nothing to be answered
   using Received = std::variant<Request, Fault, Gone, Idle>;
 

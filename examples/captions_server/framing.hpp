@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Where a request ends, decided so strictly that nobody in front of us can decide it otherwise.
+// Decides where a request ends, so strictly that no proxy in front of the server can decide it otherwise.
 //
 // A proxy and a server that disagree about the end of a request let a client smuggle a second one past the
-// proxy. Whatever two readers could understand differently is therefore refused, and the connection closed:
-// RFC 9112, sections 2.2, 3.2, 5, 6 and 11.2. Boost.Beast parses; these checks come before and after it.
+// proxy. So everything that two readers could understand differently is refused, and the connection is closed
+// (RFC 9112, sections 2.2, 3.2, 5, 6 and 11.2). Boost.Beast parses; these checks come before and after it.
 
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/status.hpp>
@@ -19,7 +19,7 @@ namespace captions {
 inline constexpr std::size_t kHeaderLimit = 16UL * 1024;
 inline constexpr std::size_t kBodyLimit = 1024UL * 1024;
 
-/// Why a request is refused before anybody looks at what it asks for.
+/// Why a request is refused before the server looks at what it asks for.
 struct Fault {
   boost::beast::http::status status;
   std::string_view code;

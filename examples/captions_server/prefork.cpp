@@ -21,12 +21,12 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-constexpr auto kEarly = 1s;  // who lives shorter than this died at once
-constexpr auto kShortestPause =
-    50ms;  // before the second restart of one who died at once; doubles from there
+constexpr auto kEarly = 1s;  // a worker that lives shorter than this died at once
+/// The pause before the second restart of a worker that died at once. It doubles with each further one.
+constexpr auto kShortestPause = 50ms;
 constexpr int kMostDoublings = 6;
 
-/// One place for a worker, and the story of who held it.
+/// A seat for one worker, and the history of the workers that had it.
 struct Seat {
   pid_t pid = 0;  // 0: empty
   Clock::time_point started;

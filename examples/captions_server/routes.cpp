@@ -185,7 +185,7 @@ Response Routes::limits_status(const Request&, const Caller&) const {
     return answer_error(http::status::service_unavailable, "no_status", snapshot.error().message());
   }
   Json status{{"segment", snapshot->segment}};
-  // As shm-inspect shows them; not the workers and the programs, which are no business of a client.
+  // The status shows these as shm-inspect does. Workers and programs are left out: clients need not know them.
   const auto add = [&](const auto& part) {
     status[std::string(part.key)] = weir::as_json<Json>(part, *snapshot);
   };

@@ -46,7 +46,7 @@ class Routes {
   Routes(weir::Limiter& limiter, ApiKeys keys, bool anonymous, weir::Operation generation,
          weir::Operation batch);
 
-  /// Nothing: it has no key that we know.
+  /// The caller that sent a request; none if the request needs a known key and does not have one.
   [[nodiscard]] std::optional<Caller> identify(const Request& request, std::string_view client) const;
   [[nodiscard]] Response generate(const Request& request, const Caller& caller) const;
   [[nodiscard]] Response generate_priority(const Request& request, const Caller& caller) const;

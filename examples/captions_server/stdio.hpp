@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What the server says, in such a way that nothing which becomes of the text can harm it: the outputs may be
-// closed, full, or a pipe that nobody reads.
+// Prints the messages of the server so that no output can harm it: it may be closed, full, or a pipe that no process
+// reads.
 
 #include <string_view>
 

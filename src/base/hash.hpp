@@ -24,7 +24,7 @@ struct Hash128 {
   return static_cast<std::uint64_t>(static_cast<Wide>(random) * count >> 64);
 }
 
-/// XXH3, keyed by the secret of a segment: without the secret nobody can choose keys that collide.
+/// XXH3, keyed by the secret of a segment: without the secret an attacker cannot choose keys that collide.
 class KeyHasher {
  public:
   explicit KeyHasher(std::array<std::uint64_t, 2> secret) noexcept;

@@ -22,7 +22,7 @@ class Owner {
     owner.bits_ = static_cast<std::uint32_t>(bits & 0xf'ffff);
     return owner;
   }
-  /// Of bits that nobody else can have written: no check that they are 20.
+  /// For bits that only this process can have written: it does not check that they are 20.
   [[nodiscard]] static constexpr Owner from_own_bits(std::uint32_t bits) noexcept {
     Owner owner;
     owner.bits_ = bits;

@@ -116,7 +116,7 @@ class alignas(16) PairWord {
     return done;
   }
 
-  /// The same for a caller that does not ask what was there instead: it costs no comparison of both halves.
+  /// A compare-exchange for a caller that does not need the value it met, which spares comparing both halves.
   [[nodiscard]] bool replace(Pair expected, Pair desired) noexcept {
     hooks::before_access(Access::exchange, this, sizeof *this);
     const bool done =

@@ -62,8 +62,8 @@
 
 namespace weir::detail {
 
-/// How long a caller without an owner waits when only a probe would pass. Without an owner nobody could tell
-/// whose the probe is when its process dies, nor count it. By then the caller may have found a worker slot.
+/// How long a caller without an owner waits when only a probe would pass. A probe needs an owner, by which it is
+/// counted, and taken back when its process dies. By then the caller may have found a worker slot.
 inline constexpr std::uint64_t kWaitWithoutOwner = ticks_from_ns(10'000'000);
 
 /// What this call itself changed; it is false if the call changed nothing.

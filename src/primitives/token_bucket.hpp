@@ -152,7 +152,7 @@ namespace split {
 ///
 /// Gives back only what time cannot have refilled since then: the cost, less one token for each interval that
 /// has passed. The debts of other requests may have been paid first, so that more of this cost is still owed,
-/// but nobody knows which of those debts will themselves be given back. With this rule the debt is never
+/// but it is not known which of those debts will themselves be given back. With this rule the debt is never
 /// below that of the charges that remain: each refund takes away at most what its own charge still adds,
 /// because every charge that may yet be refunded counts as being paid off from the moment it was made.
 [[nodiscard]] constexpr std::uint64_t refunded(TokenBucketParams params, std::uint64_t tat, std::uint64_t now,

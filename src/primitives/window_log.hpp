@@ -23,7 +23,7 @@
 //          is that of the last cell. A process that finds the hint behind the head walks on from it, so a
 //          hint that a killed process did not move costs one step.
 // Unique   No value comes back to a cell. The time decreases only by a reset. While the time stays the same
-//          the lap does not, for 64 turns, and nobody makes 64 turns within one ns.
+//          the lap does not, for 64 turns, and 64 turns take longer than one ns.
 // Exact    All admissions exchange the same cell, the oldest. So a successful exchange proves that the ring
 //          has not changed since that cell was read: everything that was read after it was true at one
 //          moment. A refusal reads the cell again for the same proof.

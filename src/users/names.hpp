@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What users are called, for people who inspect a segment: a bounded memory of names. It is off unless it is
-// configured, because it puts users' keys into the segment.
+// Remembers the names of users, up to a configured number, for people who inspect a segment. It is off by default,
+// because it puts the names into the segment.
 //
 // A slot holds the hash of a user, the first 48 bytes of its name, the length of the whole name, and a
 // checksum over all of these, in eight words that are stored one by one. A user may have any of kProbes
@@ -60,7 +60,7 @@ class NameTable {
   [[nodiscard]] std::optional<RememberedName> find(std::uint64_t tag_hash) const {
     return find(slots_, tag_hash);
   }
-  /// As above, for a process that only reads.
+  /// Finds a name for a process that only reads.
   [[nodiscard]] static std::optional<RememberedName> find(std::span<const NameSlot> slots,
                                                           std::uint64_t tag_hash);
 

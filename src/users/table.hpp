@@ -334,7 +334,7 @@ class UserTable {
 #ifdef WEIR_COMPARES_TAGS_AT_ONCE
     const auto* const entries = reinterpret_cast<const __m128i*>(&bucket);
     const __m128i wanted = _mm_set1_epi64x(static_cast<long long>(tag));
-    // Of entries i and i + 1: all bits of the two halves of a tag that are equal.
+    // For entries i and i + 1: all bits of each half of a tag that equals the wanted one.
     const auto equal = [&](std::size_t i) {
       return _mm_cmpeq_epi32(_mm_unpacklo_epi64(entries[i], entries[i + 1]), wanted);
     };

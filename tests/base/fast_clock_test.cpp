@@ -67,7 +67,7 @@ TEST(FastClock, TellsTheHostsTimeAcrossAFork) {
   EXPECT_EQ(faults_within(50ms), Faults{});
 }
 
-// Whoever sees another process's time reads one that is not older, but for the bound.
+// A process that has seen another's time then reads a time that is not older, except by the bound.
 int tell_each_other(std::atomic<std::int64_t>& latest, std::chrono::milliseconds span) {
   int faults = 0;
   for (const auto end = HostClock::now() + span; HostClock::now() < end;) {

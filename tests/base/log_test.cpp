@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What the library says can do the host program no harm, whatever its standard error is.
+// Log messages cannot harm the host program, whatever its standard error is.
 
 #include "weir/log.hpp"
 

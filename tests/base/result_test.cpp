@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Nothing thrown leaves the library, not even where memory is what is missing; and errors pass through TRY.
+// No exception leaves the library, not even for lack of memory, and errors pass through TRY.
 
 #include "base/result.hpp"
 

@@ -182,7 +182,7 @@ TEST(TscAnchor, FollowsAForkIntoAnotherTimeNamespace) {
   }
 }
 
-// Whatever clock and counter do, while the clock does not go back.
+// The clock and the counter behave at random, except that the clock does not go back.
 TEST(TscAnchor, NeverGoesBackAndIsNeverAheadByMoreThanItsSpan) {
   const unsigned seed = std::random_device{}();
   std::mt19937 random(seed);

@@ -49,7 +49,7 @@ class EnvironmentOver : public testing::Test {
     return result ? *std::move(result) : LoadedConfig{};
   }
 
-  /// The value of a key under one variable; "none" where there is none.
+  /// The value of a key under one variable; "none" if it has no value.
   [[nodiscard]] std::string value(const Environment& environment, std::string_view key) const {
     for (const ConfigValue& value : loaded(environment).values) {
       if (value.key == key) return value.value;

@@ -20,7 +20,7 @@ Config parsed(std::string_view toml) {
   return config ? *config : Config{};
 }
 
-/// Operation x, of these lines.
+/// Parses operation x, which consists of these lines.
 OperationPolicy operation(const std::string& lines) {
   return parsed("[operations.x]\n" + lines).operations["x"];
 }

@@ -25,7 +25,7 @@ struct Case {
   std::function<std::string(int depth)> toml;
 };
 
-// Each ended the stack of the parser, of the tables' destructors, or of our own recursion.
+// Each of these texts once overflowed the stack: in the parser, in the destructors of tables, or in our recursion.
 const Case kWaysDown[] = {
     {"a dotted key", [](int depth) { return repeated("a.", depth) + "a = 1\n"; }},
     {"a table's name", [](int depth) { return fmt::format("[{}a]\n", repeated("a.", depth)); }},

@@ -122,7 +122,7 @@ TEST(Values, AreAFileForPeople) {
               HasSubstr("\n\n[operations.free]\n\n[operations.\"image.resize\".user]\nconcurrent = 3\n"));
 }
 
-// Set in full(): key, value, and what the key's value is then ("none": gone).
+// What is set in full(): a key, a value, and the value that the key then has ("none" if it was removed).
 struct Setting {
   const char* key;
   const char* value;

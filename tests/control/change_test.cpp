@@ -71,7 +71,7 @@ TEST_F(LiveChange, EveryWorkerFollowsAtItsNextCall) {
   EXPECT_EQ(worker.failure(), "");
 }
 
-// The lock of a change is that of the process alone: a child that was forked meanwhile does not keep it.
+// Only the changing process holds the lock of changes: a child that is forked during a change does not keep it.
 TEST_F(LiveChange, AForkMeanwhileLeavesTheNextChangesPossible) {
   std::atomic<int> changes{0};
   std::atomic<bool> done{false};
@@ -177,7 +177,7 @@ TEST_F(LiveChange, ALoweredConcurrencyLimitDrainsStrictly) {
   EXPECT_TRUE(held.back());
 }
 
-// A user's permits lie in entries of four: whatever the limit is lowered to, none of them is overlooked.
+// A user's permits lie in entries of four. None of them is overlooked, however far the limit is lowered.
 TEST_F(LiveChange, ALoweredConcurrencyLimitOfAUserDrainsStrictly) {
   set("operations.other.rate", "none");
   for (const unsigned lowered : {1U, 2U, 4U, 5U, 6U, 9U}) {
@@ -259,7 +259,7 @@ TEST_F(LiveChange, AMisspeltOperationIsNotMadeUnlessItIsToBeNew) {
   EXPECT_TRUE(set_limit(name.str(), "operations.work.rate", "60/min", false, false));
 }
 
-// The hint is fulfilled: they were left out, and nobody holds anything there.
+// The operations were left out, as the hint said, and no request holds anything under them.
 TEST_F(LiveChange, NamesThatCameAndWentDoNotFillASegment) {
   const Operation other = *limiter->operation("other");
   for (int i = 0; i < 300; ++i) {
@@ -502,7 +502,7 @@ TEST_F(LiveChange, NobodyReadsAMixtureOfTwoValues) {
     seen_fast += rate.burst == 100'000 ? 1 : 0;
     const bool known = rate.burst == 10 || rate.burst == 7 || rate.burst == 100'000;
     EXPECT_TRUE(known) << rate.burst;
-    // What is enforced belongs together, however it is written.
+    // The enforced rate is one of the two, and not a mixture of them, however it is written.
     const auto window = quota.window;
     EXPECT_TRUE(quota.quota != 7 || window > 24h * 60) << window.count();
     EXPECT_TRUE(quota.quota != 100'000 || window < 2min) << window.count();

@@ -34,7 +34,7 @@ struct CountedPermit {
 
   void take(std::uint64_t self) {
     count.store(1);
-    owner.store(self);  // killed before this: the permit is taken, and nobody knows by whom
+    owner.store(self);  // killed before this: the permit is taken, but has no owner
   }
 
   void sweep(std::uint64_t dead) {

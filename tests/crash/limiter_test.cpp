@@ -78,8 +78,8 @@ class LimiterCrash : public ::testing::Test {
 
   Admission admit(std::string_view user = "alice") { return limiter->admit("work", {.user = user}); }
 
-  // Whichever process was killed at whatever step: after a sweep all permits are there, and `least` to `most`
-  // tokens.
+  // After a sweep all permits are free again and `least` to `most` tokens are left, at whatever step a process was
+  // killed.
   void expect_whole(std::uint32_t least, std::uint32_t most) {
     limiter->reap();
     const auto snapshot = take_snapshot(name.str());

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What must hold of any bytes in a live segment: no call crashes, hangs or
-// leaves the mapping, whatever is written there between calls and while they
-// run. Shared by the fuzzer and by the test that runs it with a fixed seed.
+// Writes any bytes into a live segment, between calls and while they run: no
+// call may crash, hang or leave the mapping. The fuzzer uses this, and so does
+// the test that runs it with a fixed seed.
 //
 // An input is a script. Its first byte says whether a second thread writes at
 // the same time; each byte after that picks a step, which takes its arguments
@@ -152,8 +152,8 @@ exempt = true
     return *parsed;
   }
 
-  /// All words of the file behind its header, which nobody reads from the
-  /// mapping.
+  /// All words of the file after its header. The header is left out, because
+  /// no call reads it from the mapping.
   void map() {
     const detail::Header& header = segment_->header();
     for (std::uint32_t i = 0; i < header.section_count; ++i) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The lists of fields: what they promise to everything that walks them.
+// What the lists of fields promise to the code that walks them.
 
 #include "weir/fields.hpp"
 
@@ -53,7 +53,7 @@ TEST(Fields, OfTwoListsWithOneKeyInASnapshotOneWouldBeLost) {
   for_each_part([&](const auto& part) { EXPECT_TRUE(keys.insert(part.key).second) << part.key; });
 }
 
-/// Whether a T can be made of that many values: how many members an aggregate has.
+/// Whether a T can be made of that many values, which tells how many members an aggregate has.
 struct Any {
   template <class T>
   operator T() const;
@@ -67,7 +67,7 @@ constexpr std::size_t members() {
   }
 }
 
-// A member that is not described would be shown nowhere.
+// A member without a description would not be shown anywhere.
 TEST(Fields, EveryMemberOfARowIsDescribed) {
   EXPECT_EQ(kWorkers.fields.size(), members<WorkerStatus>());
   EXPECT_EQ(kSwept.fields.size(), members<SweepStatus>());
@@ -130,7 +130,7 @@ TEST(Fields, AKeyThatSaysNothingAboutARowIsLeftOut) {
   EXPECT_FALSE(of_users.contains("available"));
 }
 
-// The keys that programs read today.
+// Programs read these keys, so they must stay.
 TEST(Fields, KeepsTheKeysOfTheLists) {
   const auto keys_of = [](const auto& list) {
     std::string keys;

@@ -98,7 +98,7 @@ TEST(Snapshot, OfNothingSaysSo) {
   EXPECT_EQ(snapshot.error().code, Errc::not_found);
 }
 
-// Whatever the words hold, looking, deciding and resetting finish and stay inside.
+// Looking, deciding and resetting end and stay within the segment, whatever its words contain.
 TEST(Snapshot, SurvivesEveryDamagedByteBehindThePolicy) {
   const SegmentName name;
   Config config = captions(name.str());
@@ -117,7 +117,7 @@ TEST(Snapshot, SurvivesEveryDamagedByteBehindThePolicy) {
   }();
   int refused = 0;
   for (std::streamoff i = 0; i < size; ++i) {
-    // The header, whatever holds something, what lies beside it, and a sample of the empty rest.
+    // The header, every word that is not 0, the words beside those, and a sample of the others.
     const auto at = static_cast<std::size_t>(i);
     const bool beside = before[at] != 0 || before[at - std::min<std::size_t>(at, 8)] != 0;
     if (i >= 4096 && !beside && i % 509 != 0) continue;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Private segments whose clock is the caller's: nothing in their decisions is of the host's.
+// Private segments that run on the caller's clock: their decisions do not depend on the host's clock.
 
 #include <chrono>
 #include <gtest/gtest.h>

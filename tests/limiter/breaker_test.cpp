@@ -150,7 +150,7 @@ TEST_F(LimiterBreaker, AShadowBreakerCountsAndNeverRefuses) {
   EXPECT_EQ(state(), BreakerState::metrics_only);
 }
 
-// The usual minimum of calls fits into the window, whatever that is.
+// The default minimum of calls fits into a window of any size.
 TEST_F(LimiterBreaker, OpensOverAWindowOfFewerCallsThanTheUsualMinimum) {
   open(R"({ failure_rate = 0.5, window_calls = 5, recovery = "30s" })");
   for (int i = 0; i < 4; ++i) call(Outcome::failure);
@@ -164,7 +164,7 @@ TEST_F(LimiterBreaker, WhatWasLeftToTheWindowIsLeftOutAgainWhenItIsShown) {
   EXPECT_EQ(limiter->config().operations.at("work").breaker->minimum_calls, 0U);
 }
 
-// Two threads read the clock each for itself: one that reports may be behind the one that admitted.
+// Each thread reads the clock for itself, so a thread that reports may be behind the one that admitted.
 TEST_F(LimiterBreaker, ACallThatIsReportedByAClockBehindIsNotSlow) {
   open(R"({ slow_rate = 1.0, slow_call = "10s", minimum_calls = 1, window = "1min", recovery = "30s" })");
   for (int i = 0; i < 3; ++i) {
@@ -194,12 +194,12 @@ TEST_F(LimiterBreaker, OpensWhileCallsHangAlthoughNothingReturns) {
   EXPECT_GT(refused.retry_after(), 30s - 9us);
   EXPECT_EQ(http_answer(refused.decision()).retry_after, 30);
   EXPECT_EQ(state(), BreakerState::open);
-  // What returns now is of an earlier generation.
+  // The calls that return now belong to an earlier generation.
   hanging.clear();
   EXPECT_EQ(state(), BreakerState::open);
 }
 
-// All permits are held by calls that hang: nobody is admitted, and it opens nevertheless.
+// Calls that hang hold all permits, so no request is admitted; the breaker opens nevertheless.
 TEST_F(LimiterBreaker, OpensWhileCallsHangThatHoldAllPermits) {
   open(kHangs);
   const auto start = HostClock::now();
@@ -229,7 +229,7 @@ TEST_F(LimiterBreaker, ARefusalByAnotherLimitLeavesNothingInFlight) {
   EXPECT_EQ(seen().calls, 2U) << "the one of alice returned, that of bob hangs";
 }
 
-// A forked child holds copies of the admissions: the calls of the parent hang on.
+// A forked child has copies of the admissions. When they are destroyed, the calls of the parent still count.
 TEST_F(LimiterBreaker, AForkedChildTakesNoCallBackThatIsItsParents) {
   open(kHangsSoon);
   std::vector<Admission> hanging;

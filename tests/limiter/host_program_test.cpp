@@ -81,7 +81,7 @@ bool become_nobody() {
   return ::setgid(65534) == 0 && ::setuid(65534) == 0;
 }
 
-// The descriptors of this process that lie on a file of that name.
+// The descriptors of this process that refer to a file of that name.
 std::vector<int> descriptors_on(const std::string& path) {
   std::vector<int> found;
   for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
@@ -153,7 +153,7 @@ TEST_F(HostProgram, KeepsItsOwnFilesWhenALimiterGoes) {
               return descriptors_on("/dev/shm/").empty() ? 0 : 2;
             }),
             0);
-  // The same with a program that closes all it finds and opens its own files then.
+  // This program closes all descriptors that it finds, and opens its own files afterwards.
   EXPECT_EQ(in_child([&] {
               for (int fd = 3; fd < 64; ++fd) ::close(fd);
               std::vector<int> own;
@@ -264,7 +264,7 @@ TEST_F(HostProgram, ThatMayWriteNoLargeFileGetsAStandInAndNoSignal) {
             0);
 }
 
-// The table of users is what is large: a stand-in with fewer of them fits in little address space.
+// Most of a segment is its user table, so a stand-in for fewer users fits in little address space.
 TEST_F(HostProgram, WithoutAddressSpaceForAllUsersGetsAStandInForFewer) {
   for (const OnFault on_fault : {OnFault::local, OnFault::admit}) {
     Config wanted = config(two_at_once, on_fault);
@@ -295,8 +295,8 @@ TEST_F(HostProgram, OpensNoSegmentThatAnotherUserMade) {
   EXPECT_TRUE(take_snapshot(name.str())) << "an operator may look at it";
 }
 
-// Neither /proc nor the segment's name can be had there, so a worker locks through the descriptor that it
-// inherited, and its pid must tell that it is dead.
+// The worker can use neither /proc nor the segment's name, so it locks through the descriptor that it inherited, and
+// its pid must tell that it is dead.
 TEST_F(HostProgram, InAnEmptyRootGetsThePermitsOfDeadWorkersBack) {
   if (::geteuid() != 0) GTEST_SKIP() << "needs root to change the root";
   char root[] = "/tmp/weir-empty-root-XXXXXX";
@@ -350,8 +350,8 @@ TEST_F(HostProgram, WithoutAFreeDescriptorGetsAStandIn) {
             0);
 }
 
-// remove_segment() tells those that have the segment open: the next call of each goes to the one made since,
-// however short ago it looked.
+// remove_segment() tells the processes that have the segment open: the next call of each goes to the new segment,
+// however recently it looked for one.
 TEST_F(HostProgram, AsksTheNewSegmentAtTheNextCallAfterARemoval) {
   const std::string text = "[operations.work]\nrate = \"1/h burst 2\"\n";
   Limiter limiter = open(config(text));
@@ -365,7 +365,7 @@ TEST_F(HostProgram, AsksTheNewSegmentAtTheNextCallAfterARemoval) {
   EXPECT_EQ(admitted(for_good, 3), 2) << "attach() stays with what it attached to";
 }
 
-// The first call after a pause: every way to ask goes to the segment that replaced one unlinked by hand.
+// After a pause the first call of any kind goes to the new segment, if the old one was unlinked by hand.
 TEST_F(HostProgram, ThatWasIdleAsksTheNewSegmentAtOnce) {
   const std::string text = "[operations.work]\nrate = \"1/h burst 2\"\n";
   Limiter limiter = open(config(text));
@@ -376,7 +376,7 @@ TEST_F(HostProgram, ThatWasIdleAsksTheNewSegmentAtOnce) {
   EXPECT_EQ(limiter.admit_at(HostClock::now() + 2s, work).decision().verdict, Verdict::throttled);
 }
 
-// A fork while another thread looks for the segment: here the very thread that looks, in its log function.
+// A process forks while it looks for the segment. Here the looking thread itself forks, in its log function.
 TEST_F(HostProgram, ForkedWhileItLooksForTheSegmentLooksInTheChild) {
   const auto occupy = [&](const char* text) { std::ofstream(name.path()) << text; };
   occupy("not a segment");

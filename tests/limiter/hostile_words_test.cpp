@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Words of a segment that no worker of ours wrote. Any bytes while calls run: tests/fuzz/segment_fuzz.hpp.
+// A segment with words that no worker of ours would write. tests/fuzz/segment_fuzz.hpp writes any bytes while calls
+// run.
 
 #include <gtest/gtest.h>
 #include <string>

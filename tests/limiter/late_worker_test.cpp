@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A worker that is stopped between looking its limits up and using them, while they are changed live and
-// others spend under the new ones: it hands out nothing that was spent. Stopped by a clock that the test
-// turns, in a segment that is old enough for windows of other lengths to be numbered far apart.
+// A worker is stopped between looking its limits up and using them. Meanwhile the limits are changed live, and other
+// workers spend under the new ones. It does not hand out what was spent. A clock that the test turns stops the worker,
+// and the segment is old enough for windows of different lengths to have numbers that lie far apart.
 
 #include <functional>
 #include <gtest/gtest.h>
@@ -49,7 +49,7 @@ class LateWorker : public ::testing::Test {
     for (int i = 0; i < asked; ++i) count += binding->admit(work, request, TimePasses{}) ? 1 : 0;
     return count;
   }
-  /// A clock at whose n-th reading, from 0, something happens before it tells the time.
+  /// A clock that calls a function at its n-th reading (from 0), before it tells the time.
   auto stopped_at(int reading, std::function<void()> meanwhile) {
     return [at = reading, meanwhile = std::move(meanwhile), readings = 0]() mutable {
       if (readings++ == at) meanwhile();
@@ -112,7 +112,7 @@ TEST_F(LateWorker, ChargesTheRateThatIsInForce) {
   EXPECT_EQ(admitted(10), 0);
 }
 
-// It is shed, sweeps what a dead worker held, and decides once more.
+// The request is shed, sweeps what a dead worker held, and is decided once more.
 TEST_F(LateWorker, DecidesByTheLimitsInForceAlsoAfterASweep) {
   open("concurrent = 1\nwindow = \"10 per 1h\"\n");
   ASSERT_EQ(test::in_child([&]() -> int {
@@ -134,7 +134,8 @@ TEST_F(LateWorker, TakesBackNothingThatOthersHaveSpentUnderANewRate) {
       const auto clock = [&] {
         const auto before = HostClock::now();
         if (readings == 0) set(scope + "rate", "10/day burst 10");
-        // Between finding that the rate has changed and taking back what was charged under the old one:
+        // This reading lies between finding that the rate has changed and taking back what was charged under the old
+        // one.
         if (readings == 1) {
           EXPECT_GE(admitted(20), 9);
         }
@@ -147,7 +148,7 @@ TEST_F(LateWorker, TakesBackNothingThatOthersHaveSpentUnderANewRate) {
   }
 }
 
-// What refuses is a limit no more.
+// The limit that refused has been taken out meanwhile.
 TEST_F(LateWorker, IsNotRefusedByALimitThatWasTakenOut) {
   open("rate = \"1/day burst 1\"\n");
   EXPECT_EQ(admitted(1), 1);

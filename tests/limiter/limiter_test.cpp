@@ -162,8 +162,8 @@ TEST(Limiter, IsSharedByAllWhoOpenTheSegment) {
   EXPECT_EQ(third->config().operations, config.operations);
 }
 
-// Somebody may have changed them live: a worker that restarts must not bring the old ones back, nor stay
-// down.
+// An operator may have changed the limits live: a worker that restarts must neither bring the old limits back nor fail
+// to start.
 TEST(Limiter, OpensARunningSegmentWithTheLimitsThatAreInForce) {
   const SegmentName name;
   Config config = config_of(kCaptions);

@@ -198,7 +198,7 @@ TEST_F(LimiterPermits, OfAStoppedWorkerStayItsOwn) {
   EXPECT_EQ(capacity(), 3U);
 }
 
-// As a server that ends by exit() while its threads still work: its limiter goes first.
+// A server may end by exit() while its threads still work: its limiter is then destroyed before their admissions.
 TEST_F(LimiterPermits, AreKeptByAnAdmissionThatOutlivesItsLimiter) {
   open(with_permits(0, 1, 1));
   int ended[2];
@@ -293,7 +293,8 @@ TEST_F(LimiterPermits, OfAUserAreNotGivenBackForTheTenantAfterSixteen) {
   ASSERT_TRUE(first);
   Admission late = first->admit("work", {.user = "alice"});
   ASSERT_TRUE(late);
-  // It is taken for dead, as one that could not map a page, closed all and lives in another PID namespace.
+  // The worker is taken for dead, as happens to one that could not map a page, closed all descriptors and lives in
+  // another PID namespace.
   const auto segment =
       detail::Segment::attach(name.str(), detail::OpenMode::read_write, detail::kAbiFingerprint);
   const auto sections = *detail::Sections::of(*segment);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Several processes on one segment: what they admit together is what one may.
+// Several processes on one segment admit as much together as one process may.
 
 #include <array>
 #include <atomic>
@@ -83,8 +83,8 @@ TEST_P(Processes, TogetherAdmitExactlyWhatOneUserMay) {
   for (std::size_t window = 0; window < kWindows; ++window) EXPECT_EQ(board->admitted[window], 20U) << window;
 }
 
-// Two limits of the same size: a lost race on the second gives the first back, so that nothing is lost
-// either.
+// There are two limits of equal size. A request that loses a race on the second gives back what it spent under the
+// first, so that nothing is lost either.
 TEST_P(Processes, ChargeAllLimitsOrNone) {
   auto limiter = Limiter::open_private(*parse_config(
       "[global]\nrate = \"1/s burst 30\"\n[operations.x]\nrate = \"1/s burst 20\"\n[operations.y]\n",

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Random policies and random traffic against the promises themselves.
+// Random policies under random traffic keep the promises.
 
 #include <algorithm>
 #include <chrono>
@@ -50,8 +50,8 @@ Config random_config(Random& random) {
   return config;
 }
 
-// Never more than the limit within any window, for the exact kinds; for rates never more than the burst and
-// what was earned.
+// Exact kinds of windows never admit more than the limit in any window; rates never admit more than the burst and the
+// tokens that were earned.
 void expect_kept(const Limits& limits, const std::vector<std::chrono::nanoseconds>& times) {
   for (const Window& window : limits.windows) {
     if (window.kind == WindowKind::weighted) continue;
@@ -93,13 +93,13 @@ TEST(AdmissionProperty, NoLimitIsExceededAndRetryAfterIsExact) {
       }
       ASSERT_EQ(admission.verdict(), Verdict::throttled);
       ASSERT_GT(admission.retry_after(), 0ns);
-      // Nobody else asks meanwhile: a tick before it is refused still, then it passes.
+      // No other request comes meanwhile, so it is still refused one tick before the wait ends, and then passes.
       const auto at = now + admission.retry_after();
       const Admission early = limiter->admit_at(at - 1us, x, request);
       ASSERT_FALSE(early) << "retry_after came too late by more than a microsecond";
       const Admission then = limiter->admit_at(at, x, request);
-      // The longest wait is of one limit; others may have become the longest in between only by being
-      // charged, and a refusal charges nothing.
+      // One limit has the longest wait. Another could get a longer one in between only by being charged, and a refusal
+      // charges nothing.
       ASSERT_TRUE(then) << "round " << round << " step " << step << ": refused by "
                         << limiter->limit_name(then.limit()) << ", after "
                         << limiter->limit_name(admission.limit());

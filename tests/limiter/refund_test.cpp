@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What an admission gives back when it is stopped on its way, by a clock that the test turns.
+// What an admission gives back if its process is stopped half-way. A clock that the test turns stops it.
 
 #include <gtest/gtest.h>
 #include <memory>
@@ -41,8 +41,8 @@ class LimiterRefund : public ::testing::Test {
   HostClock::time_point now;
 };
 
-// A new user is refused by a table that is full, after the rate over all users was charged. Before that is
-// undone the process is stopped; meanwhile time refills the rate, and others spend that.
+// A full table refuses a new user after the rate over all users was charged. Before the charge is undone the process
+// is stopped; meanwhile time refills the rate, and other requests spend the new tokens.
 TEST_F(LimiterRefund, AnUndoThatIsLateGivesBackNothingThatTimeHasRefilled) {
   open(R"(
 [segment]
@@ -98,7 +98,7 @@ user.rate = "1/day burst 10"
   EXPECT_EQ(admitted({}), 10);
 }
 
-// Charged before the segment was replaced: there is nothing to give back in the new one.
+// The admission was charged before the segment was replaced, so there is nothing to give back in the new one.
 TEST_F(LimiterRefund, AnAdmissionOfAnotherSegmentGivesNothingBackInThisOne) {
   open("[operations.work]\nrate = \"1/day burst 10\"\n");
   const Request ten{.cost = 10};

@@ -115,7 +115,7 @@ TEST_F(LimiterWindows, CountingGoesOnInWindowsThatOnlyCountToo) {
   }
 }
 
-// What only counts says what enforcing it would do.
+// A limit that only counts reports what it would do if it were enforced.
 TEST_F(LimiterWindows, AChargeIsSpentUnderLimitsThatOnlyCountToo) {
   const test::SegmentName name;
   const std::string shadow = R"({ limit = "5/day burst 5", shadow = true })";

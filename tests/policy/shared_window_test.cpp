@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// A worker that was stopped between looking a window up and using it, while the window became another one:
-// what it writes late is not taken for words of the new kind.
+// A worker is stopped between looking a window up and using it, and meanwhile the window becomes one of another kind.
+// What the worker then writes is not taken for words of the new kind.
 
 #include "policy/shared_window.hpp"
 

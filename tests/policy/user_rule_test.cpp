@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The state of a user's window under a length or a kind that it was not written under.
+// The state of a user's window is read under another length or kind than the one it was written under.
 
 #include "policy/user_rule.hpp"
 

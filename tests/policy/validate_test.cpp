@@ -93,7 +93,7 @@ TEST(Validate, NamesALimitByTheKeyThatItHasInAFile) {
   EXPECT_EQ(key_of("a.b", {bad}), "operations.\"a.b\".rate");
 }
 
-// What is configured is what holds, or it is refused: nothing becomes another value without a word.
+// A configured value is either in force exactly or refused: it never silently becomes another value.
 TEST(Validate, RefusesABurstThatCannotBeKept) {
   for (const std::uint32_t burst : {10'000'001U, 2'097'153U, 4'294'967'295U}) {
     const auto valid = validate(with_rate({10'000'000, 1s, burst}));

@@ -372,7 +372,7 @@ TEST_F(BreakerSchedules, AStoppedProberLosesItsCellAtTheDeadlineAndItsReportIsIg
     if (!next) ++memory.refused;
   });
   program.check([&]() -> Complaint {
-    // The prober was in time if nobody had its cell when it looked; then it opened the breaker, and may have
+    // The prober was in time if no other process had its cell when it looked; then it opened the breaker, and may have
     // been killed before it reported that.
     const BreakerReading status = memory.status(params, after);
     if (status.kind == BreakerKind::open) return std::nullopt;
@@ -447,8 +447,8 @@ TEST_F(BreakerSchedules, AGoodAndABadProbeDecideOnce) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// The only cell is taken while the breaker is half-open, and free only once it is open: nobody may probe at
-// any moment.
+// The only cell is taken while the breaker is half-open, and free only once it is open: no process may probe at any
+// moment.
 TEST_F(BreakerSchedules, NoCallTakesTheCellOfAProbeThatOpenedItAgain) {
   constexpr BreakerParams params = in_a_row(1);
   trip(params);

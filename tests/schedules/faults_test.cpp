@@ -133,7 +133,7 @@ struct Permit {
     std::uint64_t none = 0;
     if (version == Version::cured) return owner.compare_exchange(none, self, kOrder);
     if (!count.compare_exchange(none, 1, kOrder)) return false;
-    owner.store(self, kOrder);  // killed before this: the permit is taken, and nobody knows by whom
+    owner.store(self, kOrder);  // killed before this: the permit is taken, but has no owner
     return true;
   }
 

@@ -157,7 +157,7 @@ TEST(PermitSchedules, TwoSweepersActAsOne) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// Two of three cells are held when the limit is lowered to one: nobody gets in before both were given back.
+// Two of three cells are held when the limit is lowered to one: no process gets in before both were given back.
 TEST(PermitSchedules, ALoweredLimitIsKeptStrictlyWhileCellsDrain) {
   Pool<3> pool;
   const Permit last = pool.permits().take(owner_of(0), 3, 1, ~0U, kNow);

@@ -238,8 +238,8 @@ TEST_F(UserSchedules, AUsersPermitIsNeverHeldByTwoAndIsReturnedAfterAnyKill) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// The last of two entries holds two permits when the user's limit is lowered to two: nobody gets in before
-// one of them is given back, and then only one for each.
+// The last of two entries holds two permits when the user's limit is lowered to two: no process gets in before one of
+// them is given back, and then only one for each.
 TEST_F(UserSchedules, ALoweredLimitOfAUserIsKeptStrictlyWhilePermitsDrain) {
   constexpr std::array<UserLimit, 2> kParts{UserLimit{1, 0}, UserLimit{1, 1}};
   declare(3);

@@ -306,7 +306,7 @@ TEST(Segment, NamesTheVersionsItCannotRead) {
                 ", this build reads " + std::to_string(kLayoutVersion) + "; inspect it with a newer weir");
 }
 
-// A newer build makes its own segment beside the old one, and disturbs nobody who uses that.
+// A newer build makes its own segment beside the old one, and does not disturb the processes that use that.
 TEST(Segment, TellsOfASegmentOfAnotherLayoutThatStandsBesideIt) {
   const SegmentName name;
   const std::string old = "/dev/shm/weir.v1." + name.str();

@@ -23,7 +23,7 @@ class WorkerProcess {
           for (;;) ::pause();
         }) {}
 
-  /// As above, for a body that calls say_ready() itself: before an exec, or in a child of its own.
+  /// Forks for a body that calls say_ready() itself: before an exec, or in a child of its own.
   explicit WorkerProcess(const std::function<void(int ready_fd)>& body)
       : process_([&] {
           ::close(pipe_.ends[0]);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What the built library and tools ask of others at run time.
+// What the built library and tools need at run time.
 
 #include <cstring>
 #include <elf.h>
@@ -43,7 +43,7 @@ std::vector<std::string> undefined_symbols(const std::string& path) {
   return names;
 }
 
-// libatomic's fallback locks a table that is private to each process: between processes it excludes nobody.
+// libatomic's fallback locks a table that is private to each process, so it does not exclude other processes.
 TEST(Binaries, CallNoLibatomic) {
   const std::string bin = WEIR_BIN_DIR "/";
   for (const std::string& file :

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// How a captions_server lives and ends: whatever becomes of its text, of its limits, and of its clients.
+// A captions_server starts, lives and ends in order, whatever happens to its output, its limits and its clients.
 
 #include <algorithm>
 #include <atomic>

@@ -69,7 +69,7 @@ inline std::string path_of(const MemoryFile& file) {
   return fmt::format("/proc/{}/fd/{}", ::getpid(), file.fd());
 }
 
-/// Comes true in time, or the test fails.
+/// Waits until the condition is true. @return false if that takes longer than a minute.
 inline bool eventually(const std::function<bool()>& condition) {
   const auto deadline = std::chrono::steady_clock::now() + 60s;
   while (std::chrono::steady_clock::now() < deadline) {
@@ -79,13 +79,13 @@ inline bool eventually(const std::function<bool()>& condition) {
   return false;
 }
 
-/// A port on which nobody listens.
+/// A port on which no process listens.
 inline std::uint16_t free_port() {
   asio::io_context io;
   return tcp::acceptor(io, tcp::endpoint(asio::ip::address_v4::loopback(), 0)).local_endpoint().port();
 }
 
-/// How a server is started, where that matters.
+/// How a server is started, if a test needs more than the defaults.
 struct Start {
   std::vector<std::string> more{};  ///< arguments
   std::function<void()> prepare{};  ///< called in the child before it becomes the server

@@ -199,7 +199,7 @@ TEST(CaptionsServer, RefusesMoreThanAMebibyteAndKeepsServing) {
   EXPECT_EQ(too_large.status, 413u);
   EXPECT_EQ(too_large.worker(), largest.worker());
 
-  // The rest is read as well, or the connection would be reset before everybody has read the answer.
+  // The server reads the rest as well: otherwise the connection would be reset before the client has read the answer.
   Connection chunked(server.port());
   chunked.send("POST " + kGenerate + " HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: chunked\r\n\r\n800000\r\n");
   EXPECT_TRUE(chunked.send(std::string(0x800000, 'x')));

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The first program of the README: it is what it shows, it runs, and says what is wrong.
+// The first program of the README is the one that stands there, runs, and reports what is wrong.
 
 #include <filesystem>
 #include <fstream>

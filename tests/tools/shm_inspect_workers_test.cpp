@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What shm-inspect shows of workers and permits, and what it returns of the dead.
+// What shm-inspect shows of workers and permits, and how it returns what dead workers held.
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// What weir-replay reads, what it takes for the user, the time and the operation of a line, and what it says
-// of others.
+// Which lines weir-replay can read, what it takes for their user, time and operation, and what it reports about other
+// lines.
 
 #include <array>
 #include <fmt/format.h>
@@ -333,7 +333,7 @@ TEST_F(WeirReplayFormats, TakeTheOperationFromThePath) {
   for (const std::string bad : {"/api/*", "=api", "/api/*=", ""}) {
     EXPECT_EQ(replay(kThree, log, {"--operation-by", bad}).status, 2) << bad;
   }
-  // Where every path matches, the operation of the others need not exist.
+  // If every path matches, the operation for other paths need not exist.
   constexpr std::string_view kOther = "[operations.api]\nrate = \"1/day\"\n";
   EXPECT_EQ(report(kOther, log + log, {"--operation-by", "*=api"})["refused"], 1);
 }
@@ -392,7 +392,7 @@ TEST_F(WeirReplayFormats, StandardStreamsMayBeClosed) {
 }
 
 TEST_F(WeirReplayFormats, GiveTheSameAnswerAtEveryRunAndThatOfTheCalendar) {
-  // Ten at the end of an hour, ten at its beginning; whatever the host's clock shows.
+  // Ten pass at the end of an hour and ten at the beginning of the next, whatever the host's clock shows.
   std::string log;
   for (int i = 0; i < 10; ++i) log += log_line("a", "01/Aug/1995:10:59:50 +0000");
   for (int i = 0; i < 10; ++i) log += log_line("a", "01/Aug/1995:11:00:10 +0000");

@@ -3,7 +3,7 @@
 // weir-replay against an independent model, decision by decision, to the nanosecond.
 //
 // The lines are decided in the order in which they stand, a late one at the time of the one before it.
-// The limits are such that each of them refuses somebody. All earn a token in whole nanoseconds: the library
+// The limits are chosen so that each refuses some request. All earn a token in whole nanoseconds: the library
 // rounds others up by a fraction of one, and then keeps another limit than the model.
 
 #include <fmt/format.h>

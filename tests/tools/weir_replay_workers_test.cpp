@@ -22,8 +22,8 @@ rate = "10/s burst 40"
 rate = ["30/min burst 5", "100/hour"]
 )";
 
-/// Some megabytes, so that each worker has several turns; with stragglers, many users, and lines that are
-/// none.
+/// A log of some megabytes, so that each worker has several turns, with late lines, many users, and lines that are not
+/// requests.
 std::string busy_log(std::uint32_t lines) {
   std::string log;
   std::uint32_t random = 1;

@@ -84,7 +84,7 @@ class Job {
 
   void signal(int number) const { ::kill(pid_, number); }
 
-  /// The next line that the command writes; empty when nobody is left who could write.
+  /// The next line that the command writes; empty when no process is left that could write.
   [[nodiscard]] std::string line() const {
     std::string text;
     for (char byte = 0; read_byte(byte) && byte != '\n';) text += byte;
@@ -95,7 +95,7 @@ class Job {
     EXPECT_GT(::send(to_, (text + "\n").data(), text.size() + 1, MSG_NOSIGNAL), 0);
     return line();
   }
-  /// Whether all who could write have gone, while the input is still open.
+  /// Whether all processes that could write have ended, while the input is still open.
   [[nodiscard]] bool all_gone() const {
     char byte = 0;
     return !read_byte(byte) && !timed_out_;
@@ -157,7 +157,7 @@ class WeirRun : public testing::Test {
     return Arguments{"--segment", segment_.str(), "--operation", operation} + more + Arguments{"--"};
   }
 
-  /// Changes the header behind the back of everybody.
+  /// Changes the header without the library's knowledge.
   template <class Change>
   void forge(Change&& change) const {
     const int fd = ::open(segment_.path().c_str(), O_RDWR | O_CLOEXEC);

@@ -34,7 +34,7 @@ class ProgressBar {
   }
 
  private:
-  static constexpr std::uint64_t kFewBytes = std::uint64_t{1} << 23;  // read before anybody could see a bar
+  static constexpr std::uint64_t kFewBytes = std::uint64_t{1} << 23;  // read before a bar could be seen
 
   std::uint64_t bytes_;
   std::uint64_t shown_ = 0;
