@@ -82,7 +82,6 @@ void BM_Breaker_ReportSuccess(benchmark::State& state) {
 }
 BENCHMARK(BM_Breaker_ReportSuccess)->Arg(1)->Arg(2);
 
-// This makes two reports.
 void BM_Breaker_ReportFailureThenSuccess(benchmark::State& state) {
   Shared<CircuitBreaker> breaker;
   measure(state, [&] {

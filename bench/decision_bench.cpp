@@ -89,7 +89,7 @@ BENCHMARK(BM_Decision)
     ->Args({1'000'000, 1})
     ->Args({1'000'000, 2});
 
-// All words of the same decision, without any order or atomicity of their own.
+// All words that the decision needs, as plain numbers under the mutex.
 struct Books {
   pthread_mutex_t mutex;
   std::uint64_t global_tat;

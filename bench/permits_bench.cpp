@@ -34,7 +34,7 @@ struct alignas(64) Line {
   std::atomic<std::uint64_t> word{0};
 };
 
-// Runs `work` here, and in as many other processes as make up the argument.
+// Runs `work` in this process and in others: the argument is how many they are in all.
 template <class Work>
 void measure(benchmark::State& state, Work&& work) {
   const Neighbours neighbours(static_cast<int>(state.range(0)) - 1, work);

@@ -40,7 +40,7 @@ std::uint64_t now() {
   return detail::ticks_from_ns(static_cast<std::uint64_t>(HostClock::now().time_since_epoch().count()));
 }
 
-// Runs `work` here, and in as many other processes as make up the argument.
+// Runs `work` in this process and in others: the argument is how many they are in all.
 template <class Work>
 void measure(benchmark::State& state, Work&& work) {
   const Neighbours neighbours(static_cast<int>(state.range(0)) - 1, work);
@@ -75,7 +75,7 @@ BENCHMARK(BM_FixedWindow_Admit)->Arg(1)->Arg(2);
 void BM_WindowRing_Admit(benchmark::State& state) {
   Shared<std::array<Word, detail::kRingCells>> cells;
   detail::WindowRing ring(*cells);
-  // A second, in which not even this loop reaches the highest limit.
+  // Within a second not even this loop reaches the highest limit.
   const detail::WindowParams params{.length = detail::ticks_from_ns(1'000'000'000), .limit = ~0U};
   measure(state, [&] { benchmark::DoNotOptimize(ring.admit(params, now(), 1)); });
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The same flat table under one robust process-shared mutex, which is the obvious way to share it between
-// processes that may die. It uses none of our algorithms: linear probing over {tag, TAT}.
+// A flat user table under one robust process-shared mutex, which is the obvious way to share one between processes
+// that may die. It uses none of our algorithms: it probes linearly over {tag, TAT}.
 
 #include <cstdint>
 #include <pthread.h>

@@ -29,9 +29,10 @@ using asio::ip::tcp;
 using boost::system::error_code;
 using namespace std::chrono_literals;
 
-constexpr auto kAcceptPause = 100ms;  // when the process has no descriptor left
-constexpr auto kIdleGrace = 500ms;    // for a request that is on its way when we begin to close
-constexpr int kMostRefusals = 32;     // clients at a time that are told why they are not served
+constexpr auto kAcceptPause = 100ms;  // the pause after accept() failed for lack of a descriptor
+constexpr auto kIdleGrace =
+    500ms;  // the wait for a request that is on its way when the server begins to close
+constexpr int kMostRefusals = 32;  // how many clients at a time are told why they are not served
 
 auto yielding(error_code& error) {
   return asio::redirect_error(asio::use_awaitable, error);
@@ -156,7 +157,8 @@ class Worker {
     }
   }
 
-  // Before the context: its end ends the coroutines, and they take their connections out of these.
+  // These are declared before the context, because its destructor ends the coroutines, which take their connections
+  // out of these.
   Room room_;
   const Routes& routes_;
   ClientShares shares_;

@@ -5,9 +5,9 @@
 
 namespace weir::detail {
 
-/// HostClock for the hot path. It costs half as much where the kernel itself keeps time by a counter that a
-/// process can read, and is the same clock elsewhere. It lags HostClock by at most TscAnchor::kMaxLagNs and
-/// is not ahead of it: see tsc_anchor.hpp.
+/// HostClock for the hot path. It costs half as much if the kernel itself keeps time by a counter that a process can
+/// read; otherwise it is HostClock. It lags HostClock by at most TscAnchor::kMaxLagNs and is not ahead of it: see
+/// tsc_anchor.hpp.
 struct FastClock {
   using duration = HostClock::duration;
   using rep = HostClock::rep;
@@ -15,10 +15,10 @@ struct FastClock {
   using time_point = HostClock::time_point;
   static constexpr bool is_steady = true;
 
-  /// Concurrency  any thread may call it, but a signal handler must not: it could meet a half-written anchor.
-  /// Order        not ordered with the caller's loads: the reading may be of the moment when the processor
-  ///              began one.
-  /// Cost         one read of the counter, 12 ns; every 64 us a HostClock reading and two more reads.
+  /// Concurrency  Any thread may call it, but a signal handler must not: it could meet a half-written anchor.
+  /// Order        It is not ordered with the caller's loads: the processor may read the counter while an earlier
+  ///              load is still under way.
+  /// Cost         One read of the counter, 12 ns; every 64 us a HostClock reading and two more reads.
   [[nodiscard]] static time_point now() noexcept;
 };
 

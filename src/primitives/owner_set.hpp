@@ -54,7 +54,7 @@ inline constexpr std::uint32_t kGenerations = 1U << kGenerationBits;
   return (set & ~(std::uint64_t{0xffff} << (16 * i))) | std::uint64_t{owner} << (16 * i);
 }
 
-// For all four at once: the highest bit of each that is taken.
+// The highest bit of each owner that is not 0, computed for all four at once.
 [[nodiscard]] constexpr std::uint64_t taken(std::uint64_t set) noexcept {
   constexpr std::uint64_t kLow = 0x7fff'7fff'7fff'7fff;
   return (((set & kLow) + kLow) | set) & ~kLow;
@@ -62,14 +62,14 @@ inline constexpr std::uint32_t kGenerations = 1U << kGenerationBits;
 inline constexpr std::uint64_t kEach = 0x0001'0001'0001'0001;
 
 [[nodiscard]] constexpr std::uint32_t count(std::uint64_t set) noexcept {
-  if (set == 0) return 0;                                               // as of most users
+  if (set == 0) return 0;                                               // most users hold no permit
   return static_cast<std::uint32_t>((taken(set) >> 15) * kEach >> 48);  // the sum of the four
 }
 
 /// The set with one more owner; nullopt if `capacity` of the four are taken.
 [[nodiscard]] constexpr std::optional<std::uint64_t> add(std::uint64_t set, PackedOwner owner,
                                                          std::uint32_t capacity) noexcept {
-  if (set == 0 && capacity != 0) return owner;  // as of most users
+  if (set == 0 && capacity != 0) return owner;  // most users hold no permit
   if (count(set) >= std::min(capacity, kPermitsPerSet)) return std::nullopt;
   const auto highest_bit = static_cast<std::uint32_t>(std::countr_zero(~taken(set) & kEach << 15));
   return set | std::uint64_t{owner} << (highest_bit - 15);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Any bytes as a configuration, a value or an environment:
+// Reads any bytes as a configuration, a value or an environment. To build and run it:
 //   cmake -S . -B build/fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++-14 -DWEIR_FUZZ=ON
 //   cmake --build build/fuzz --target config_fuzz
 //   build/fuzz/bin/config_fuzz -max_len=4096 build/fuzz/corpus tests/fuzz/corpus/config

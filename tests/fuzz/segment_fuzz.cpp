@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Any bytes in a live segment, while it is used:
+// Writes any bytes into a live segment while it is used. To build and run it:
 //   cmake -S . -B build/fuzz -G Ninja -DCMAKE_CXX_COMPILER=clang++-14 -DWEIR_FUZZ=ON
 //   cmake --build build/fuzz --target segment_fuzz
 //   mkdir -p build/fuzz/segment && build/fuzz/bin/segment_fuzz -max_len=4096 -len_control=0

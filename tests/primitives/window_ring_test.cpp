@@ -88,7 +88,7 @@ TEST(WindowRing, RefundsWhatWasCountedAndNeverMore) {
   ASSERT_EQ(memory.ring().admit(kHundredInTen, at(24s), 40), 0U);
   memory.ring().refund(kHundredInTen, at(25s), 10, at(20s));
   EXPECT_EQ(memory.ring().available(kHundredInTen, at(25s)), 10U);
-  memory.ring().refund(kHundredInTen, at(25s), 51, at(20s));  // more than is there: not the caller's
+  memory.ring().refund(kHundredInTen, at(25s), 51, at(20s));  // the cell counts less, so nothing is refunded
   EXPECT_EQ(memory.ring().available(kHundredInTen, at(25s)), 10U);
   ASSERT_EQ(memory.ring().admit(kHundredInTen, at(31s), 60), 0U);  // in the cell of second 20
   memory.ring().refund(kHundredInTen, at(31s), 50, at(20s));
@@ -136,7 +136,7 @@ TEST(WindowRing, RetryAfterIsExactToTheTick) {
   }
 }
 
-// The oracle: the count of every epoch in a map.
+// The oracle keeps the count of every epoch in a map.
 TEST(WindowRing, DecidesLikeTheObviousModel) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));
@@ -250,7 +250,7 @@ TEST(WindowRing, ZeroedMemoryIsAnEmptyRing) {
   EXPECT_NE(memory.ring().admit(kHundredInTen, 0, 1), 0U);
 }
 
-// For any length: an admission counts for the window, and at most for one cell longer.
+// Whatever the length, an admission counts for the window and for at most one cell longer.
 TEST(WindowRing, CountsAtMostOneCellLongerHoweverShortTheWindow) {
   const auto seed = std::random_device{}();
   SCOPED_TRACE("seed " + std::to_string(seed));

@@ -33,7 +33,7 @@ class TextTable {
   }
 
  private:
-  /// Characters of UTF-8, not bytes. Wide ones count as one, too.
+  /// Counts characters of UTF-8 and not bytes. Wide characters count as one, too.
   static std::size_t columns(const std::string& text) {
     return static_cast<std::size_t>(std::count_if(
         text.begin(), text.end(), [](char c) { return (static_cast<unsigned char>(c) & 0xc0U) != 0x80; }));
