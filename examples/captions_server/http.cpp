@@ -30,9 +30,8 @@ using boost::system::error_code;
 using namespace std::chrono_literals;
 
 constexpr auto kAcceptPause = 100ms;  // the pause after accept() failed for lack of a descriptor
-constexpr auto kIdleGrace =
-    500ms;  // the wait for a request that is on its way when the server begins to close
-constexpr int kMostRefusals = 32;  // how many clients at a time are told why they are not served
+constexpr auto kIdleGrace = 500ms;    // how long a request may still arrive after closing has begun
+constexpr int kMostRefusals = 32;     // how many clients at a time are told why they are not served
 
 auto yielding(error_code& error) {
   return asio::redirect_error(asio::use_awaitable, error);

@@ -37,15 +37,16 @@ struct Rate {
 
 /// How a window is counted.
 enum class WindowKind : std::uint8_t {
-  automatic = 0,  ///< shared: log up to 65,535, ring above; of a user: weighted
+  automatic = 0,  ///< over all users: log up to 65,535, ring above; for each user: weighted
   log = 1,        ///< exact: the times of the last `limit` admissions
-  ring = 2,       ///< counted cells, 59 in a window (fewer below 124 ms, of at least 2.1 ms each): never more
-                  ///< than the limit in any window; an admission counts for up to one cell longer than it
-  fixed = 3,      ///< aligned to UTC: calendar minute, hour, day; across a boundary up to twice the limit
-  weighted = 4,   ///< of a user: two counts and a weight, in 16 bytes. Never more than the limit n in an
-                  ///< aligned window, nor than 2n - 1 in any window; of evenly spaced requests n + 1. A wait
-                  ///< is at most length * (1 + 1/n), less what is over of the aligned window: under a limit
-                  ///< of 1 nearly two lengths, where a rate with a burst of 1 ("1/h") waits for one
+  ring = 2,   ///< counts in cells, 59 in a window (fewer below 124 ms, of at least 2.1 ms each): never more
+              ///< than the limit in any window; an admission may count for one cell too long
+  fixed = 3,  ///< aligned to UTC: calendar minute, hour, day; across a boundary up to twice the limit
+  weighted = 4,  ///< for a user: two counts and a weight, in 16 bytes. It admits at most the limit n in an
+                 ///< aligned window, and at most 2n - 1 in any window, or n + 1 if requests are evenly
+                 ///< spaced. A wait is at most length * (1 + 1/n), less the part of the aligned window that
+                 ///< has passed. With a limit of 1 that is nearly two lengths; a rate with a burst of 1
+                 ///< ("1/h") waits for one
 };
 
 /// At most `limit` requests within `length`. It is written "100 per 1min".
