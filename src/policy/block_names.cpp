@@ -34,7 +34,7 @@ Result<std::uint32_t> block_for(const Sections& sections, Family family, std::st
     return fail(Errc::no_space,
                 fmt::format("all {} {} of this segment are taken", blocks.most,
                             family == Family::operations ? "operations" : "users with own limits"),
-                "leave out those that nobody uses, and let the segment be created again");
+                "leave out those that are not used, and let the segment be created again");
   }
   const std::uint32_t block = blocks.first + static_cast<std::uint32_t>(count);
   write_name(sections.blocks[block].name, name);
