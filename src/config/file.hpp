@@ -34,8 +34,7 @@ inline Error file_error(const std::string& path, int error) {
 
 /// Reads a whole text file.
 inline Result<std::string> read_file(const std::string& path) {
-  constexpr std::size_t kLargest = 16U
-                                   << 20U;  // far beyond any configuration; it also ends reading /dev/zero
+  constexpr std::size_t kLargest = 16U << 20U;  // far beyond any configuration; also ends reading /dev/zero
   const FileHandle file = open_file(path.c_str(), O_RDONLY);
   if (!file) return file_error(path, errno);
   std::string text;

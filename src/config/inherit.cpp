@@ -7,8 +7,8 @@
 namespace weir::detail {
 namespace {
 
-constexpr std::string_view kUser =
-    "user";  // this table is not inherited as a whole: its keys are, one by one
+// The key of a table that is not inherited as a whole: its keys are inherited one by one.
+constexpr std::string_view kUser = "user";
 
 void mark_inherited(Node& node) {
   node.position.inherited = true;

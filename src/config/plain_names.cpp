@@ -47,8 +47,7 @@ std::pair<std::optional<Rate>, std::size_t> rate_of(const Node& root, nanosecond
     const Found entry = find_node(root, path);
     if (!entry.whole || entry.node->as<bool>() != nullptr) return {std::nullopt, i};
     const Node* text = entry.node->as<Node::Table>() != nullptr ? entry.node->find("limit") : entry.node;
-    if (text == nullptr || text->as<std::string>() == nullptr)
-      continue;  // the reader of the tree will refuse it
+    if (text == nullptr || text->as<std::string>() == nullptr) continue;  // the tree's reader will refuse it
     const Result<Rate> rate = parse_rate(*text->as<std::string>());
     if (rate && rate->period == period) return {*rate, i};
   }

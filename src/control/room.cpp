@@ -20,14 +20,13 @@ Result<void> enough_entries(const Sections& sections, const Config& now, const C
   const std::uint64_t wanted = target.segment.users * each * 4 / 3 + 1;
   const std::uint64_t has = sections.users.size() * UserBucket::kEntries;
   if (wanted <= has || each <= entries_per_user(now)) return {};
-  return fail(
-      Errc::no_space,
-      fmt::format("limits of each user: {} entries for each of {} users take {} with free ones between "
-                  "them; this segment has {}",
-                  each, target.segment.users, wanted, has),
-      fmt::format("remove the segment and let it be created again with the new limits, or with "
-                  "segment.limits_per_user = {}",
-                  each));
+  return fail(Errc::no_space,
+              fmt::format("limits of each user: {} entries for each of {} users, and free ones between them, "
+                          "make {}; this segment has {}",
+                          each, target.segment.users, wanted, has),
+              fmt::format("remove the segment and let it be created again with the new limits, or with "
+                          "segment.limits_per_user = {}",
+                          each));
 }
 
 Result<void> enough_cells(std::string_view what, std::uint64_t wanted, const Word& used,

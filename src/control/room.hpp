@@ -27,8 +27,7 @@ struct PlannedBlock {
   Family family;
   Hash128 hash;
   bool exempt = false;
-  std::string given_to =
-      {};  ///< the name that takes the block over from a retired one; empty: it has the block
+  std::string given_to = {};  ///< the name that gets this retired block; empty: the block has its name
 };
 
 /// The blocks in which `target` differs from `now`. The segment has room for all of them.

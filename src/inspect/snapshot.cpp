@@ -218,8 +218,7 @@ class SnapshotReader {
     const LimitRef ref = LimitRef::of(LimitId{entry.id});
     if (kind_of(ref.index) == LimitKind::permits) {
       if (state == 0) return false;
-      if (entry.part == 0)
-        ++holders.users;  // each user counts once: its first part is the first to be filled
+      if (entry.part == 0) ++holders.users;  // count a user once: its first part is filled first
       holders.in_use += owner_set::count(state);
       return true;
     }
