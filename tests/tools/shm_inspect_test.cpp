@@ -465,7 +465,7 @@ TEST_F(ShmInspect, AnswersAWrongCommandLineWithTheUsageStatus) {
 TEST_F(ShmInspect, ExplainsItself) {
   const Ran help = inspect({"--help"});
   EXPECT_EQ(help.status, 0);
-  for (const char* word : {"create", "check", "status", "reset", "remove", "WEIR_SEGMENT", "Exit status"}) {
+  for (const char* word : {"create", "check", "status", "reset", "remove", "WEIR_SEGMENT", "exit status"}) {
     EXPECT_THAT(help.out, HasSubstr(word));
   }
   const Ran version = inspect({"--version"});

@@ -22,7 +22,7 @@
 
 namespace weir::shm_inspect {
 
-using namespace tools;  // NOLINT(google-build-using-namespace): how all tools fail
+using namespace tools;  // NOLINT(google-build-using-namespace): for the failures that all tools share
 namespace {
 
 template <class T>

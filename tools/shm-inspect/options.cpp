@@ -12,13 +12,13 @@
 
 namespace weir::shm_inspect {
 
-using namespace tools;  // NOLINT(google-build-using-namespace): how all tools fail
+using namespace tools;  // NOLINT(google-build-using-namespace): for the failures that all tools share
 namespace {
 
 constexpr const char* kExitStatus =
-    "Exit status: 0 done, 1 failed (also if the output cannot be written), 2 wrong usage, configuration or "
-    "name\n"
-    "of an operation, 3 no such segment, 4 a segment of another layout, 5 a damaged segment.";
+    "The exit status is 0 if all went well; 1 if the command failed or its output could not be written;\n"
+    "2 if the usage, the configuration or the name of an operation is wrong; 3 if there is no such segment;\n"
+    "4 if the segment has another layout; 5 if it is damaged.";
 
 CLI::App& add(CLI::App& app, Options& options, Command command, const char* name, const char* what) {
   CLI::App& sub = *app.add_subcommand(name, what);
@@ -39,12 +39,10 @@ UserOrder order_named(const std::string& name) {
 }
 
 constexpr const char* kEnvironment =
-    "Variables are put over the file: WEIR_GLOBAL__RATE=\"60/min\", WEIR_OPERATIONS__IMAGE_RESIZE__RATE, "
-    "...\n"
-    "(a key of the file, its dots as \"__\"), and for [defaults] the plain names "
-    "RATE_LIMIT_REQUESTS_PER_MINUTE,\n"
-    "RATE_LIMIT_REQUESTS_PER_HOUR, RATE_LIMIT_BURST_LIMIT, MAX_CONCURRENT_REQUESTS, "
-    "MAX_CONCURRENT_PER_USER,\n"
+    "Variables of the environment replace values of the file. A key of the file becomes a name with\n"
+    "\"__\" for its dots: WEIR_GLOBAL__RATE=\"60/min\", WEIR_OPERATIONS__IMAGE_RESIZE__RATE, ...\n"
+    "These names set values of [defaults]: RATE_LIMIT_REQUESTS_PER_MINUTE, RATE_LIMIT_REQUESTS_PER_HOUR,\n"
+    "RATE_LIMIT_BURST_LIMIT, MAX_CONCURRENT_REQUESTS, MAX_CONCURRENT_PER_USER,\n"
     "CIRCUIT_BREAKER_FAILURE_THRESHOLD, CIRCUIT_BREAKER_RECOVERY_TIMEOUT.";
 
 CLI::Option* add_config(CLI::App& sub, Options& options) {
@@ -52,11 +50,11 @@ CLI::Option* add_config(CLI::App& sub, Options& options) {
   return sub.add_option("CONFIG", options.config, "a TOML file, or the word builtin")->check(kNotEmpty);
 }
 
-/// What all commands have that change limits.
+/// Adds the flags that all commands which change limits have.
 void add_change_flags(CLI::App& sub, Options& options) {
   sub.add_flag("--dry-run", options.dry_run, "only say what would change");
   sub.add_flag("--json", options.json,
-               "as one JSON object: generation, dry_run, changes (a list of key, from, to)");
+               "print one JSON object: generation, dry_run, changes (a list of key, from, to)");
 }
 
 void add_commands(CLI::App& app, Options& options) {
@@ -64,27 +62,27 @@ void add_commands(CLI::App& app, Options& options) {
              options)
       ->required();
   CLI::App& check = add(app, options, Command::check, "check",
-                        "check a configuration, and show what it amounts to and where each value came from");
+                        "check a configuration, and show the resulting values and where each came from");
   add_config(check, options)->default_val("builtin");
   check.add_flag("--json", options.json,
-                 "as one JSON object: values, a list of key, value (TOML) and origin");
+                 "print one JSON object: values, a list of key, value (TOML) and origin");
 
   add(app, options, Command::keys, "keys",
       "show every key of a configuration with its bounds and its default (Markdown)");
 
   CLI::App& list = add(app, options, Command::list, "list", "show the segments of this host");
-  list.add_flag(
-      "--json", options.json,
-      "as one JSON object: segments, a list of name, layout_version, owner, group (numbers), mode (octal), "
-      "bytes, workers (living ones; null if unknown) and problem");
+  list.add_flag("--json", options.json,
+                "print one JSON object: segments, a list of name, layout_version, owner, group (numbers), "
+                "mode (octal), bytes, workers (living ones; null if unknown) and problem");
 
   CLI::App& status =
       add(app, options, Command::status, "status", "show what a segment holds now; changes nothing");
-  status.add_flag("--json", options.json, "as one JSON object");
+  status.add_flag("--json", options.json, "print one JSON object");
   status.footer(render_status_keys());
 
-  CLI::App& workers = add(app, options, Command::workers, "workers", "show who is attached and holds what");
-  workers.add_flag("--json", options.json, "as one JSON object, with the keys of status --json");
+  CLI::App& workers =
+      add(app, options, Command::workers, "workers", "show the attached processes and what they hold");
+  workers.add_flag("--json", options.json, "print one JSON object, with the keys of status --json");
 
   CLI::App& users = add(app, options, Command::users, "users", "show the users against whom most is held");
   users.add_option("--top", options.top, "how many")->capture_default_str()->check(CLI::Range(1, 1'000'000));
@@ -94,17 +92,17 @@ void add_commands(CLI::App& app, Options& options) {
           "--by", [&options](const std::string& name) { options.by = order_named(name); },
           "which users come first: refused (they wait longest), nearest-limit, permits (they hold most)")
       ->type_name("ORDER");
-  users.add_flag("--json", options.json, "as one JSON object");
+  users.add_flag("--json", options.json, "print one JSON object");
   users.footer(
-      "Users are shown by name only if segment.key_names says so; else as # and a hash. Of a long name the "
-      "first\n"
-      "48 bytes are known: it is marked as cut, and cannot be looked up by them. With --json, name is whole, "
-      "cut\n"
-      "or hash.");
+      "Users are shown by name only if segment.key_names is set, and otherwise as # and a hash. Only the\n"
+      "first 48 bytes of a long name are known: it is marked as cut, and the user cannot be looked up by\n"
+      "it. With --json, name is whole, cut or hash.");
 
   CLI::App& user = add(app, options, Command::user, "user", "show one user under every limit");
-  user.add_option("NAME", options.user, "the key that the server uses for it")->required()->check(kNotEmpty);
-  user.add_flag("--json", options.json, "as one JSON object");
+  user.add_option("NAME", options.user, "the name by which the server knows the user")
+      ->required()
+      ->check(kNotEmpty);
+  user.add_flag("--json", options.json, "print one JSON object");
 
   CLI::App& set =
       add(app, options, Command::set, "set", "change a limit; every worker follows at its next call");
@@ -113,7 +111,7 @@ void add_commands(CLI::App& app, Options& options) {
       ->required();
   set.add_option("VALUE", options.value, "60/min, 20, '[\"30/min\", \"500/hour\"]', none to remove it")
       ->required();
-  set.add_flag("--new", options.may_add, "make the operation that KEY names, if it is not there");
+  set.add_flag("--new", options.may_add, "add the operation that KEY names, if there is none");
   add_change_flags(set, options);
   set.footer(
       "operations.X.breaker.state takes automatic, forced_open, forced_closed, disabled or metrics_only.");
@@ -125,9 +123,9 @@ void add_commands(CLI::App& app, Options& options) {
 
   CLI::App& rollback =
       add(app, options, Command::rollback, "rollback",
-          "take the last change back that was not taken back yet, or all since a generation");
+          "take back the last change that was not taken back yet, or all changes since a generation");
   rollback.add_option("GENERATION", options.generation,
-                      "of history: go back to how it was after this one; 0: as made");
+                      "go back to the limits of this generation of history; 0: those it was made with");
   add_change_flags(rollback, options);
   rollback.footer(
       "A reset cannot be taken back: what it forgot is not kept anywhere. It is passed over and named; with "
@@ -136,20 +134,22 @@ void add_commands(CLI::App& app, Options& options) {
 
   CLI::App& history =
       add(app, options, Command::history, "history", "show who changed which limit, and when");
-  history.add_flag("--json", options.json, "as one JSON object");
+  history.add_flag("--json", options.json, "print one JSON object");
 
-  CLI::App& reset = add(app, options, Command::reset, "reset", "give everybody all tokens back");
+  CLI::App& reset = add(app, options, Command::reset, "reset",
+                        "reset limits and users, so that all tokens are available again");
   reset.add_option("--operation", options.operation, "only this operation and its users")->check(kNotEmpty);
   reset.add_option("--user", options.user, "only this user, under all limits")->check(kNotEmpty);
   reset.add_flag("--dry-run", options.dry_run, "only say what would be reset");
-  reset.add_flag("--json", options.json, "as one JSON object: dry_run, limits, users");
-  reset.footer("It is in the history, and cannot be taken back: rollback passes over it.");
+  reset.add_flag("--json", options.json, "print one JSON object: dry_run, limits, users");
+  reset.footer("A reset is in the history, but cannot be taken back: rollback passes over it.");
 
-  add(app, options, Command::reap, "reap", "return what dead workers held, without waiting for who needs it");
+  add(app, options, Command::reap, "reap", "return what dead workers held, before a request needs it");
   CLI::App& fields =
-      add(app, options, Command::fields, "fields", "say what every key of --json means, of every command");
-  fields.add_flag("--markdown", options.markdown, "as a page of documentation");
-  add(app, options, Command::remove, "remove", "remove a segment; processes that have it open go on with it");
+      add(app, options, Command::fields, "fields", "explain every key of --json, for every command");
+  fields.add_flag("--markdown", options.markdown, "print a page of documentation");
+  add(app, options, Command::remove, "remove",
+      "remove a segment; processes keep using it until there is a new one");
 }
 
 }  // namespace
@@ -160,7 +160,7 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
                "shm-inspect");
   app.set_version_flag("--version", "shm-inspect " WEIR_VERSION);
   app.add_option("--segment", options.segment,
-                 "name of the segment; by default \"weir\", or for create and check as configured")
+                 "the name of the segment; by default \"weir\", or the configured name for create and check")
       ->check(kNotEmpty)
       ->envname("WEIR_SEGMENT");
   app.require_subcommand(1);

@@ -101,7 +101,7 @@ std::string render_text(const Snapshot& snapshot, bool colours) {
 }
 
 std::string render_users(const std::vector<UserEntry>& entries, bool colours) {
-  if (entries.empty()) return "nothing is held against anybody\n";
+  if (entries.empty()) return "nothing is held against any user\n";
   TextTable table({"USER", "LIMIT", "LEFT", "HELD", "RETRY AFTER"});
   for (const UserEntry& entry : entries) {
     table.add({printable(entry.user) + (entry.name == NameKind::cut ? "... (cut)" : ""),

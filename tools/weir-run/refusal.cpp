@@ -8,7 +8,7 @@
 
 namespace weir::runner {
 
-using namespace tools;  // NOLINT(google-build-using-namespace): the failures of all tools
+using namespace tools;  // NOLINT(google-build-using-namespace): for the failures that all tools share
 namespace {
 
 std::string reason(const Admission& refused, std::string_view limit) {
