@@ -54,7 +54,7 @@ TEST(BreakerProbes, LetsExactlyTheAllowedProbesThroughAndClosesAfterEnoughGoodOn
   EXPECT_EQ(host.status(43s).probes_out, 3U);
   for (std::uint64_t good = 1; good <= 3; ++good) {
     host.report(44s, success);
-    EXPECT_FALSE(host.last) << "a good probe that does not close is no transition";
+    EXPECT_FALSE(host.last) << "a good probe that does not close it is not a transition";
     EXPECT_EQ(host.status(44s).good_probes, good);
   }
   host.call(45s, success);

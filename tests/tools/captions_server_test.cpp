@@ -276,7 +276,7 @@ TEST(CaptionsServer, ShowsTheLimitsAndWhoIsUnderThem) {
   for (const char* list :
        {"shared_limits", "shared_permits", "user_permits", "windows", "cooldowns", "breakers"})
     EXPECT_TRUE(answer.body[list].is_array()) << list;
-  EXPECT_FALSE(answer.body.contains("workers")) << "process ids are no business of a client";
+  EXPECT_FALSE(answer.body.contains("workers")) << "clients need not know process ids";
 }
 
 TEST(CaptionsServer, LetsOnlyAnAdministratorReset) {

@@ -120,7 +120,7 @@ breaker = { failures = 3, recovery = "1s" }
 rate = "1/s"
 )",
                       {"--workers", "2"});
-  EXPECT_EQ(post(server, kGenerate + "?fail=1", kWish).status, 200u) << "alice is no administrator";
+  EXPECT_EQ(post(server, kGenerate + "?fail=1", kWish).status, 200u) << "alice is not an administrator";
   for (int i = 0; i < 3; ++i) {
     const Answer failed = post(server, kGenerate + "?x=y&fail=1", kWish, "demo-key-admin");
     EXPECT_EQ(failed.status, 502u);
