@@ -132,7 +132,7 @@ void BM_UserTable(benchmark::State& state) {
     const UserTable::Found found = table.find(key, kLimit);
     const detail::gcra::Judgement judged = detail::gcra::judge(kNeverRefuses, found.state, change.now, 1);
     if (judged.wait != 0) return;
-    if (!table.exchange(key, kLimit, found, judged.charged))
+    if (!UserTable::exchange(found, judged.charged))
       benchmark::DoNotOptimize(table.update(key, kLimit, change));
   });
 }
