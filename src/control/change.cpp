@@ -111,7 +111,7 @@ Result<void> Change::write(const PlannedBlock& change) {
   settle_users(running_, change.block);
   store_breaker(sections(), change.block, change.breaker);
   WEIR_TRY(const Written written, write_block(sections(), change.block, change.value, running_.now));
-  // After the turn has moved: whoever was charged without these limits was charged before this.
+  // After the turn has moved: every request that was charged without these limits was charged before this.
   if (written.begun != 0) block.limits_since.store(running_.ticks_now(), std::memory_order_release);
   for (const std::uint32_t index : LimitIndices(written.changed)) {
     LimitRecord& where = block.limits[index];

@@ -65,7 +65,7 @@ class FurthestOver {
   std::optional<WindowCount> most_;
 };
 
-/// The cooldown beside a limit: of the same block.
+/// The cooldown that stands in the same block as a limit.
 struct Beside {
   const CooldownStep* step = nullptr;
   bool enforced = false;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// The parameters of a limit in one word, so that a live change is one store and nobody ever reads a mixture.
+// The parameters of a limit in one word, so that a live change is one store and no process reads a mixture.
 //
 //   rate      burst 25 | interval 39     see packed_rate.hpp
 //   window    limit 26 | kind 3 | length 35, in ms

@@ -25,13 +25,13 @@ std::uint32_t UserRule::counted(std::uint64_t state, std::uint64_t at) const noe
   return most - user_window::available({length_, most}, state, at);
 }
 
-std::uint64_t UserRule::settled_anew(std::uint64_t state, std::uint64_t now) const noexcept {
+std::uint64_t UserRule::in_new_units(std::uint64_t state, std::uint64_t now) const noexcept {
   UserRule old;
   old.set_window(packed::to_window(before_), created_wall_ns_);
   if (old.kind_ == kind_ && old.length_ == length_) return state;  // a change that did not come to its end
   if (is_own(state, now)) return state;
-  // A clock that is late may meet its own future; a worker that wrote in the old units did so until the
-  // change.
+  // This clock may be late, so a state ahead of it may be in new units. In old units, states were written until the
+  // change only.
   const std::int64_t old_since = old.windows_from(changed_at_, state);
   return old_since < -1 || old_since > 1 ? state : from(old, state);
 }

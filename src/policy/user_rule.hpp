@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// What the state of a user's entry means under a rate, a window or a cooldown of each user. Pure.
+// What the state of a user's entry means under a rate, a window or a cooldown of each user. The functions are
+// pure.
 //
-// The state of a window is numbered in units of its length, and means nothing under another one. So after a
-// live change of length or kind the record says what it was before, and when it changed; a state that was
-// written under the old params, by whichever late worker, is told by its number, and counts as if it had come
-// when the limit changed. The next charge writes it in the new units, and the change itself goes through all
-// states once.
+// The state of a window is numbered in units of its length, and means nothing under another length. So after a
+// live change of length or kind the record keeps the old params and the time of the change. A late worker may
+// still write a state under the old params. Its number tells it from a new one, and what it counts is treated
+// as if it had been admitted when the limit changed. The next charge writes it in the new units, and the change
+// itself goes through all states once.
 
 #include <cstdint>
 
@@ -118,18 +119,18 @@ class UserRule {
     }
     return cooldown::debt(state, now);
   }
-  /// The state of one who came to rest at `time` or before.
+  /// The state of a user who came to rest at `time` or before.
   [[nodiscard]] std::uint64_t at_rest(std::uint64_t time) const noexcept {
     return kind_ == Kind::rate ? time : rare_at_rest(time);
   }
 
-  /// The state in units of the params in force.
+  /// The state in units of the params in force, for a process whose clock may be late.
   [[nodiscard]] std::uint64_t settled(std::uint64_t state, std::uint64_t now) const noexcept {
-    return before_ == 0 || state == 0 ? state : settled_anew(state, now);
+    return before_ == 0 || state == 0 ? state : in_new_units(state, now);
   }
 
-  /// The same by who read the clock after the state, so that whatever lies ahead is not of this window: also
-  /// what came to rest before the change is told then.
+  /// The same for a process that read the clock after the state: a state that lies ahead of that clock cannot
+  /// have been written under the new params. So this one also recognises what came to rest before the change.
   [[nodiscard]] std::uint64_t settled_for_good(std::uint64_t state, std::uint64_t now) const noexcept;
 
   /// The count of the fixed window that `now` lies in.
@@ -157,10 +158,10 @@ class UserRule {
   [[nodiscard]] std::int64_t windows_from(std::uint64_t time, std::uint64_t state) const noexcept;
   /// What a state counts at a moment, whatever the limit is.
   [[nodiscard]] std::uint32_t counted(std::uint64_t state, std::uint64_t at) const noexcept;
-  [[nodiscard]] std::uint64_t settled_anew(std::uint64_t state, std::uint64_t now) const noexcept;
-  /// Whether a state was written since the change, by its number.
+  [[nodiscard]] std::uint64_t in_new_units(std::uint64_t state, std::uint64_t now) const noexcept;
+  /// Whether the number of a state says that it was written since the change.
   [[nodiscard]] bool is_own(std::uint64_t state, std::uint64_t now) const noexcept;
-  /// What a state of the old window makes here.
+  /// The state under these params that counts as much as a state of the old window.
   [[nodiscard]] std::uint64_t from(const UserRule& old, std::uint64_t state) const noexcept;
 
   // Apart from rates in ticks, so that those stay small enough to be inlined.

@@ -38,7 +38,7 @@ Result<void> check_owner(const struct stat& info, std::string_view name, const T
   if ((info.st_mode & S_IWOTH) != 0) {
     return fail(Errc::permission,
                 fmt::format("{}: anybody may write to it (mode {:04o})", called(name), info.st_mode & 07777),
-                fmt::format("somebody changed it: remove it with: {}", removed));
+                fmt::format("another program changed it; remove it with: {}", removed));
   }
   return {};
 }

@@ -113,7 +113,8 @@ std::uint64_t frozen_checksum(const Header& header, std::span<const std::byte> m
 Result<void> verify_header(const Header& header, std::uint64_t file_bytes, std::uint64_t abi_fingerprint,
                            const HostIdentity& host, std::string_view name) {
   if (header.magic != kMagic) {
-    return fail(Errc::foreign, fmt::format("segment \"{}\": the file of that name is no weir segment", name),
+    return fail(Errc::foreign,
+                fmt::format("segment \"{}\": the file of that name is not a weir segment", name),
                 "use another segment name, or remove the file");
   }
   if (header.layout_version != kLayoutVersion) {

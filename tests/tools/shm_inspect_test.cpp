@@ -417,7 +417,7 @@ TEST_F(ShmInspect, LeavesAForeignFileAlone) {
   const Ran ran = on_segment({"status"});
   std::filesystem::remove(segment_.path());
   EXPECT_EQ(ran.status, 1) << ran.err;
-  EXPECT_THAT(ran.err, HasSubstr("no weir segment"));
+  EXPECT_THAT(ran.err, HasSubstr("not a weir segment"));
 }
 
 TEST_F(ShmInspect, PrintsNoControlCharacterOfASegment) {
