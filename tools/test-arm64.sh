@@ -30,9 +30,10 @@ left_out=(
   # A child of a raw clone, which runs no handlers: only a kernel can wipe its pages.
   ProcessTags.DifferInAChildHoweverItWasMade
   Workers.ARawCloneIsNoticedToo
+  PidNamespace.IsNotKnownWithoutProcToARawClone
   # The emulator makes up /proc/self/stat, does not hold its program to RLIMIT_AS, and has page faults of its own.
   Evidence.OfAnEndIsNotAFirstThreadThatHasEnded
-  Workers.WhoseLockDoesNotLastAreStillAliveAfterClosingAllDescriptors
+  Workers.WithoutALastingLockAreStillAliveAfterClosingAllDescriptors
   HostProgram.WithoutAddressSpaceForAllUsersGetsAStandInForFewer
   Segment.OfAGibibyteIsAttachedWithoutTouchingIt
 )

@@ -111,10 +111,17 @@ TEST(PidNamespace, IsKnownWithoutProcToThoseWhoAreCertainlyInIt) {
               if (::mount("tmpfs", "/proc", "tmpfs", 0, nullptr) != 0) return 77;
               if (told == 0 || own_pid_namespace() != told) return 1;
               if (in_child([=] { return own_pid_namespace() == told ? 0 : 1; }) != 0) return 2;
-              const pid_t clone = test::clone_child([] { return own_pid_namespace() == 0 ? 0 : 1; });
-              if (test::result_of(clone) != 0) return 3;
               if (::unshare(CLONE_NEWPID) != 0) return 77;
               return in_child([] { return own_pid_namespace() == 0 ? 0 : 1; }) == 0 ? 0 : 4;
+            }) % 77,
+            0);
+}
+
+TEST(PidNamespace, IsNotKnownWithoutProcToARawClone) {
+  EXPECT_EQ(in_child([] {
+              if (!test::own_mounts() || own_pid_namespace() == 0) return 77;
+              if (::mount("tmpfs", "/proc", "tmpfs", 0, nullptr) != 0) return 77;
+              return test::result_of(test::clone_child([] { return own_pid_namespace() == 0 ? 0 : 1; }));
             }) % 77,
             0);
 }
