@@ -224,7 +224,7 @@ TEST(LeasedBucket, IsNotAboveTheBoundWhenLeasesAreSpentAtTheirEnd) {
       return admitted;
     };
     const auto spend_what_is_there = [&](Lease& lease) {
-      for (const std::uint32_t cost : {1'000, 100, 10, 1}) {
+      for (const std::uint32_t cost : {1'000U, 100U, 10U, 1U}) {
         while (spend(lease, cost)) {
         }
       }
