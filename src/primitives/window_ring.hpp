@@ -56,11 +56,15 @@ inline constexpr std::uint64_t kMinWidth = std::uint64_t{1}
 [[nodiscard]] constexpr std::uint64_t make(std::uint64_t epoch, std::uint64_t count) noexcept {
   return epoch << kEpochShift | count << 1 | kIsCount;
 }
+/// The cell, or 0 if it holds no count: without a branch, since a sum asks each cell.
+[[nodiscard]] constexpr std::uint64_t if_count(std::uint64_t cell) noexcept {
+  return cell & (0 - (cell & kIsCount));
+}
 [[nodiscard]] constexpr std::uint64_t epoch(std::uint64_t cell) noexcept {
-  return (cell & kIsCount) != 0 ? cell >> kEpochShift : 0;
+  return if_count(cell) >> kEpochShift;
 }
 [[nodiscard]] constexpr std::uint64_t count(std::uint64_t cell) noexcept {
-  return (cell & kIsCount) != 0 ? cell >> 1 & kMaxCount : 0;
+  return if_count(cell) >> 1 & kMaxCount;
 }
 
 }  // namespace ring_cell
@@ -199,7 +203,8 @@ class BasicWindowRing {
         const std::uint64_t epoch = ring_cell::epoch(cell);
         if (epoch > own && epoch - own > epochs.horizon) continue;
         newest = std::max(newest, epoch);
-        if (epoch <= sum.newest && sum.newest - epoch < epochs.in_window) sum.count += ring_cell::count(cell);
+        // The difference wraps where the epoch is a newer one.
+        if (sum.newest - epoch < epochs.in_window) sum.count += ring_cell::count(cell);
       }
       if (newest == sum.newest) return sum;
       sum.newest = newest;  // sum again as of that epoch; damage causes at most one round per cell
