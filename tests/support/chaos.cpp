@@ -37,22 +37,31 @@ class Chaos {
 
  private:
   struct Worker {
-    std::unique_ptr<Child> child;
+    std::unique_ptr<SharedObject<std::atomic<bool>>> begun =
+        std::make_unique<SharedObject<std::atomic<bool>>>();
+    std::unique_ptr<Child> child = nullptr;
     bool stopped = false;
   };
 
   void start(std::size_t number) {
-    workers_[number] = {std::make_unique<Child>([&, number] { work_(static_cast<int>(number), *stop_); }),
-                        false};
+    Worker& worker = workers_[number];
+    worker.stopped = false;
+    **worker.begun = false;
+    worker.child = std::make_unique<Child>([&, number] {
+      **worker.begun = true;
+      work_(static_cast<int>(number), *stop_);
+    });
     ++report_.starts;
   }
 
   void torment(std::size_t number) {
     Worker& worker = workers_[number];
+    // A worker that is stopped before it has begun would not die with this process.
+    const bool may_stop = !worker.stopped && **worker.begun;
     if (worker.stopped && chance(0.5)) {
       worker.child->signal(SIGCONT);
       worker.stopped = false;
-    } else if (!worker.stopped && chance(options_.stop_share)) {
+    } else if (may_stop && chance(options_.stop_share)) {
       worker.child->signal(SIGSTOP);
       worker.stopped = true;
       ++report_.stops;
