@@ -111,7 +111,7 @@ TEST(LeaseSchedules, AStoppedProcessWithALeaseNeverGoesAboveTheBound) {
   });
   // Goes on until the leases are over, and takes all that there is at each moment.
   program.process("others", [&] {
-    for (const std::uint64_t passed : {3, 90}) {
+    for (const std::uint64_t passed : {3U, 90U}) {
       memory.clock.store(kStart + passed * kInterval, kRelaxed);
       while (memory.request_without_lease()) {
       }
@@ -130,7 +130,7 @@ TEST(LeaseSchedules, TwoProcessesWithLeasesNeverGoAboveTheBound) {
   });
   program.process("other leaser", [&] { (void)memory.request(memory.leases[1]); });
   program.process("time", [&] {
-    for (const std::uint64_t passed : {3, 90}) {
+    for (const std::uint64_t passed : {3U, 90U}) {
       memory.clock.store(kStart + passed * kInterval, kRelaxed);
       while (memory.request_without_lease()) {
       }
