@@ -90,6 +90,10 @@ Result<ResetReport> Change::reset(std::string_view operation, std::string_view u
 void Change::finish_last() {
   for (std::uint32_t block = 0; block < kMaxBlocks; ++block) {
     finish_block(sections(), block, running_.now);
+    for (Word* const since :
+         {&sections().blocks[block].limits_since, &sections().blocks[block].overrides_since}) {
+      if (since->load(std::memory_order_relaxed) == Block::kNotYet) begin_limits(*since);
+    }
     bool unsettled = false;
     for (const std::uint32_t index : LimitIndices(masks::kWindows << kScopeLimits)) {
       const LimitRecord& window = sections().blocks[block].limits[index];
@@ -123,8 +127,11 @@ Result<void> Change::write(const PlannedBlock& change) {
   settle_users(running_, change.block);
   if (change.family == Family::overrides) {
     const bool was_exempt = block.exempt.load(std::memory_order_relaxed) != 0;
-    block.exempt.store(change.exempt ? 1 : 0, std::memory_order_relaxed);
-    if (was_exempt && !change.exempt) begin_limits(block.limits_since);
+    const bool begins = was_exempt && !change.exempt;
+    // As in write_block(): if the process is killed before the limits have begun, nothing is given back here.
+    if (begins) block.limits_since.store(Block::kNotYet, std::memory_order_relaxed);
+    block.exempt.store(change.exempt ? 1 : 0, std::memory_order_release);
+    if (begins) begin_limits(block.limits_since);
   }
   if (change.block != kGlobalBlock) publish_block(sections(), change.family, change.hash, change.block);
   return {};
@@ -134,13 +141,16 @@ void Change::retire_missing(const Config& now, const Config& target) {
   for (const auto& entry : now.operations) {
     if (!target.operations.contains(entry.first)) retire(sections().operation_index, entry.first);
   }
+  Word& since = sections().blocks[kGlobalBlock].overrides_since;
   bool any = false;
   for (const auto& entry : now.users) {
     if (target.users.contains(entry.first)) continue;
+    // Before the first of them: a process that is killed after it leaves what the next change finishes.
+    if (!any) since.store(Block::kNotYet, std::memory_order_release);
     retire(sections().override_index, entry.first);
     any = true;
   }
-  if (any) begin_limits(sections().blocks[kGlobalBlock].overrides_since);
+  if (any) begin_limits(since);
 }
 
 /// Stores the time from which on every charge is made under the limits as they are now.

@@ -119,8 +119,6 @@ Result<Written> write_block(const Sections& sections, std::uint32_t block_index,
 
 void finish_block(const Sections& sections, std::uint32_t block_index, std::uint64_t now) {
   Block& block = sections.blocks[block_index];
-  if (block.limits_since.load(std::memory_order_relaxed) == Block::kNotYet)
-    block.limits_since.store(now, std::memory_order_release);
   const Presence before = block.presence(std::memory_order_relaxed);
   if (listed_limits(block, before) == before.any()) return;
   move_turn(sections.control->turn);
