@@ -190,9 +190,9 @@ class UserTable {
   [[nodiscard]] std::uint32_t number_of(const PairWord* entry) const noexcept {
     return entry != nullptr ? static_cast<std::uint32_t>(entry - entries()) : kNoEntry;
   }
-  /// @param number  as number_of() said of an entry. @return nullptr for kNoEntry.
+  /// @return nullptr if there is no such entry.
   [[nodiscard]] PairWord* entry_at(std::uint32_t number) const noexcept {
-    return number != kNoEntry ? entries() + number : nullptr;
+    return number < capacity() ? entries() + number : nullptr;
   }
   /// What a look would find if nothing happened to an entry since its state was written there.
   [[nodiscard]] Found as_it_was(std::uint32_t number, Hash128 user, UserLimit limit,
