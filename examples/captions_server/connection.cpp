@@ -32,7 +32,7 @@ auto yielding(error_code& error) {
   return asio::redirect_error(asio::use_awaitable, error);
 }
 
-/// Whether the client is gone or silent, so that there is no one to answer. Any other error is a fault in what it sent.
+/// Whether the client has gone or fallen silent, so that no answer would reach it. Any other error means that what it sent is wrong.
 bool is_gone(error_code error) {
   const error_code end = http::error::end_of_stream;
   return error && (error == end || error.category() != end.category());

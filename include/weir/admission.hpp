@@ -16,7 +16,7 @@ class LimiterImpl;
 
 /// What an admitted call still has to report to its breaker.
 enum class HeldCall : std::uint8_t {
-  none,        ///< nothing: there is no breaker, or it knows the outcome
+  none,        ///< nothing: the operation has no breaker, or the breaker has the outcome already
   of_failure,  ///< its outcome counts if it fails, or if a call failed before it
   of_outcome,  ///< its outcome counts
 };

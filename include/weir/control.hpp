@@ -65,7 +65,7 @@ struct ChangeEntry {
 /// breakers. A reset cannot be taken back: it is passed over, and the report names it.
 ///
 /// Errors  Errc::not_in_segment: there is nothing to take back, or the history does not hold all of it any
-///         more, or there is no such generation yet.
+///         more, or the segment has not reached that generation yet.
 [[nodiscard]] WEIR_EXPORT Result<ChangeReport> roll_back(std::string_view segment,
                                                          bool dry_run = false) noexcept;
 [[nodiscard]] WEIR_EXPORT Result<ChangeReport> roll_back_to(std::string_view segment,
@@ -78,7 +78,7 @@ struct ChangeEntry {
 /// @param user       only what this user owes, under any limit; with it, `operation` is empty. The history has its
 ///                   hash, as the list of users.
 ///
-/// Errors       Errc::not_in_segment: there is no such operation. Errc::invalid_argument: both are given.
+/// Errors       Errc::not_in_segment: the segment has no such operation. Errc::invalid_argument: both are given.
 ///              Errc::conflict: another process is changing limits.
 /// Crash        If the process is killed inside, it is in the history, and some limits are reset.
 [[nodiscard]] WEIR_EXPORT Result<ResetReport> reset_limits(std::string_view segment,

@@ -93,7 +93,7 @@ class WEIR_EXPORT Limiter {
 
   /// Creates a segment without a name. Only forked children share it, and it goes with the last of them: for
   /// tests, simulations, and servers that need no inspector. A process that forks after it has closed all its
-  /// descriptors gets children without permits: there is no name by which they could open the segment.
+  /// descriptors gets children without permits, because the segment has no name by which they could open it.
   [[nodiscard]] static Result<Limiter> open_private(const Config& config) noexcept;
 
   /// Creates a private segment that runs on the caller's clock. Decide with admit_at() only: its answers then depend

@@ -88,7 +88,7 @@ class LimitsInForce {
   }
 
   /// Calls use(Context&) with what a request asks for under the limits in force.
-  /// @return false: there is no such operation, or the request asks for nothing.
+  /// @return false: the operation is unknown, or the request asks for nothing.
   /// Errors  what `use` throws.
   template <class Use>
   bool with(Operation operation, const Request& request, Use&& use) {
