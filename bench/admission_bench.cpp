@@ -5,106 +5,69 @@
 // Measures  what Limiter::admit costs beyond the least that any shared limiter must do: read the clock and
 //           exchange one word to admit, read the clock and load one word to refuse. Then limits that are rarer, each
 //           alone, at times of the benchmark's own, so that windows never fill.
-// Not       contention between processes (processes_bench), or a user table larger than the cache.
+// Not       contention between processes (decision_bench), or a user table larger than the cache.
 
-#include <atomic>
 #include <benchmark/benchmark.h>
 #include <chrono>
-#include <memory>
 #include <string>
 #include <vector>
 
-#include "weir/config.hpp"
-#include "weir/limiter.hpp"
+#include "floors.hpp"
+#include "limits.hpp"
 
 namespace weir {
 namespace {
 
-// A rate that never refuses in a benchmark, and one that refuses after its first token.
-constexpr const char* kWide = "10000000/s burst 1000000000";
-constexpr const char* kNarrow = "1/day burst 1";
-
-Limiter limiter_with(const std::string& toml) {
-  auto config = parse_config(toml, "bench");
-  if (!config) throw std::runtime_error(config.error().message());
-  auto limiter = Limiter::open_private(*config);
-  if (!limiter) throw std::runtime_error(limiter.error().message());
-  return std::move(*limiter);
-}
-
-std::string rate_line(const std::string& table, const char* rate) {
-  return "[" + table + "]\nrate = \"" + rate + "\"\n";
-}
-
-struct alignas(64) Line {
-  std::atomic<std::uint64_t> word{0};
-};
-
 void BM_Floor_ClockAndExchange(benchmark::State& state) {
   Line line;
-  for (auto _ : state) {
-    const auto now = static_cast<std::uint64_t>(HostClock::now().time_since_epoch().count());
-    std::uint64_t seen = line.word.load(std::memory_order_relaxed);
-    benchmark::DoNotOptimize(line.word.compare_exchange_strong(seen, now, std::memory_order_relaxed));
-  }
+  for (auto _ : state) clock_and_exchange(line);
 }
 BENCHMARK(BM_Floor_ClockAndExchange);
 
 void BM_Admit_OneRate(benchmark::State& state) {
-  Limiter limiter = limiter_with(rate_line("operations.x", kWide));
+  Limiter limiter = limiter_with(one_rate("operations.x", kWide));
   const Operation x = *limiter.operation("x");
   for (auto _ : state) benchmark::DoNotOptimize(limiter.admit(x).verdict());
 }
 BENCHMARK(BM_Admit_OneRate);
 
 void BM_Admit_OneRate_ByName(benchmark::State& state) {
-  Limiter limiter = limiter_with(rate_line("operations.x", kWide));
+  Limiter limiter = limiter_with(one_rate("operations.x", kWide));
   for (auto _ : state) benchmark::DoNotOptimize(limiter.admit("x").verdict());
 }
 BENCHMARK(BM_Admit_OneRate_ByName);
 
 void BM_Floor_ClockAndLoad(benchmark::State& state) {
-  Line line;
-  for (auto _ : state) {
-    const auto now = static_cast<std::uint64_t>(HostClock::now().time_since_epoch().count());
-    benchmark::DoNotOptimize(line.word.load(std::memory_order_relaxed) > now);
-  }
+  const Line line;
+  for (auto _ : state) clock_and_load(line);
 }
 BENCHMARK(BM_Floor_ClockAndLoad);
 
 void BM_Refuse_OneRate(benchmark::State& state) {
-  Limiter limiter = limiter_with(rate_line("operations.x", kNarrow));
+  Limiter limiter = limiter_with(one_rate("operations.x", kNarrow));
   const Operation x = *limiter.operation("x");
   (void)limiter.admit(x);
   for (auto _ : state) benchmark::DoNotOptimize(limiter.admit(x).verdict());
 }
 BENCHMARK(BM_Refuse_OneRate);
 
-std::vector<std::string> user_names(std::size_t count) {
-  std::vector<std::string> names;
-  for (std::size_t i = 0; i < count; ++i) names.push_back("user-" + std::to_string(i * 7919 % count));
-  return names;
-}
-
 // A global rate, a rate of the operation and one of the user, over a number of users.
 void BM_Admit_GlobalOperationUser(benchmark::State& state) {
-  const auto users = static_cast<std::size_t>(state.range(0));
-  Limiter limiter =
-      limiter_with("[segment]\nusers = " + std::to_string(users) + "\n" + rate_line("global", kWide) +
-                   rate_line("operations.x", kWide) + rate_line("operations.x.user", kWide));
+  Limiter limiter = limiter_with(room_for(state.range(0)) + one_rate("global", kWide) +
+                                 one_rate("operations.x", kWide) + one_rate("operations.x.user", kWide));
   const Operation x = *limiter.operation("x");
-  const std::vector<std::string> names = user_names(users);
+  const std::vector<std::string> names = user_names(state.range(0));
   for (const std::string& name : names) (void)limiter.admit(x, {.user = name});
   std::size_t next = 0;
   for (auto _ : state) {
     benchmark::DoNotOptimize(limiter.admit(x, {.user = names[next]}).verdict());
-    next = next + 1 == users ? 0 : next + 1;
+    next = next + 1 == names.size() ? 0 : next + 1;
   }
 }
 BENCHMARK(BM_Admit_GlobalOperationUser)->Arg(1000)->Arg(1'000'000);
 
 // Admits, a second after the last time, and reports a success.
-void BM_Rare(benchmark::State& state, const char* limits, Request request) {
+void BM_Rare(benchmark::State& state, const std::string& limits, Request request) {
   Limiter limiter = limiter_with(limits);
   const Operation x = *limiter.operation("x");
   HostClock::time_point now = HostClock::now();
@@ -116,33 +79,15 @@ void BM_Rare(benchmark::State& state, const char* limits, Request request) {
   }
 }
 constexpr Request kUser{.user = "user-1"};
-constexpr const char* kFive = R"(
-[global]
-rate = "1000/s burst 1000"
-[operations.x]
-rate = "1000/s burst 1000"
-concurrent = 64
-breaker = { failures = 5, recovery = "30s" }
-[operations.x.user]
-rate = "1000/s burst 1000"
-concurrent = 4
-)";
-constexpr const char* kFiveRefusing = R"(
-[global]
-rate = "1000/s burst 1000"
-[operations.x]
-rate = "1000/s burst 1000"
-concurrent = 64
-breaker = { failures = 5, recovery = "30s" }
-[operations.x.user]
-rate = "1/100d burst 1"
-concurrent = 4
-)";
-BENCHMARK_CAPTURE(BM_Rare, five_limits, kFive, kUser);
-BENCHMARK_CAPTURE(BM_Rare, five_limits_refused_by_the_users_rate, kFiveRefusing, kUser);
-BENCHMARK_CAPTURE(BM_Rare, five_limits_of_nobody, kFive, Request{});
-BENCHMARK_CAPTURE(BM_Rare, five_limits_at_cost_2, kFive, {.user = "user-1", .cost = 2});
-BENCHMARK_CAPTURE(BM_Rare, five_limits_at_weight_2, kFive, {.user = "user-1", .weight = 2});
+constexpr const char* kThousand = "'1000/s burst 1000'";
+BENCHMARK_CAPTURE(BM_Rare, five_limits, five_limits(kThousand, kThousand), kUser);
+BENCHMARK_CAPTURE(BM_Rare, five_limits_refused_by_the_users_rate, five_limits(kThousand, "'1/100d burst 1'"),
+                  kUser);
+BENCHMARK_CAPTURE(BM_Rare, five_limits_of_nobody, five_limits(kThousand, kThousand), Request{});
+BENCHMARK_CAPTURE(BM_Rare, five_limits_at_cost_2, five_limits(kThousand, kThousand),
+                  {.user = "user-1", .cost = 2});
+BENCHMARK_CAPTURE(BM_Rare, five_limits_at_weight_2, five_limits(kThousand, kThousand),
+                  {.user = "user-1", .weight = 2});
 BENCHMARK_CAPTURE(BM_Rare, window_log, "[operations.x]\nwindow = { limit = '100 per 1min', kind = 'log' }\n",
                   Request{});
 BENCHMARK_CAPTURE(BM_Rare, window_ring,

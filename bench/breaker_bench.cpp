@@ -7,9 +7,9 @@
 //           refusal. The argument is the number of processes that do it at once.
 // Not       probes and transitions, which are rare, or more processes than processors.
 
-#include <atomic>
 #include <benchmark/benchmark.h>
 
+#include "floors.hpp"
 #include "neighbour.hpp"
 #include "primitives/breaker.hpp"
 
@@ -37,31 +37,22 @@ constexpr BreakerParams kOverCalls{.failure_rate = 9'999,
                                    .recovery = kSecond,
                                    .probe_timeout = kSecond};
 
-struct alignas(64) Line {
-  std::atomic<std::uint64_t> word{0};
-};
-
-template <class Work>
-void measure(benchmark::State& state, Work&& work) {
-  const Neighbours neighbours(static_cast<int>(state.range(0)) - 1, work);
-  for (auto _ : state) work();
-}
-
 void BM_Floor_Load(benchmark::State& state) {
   Shared<Line> line;
-  measure(state, [&] { benchmark::DoNotOptimize(line->word.load(std::memory_order_relaxed)); });
+  measure(state, state.range(0),
+          [&] { benchmark::DoNotOptimize(line->word.load(std::memory_order_relaxed)); });
 }
 BENCHMARK(BM_Floor_Load)->Arg(1)->Arg(2);
 
 void BM_Breaker_CheckClosed(benchmark::State& state) {
   Shared<CircuitBreaker> breaker;
-  measure(state, [&] { benchmark::DoNotOptimize(breaker->check(kInARow, kNow).wait); });
+  measure(state, state.range(0), [&] { benchmark::DoNotOptimize(breaker->check(kInARow, kNow).wait); });
 }
 BENCHMARK(BM_Breaker_CheckClosed)->Arg(1)->Arg(2);
 
 void BM_Breaker_AdmitClosed(benchmark::State& state) {
   Shared<CircuitBreaker> breaker;
-  measure(state, [&] { benchmark::DoNotOptimize(breaker->admit(kInARow, kNow, kOwner)); });
+  measure(state, state.range(0), [&] { benchmark::DoNotOptimize(breaker->admit(kInARow, kNow, kOwner)); });
 }
 BENCHMARK(BM_Breaker_AdmitClosed)->Arg(1)->Arg(2);
 
@@ -70,13 +61,14 @@ void BM_Breaker_RefuseOpen(benchmark::State& state) {
   BreakerParams params = kInARow;
   params.consecutive = 1;
   (void)breaker->report(params, {}, BreakerOutcome::failure, 0, kNow);
-  measure(state, [&] { benchmark::DoNotOptimize(breaker->admit(params, kNow, kOwner).wait); });
+  measure(state, state.range(0),
+          [&] { benchmark::DoNotOptimize(breaker->admit(params, kNow, kOwner).wait); });
 }
 BENCHMARK(BM_Breaker_RefuseOpen)->Arg(1);
 
 void BM_Breaker_ReportSuccess(benchmark::State& state) {
   Shared<CircuitBreaker> breaker;
-  measure(state, [&] {
+  measure(state, state.range(0), [&] {
     benchmark::DoNotOptimize(breaker->report(kInARow, {}, BreakerOutcome::success, 0, kNow).happened);
   });
 }
@@ -84,7 +76,7 @@ BENCHMARK(BM_Breaker_ReportSuccess)->Arg(1)->Arg(2);
 
 void BM_Breaker_ReportFailureThenSuccess(benchmark::State& state) {
   Shared<CircuitBreaker> breaker;
-  measure(state, [&] {
+  measure(state, state.range(0), [&] {
     benchmark::DoNotOptimize(breaker->report(kInARow, {}, BreakerOutcome::failure, 0, kNow).happened);
     benchmark::DoNotOptimize(breaker->report(kInARow, {}, BreakerOutcome::success, 0, kNow).happened);
   });
@@ -94,7 +86,7 @@ BENCHMARK(BM_Breaker_ReportFailureThenSuccess)->Arg(1)->Arg(2);
 void report_over(benchmark::State& state, const BreakerParams& params) {
   Shared<CircuitBreaker> breaker;
   std::uint64_t now = kNow;
-  measure(state, [&] {
+  measure(state, state.range(0), [&] {
     now += 128;  // one call each nanosecond: it fills the cells, and moves on
     benchmark::DoNotOptimize(breaker->report(params, {}, BreakerOutcome::success, 0, now).happened);
   });

@@ -58,25 +58,6 @@ struct Spend {
   }
 };
 
-/// An array of zeros that is shared with children.
-template <class T>
-class SharedArray {
- public:
-  explicit SharedArray(std::size_t count)
-      : bytes_(count * sizeof(T)),
-        memory_(::mmap(nullptr, bytes_, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1,
-                       0)) {}
-  SharedArray(const SharedArray&) = delete;
-  SharedArray& operator=(const SharedArray&) = delete;
-  ~SharedArray() { ::munmap(memory_, bytes_); }
-
-  [[nodiscard]] std::span<T> get() const { return {static_cast<T*>(memory_), bytes_ / sizeof(T)}; }
-
- private:
-  std::size_t bytes_;
-  void* memory_;
-};
-
 /// The users' names, one after the other in an order of its own. They are made on the way, because a list of
 /// ten million strings would affect the measurement.
 class Names {
@@ -110,8 +91,7 @@ template <class Request>
 void measure(benchmark::State& state, Request&& request) {
   Names names(users_of(state));
   for (std::uint64_t i = 0; i < users_of(state); ++i) request(names);
-  const Neighbours neighbours(static_cast<int>(state.range(1)) - 1, [&] { request(names); });
-  for (auto _ : state) request(names);
+  weir::measure(state, state.range(1), [&] { request(names); });
 }
 
 void every_size(benchmark::internal::Benchmark* it) {
@@ -165,8 +145,7 @@ BENCHMARK(BM_Floor_Probe)->Apply(every_size);
 
 void BM_Rival_Mutex(benchmark::State& state) {
   const SharedArray<rivals::MutexTable::Entry> entries(users_of(state) * 4 / 3 + 1);
-  auto* table = new (::mmap(nullptr, sizeof(rivals::MutexTable), PROT_READ | PROT_WRITE,
-                            MAP_SHARED | MAP_ANONYMOUS, -1, 0)) rivals::MutexTable(entries.get());
+  Shared<rivals::MutexTable> table(entries.get());
   const KeyHasher hasher({1, 2});
   measure(state, [&](Names& names) {
     const Hash128 user = hasher(names.next());
@@ -179,8 +158,7 @@ BENCHMARK(BM_Rival_Mutex)->Apply(every_size);
 void BM_Rival_NginxShape(benchmark::State& state) {
   const SharedArray<rivals::NginxNode> nodes(users_of(state));
   for (rivals::NginxNode& node : nodes.get()) std::construct_at(&node);
-  auto* zone = new (::mmap(nullptr, sizeof(rivals::NginxShape), PROT_READ | PROT_WRITE,
-                           MAP_SHARED | MAP_ANONYMOUS, -1, 0)) rivals::NginxShape(nodes.get());
+  Shared<rivals::NginxShape> zone(nodes.get());
   const KeyHasher hasher({1, 2});
   measure(state, [&](Names& names) {
     const std::string_view name = names.next();

@@ -13,6 +13,7 @@
 #include "weir/clock.hpp"
 
 #include "base/ticks.hpp"
+#include "floors.hpp"
 #include "neighbour.hpp"
 #include "primitives/fixed_window.hpp"
 #include "primitives/window_log.hpp"
@@ -25,10 +26,6 @@ using detail::Word;
 
 constexpr std::uint32_t kLimit = 100;
 
-struct alignas(64) Line {
-  Word word;
-};
-
 struct alignas(64) Log {
   Word hint;
   std::array<Word, kLimit> times;
@@ -40,26 +37,15 @@ std::uint64_t now() {
   return detail::ticks_from_ns(static_cast<std::uint64_t>(HostClock::now().time_since_epoch().count()));
 }
 
-// Runs `work` in this process and in others: the argument is how many they are in all.
-template <class Work>
-void measure(benchmark::State& state, Work&& work) {
-  const Neighbours neighbours(static_cast<int>(state.range(0)) - 1, work);
-  for (auto _ : state) work();
-}
-
 void BM_Floor_ClockAndExchange(benchmark::State& state) {
   Shared<Line> line;
-  measure(state, [&] {
-    const std::uint64_t time = now();
-    std::uint64_t seen = line->word.load(std::memory_order_relaxed);
-    benchmark::DoNotOptimize(line->word.compare_exchange(seen, time, std::memory_order_relaxed));
-  });
+  measure(state, state.range(0), [&] { clock_and_exchange(*line); });
 }
 BENCHMARK(BM_Floor_ClockAndExchange)->Arg(1)->Arg(2);
 
 void BM_WindowLog_Admit(benchmark::State& state) {
   Shared<Log> log;
-  measure(state,
+  measure(state, state.range(0),
           [&] { benchmark::DoNotOptimize(log->log().admit({.length = 1, .limit = kLimit}, now(), 1)); });
 }
 BENCHMARK(BM_WindowLog_Admit)->Arg(1)->Arg(2);
@@ -68,7 +54,7 @@ void BM_FixedWindow_Admit(benchmark::State& state) {
   Shared<Word> word;
   detail::FixedWindow window(*word);
   const detail::FixedWindowParams params{.length = std::uint64_t{1} << 40, .origin = 0, .limit = ~0U};
-  measure(state, [&] { benchmark::DoNotOptimize(window.admit(params, now(), 1)); });
+  measure(state, state.range(0), [&] { benchmark::DoNotOptimize(window.admit(params, now(), 1)); });
 }
 BENCHMARK(BM_FixedWindow_Admit)->Arg(1)->Arg(2);
 
@@ -77,16 +63,13 @@ void BM_WindowRing_Admit(benchmark::State& state) {
   detail::WindowRing ring(*cells);
   // Within a second not even this loop reaches the highest limit.
   const detail::WindowParams params{.length = detail::ticks_from_ns(1'000'000'000), .limit = ~0U};
-  measure(state, [&] { benchmark::DoNotOptimize(ring.admit(params, now(), 1)); });
+  measure(state, state.range(0), [&] { benchmark::DoNotOptimize(ring.admit(params, now(), 1)); });
 }
 BENCHMARK(BM_WindowRing_Admit)->Arg(1)->Arg(2);
 
 void BM_Floor_ClockAndLoad(benchmark::State& state) {
   Shared<Line> line;
-  measure(state, [&] {
-    benchmark::DoNotOptimize(now());
-    benchmark::DoNotOptimize(line->word.load(std::memory_order_relaxed));
-  });
+  measure(state, state.range(0), [&] { clock_and_load(*line); });
 }
 BENCHMARK(BM_Floor_ClockAndLoad)->Arg(1)->Arg(2);
 
@@ -95,7 +78,7 @@ constexpr detail::WindowParams kFull{.length = detail::kMaxDepthTicks, .limit = 
 void BM_WindowLog_Refuse(benchmark::State& state) {
   Shared<Log> log;
   log->log().charge(kFull, now(), kLimit);
-  measure(state, [&] { benchmark::DoNotOptimize(log->log().admit(kFull, now(), 1)); });
+  measure(state, state.range(0), [&] { benchmark::DoNotOptimize(log->log().admit(kFull, now(), 1)); });
 }
 BENCHMARK(BM_WindowLog_Refuse)->Arg(1)->Arg(2);
 
@@ -103,7 +86,7 @@ void BM_WindowRing_Refuse(benchmark::State& state) {
   Shared<std::array<Word, detail::kRingCells>> cells;
   detail::WindowRing ring(*cells);
   ring.charge(kFull, now(), kLimit);
-  measure(state, [&] { benchmark::DoNotOptimize(ring.admit(kFull, now(), 1)); });
+  measure(state, state.range(0), [&] { benchmark::DoNotOptimize(ring.admit(kFull, now(), 1)); });
 }
 BENCHMARK(BM_WindowRing_Refuse)->Arg(1)->Arg(2);
 

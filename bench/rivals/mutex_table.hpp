@@ -5,11 +5,12 @@
 // that may die. It uses none of our algorithms: it probes linearly over {tag, TAT}.
 
 #include <cstdint>
-#include <pthread.h>
+#include <mutex>
 #include <span>
 
 #include "base/hash.hpp"
 #include "primitives/token_bucket.hpp"
+#include "rivals/locks.hpp"
 
 namespace weir::rivals {
 
@@ -20,30 +21,20 @@ class MutexTable {
     std::uint64_t tat;
   };
 
-  explicit MutexTable(std::span<Entry> entries) noexcept : entries_(entries) {
-    pthread_mutexattr_t attributes;
-    pthread_mutexattr_init(&attributes);
-    pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-    pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-    pthread_mutex_init(&mutex_, &attributes);
-  }
+  explicit MutexTable(std::span<Entry> entries) noexcept : entries_(entries) {}
 
   void prefetch(detail::Hash128 user) const noexcept { __builtin_prefetch(&entries_[home(user)], 1); }
 
   bool admit(detail::Hash128 user, detail::TokenBucketParams params, std::uint64_t now) noexcept {
-    lock();
+    const std::scoped_lock locked(mutex_);
     Entry& entry = find(user);
     const detail::gcra::Judgement judged = detail::gcra::judge(params, entry.tat, now, 1);
     const bool admitted = judged.wait == 0;
     if (admitted) entry.tat = judged.charged;
-    pthread_mutex_unlock(&mutex_);
     return admitted;
   }
 
  private:
-  void lock() noexcept {
-    if (pthread_mutex_lock(&mutex_) == EOWNERDEAD) pthread_mutex_consistent(&mutex_);
-  }
   [[nodiscard]] std::size_t home(detail::Hash128 user) const noexcept {
     return detail::scaled(user.low, entries_.size());
   }
@@ -58,7 +49,7 @@ class MutexTable {
     return entries_[at];
   }
 
-  alignas(64) pthread_mutex_t mutex_{};
+  RobustMutex mutex_;
   std::span<Entry> entries_;
 };
 
