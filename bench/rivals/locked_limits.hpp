@@ -50,7 +50,7 @@ class LockedFiveLimits {
     std::uint32_t held;
   };
 
-  static std::size_t entries_for(std::int64_t /*users*/) { return std::size_t{1} << 21; }
+  static std::size_t entries_for(std::int64_t users) { return static_cast<std::size_t>(users) * 4 / 3 + 1; }
 
   explicit LockedFiveLimits(std::span<User> users) noexcept : users_(users) {}
 
