@@ -88,6 +88,7 @@ Result<ResetReport> Change::reset(std::string_view operation, std::string_view u
 
 // Finishes a change that was killed half-way.
 void Change::finish_last() {
+  finish_publishing(sections());
   for (std::uint32_t block = 0; block < kMaxBlocks; ++block) {
     finish_block(sections(), block, running_.now);
     for (Word* const since :

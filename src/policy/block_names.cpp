@@ -23,6 +23,13 @@ FamilyBlocks blocks_of(const Sections& sections, Family family) {
   return {sections.control->overrides, sections.override_index, kFirstOverride, kMaxOverrides};
 }
 
+/// Counts a block, and all before it, as in use.
+void count_block(const FamilyBlocks& blocks, std::uint64_t block) noexcept {
+  const std::uint64_t count = blocks.count.load(std::memory_order_relaxed);
+  // sync(blocks): release; pairs with Sections::operations() and overrides().
+  blocks.count.store(std::max(count, block - blocks.first + 1), std::memory_order_release);
+}
+
 }  // namespace
 
 Result<std::uint32_t> block_for(const Sections& sections, Family family, std::string_view name, Hash128 hash,
@@ -81,10 +88,20 @@ void publish_block(const Sections& sections, Family family, Hash128 hash, std::u
     slot.block.store(block, std::memory_order_release);
     break;
   }
-  // crash here: the block is found by its name but is not counted yet; the next change finds it and counts it.
-  // sync(blocks): release; pairs with Sections::operations() and overrides().
-  const std::uint64_t count = blocks.count.load(std::memory_order_relaxed);
-  blocks.count.store(std::max<std::uint64_t>(count, block - blocks.first + 1), std::memory_order_release);
+  // crash here: the block is found by its name but is not counted yet; finish_publishing() counts it before the next
+  // change gives it to another name.
+  count_block(blocks, block);
+}
+
+void finish_publishing(const Sections& sections) noexcept {
+  for (const Family family : {Family::operations, Family::overrides}) {
+    const FamilyBlocks blocks = blocks_of(sections, family);
+    for (const IndexSlot& slot : blocks.index) {
+      const std::uint64_t block = slot.block.load(std::memory_order_relaxed);
+      // Out of these bounds are a free slot, a gap and damage.
+      if (block >= blocks.first && block < blocks.first + blocks.most) count_block(blocks, block);
+    }
+  }
 }
 
 }  // namespace weir::detail

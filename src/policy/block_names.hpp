@@ -35,5 +35,7 @@ void retire_block(const Sections& sections, std::uint32_t block) noexcept;
 void give_block(const Sections& sections, Family family, std::uint32_t block, std::string_view name) noexcept;
 /// Lets workers find a filled block by the hash of its name.
 void publish_block(const Sections& sections, Family family, Hash128 hash, std::uint32_t block) noexcept;
+/// Finishes a publish_block() that was killed half-way.
+void finish_publishing(const Sections& sections) noexcept;
 
 }  // namespace weir::detail

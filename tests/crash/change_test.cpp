@@ -118,6 +118,8 @@ TEST_F(ChangeCrash, EachLimitIsTheOldOrTheNewOneAndTheNextChangeSucceeds) {
                 work.breaker == after.operations.at("work").breaker);
     // After a killed change, what the words say is enforced; the next change ends its turn.
     EXPECT_TRUE(limiter->admit("work"));
+    const auto another = set_limit(name.str(), "operations.another.rate", "7/s");
+    EXPECT_TRUE(another) << another.error().message();
     const auto applied = apply_config(name.str(), after);
     ASSERT_TRUE(applied) << applied.error().message();
     EXPECT_FALSE(detail::is_being_changed(detail::turn_of_limits(sections.control->turn)));
