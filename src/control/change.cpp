@@ -126,14 +126,8 @@ Result<void> Change::write(const PlannedBlock& change) {
     carry_over(running_, {change.block, index}, before[index]);
   }
   settle_users(running_, change.block);
-  if (change.family == Family::overrides) {
-    const bool was_exempt = block.exempt.load(std::memory_order_relaxed) != 0;
-    const bool begins = was_exempt && !change.exempt;
-    // As in write_block(): if the process is killed before the limits have begun, nothing is given back here.
-    if (begins) block.limits_since.store(Block::kNotYet, std::memory_order_relaxed);
-    block.exempt.store(change.exempt ? 1 : 0, std::memory_order_release);
-    if (begins) begin_limits(block.limits_since);
-  }
+  // crash before: see load_config(). No decision reads this word.
+  block.exempt.store(change.exempt ? 1 : 0, std::memory_order_release);
   if (change.block != kGlobalBlock) publish_block(sections(), change.family, change.hash, change.block);
   return {};
 }

@@ -214,7 +214,7 @@ class Presence {
 
 struct alignas(kCacheLine) Block {
   Word present;  ///< a Presence
-  Word exempt;   ///< 1: limits per user do not apply to this user
+  Word exempt;   ///< 1: the block of a user without limits per user; only to show why it has none
   NameWords name;
   Word tenancy;  ///< how many names the block had before; a handle of an operation remembers which it means
   /// Ticks at which a live change last gave the block a limit that it did not have before. An admission from before

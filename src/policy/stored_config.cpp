@@ -2,6 +2,7 @@
 #include "policy/stored_config.hpp"
 
 #include <chrono>
+#include <utility>
 
 #include "policy/block_names.hpp"
 #include "policy/breakers.hpp"
@@ -106,8 +107,10 @@ Config load_config(const BasicSections<kWritable>& sections, std::string_view se
   for (std::uint32_t i = 0; i < sections.overrides(); ++i) {
     const Block& block = sections.blocks[kFirstOverride + i];
     if (block.presence(std::memory_order_acquire).retired()) continue;
-    config.users[read_name(block.name)] = {block.exempt.load(std::memory_order_relaxed) != 0,
-                                           read_limits(block, LimitScope::user)};
+    UserOverride user{false, read_limits(block, LimitScope::user)};
+    // Limits hold whatever the word says: a change that ended the exemption may have been killed before it said so.
+    user.exempt = user.limits == Limits{} && block.exempt.load(std::memory_order_relaxed) != 0;
+    config.users[read_name(block.name)] = std::move(user);
   }
   return config;
 }

@@ -14,6 +14,8 @@
 #include "weir/limiter.hpp"
 #include "weir/log.hpp"
 
+#include "policy/schema.hpp"
+#include "segment/mapping.hpp"
 #include "support/child.hpp"
 #include "support/segment_name.hpp"
 #include "support/worker_process.hpp"
@@ -378,6 +380,20 @@ TEST_F(LiveChange, AUserWhoseOwnLimitsAreTakenOutIsAUserAsAnyOther) {
   EXPECT_EQ(look_up_user(name.str(), "vip")->at(0).limit, "operations.work.user.rate");
   set("overrides.users.vip.rate", "1/day burst 8");
   EXPECT_EQ(admitted(20, {.user = "vip"}), 0) << "spent before it was taken out";
+}
+
+// The change was killed after it wrote the limits, and before the word that says that the user is exempt.
+TEST_F(LiveChange, AKilledEndOfAnExemptionLeavesLimitsThatCanBeChanged) {
+  set("overrides.users.vip.rate", "1/day burst 8");
+  const auto segment =
+      *detail::Segment::attach(name.str(), detail::OpenMode::read_write, detail::kAbiFingerprint);
+  const detail::Sections sections = *detail::Sections::of(segment);
+  sections.blocks[detail::kFirstOverride].exempt.store(1, std::memory_order_release);
+  sections.control->turn.fetch_add(1, std::memory_order_release);
+  set("operations.other.rate", "7/s");
+  EXPECT_FALSE(limiter->config().users.at("vip").exempt);
+  EXPECT_EQ(limiter->config().users.at("vip").limits.rates.at(0).burst, 8U);
+  EXPECT_EQ(admitted(20, {.user = "vip"}), 8);
 }
 
 class OpenedWithAnotherFile : public LiveChange {
