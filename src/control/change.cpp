@@ -8,6 +8,7 @@
 
 #include "control/difference.hpp"
 #include "control/history.hpp"
+#include "control/limits_begin.hpp"
 #include "control/owed.hpp"
 #include "policy/block_names.hpp"
 #include "policy/compile.hpp"
@@ -59,7 +60,7 @@ Result<ResetReport> Change::reset(std::string_view operation, std::string_view u
   std::uint32_t block = kGlobalBlock;
   std::string what(kReset);
   if (!operation.empty()) {
-    block = find_block(sections().operation_index, running_.hasher(operation));
+    block = find(sections().operation_index, operation);
     what += fmt::format(" operations.{}", operation);
   }
   if (!user.empty()) what += fmt::format(" users.#{:012x}", key.tag_hash);
@@ -91,10 +92,7 @@ void Change::finish_last() {
   finish_publishing(sections());
   for (std::uint32_t block = 0; block < kMaxBlocks; ++block) {
     finish_block(sections(), block, running_.now);
-    for (Word* const since :
-         {&sections().blocks[block].limits_since, &sections().blocks[block].overrides_since}) {
-      if (since->load(std::memory_order_relaxed) == Block::kNotYet) begin_limits(*since);
-    }
+    finish_beginning(running_, sections().blocks[block]);
     bool unsettled = false;
     for (const std::uint32_t index : LimitIndices(masks::kWindows << kScopeLimits)) {
       const LimitRecord& window = sections().blocks[block].limits[index];
@@ -134,29 +132,21 @@ Result<void> Change::write(const PlannedBlock& change) {
 
 void Change::retire_missing(const Config& now, const Config& target) {
   for (const auto& entry : now.operations) {
-    if (!target.operations.contains(entry.first)) retire(sections().operation_index, entry.first);
+    if (target.operations.contains(entry.first)) continue;
+    if (const std::uint32_t block = find(sections().operation_index, entry.first); block != 0)
+      retire_block(sections(), block);
   }
-  Word& since = sections().blocks[kGlobalBlock].overrides_since;
-  bool any = false;
+  std::vector<std::uint32_t> users;
   for (const auto& entry : now.users) {
     if (target.users.contains(entry.first)) continue;
-    // Before the first of them: a process that is killed after it leaves what the next change finishes.
-    if (!any) since.store(Block::kNotYet, std::memory_order_release);
-    retire(sections().override_index, entry.first);
-    any = true;
+    if (const std::uint32_t block = find(sections().override_index, entry.first); block != 0)
+      users.push_back(block);
   }
-  if (any) begin_limits(since);
+  retire_own_limits(running_, users);
 }
 
-/// Stores the time from which on every charge is made under the limits as they are now.
-void Change::begin_limits(Word& since) {
-  move_turn(sections().control->turn);  // a request that compiled what was there before is decided again
-  since.store(running_.ticks_now(), std::memory_order_release);
-}
-
-void Change::retire(BlockIndex index, std::string_view name) {
-  if (const std::uint32_t block = find_block(index, running_.hasher(name)); block != 0)
-    retire_block(sections(), block);
+std::uint32_t Change::find(BlockIndex index, std::string_view name) const {
+  return find_block(index, running_.hasher(name));
 }
 
 bool Change::counts_only(std::uint32_t block) const {
@@ -170,8 +160,7 @@ Switches Change::add_switches(ChangeReport& report, const Config& target, const 
     const auto known = target.operations.find(operation);
     if (known == target.operations.end() || !known->second.breaker) continue;
     std::string from = "none";
-    if (const std::uint32_t block = find_block(sections().operation_index, running_.hasher(operation));
-        block != 0) {
+    if (const std::uint32_t block = find(sections().operation_index, operation); block != 0) {
       const BreakerRecord& record = sections().breaker(block);
       const BreakerKind kind = record.breaker.status(record.params.load(), running_.now).kind;
       from = to_string(switch_of(kind, counts_only(block)));
@@ -186,7 +175,7 @@ Switches Change::add_switches(ChangeReport& report, const Config& target, const 
 }
 
 void Change::turn_switch(std::string_view operation, BreakerSwitch position) {
-  const std::uint32_t block = find_block(sections().operation_index, running_.hasher(operation));
+  const std::uint32_t block = find(sections().operation_index, operation);
   if (block != 0) sections().breaker(block).breaker.set(kind_of(position, counts_only(block)));
 }
 

@@ -46,8 +46,7 @@ class Change {
   void finish_last();
   [[nodiscard]] Result<void> write(const PlannedBlock& change);
   void retire_missing(const Config& now, const Config& target);
-  void retire(BlockIndex index, std::string_view name);
-  void begin_limits(Word& since);
+  [[nodiscard]] std::uint32_t find(BlockIndex index, std::string_view name) const;
   [[nodiscard]] Switches add_switches(ChangeReport& report, const Config& target, const Switches& wanted);
   void turn_switch(std::string_view operation, BreakerSwitch position);
   [[nodiscard]] bool counts_only(std::uint32_t block) const;
