@@ -168,8 +168,9 @@ void end_shared_streak(const CooldownStep& step) noexcept {
 }
 
 void end_user_streak(const Context& context, const CooldownStep& step) noexcept {
-  context.user_table.modify(context.key, entry_of(step.id), nullptr,
-                            [](std::uint64_t state) { return std::optional(cooldown::admitted(state)); });
+  context.user_table.modify(context.key, entry_of(step.id), nullptr, [](std::uint64_t state) {
+    return cooldown::in_a_row(state) != 0 ? std::optional(cooldown::admitted(state)) : std::nullopt;
+  });
 }
 
 }  // namespace weir::detail

@@ -172,7 +172,9 @@ class Met {
 
 // These two get references to what AnyShape keeps in memory: a small struct that is written member by member and handed
 // over in a register is read before it has left the store buffer, which takes as long as an exchange.
-[[gnu::noinline]] void look_at_rare(const Context& context, Longest& longest) noexcept {
+
+/// @return whether a cooldown of the user counts refusals in a row, which an admission ends.
+[[gnu::noinline]] bool look_at_rare(const Context& context, Longest& longest) noexcept {
   const auto look_at = [&](const CooldownStep& step, std::uint64_t state) {
     longest.wait(cooldown::wait(state, context.now), step.id, Verdict::blocked);
   };
@@ -181,15 +183,21 @@ class Met {
   }
   for (const CooldownStep& step : context.plan->shared.cooldowns.enforced())
     look_at(step, shared_cooldown(step));
-  for (const CooldownStep& step : context.users->cooldowns.enforced())
-    look_at(step, user_cooldown(context, step));
+  bool has_row = false;
+  for (const CooldownStep& step : context.users->cooldowns.enforced()) {
+    const std::uint64_t state = user_cooldown(context, step);
+    look_at(step, state);
+    has_row |= cooldown::in_a_row(state) != 0;
+  }
+  return has_row;
 }
 
 /// An admission ends the rows of refusals that cooldowns count.
-/// @param windows  counts the windows that were charged.
+/// @param windows   counts the windows that were charged.
+/// @param user_row  whether look_at_rare() met a row of the user.
 /// @return whether all were.
-[[gnu::noinline]] bool charge_rare(const Context& context, Decision& decision,
-                                   std::uint8_t& windows) noexcept {
+[[gnu::noinline]] bool charge_rare(const Context& context, Decision& decision, std::uint8_t& windows,
+                                   bool user_row) noexcept {
   for (const WindowStep& step : context.plan->shared.windows.enforced()) {
     const std::uint64_t wait = SharedWindow(step.window).admit(context.now, context.request.cost);
     if (wait != 0) {
@@ -199,9 +207,8 @@ class Met {
     ++windows;
   }
   for (const CooldownStep& step : context.plan->shared.cooldowns.enforced()) end_shared_streak(step);
-  for (const CooldownStep& step : context.users->cooldowns.enforced()) {
-    if (cooldown::in_a_row(user_cooldown(context, step)) != 0) end_user_streak(context, step);
-  }
+  if (!user_row) return true;
+  for (const CooldownStep& step : context.users->cooldowns.enforced()) end_user_streak(context, step);
   return true;
 }
 
@@ -259,7 +266,7 @@ class Attempt {
                     });
     if constexpr (std::is_same_v<Refusals, Longest>) {
       if (shape_.rare()) [[unlikely]]
-        look_at_rare(context_, refusals_);
+        user_row_ = look_at_rare(context_, refusals_);
     }
     return on;
   }
@@ -328,7 +335,7 @@ class Attempt {
       return true;
     });
     if (!has_quotas) return false;
-    return !shape_.rare() || charge_rare(context_, decision, windows_spent_);
+    return !shape_.rare() || charge_rare(context_, decision, windows_spent_, user_row_);
   }
 
   WEIR_INLINE static bool refused(Decision& decision, Verdict verdict, std::uint64_t wait,
@@ -344,6 +351,7 @@ class Attempt {
   std::uint8_t rates_spent_ = 0;
   std::uint8_t quotas_spent_ = 0;
   std::uint8_t windows_spent_ = 0;
+  bool user_row_ = false;  ///< as of look_at_rare()
   std::uint32_t permits_taken_ = 0;
   std::uint32_t user_permits_taken_ = 0;
   [[no_unique_address]] Refusals refusals_;

@@ -29,6 +29,13 @@ constexpr std::array kKinds{
          "breaker = { failures = 5, recovery = '30s' }\n"
          "[operations.x.user]\nrate = '1000/s burst 100000'\nconcurrent = 4\n",
          true},
+    Kind{"cooldown_of_a_user",
+         "[operations.x.user]\nrate = '1000/s burst 100000'\ncooldown = { for = '10s', refusals = 3 }\n",
+         true},
+    Kind{
+        "breaker_with_a_slow_rate",
+        "[operations.x]\nbreaker = { slow_rate = 0.5, slow_call = '1s', window = '10s', recovery = '30s' }\n",
+        false},
 };
 
 int decide(const Kind& kind, int count) {

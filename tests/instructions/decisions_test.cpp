@@ -65,5 +65,10 @@ TEST(InstructionsOfADecision, UnderFiveLimitsAndABreakerAreFew) {
   EXPECT_LE(instructions_of_one("five_limits_and_a_breaker"), 595);
 }
 
+TEST(InstructionsOfADecision, UnderACooldownOfEachUserAreNotMany) {
+  SKIP_WITHOUT_VALGRIND();
+  EXPECT_LE(instructions_of_one("cooldown_of_a_user"), 880);
+}
+
 }  // namespace
 }  // namespace weir
