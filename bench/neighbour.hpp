@@ -30,7 +30,7 @@ class Children {
       const pid_t child = ::fork();
       if (child == 0) {
         ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-        if (::getppid() == parent) body(i);
+        if (::getppid() == parent) run(body, i);
         ::_exit(0);
       }
       if (child < 0) {
@@ -56,6 +56,11 @@ class Children {
   }
 
  private:
+  // An exception ends the child here, because above it is the code of its parent.
+  template <class Body>
+  static void run(Body&& body, int i) noexcept {
+    body(i);
+  }
   void kill_all() noexcept {
     for (const pid_t pid : pids_) ::kill(pid, SIGKILL);
     for (const pid_t pid : pids_) ::waitpid(pid, nullptr, 0);

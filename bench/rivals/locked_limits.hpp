@@ -37,7 +37,7 @@ class LockedRate {
   }
 
  private:
-  Lock lock_;
+  alignas(64) Lock lock_;
   std::uint64_t tat_ = 0;
 };
 
@@ -87,12 +87,13 @@ class LockedFiveLimits {
     return users_[at];
   }
 
-  Lock lock_;
+  // The lock and what it guards share one line, so that a process waits for one line only.
+  alignas(64) Lock lock_;
   std::uint64_t global_tat_ = 0;
   std::uint64_t operation_tat_ = 0;
   std::uint32_t in_use_ = 0;
   std::uint32_t failures_ = 0;
-  detail::KeyHasher hasher_{{1, 2}};
+  alignas(64) detail::KeyHasher hasher_{{1, 2}};
   std::span<User> users_;
 };
 

@@ -11,7 +11,7 @@
 namespace weir::rivals {
 
 /// The kernel passes it on when its owner dies. A stopped owner keeps it.
-class alignas(64) RobustMutex {
+class RobustMutex {
  public:
   RobustMutex() noexcept {
     pthread_mutexattr_t attributes;
@@ -32,7 +32,7 @@ class alignas(64) RobustMutex {
 };
 
 /// Test and test-and-set, with a pause. Nobody gets it back from an owner that died.
-class alignas(64) SpinLock {
+class SpinLock {
  public:
   void lock() noexcept {
     while (taken_.exchange(1, std::memory_order_acquire) != 0) {

@@ -49,8 +49,8 @@ class MutexTable {
     return entries_[at];
   }
 
-  RobustMutex mutex_;
-  std::span<Entry> entries_;
+  alignas(64) RobustMutex mutex_;
+  alignas(64) std::span<Entry> entries_;  // read without the mutex
 };
 
 }  // namespace weir::rivals
