@@ -13,6 +13,10 @@
 #include <variant>
 #include <vector>
 
+#include "weir/error.hpp"
+
+#include "base/text.hpp"
+
 namespace weir::detail {
 
 /// Where a value was written.
@@ -26,6 +30,13 @@ struct SourcePosition {
   [[nodiscard]] std::string text() const {
     if (!origin) return {};
     return line == 0 ? *origin : fmt::format("{}:{}:{}", *origin, line, column);
+  }
+
+  /// The error for the value of a key that was written here.
+  [[nodiscard]] Error error(std::string_view key, std::string_view problem, std::string hint) const {
+    const std::string where = text();
+    return {Errc::config, fmt::format("{}{}{}: {}", where, where.empty() ? "" : ": ", escaped(key), problem),
+            std::move(hint)};
   }
 };
 

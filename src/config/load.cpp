@@ -63,7 +63,8 @@ Result<LoadedConfig> load(std::string_view toml, const SourcePosition& start,
   WEIR_TRY(Config config, detail::load_from_tree(root));
   std::vector<ConfigValue> values;
   for (detail::SavedValue& value : detail::values_of(detail::save_to_tree(config))) {
-    values.push_back({detail::path_text(value.key), std::move(value.text), origin_of(value.key, root)});
+    const detail::KeyPath key = value.key();
+    values.push_back({detail::path_text(key), std::move(value.text), origin_of(key, root)});
   }
   return LoadedConfig{std::move(config), std::move(values)};
 }

@@ -81,8 +81,14 @@ std::string form(const Part<T, Value>& /*setting*/) {
   if constexpr (std::is_same_v<Value, Cooldown>) return "a duration or a table";
   return "a table";
 }
-std::string form(const Described& setting) {
-  return std::string(setting.form);
+std::string form(const LimitText& setting) {
+  return fmt::format("{}, as in `\"{}\"`", setting.what, setting.example);
+}
+std::string form(const ShadowMode& /*setting*/) {
+  return "`true` or `false`";
+}
+std::string form(const CandidateText& setting) {
+  return std::string(setting.what);
 }
 
 // The default of a key, as a value that may be written in a file, or in words.
@@ -107,8 +113,16 @@ std::string normally(const Part<T, Value>& /*setting*/) {
   return "none";
 }
 template <class>
-std::string normally(const Described& setting) {
-  return std::string(setting.normally);
+std::string normally(const LimitText& /*setting*/) {
+  return "required";
+}
+template <class>
+std::string normally(const ShadowMode& /*setting*/) {
+  return "`false`";
+}
+template <class>
+std::string normally(const CandidateText& /*setting*/) {
+  return "none";
 }
 template <class T, std::size_t N>
 void add_rows(std::string& page, const std::array<Field<T>, N>& fields) {

@@ -65,10 +65,9 @@ Texts wholes_only_in(const Node& root, const Node& other) {
 std::vector<std::pair<std::string, std::string>> values_without(const Node& root, const Texts& wholes) {
   std::vector<std::pair<std::string, std::string>> values;
   for (detail::SavedValue& value : detail::values_of(root)) {
-    const std::size_t steps = whole_of(value.key);
-    const bool stands_for_whole = value.key.size() == steps;  // the whole exists but has no values
-    if (stands_for_whole || wholes.count(detail::path_text(std::span(value.key).first(steps))) != 0) continue;
-    values.emplace_back(detail::path_text(value.key), std::move(value.text));
+    const auto whole = std::span(value.section).first(whole_of(value.section));
+    if (value.name.empty() || wholes.count(detail::path_text(whole)) != 0) continue;
+    values.emplace_back(detail::path_text(value.key()), std::move(value.text));
   }
   return values;
 }
@@ -88,7 +87,7 @@ Result<void> apply_unchecked(Config& config, const std::vector<ConfigChange>& ch
 std::vector<ConfigValue> config_values(const Config& config) {
   std::vector<ConfigValue> values;
   for (detail::SavedValue& value : detail::values_of(detail::save_to_tree(config))) {
-    values.push_back({detail::path_text(value.key), std::move(value.text), {}});
+    values.push_back({detail::path_text(value.key()), std::move(value.text), {}});
   }
   return values;
 }

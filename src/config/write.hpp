@@ -4,8 +4,6 @@
 #include <chrono>
 #include <cstdint>
 #include <fmt/format.h>
-#include <functional>
-#include <map>
 #include <string>
 #include <type_traits>
 #include <vector>
@@ -49,18 +47,19 @@ template <class T>
 /// Writes one value in TOML, on one line.
 [[nodiscard]] std::string inline_text(const Node& value);
 
-/// Calls `visit(path, table)` for each [section] of a saved tree, in order.
-using Visit = std::function<void(const KeyPath& path, const Node& table)>;
-void for_each_section(const Node& root, const Visit& visit);
-
-/// One value of a saved tree, with its text in TOML.
+/// One value of a saved tree.
 struct SavedValue {
-  KeyPath key;
-  std::string text;
-};
-[[nodiscard]] std::vector<SavedValue> values_of(const Node& root);
+  KeyPath section;   ///< the table of the file in which it stands
+  std::string name;  ///< empty: the table has no values, as that of an operation without limits
+  std::string text;  ///< TOML
 
-/// Writes a whole file. `comments` has comments by the key of their value.
-[[nodiscard]] std::string file_text(const Node& root, const std::map<std::string, std::string>& comments);
+  [[nodiscard]] KeyPath key() const {
+    KeyPath key = section;
+    if (!name.empty()) key.emplace_back(name);
+    return key;
+  }
+};
+/// All values of a saved tree, in the order of the file format.
+[[nodiscard]] std::vector<SavedValue> values_of(const Node& root);
 
 }  // namespace weir::detail

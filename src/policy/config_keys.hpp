@@ -101,10 +101,16 @@ struct Part {
   Value T::*member;
   bool per_user = false;
 };
-/// A part of a limit that has a reader of its own. This list only describes it.
-struct Described {
-  std::string_view form;
-  std::string_view normally;
+/// A rate or a window in its short form, as in "30/min burst 10".
+struct LimitText {
+  std::string_view what;
+  std::string_view example;
+};
+/// Whether a rate or a window only counts: its Mode, written as a flag.
+struct ShadowMode {};
+/// A second rate or window, which is the next one in the list of limits.
+struct CandidateText {
+  std::string_view what;
 };
 
 /// The kinds of settings that the keys of a T may have.
@@ -122,11 +128,11 @@ struct SettingOf<SegmentPolicy> {
 };
 template <>
 struct SettingOf<Rate> {
-  using Any = std::variant<Described>;
+  using Any = std::variant<LimitText, ShadowMode, CandidateText>;
 };
 template <>
 struct SettingOf<Window> {
-  using Any = std::variant<Described, Plain<Window, WindowKind>>;
+  using Any = std::variant<LimitText, Plain<Window, WindowKind>, ShadowMode, CandidateText>;
 };
 template <>
 struct SettingOf<Concurrency> {
@@ -243,26 +249,25 @@ inline constexpr KeyTable kSegmentTable{kSegmentKeys};
 
 // Limits -----------------------------------------------------------------------------------------------------
 
-inline constexpr Described kShadow{"`true` or `false`", "`false`"};
+inline constexpr std::string_view kCandidate = "candidate";
 
 inline constexpr auto kRateFields = std::to_array<Field<Rate>>({
-    {{"limit", "The rate itself"}, Described{"a rate, as in `\"30/min burst 10\"`", "required"}},
-    {{"shadow", "Count what the limit would refuse, and refuse nothing"}, kShadow},
-    {{"candidate", "A second rate, which is only counted beside the one in force"},
-     Described{"a rate", "none"}},
+    {{"limit", "The rate itself"}, LimitText{"a rate", "30/min burst 10"}},
+    {{"shadow", "Count what the limit would refuse, and refuse nothing"}, ShadowMode{}},
+    {{kCandidate, "A second rate, which is only counted beside the one in force"}, CandidateText{"a rate"}},
 });
 inline constexpr auto kRateKeys = keys_of(kRateFields);
 inline constexpr KeyTable kRateTable{kRateKeys};
 
 inline constexpr auto kWindowFields = std::to_array<Field<Window>>({
-    {{"limit", "The window itself"}, Described{"a window, as in `\"100 per 1min\"`", "required"}},
+    {{"limit", "The window itself"}, LimitText{"a window", "100 per 1min"}},
     {{"kind",
       "How it is kept: log is exact, ring counts in cells, fixed is aligned to UTC, weighted is for users "
       "alone; automatic takes log up to 65,535 and ring above, or weighted for users"},
      Plain{&Window::kind}},
-    {{"shadow", "Count what the limit would refuse, and refuse nothing"}, kShadow},
-    {{"candidate", "A second window of the same kind, which is only counted beside the one in force"},
-     Described{"a window", "none"}},
+    {{"shadow", "Count what the limit would refuse, and refuse nothing"}, ShadowMode{}},
+    {{kCandidate, "A second window of the same kind, which is only counted beside the one in force"},
+     CandidateText{"a window"}},
 });
 inline constexpr auto kWindowKeys = keys_of(kWindowFields);
 inline constexpr KeyTable kWindowTable{kWindowKeys};
@@ -272,7 +277,7 @@ constexpr auto concurrent_fields(std::uint32_t most) {
   return std::to_array<Field<Concurrency>>({
       {{"limit", "How many requests may be in progress at once"}, Whole{&Concurrency::limit, 1, most}},
       {{"shadow", "Count what the limit would refuse, and refuse nothing"}, Plain{&Concurrency::shadow}},
-      {{"candidate", "A second limit, which is only counted beside the one in force"},
+      {{kCandidate, "A second limit, which is only counted beside the one in force"},
        Whole{&Concurrency::candidate, 1, most}},
   });
 }

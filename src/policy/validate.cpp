@@ -117,14 +117,19 @@ class Validator {
     const nanoseconds length = values.*setting.member;
     if (length.count() != 0) check_length(length, setting.most, setting.step);
   }
-  template <class T>
-  void check_setting(const Octal<T>& /*setting*/, const T& /*values*/) {}
   template <class T, class Value>
   void check_setting(const Part<T, Value>& setting, const T& values) {
     check_part(values.*setting.member, setting.per_user);
   }
+  // These have no bounds; check_rate() and check_window() check what a LimitText says.
   template <class T>
-  void check_setting(const Described& /*setting*/, const T& /*values*/) {}
+  void check_setting(const Octal<T>& /*setting*/, const T& /*values*/) {}
+  template <class T>
+  void check_setting(const LimitText& /*setting*/, const T& /*values*/) {}
+  template <class T>
+  void check_setting(const ShadowMode& /*setting*/, const T& /*values*/) {}
+  template <class T>
+  void check_setting(const CandidateText& /*setting*/, const T& /*values*/) {}
 
   void check_length(nanoseconds length, nanoseconds most, nanoseconds step) {
     if (length >= step && length <= most && length % step == nanoseconds(0)) return;

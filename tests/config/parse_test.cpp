@@ -254,6 +254,8 @@ TEST(ParseError, AdvisesWhatMendsTheLine) {
 TEST(ParseError, KeepsTheFirstMistakeOfTheFile) {
   EXPECT_THAT(refused("[operations.z]\nrat = 1\n[operations.a]\nrat = 1"),
               StartsWith("captions.toml:2:1: operations.z"));
+  EXPECT_THAT(refused("[operations.x.rate]\nshadow = 1\nlimit = 2"),
+              StartsWith("captions.toml:2:10: operations.x.rate.shadow: "));
 }
 
 TEST(ParseError, ShowsNoControlCharacterOfTheFile) {
