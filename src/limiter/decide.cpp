@@ -159,11 +159,12 @@ class Met {
   return answer.probe && !context.owner ? kWaitWithoutOwner : answer.wait;
 }
 
-/// @return 0: the call has begun; else the ticks until it may.
+/// Begins a call that wait_of_breaker() let pass. @return 0: it has begun; else the ticks until it may.
 [[gnu::noinline]] std::uint64_t begin_call(const Context& context, Decision& decision,
                                            Holding& holding) noexcept {
   BreakerRecord& record = *context.plan->shared.breaker;
-  const BreakerAdmission call = record.breaker.admit(record.params.load(), context.now, context.owner);
+  const BreakerAdmission call =
+      record.breaker.admit_checked(record.params.load(), context.now, context.owner);
   if (!call) return call.wait;
   hold(holding, call.ticket, HeldCall::of_outcome);
   decision.probe = call.ticket.probe != 0;

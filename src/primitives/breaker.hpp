@@ -143,6 +143,14 @@ class CircuitBreaker {
   [[nodiscard]] BreakerAdmission admit(const BreakerParams& params, std::uint64_t now, Owner owner) noexcept {
     const BreakerTransition tripped =
         params.slow_rate != 0 ? trip_if_overdue(params, now) : BreakerTransition{};
+    BreakerAdmission answer = admit_checked(params, now, owner);
+    if (tripped) answer.transition = tripped;
+    return answer;
+  }
+
+  /// The same for a caller that has called check() with the same `now`, so that no further call can be overdue.
+  [[nodiscard]] BreakerAdmission admit_checked(const BreakerParams& params, std::uint64_t now,
+                                               Owner owner) noexcept {
     const std::uint64_t word = state_.load(std::memory_order_relaxed);
     BreakerAdmission answer;
     if (BreakerPhase::guarded(word)) {
@@ -150,7 +158,6 @@ class CircuitBreaker {
     } else {
       answer.ticket.generation = static_cast<std::uint16_t>(BreakerPhase::generation_of(word));
     }
-    if (tripped) answer.transition = tripped;
     if (answer && answer.ticket.probe == 0 && params.slow_rate != 0) begin_call(params, now, answer.ticket);
     return answer;
   }

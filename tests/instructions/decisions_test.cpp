@@ -70,5 +70,10 @@ TEST(InstructionsOfADecision, UnderACooldownOfEachUserAreNotMany) {
   EXPECT_LE(instructions_of_one("cooldown_of_a_user"), 880);
 }
 
+TEST(InstructionsOfADecision, UnderABreakerWithASlowRateAreNotMany) {
+  SKIP_WITHOUT_VALGRIND();
+  EXPECT_LE(instructions_of_one("breaker_with_a_slow_rate"), 1920);
+}
+
 }  // namespace
 }  // namespace weir
