@@ -18,8 +18,8 @@
 
 namespace weir::rivals {
 
-// It never refuses in a benchmark.
-inline constexpr detail::TokenBucketParams kWideBucket{13, 1'000'000'000};
+/// kWide.
+inline constexpr detail::TokenBucketParams kWideBucket{.emission_interval = 12'800, .burst = 1'000'000'000};
 
 inline std::uint64_t now_ticks() {
   return detail::ticks_from_ns(now_ns());
