@@ -11,7 +11,8 @@
 //           Before each group of these the time that a line needs from the first CPU to the second and back is
 //           measured, because on a virtual machine it changes with the hour. In runs of their own, processes are
 //           stopped for 35 ms each, at random moments, and the windows of 10 ms are counted in which the others stood
-//           still meanwhile. Where `own line` has some of them, too, the machine was busy with other work.
+//           still meanwhile, although the kernel gave one of them a CPU. Where `own line` has some of them, too, the
+//           machine did it.
 // Not       refusals, or processes that work between their decisions: a service never contends as much.
 //
 //   scale_bench [ROUNDS [SECONDS [PROCESSES...]]]     default: 5 0.5 1 2 8 32, which takes about six minutes
