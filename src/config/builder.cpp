@@ -8,7 +8,8 @@
 
 #include "base/result.hpp"
 #include "base/text.hpp"
-#include "config/values.hpp"
+#include "config/edit.hpp"
+#include "config/read.hpp"
 #include "policy/config_keys.hpp"
 #include "policy/key_path.hpp"
 
@@ -79,8 +80,13 @@ ConfigBuilder& ConfigBuilder::exempt() {
 }
 
 ConfigBuilder& ConfigBuilder::set(std::string_view key, std::string_view value) {
-  const Result<void> done = detail::apply_unchecked(config_, {{std::string(key), {}, std::string(value)}});
-  if (!done && !mistake_) mistake_ = done.error();
+  Result<Config> changed = detail::changed_tree(config_, {{std::string(key), {}, std::string(value)}})
+                               .and_then(detail::load_unchecked);
+  if (changed) {
+    config_ = *std::move(changed);
+  } else if (!mistake_) {
+    mistake_ = changed.error();
+  }
   return *this;
 }
 

@@ -10,6 +10,7 @@
 #include "base/result.hpp"
 #include "base/text.hpp"
 #include "config/text.hpp"
+#include "config/write.hpp"
 #include "policy/config_keys.hpp"
 
 namespace weir::detail {
@@ -48,62 +49,51 @@ void join_name(KeyPath& path, std::size_t at, const Node* names, const KeyTable&
   }
 }
 
-/// Goes down a path, step by step. Short forms of a limit on the way are written out.
+/// Changes a tree at the end of a path. Short forms of a limit on the way are written out.
 class Editor {
  public:
-  Editor(const KeyPath& path, const SourcePosition& position) : path_(path), position_(position) {}
+  /// @param value  what is set there; null to remove what is there.
+  Editor(const KeyPath& path, const Node* value) : path_(path), value_(value) {}
 
-  /// Goes to the node at the end of the path without its last `left` steps. If there is none, `make` decides
-  /// whether it is added; otherwise the result is null.
-  Result<Node*> go(Node& root, std::size_t left, bool make) {
-    Node* here = &root;
-    for (at_ = 0; here != nullptr && at_ + left < path_.size(); ++at_) {
-      WEIR_TRY(here, make ? made(*here) : found(*here));
-    }
-    return here;
-  }
-
-  /// Erases the child of `here` that the last step names.
-  Result<void> erase(Node& here) {
-    if (const std::string* name = name_of(path_[at_])) {
-      only_entry(here).erase(*name);
+  /// Goes on from a node to which the first `at` steps lead. Nodes that are missing are added for a value.
+  Result<void> edit(Node& here, std::size_t at) {
+    if (at == path_.size()) {
+      here = *value_;
       return {};
     }
-    WEIR_TRY_VOID(found(here));
+    const bool removes = value_ == nullptr && at + 1 == path_.size();
+    if (const std::string* name = name_of(path_[at])) {
+      WEIR_TRY(Node* const table, value_ == nullptr ? &only_entry(here) : as_table(here, at));
+      Node* child = table->find(*name);
+      if (child == nullptr && value_ != nullptr) child = &table->add(*name, nothing());
+      if (removes) table->erase(*name);
+      return child == nullptr || removes ? Result<void>() : edit(*child, at + 1);
+    }
     Node::List& list = as_list(here);
-    list.erase(list.begin() + static_cast<std::ptrdiff_t>(std::get<std::size_t>(path_[at_])));
+    const std::size_t index = std::get<std::size_t>(path_[at]);
+    if (value_ != nullptr && index == list.size()) list.push_back(nothing());
+    if (index >= list.size()) {
+      return refuse(at,
+                    fmt::format("there is no [{}]: the list has {} {}", index, list.size(),
+                                list.size() == 1 ? "entry" : "entries"),
+                    fmt::format("use at most [{}], which adds an entry", list.size()));
+    }
+    if (!removes) return edit(list[index], at + 1);
+    list.erase(list.begin() + static_cast<std::ptrdiff_t>(index));
     return {};
   }
 
  private:
-  [[nodiscard]] Error refuse(const std::string& problem, std::string hint) const {
-    return {Errc::config, fmt::format("{}: {}", so_far(), problem), std::move(hint)};
-  }
-  [[nodiscard]] std::string so_far() const { return escaped(path_text(std::span(path_).first(at_))); }
-
-  Result<Node*> found(Node& here) {
-    if (const std::string* name = name_of(path_[at_])) return only_entry(here).find(*name);
-    return entry(as_list(here));
+  [[nodiscard]] std::string text(std::size_t steps) const { return path_text(std::span(path_).first(steps)); }
+  [[nodiscard]] Error refuse(std::size_t at, const std::string& problem, std::string hint) const {
+    return SourcePosition{}.error(text(at), problem, std::move(hint));
   }
 
-  Result<Node*> made(Node& here) {
-    const std::string* name = name_of(path_[at_]);
-    if (name == nullptr) {
-      Node::List& list = as_list(here);
-      if (std::get<std::size_t>(path_[at_]) == list.size()) list.push_back({{}, position_});
-      return entry(list);
-    }
-    WEIR_TRY(Node* const table, as_table(here));
-    Node* child = table->find(*name);
-    return child != nullptr ? child : &table->add(*name, {{}, position_});
-  }
-
-  Result<Node*> entry(Node::List& list) const {
-    const std::size_t index = std::get<std::size_t>(path_[at_]);
-    if (index < list.size()) return &list[index];
-    return refuse(fmt::format("there is no [{}]: the list has {} {}", index, list.size(),
-                              list.size() == 1 ? "entry" : "entries"),
-                  fmt::format("use at most [{}], which adds an entry", list.size()));
+  /// A node that has no value yet.
+  [[nodiscard]] Node nothing() const { return {{}, value_->position}; }
+  static bool is_nothing(const Node& node) {
+    const bool* flag = node.as<bool>();
+    return node.as<Node::Date>() != nullptr || (flag != nullptr && !*flag);
   }
 
   /// A list with one entry means the same as the entry.
@@ -116,40 +106,34 @@ class Editor {
   static Node::List& as_list(Node& node) {
     if (auto* list = node.as<Node::List>()) return *list;
     Node::List list;
-    if (!nothing(node)) list.push_back(node);
+    if (!is_nothing(node)) list.push_back(node);
     return node.value.emplace<Node::List>(std::move(list));
   }
 
   /// A limit in short form becomes the table that it means: "30/min" is { limit = "30/min" }.
-  Result<Node*> as_table(Node& node) {
-    if (auto* list = node.as<Node::List>(); list != nullptr && list->empty())
-      list->push_back({{}, position_});
+  Result<Node*> as_table(Node& node, std::size_t at) const {
+    if (auto* list = node.as<Node::List>(); list != nullptr && list->empty()) list->push_back(nothing());
     Node& one = only_entry(node);
     if (one.as<Node::Table>() != nullptr) return &one;
     if (const auto* list = one.as<Node::List>()) {
-      return refuse(fmt::format("a list of {}", list->size()),
-                    fmt::format("name one of them, as in {}[0]", so_far()));
+      return refuse(at, fmt::format("a list of {}", list->size()),
+                    fmt::format("name one of them, as in {}[0]", escaped(text(at))));
     }
-    if (nothing(one)) {
+    if (is_nothing(one)) {
       one.value.emplace<Node::Table>();
       return &one;
     }
-    const std::string_view first = first_key();
-    if (first.empty()) return refuse(fmt::format("{} has no parts", kind(one)), "");
+    const std::string_view first = first_key(at);
+    if (first.empty()) return refuse(at, fmt::format("{} has no parts", kind(one)), "");
     Node value = std::move(one);
     one = {Node::Table{}, value.position};
     one.add(std::string(first), std::move(value));
     return &one;
   }
 
-  static bool nothing(const Node& node) {
-    const bool* flag = node.as<bool>();
-    return node.as<Node::Date>() != nullptr || (flag != nullptr && !*flag);
-  }
-
   /// The key under which a limit's table holds what its short form says; empty if the path is not at a limit.
-  [[nodiscard]] std::string_view first_key() const {
-    for (std::size_t i = at_; i > 0; --i) {
+  [[nodiscard]] std::string_view first_key(std::size_t at) const {
+    for (std::size_t i = at; i > 0; --i) {
       const std::string* name = name_of(path_[i - 1]);
       if (name == nullptr) continue;  // this step is an index
       const auto limit = std::ranges::find(kLimitKeys, *name, &Key::name);
@@ -159,12 +143,10 @@ class Editor {
   }
 
   const KeyPath& path_;
-  const SourcePosition& position_;
-  std::size_t at_ = 0;
+  const Node* value_;
 };
 
-}  // namespace
-
+/// Reads "operations.x.rate[1]".
 Result<KeyPath> parse_key(std::string_view key, const Node& root) {
   const auto refuse = [&](const std::string& problem) {
     return Error{Errc::config, escaped(key) + ": " + problem, "write the key as in operations.x.rate[0]"};
@@ -205,20 +187,31 @@ Result<KeyPath> parse_key(std::string_view key, const Node& root) {
   return path;
 }
 
-Result<void> edit(Node& root, const KeyPath& path, std::string_view value, const SourcePosition& position) {
-  Editor editor(path, position);
-  if (value == "none") {
-    WEIR_TRY(Node* const parent, editor.go(root, 1, false));
-    return parent == nullptr ? Result<void>() : editor.erase(*parent);
+}  // namespace
+
+Result<void> set_node(Node& root, const KeyPath& path, const Node& value) {
+  return Editor(path, &value).edit(root, 0);
+}
+
+Result<void> set_text(Node& root, const KeyPath& path, std::string_view text,
+                      const SourcePosition& position) {
+  if (text == "none") return Editor(path, nullptr).edit(root, 0);
+  const Result<Node> value = parse_value(text, position);
+  if (!value) return SourcePosition{}.error(path_text(path), value.error().what, value.error().hint);
+  return set_node(root, path, *value);
+}
+
+Result<Node> changed_tree(const Config& config, const std::vector<ConfigChange>& changes) {
+  Node root = save_to_tree(config);
+  for (const ConfigChange& change : changes) {
+    WEIR_TRY(const KeyPath path, parse_key(change.key, root));
+    if (path.front() == KeyStep("defaults")) {
+      return SourcePosition{}.error(path_text(path), "[defaults] exists only in a file",
+                                    "set the value of an operation, as in operations.x.rate");
+    }
+    WEIR_TRY_VOID(set_text(root, path, change.to, {}));
   }
-  Result<Node> node = parse_value(value, position);
-  if (!node) {
-    return Error{Errc::config, fmt::format("{}: {}", escaped(path_text(path)), node.error().what),
-                 node.error().hint};
-  }
-  WEIR_TRY(Node* const there, editor.go(root, 0, true));
-  *there = *std::move(node);
-  return {};
+  return root;
 }
 
 Found find_node(const Node& root, std::span<const KeyStep> path) {

@@ -3,24 +3,30 @@
 
 #include <span>
 #include <string_view>
+#include <vector>
 
-#include "weir/error.hpp"
+#include "weir/config.hpp"
 
 #include "config/document.hpp"
 #include "policy/key_path.hpp"
 
 namespace weir::detail {
 
-/// Reads "operations.x.rate[1]". A name with dots needs quotes only where `root` does not have it.
-/// Errors  Errc::config, quoting the key.
-[[nodiscard]] Result<KeyPath> parse_key(std::string_view key, const Node& root);
+/// Sets one value of a tree, or a part of it. The form in which a limit is written does not matter: "30/min" becomes
+/// a table when its candidate is set, and a list when its [1] is set. The result is not checked: that is left to the
+/// reader of the tree.
+/// Errors  Errc::config: an index beyond the end, a part of a value that has no parts.
+[[nodiscard]] Result<void> set_node(Node& root, const KeyPath& path, const Node& value);
 
-/// Sets one value of a tree, or a part of it; the value "none" removes it. The form in which a limit is written does
-/// not matter: "30/min" becomes a table when its candidate is set, and a list when its [1] is set. The result is not
-/// checked: that is left to the reader of the tree.
-/// Errors  Errc::config: an index beyond the end, a part of a value that has no parts, a value that is not TOML.
-[[nodiscard]] Result<void> edit(Node& root, const KeyPath& path, std::string_view value,
-                                const SourcePosition& position);
+/// Sets a value that is given as text; "none" removes it.
+/// Errors  as set_node(), and a value that is not TOML.
+[[nodiscard]] Result<void> set_text(Node& root, const KeyPath& path, std::string_view text,
+                                    const SourcePosition& position);
+
+/// The tree of a configuration after changes, whose keys are as in "operations.x.rate[1]". A name with dots needs
+/// quotes only where the configuration does not have it. The result is not checked.
+/// Errors  Errc::config, quoting the key.
+[[nodiscard]] Result<Node> changed_tree(const Config& config, const std::vector<ConfigChange>& changes);
 
 /// The node at the end of a path, or the last node on the way there.
 struct Found {

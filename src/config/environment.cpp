@@ -1,8 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "config/environment.hpp"
 
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <cstdint>
 #include <fmt/format.h>
+#include <limits>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unistd.h>
@@ -12,11 +19,12 @@
 #include "base/result.hpp"
 #include "base/text.hpp"
 #include "config/edit.hpp"
-#include "config/read.hpp"
 #include "policy/config_keys.hpp"
 
 namespace weir::detail {
 namespace {
+
+// Variables that name a key ----------------------------------------------------------------------------------
 
 /// Writes a name as a part of a variable's name: "image-resize" becomes IMAGE_RESIZE.
 std::string folded(std::string_view name) {
@@ -85,41 +93,180 @@ bool names_a_key(std::string_view name) {
   return name.starts_with(kPrefix) && name.find("__", kPrefix.size()) != name.npos;
 }
 
-}  // namespace
+/// One variable and its value.
+struct Variable {
+  std::string_view name;
+  const std::string& value;
 
-SourcePosition position_of_variable(std::string_view name) {
-  return {std::make_shared<const std::string>("environment " + escaped(name))};
+  [[nodiscard]] SourcePosition position() const {
+    return {std::make_shared<const std::string>("environment " + escaped(name))};
+  }
+  /// The same error, naming the variable that it is about.
+  [[nodiscard]] Error refuse(const Error& error) const {
+    return {error.code, fmt::format("environment {}: {}", escaped(name), error.what), error.hint};
+  }
+};
+
+/// Sets the value that a variable names, if it is one of an operation or if it is not, as asked.
+Result<void> set_key(Node& root, const Variable& variable, bool of_operation) {
+  WEIR_TRY(const KeyPath path, path_of(variable.name, root));
+  // An empty value is mostly an accident: it was to be made of another variable, which is not set. Accepting it
+  // would silently drop a limit.
+  if (variable.value.empty()) {
+    return Error{Errc::config, "the value is empty", "unset the variable, or write none to remove the limit"};
+  }
+  if ((path.front() == KeyStep("operations")) != of_operation) return {};
+  return set_text(root, path, variable.value, variable.position());
 }
 
-Error of_variable(std::string_view name, const Error& error) {
-  return {error.code, fmt::format("environment {}: {}", escaped(name), error.what), error.hint};
+// Variables that services commonly have already: they set values of [defaults] --------------------------------
+
+Result<std::uint32_t> number(const std::string& text) {
+  constexpr std::uint32_t kMost = std::numeric_limits<std::uint32_t>::max();
+  std::uint32_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto parsed = std::from_chars(text.data(), end, value);
+  if (parsed.ec == std::errc() && parsed.ptr == end && value >= 1) return value;
+  return Error{Errc::config, quoted(text) + ": not a number of requests", fmt::format("use 1 to {}", kMost)};
 }
 
-Result<void> apply_environment(Node& root, const Environment& environment) {
-  WEIR_TRY_VOID(apply_plain_names(root, environment));
-  std::vector<std::pair<std::string_view, KeyPath>> of_operations;  // applied after [defaults] are spread
+/// Finds the rate of [defaults] with this period and its index in their list, which is the end if there is none.
+std::pair<std::optional<Rate>, std::size_t> rate_of(const Node& root, std::chrono::nanoseconds period) {
+  for (std::size_t i = 0;; ++i) {
+    const Found entry = find_node(root, KeyPath{"defaults", "rate", i});
+    if (!entry.whole || entry.node->as<bool>() != nullptr) return {std::nullopt, i};
+    const Node* limit = entry.node->as<Node::Table>() != nullptr ? entry.node->find("limit") : entry.node;
+    const auto* text = limit == nullptr ? nullptr : limit->as<std::string>();
+    if (text == nullptr) continue;  // the reader of the tree will refuse it
+    const Result<Rate> rate = parse_rate(*text);
+    if (rate && rate->period == period) return {*rate, i};
+  }
+}
+
+Result<void> set_rate(Node& root, std::size_t index, const Rate& rate, const Variable& variable) {
+  return set_node(root, {"defaults", "rate", index, "limit"}, {format_rate(rate), variable.position()});
+}
+
+/// Sets the count of the rate with this period. Its burst stays as it is if it differed from the count.
+template <class Period>
+Result<void> set_count(Node& root, const Variable& variable) {
+  WEIR_TRY(const std::uint32_t count, number(variable.value));
+  const auto [before, index] = rate_of(root, Period(1));
+  const bool own_burst = before && before->burst != before->count;
+  return set_rate(root, index, {count, Period(1), own_burst ? before->burst : count}, variable);
+}
+
+Result<void> set_burst(Node& root, const Variable& variable) {
+  WEIR_TRY(const std::uint32_t burst, number(variable.value));
+  auto [rate, index] = rate_of(root, std::chrono::minutes(1));
+  if (!rate) {
+    return Error{Errc::config, "[defaults] has no rate per minute that could take this burst",
+                 "set RATE_LIMIT_REQUESTS_PER_MINUTE too"};
+  }
+  rate->burst = burst;
+  return set_rate(root, index, *rate, variable);
+}
+
+Result<void> set_concurrent(Node& root, const Variable& variable) {
+  return set_text(root, {"defaults", "concurrent", "limit"}, variable.value, variable.position());
+}
+Result<void> set_user_concurrent(Node& root, const Variable& variable) {
+  return set_text(root, {"defaults", "user", "concurrent", "limit"}, variable.value, variable.position());
+}
+
+Result<void> refuse_timeout(Node& /*root*/, const Variable& /*variable*/) {
+  return Error{Errc::config, "waiting for a permit is not supported by this version of weir", "unset it"};
+}
+
+/// Gives [defaults] the breaker of the built-in configuration if it has none.
+Result<void> ensure_breaker(Node& root, const SourcePosition& position) {
+  const KeyPath path = {"defaults", "breaker"};
+  const Found breaker = find_node(root, path);
+  if (breaker.whole && breaker.node->as<Node::Table>() != nullptr) return {};
+  return set_text(root, path, "{ failures = 5, recovery = \"60s\" }", position);
+}
+Result<void> set_failures(Node& root, const Variable& variable) {
+  WEIR_TRY_VOID(ensure_breaker(root, variable.position()));
+  return set_text(root, {"defaults", "breaker", "failures"}, variable.value, variable.position());
+}
+Result<void> set_recovery(Node& root, const Variable& variable) {
+  WEIR_TRY_VOID(ensure_breaker(root, variable.position()));
+  const bool seconds = variable.value.find_first_not_of("0123456789") == std::string::npos;
+  return set_node(root, {"defaults", "breaker", "recovery"},
+                  {variable.value + (seconds ? "s" : ""), variable.position()});
+}
+
+struct PlainName {
+  std::string_view name;
+  Result<void> (*set)(Node& root, const Variable& variable);
+};
+constexpr std::array kPlainNames = std::to_array<PlainName>({
+    {"RATE_LIMIT_REQUESTS_PER_MINUTE", set_count<std::chrono::minutes>},
+    {"RATE_LIMIT_REQUESTS_PER_HOUR", set_count<std::chrono::hours>},
+    {"RATE_LIMIT_BURST_LIMIT", set_burst},
+    {"MAX_CONCURRENT_REQUESTS", set_concurrent},
+    {"MAX_CONCURRENT_PER_USER", set_user_concurrent},
+    {"CONCURRENCY_TIMEOUT", refuse_timeout},  // ignoring it would promise a limit that is not enforced
+    {"CIRCUIT_BREAKER_FAILURE_THRESHOLD", set_failures},
+    {"CIRCUIT_BREAKER_RECOVERY_TIMEOUT", set_recovery},  // a number of seconds, or a duration
+});
+
+// [defaults] -------------------------------------------------------------------------------------------------
+
+void mark_inherited(Node& node) {
+  node.position.inherited = true;
+  if (auto* list = node.as<Node::List>()) {
+    for (Node& value : *list) mark_inherited(value);
+  }
+  if (auto* table = node.as<Node::Table>()) {
+    for (Node::Member& member : *table) mark_inherited(member.value);
+  }
+}
+
+/// Gives a table the keys that it leaves out, each with its whole value. The keys of `user` are inherited one by one.
+void inherit(Node& limits, const Node& defaults) {
+  auto* table = limits.as<Node::Table>();
+  const auto* given = defaults.as<Node::Table>();
+  if (table == nullptr || given == nullptr) return;  // the reader of the tree will refuse it
+  for (const Node::Member& member : *given) {
+    Node* own = limits.find(member.key);
+    if (member.key == "user") {
+      inherit(own != nullptr ? *own : limits.add("user", {Node::Table{}, member.value.position}),
+              member.value);
+    } else if (own == nullptr) {
+      mark_inherited(table->emplace_back(member).value);
+    }
+  }
+}
+
+/// Sets the keys that variables name: those of operations, or all others.
+Result<void> set_keys(Node& root, const Environment& environment, bool of_operations) {
   for (const auto& [name, value] : environment) {
     if (!names_a_key(name)) continue;
-    Result<KeyPath> path = path_of(name, root);
-    if (!path) return of_variable(name, path.error());
-    // An empty value is mostly an accident: it was to be made of another variable, which is not set. Accepting it
-    // would silently drop a limit.
-    if (value.empty()) {
-      return of_variable(name, {Errc::config, "the value is empty",
-                                "unset the variable, or write none to remove the limit"});
-    }
-    if (path->front() == KeyStep("operations")) {
-      of_operations.emplace_back(name, *std::move(path));
-    } else if (const Result<void> done = edit(root, *path, value, position_of_variable(name)); !done) {
-      return of_variable(name, done.error());
-    }
-  }
-  inherit(root);
-  for (const auto& [name, path] : of_operations) {
-    const Result<void> done = edit(root, path, environment.find(name)->second, position_of_variable(name));
-    if (!done) return of_variable(name, done.error());
+    const Variable variable{name, value};
+    const Result<void> done = set_key(root, variable, of_operations);
+    if (!done) return variable.refuse(done.error());
   }
   return {};
+}
+
+}  // namespace
+
+Result<void> apply_environment(Node& root, const Environment& environment) {
+  for (const auto& [name, set] : kPlainNames) {
+    const auto found = environment.find(name);
+    if (found == environment.end() || found->second.empty()) continue;
+    const Variable variable{name, found->second};
+    if (const Result<void> done = set(root, variable); !done) return variable.refuse(done.error());
+  }
+  WEIR_TRY_VOID(set_keys(root, environment, false));
+  const Node* defaults = root.find("defaults");
+  Node* operations = root.find("operations");
+  auto* table = operations == nullptr ? nullptr : operations->as<Node::Table>();
+  if (defaults != nullptr && table != nullptr) {
+    for (Node::Member& operation : *table) inherit(operation.value, *defaults);
+  }
+  return set_keys(root, environment, true);
 }
 
 }  // namespace weir::detail
@@ -133,9 +280,9 @@ Environment process_environment() {
     const std::size_t equals = text.find('=');
     if (equals == text.npos) continue;
     const std::string_view name = text.substr(0, equals);
-    if (detail::names_a_key(name) || detail::is_plain_name(name)) {
-      environment.emplace(name, text.substr(equals + 1));
-    }
+    const bool plain =
+        std::ranges::find(detail::kPlainNames, name, &detail::PlainName::name) != detail::kPlainNames.end();
+    if (plain || detail::names_a_key(name)) environment.emplace(name, text.substr(equals + 1));
   }
   return environment;
 }

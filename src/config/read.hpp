@@ -7,15 +7,12 @@
 
 namespace weir::detail {
 
-/// Turns a tree into a configuration and checks it as a whole. [defaults] is checked but not used: inherit() has
-/// spread it over the operations before.
+/// Turns a tree into a configuration and checks it as a whole. [defaults] is checked but not used:
+/// apply_environment() has spread it over the operations before.
 /// Errors  Errc::config: the mistake that comes first in the file, with its position.
 [[nodiscard]] Result<Config> load_from_tree(const Node& root);
 
 /// Turns a tree into a configuration, and checks single values but not what they say together.
 [[nodiscard]] Result<Config> load_unchecked(const Node& root);
-
-/// Gives each operation the keys of [defaults] that it leaves out.
-void inherit(Node& root);
 
 }  // namespace weir::detail
