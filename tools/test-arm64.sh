@@ -16,7 +16,7 @@ if [[ $(dpkg --print-architecture) != arm64 ]] && ! dpkg --print-foreign-archite
 fi
 tools/install-deps.sh g++-aarch64-linux-gnu qemu-user {libfmt,libgtest,libgmock,libtomlplusplus,libxxhash}-dev:arm64 zlib1g-dev:arm64
 
-words=(base primitives users workers limiter) # the layers that use shared words
+words=(base primitives users workers limiter binding) # the layers that use shared words
 others=(segment policy plan config inspect control http)
 echo "test-arm64: configuring and building in build/arm64"
 cmake --preset arm64 >/dev/null

@@ -3,6 +3,7 @@
 
 // What a child changes in order to see something else: its mounts.
 
+#include <fmt/format.h>
 #include <fstream>
 #include <sched.h>
 #include <string>
@@ -32,8 +33,8 @@ inline bool own_mounts() {
 inline bool own_shared_memory(const char* options) {
   if (!own_mounts()) return false;
   if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) return false;
-  const std::string open_to_all =
-      std::string("mode=1777,") + options;  // its owner is root, and root may not be mapped
+  // Its owner is root, and root may not be mapped, so it is open to all.
+  const std::string open_to_all = fmt::format("mode=1777,{}", options);
   return ::mount("tmpfs", "/dev/shm", "tmpfs", 0, open_to_all.c_str()) == 0;
 }
 
