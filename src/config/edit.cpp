@@ -64,10 +64,11 @@ class Editor {
     const bool removes = value_ == nullptr && at + 1 == path_.size();
     if (const std::string* name = name_of(path_[at])) {
       WEIR_TRY(Node* const table, value_ == nullptr ? &only_entry(here) : as_table(here, at));
-      Node* child = table->find(*name);
-      if (child == nullptr && value_ != nullptr) child = &table->add(*name, nothing());
-      if (removes) table->erase(*name);
-      return child == nullptr || removes ? Result<void>() : edit(*child, at + 1);
+      Node* const child = table->find(*name);
+      if (child == nullptr && value_ == nullptr) return {};
+      if (!removes) return edit(child != nullptr ? *child : table->add(*name, nothing()), at + 1);
+      table->erase(*name);
+      return {};
     }
     Node::List& list = as_list(here);
     const std::size_t index = std::get<std::size_t>(path_[at]);

@@ -1,18 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <fcntl.h>
 #include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <unistd.h>
 #include <utility>
 #include <vector>
 
 #include "weir/config.hpp"
 
+#include "base/descriptor.hpp"
 #include "base/result.hpp"
 #include "config/edit.hpp"
 #include "config/environment.hpp"
-#include "config/file.hpp"
 #include "config/read.hpp"
 #include "config/text.hpp"
 #include "config/write.hpp"
@@ -22,6 +28,40 @@ namespace {
 
 using detail::Node;
 using detail::SourcePosition;
+
+/// The error for a failed system call on a file of the configuration.
+Error file_error(const std::string& path, int error) {
+  const std::string what = path + ": " + std::generic_category().message(error);
+  switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+      return {Errc::not_found, what, "name an existing TOML file"};
+    case EACCES:
+    case EPERM:
+      return {Errc::permission, what, "run as a user who may read it"};
+    case EISDIR:
+      return {Errc::config, what, "name the TOML file itself"};
+    default:
+      return {Errc::system, what, {}};
+  }
+}
+
+/// Reads a whole text file.
+Result<std::string> read_file(const std::string& path) {
+  constexpr std::size_t kLargest = 16U << 20U;  // far beyond any configuration; also ends reading /dev/zero
+  const detail::FileHandle file = detail::open_file(path.c_str(), O_RDONLY);
+  if (!file) return file_error(path, errno);
+  std::string text;
+  std::array<char, 16'384> block;
+  for (;;) {
+    const ssize_t got = ::read(file.get(), block.data(), block.size());
+    if (got < 0 && errno == EINTR) continue;
+    if (got < 0) return file_error(path, errno);
+    if (got == 0) return text;
+    text.append(block.data(), static_cast<std::size_t>(got));
+    if (text.size() > kLargest) return Error{Errc::config, path + ": larger than 16 MiB", "name a TOML file"};
+  }
+}
 
 constexpr const char* kBuiltIn = "built in";
 
@@ -86,7 +126,7 @@ Result<LoadedConfig> load_effective_config(const std::optional<std::string>& pat
     if (!path) {
       return load(builtin_config_text(), {std::make_shared<const std::string>(kBuiltIn)}, environment);
     }
-    WEIR_TRY(const std::string text, detail::read_file(*path));
+    WEIR_TRY(const std::string text, read_file(*path));
     return load(text, first_line_of(*path), environment);
   });
 }

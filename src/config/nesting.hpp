@@ -4,7 +4,9 @@
 #include <algorithm>
 #include <cstddef>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace weir::detail {
@@ -21,95 +23,54 @@ class NestingScan {
   /// no harm, since the parser stops at the error.
   [[nodiscard]] std::optional<std::size_t> too_deep() {
     while (at_ < toml_.size()) {
-      step();
-      if (depth_ > kDeepest) return line_;
+      step(toml_[at_]);
+      if (depth_ > kDeepest)
+        return 1 + static_cast<std::size_t>(std::ranges::count(toml_.substr(0, at_), '\n'));
     }
     return std::nullopt;
   }
 
  private:
-  void step() {
-    switch (const char c = toml_[at_]) {
-      case '#':
-        at_ = std::min(toml_.find('\n', at_), toml_.size());
-        return;
-      case '"':
-      case '\'':
-        return skip_string(c);
-      case '.':
-        ++dots_;
-        ++depth_;
-        break;
-      case '[':
-      case '{':
-        open_.push_back(dots_);
-        dots_ = 0;
-        ++depth_;
-        break;
-      case ']':
-      case '}':
-        close();
-        break;
-      case '\n':
-        ++line_;
-        [[fallthrough]];
-      case ',':
-        depth_ -= dots_;
-        dots_ = 0;
-        break;
-      default:
-        break;
+  void step(char c) {
+    if (c == '"' || c == '\'') return skip_string(c);
+    if (c == '#') {
+      at_ = std::min(toml_.find('\n', at_), toml_.size());
+      return;
     }
     ++at_;
-  }
-
-  void close() {
-    if (open_.empty()) return;
-    depth_ -= dots_ + 1;
-    dots_ = open_.back();
-    open_.pop_back();
+    if (c == '.') {
+      ++dots_;
+      ++depth_;
+    } else if (c == '[' || c == '{') {
+      open_.push_back(std::exchange(dots_, 0));
+      ++depth_;
+    } else if ((c == ']' || c == '}') && !open_.empty()) {
+      depth_ -= dots_ + 1;
+      dots_ = open_.back();
+      open_.pop_back();
+    } else if (c == ',' || c == '\n') {  // the key ends, and with it what its dots opened
+      depth_ -= std::exchange(dots_, 0);
+    }
   }
 
   void skip_string(char quote) {
-    const std::size_t run = std::min(toml_.find_first_not_of(quote, at_), toml_.size()) - at_;
-    if (run == 2) {
-      at_ += 2;
-      return;
+    const std::string three(3, quote);
+    const bool multi_line = toml_.substr(at_).starts_with(three);
+    const std::string_view end = std::string_view(three).substr(multi_line ? 0 : 2);
+    for (at_ += end.size(); at_ < toml_.size() && !toml_.substr(at_).starts_with(end); ++at_) {
+      if (toml_[at_] == '\n' && !multi_line) return;  // the quote is not closed, so the parser stops here
+      if (toml_[at_] == '\\' && quote == '"') ++at_;
     }
-    const bool multi_line = run >= 3;
-    at_ += multi_line ? 3 : 1;
-    for (; at_ < toml_.size(); ++at_) {
-      const char c = toml_[at_];
-      if (c == '\n') {
-        if (!multi_line) return;  // the quote is not closed, so the parser stops here
-        ++line_;
-      }
-      if (c == '\\' && quote == '"') {
-        ++at_;
-        if (at_ < toml_.size() && toml_[at_] == '\n') ++line_;
-        continue;
-      }
-      if (c == quote && ends(quote, multi_line)) return;
-    }
-  }
-
-  /// Skips the closing quotes. A multi-line string may end in up to five, of which the last three close it.
-  bool ends(char quote, bool multi_line) {
-    const std::size_t run = std::min(toml_.find_first_not_of(quote, at_), toml_.size()) - at_;
-    if (multi_line && run < 3) {
-      at_ += run - 1;
-      return false;
-    }
-    at_ += multi_line ? std::min<std::size_t>(run, 5) : 1;
-    return true;
+    at_ = std::min(at_ + end.size(), toml_.size());
+    // A multi-line string may end in up to five quotes, of which the last three close it.
+    for (int more = 2; multi_line && more > 0 && toml_.substr(at_).starts_with(quote); --more) ++at_;
   }
 
   std::string_view toml_;
   std::size_t at_ = 0;
-  std::size_t line_ = 1;
-  std::size_t dots_ = 0;   ///< dots of the current key
-  std::size_t depth_ = 0;  ///< open brackets, and dots of all keys around this character
-  std::vector<std::size_t> open_;
+  std::size_t dots_ = 0;           ///< dots of the current key
+  std::size_t depth_ = 0;          ///< open brackets, and dots of all keys around this character
+  std::vector<std::size_t> open_;  ///< the dots of the key before each open bracket
 };
 
 }  // namespace weir::detail

@@ -164,27 +164,28 @@ class Reader {
   template <class T, class Value>
   void read(T& into, const Part<T, Value>& setting, const Node& node, const std::string& path) {
     if (!std::is_same_v<Value, Limits> && switched_off(node)) return;
-    read_part(into.*setting.member, node, path, setting.per_user);
+    if constexpr (std::is_same_v<Value, Concurrency>) {
+      const auto& fields = setting.per_user ? kUserConcurrentFields : kConcurrentFields;
+      read_limit(into.*setting.member, fields, node, path);
+    } else {
+      read_part(into.*setting.member, node, path);
+    }
   }
 
-  void read_part(Limits& into, const Node& node, const std::string& path, bool /*per_user*/) {
+  void read_part(Limits& into, const Node& node, const std::string& path) {
     read_table(into, kUserLimits, node, path);
   }
-  void read_part(std::optional<weir::Breaker>& into, const Node& node, const std::string& path,
-                 bool /*per_user*/) {
+  void read_part(std::optional<weir::Breaker>& into, const Node& node, const std::string& path) {
     read_table(into.emplace(), kBreakerFields, node, path);
   }
-  void read_part(Concurrency& into, const Node& node, const std::string& path, bool per_user) {
-    read_limit(into, per_user ? kUserConcurrentFields : kConcurrentFields, node, path);
-  }
-  void read_part(Cooldown& into, const Node& node, const std::string& path, bool /*per_user*/) {
+  void read_part(Cooldown& into, const Node& node, const std::string& path) {
     read_limit(into, kCooldownFields, node, path);
     if (into.length.count() == 0) into = {};
   }
-  void read_part(std::vector<Rate>& into, const Node& node, const std::string& path, bool /*per_user*/) {
+  void read_part(std::vector<Rate>& into, const Node& node, const std::string& path) {
     read_list(into, kRateFields, node, path);
   }
-  void read_part(std::vector<Window>& into, const Node& node, const std::string& path, bool /*per_user*/) {
+  void read_part(std::vector<Window>& into, const Node& node, const std::string& path) {
     read_list(into, kWindowFields, node, path);
     for (std::size_t i = 1; i < into.size(); ++i) {
       if (into[i].mode == Mode::candidate) into[i].kind = into[i - 1].kind;

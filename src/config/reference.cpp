@@ -45,91 +45,72 @@ std::string choice_text(Names names) {
   return text;
 }
 
-// The values that a key accepts, in words.
+/// The values that a key accepts, and its default: a value that may be written in a file, or words.
+struct Cells {
+  std::string values;
+  std::string normally;
+};
+
+template <class T, class Setting>
+Cells with_default(std::string values, const Setting& setting) {
+  return {std::move(values), fmt::format("`{}`", inline_text(written(T{}, setting)))};
+}
 template <class T, class Value>
-std::string form(const Plain<T, Value>& /*setting*/) {
+Cells cells(const Plain<T, Value>& setting) {
   if constexpr (std::is_same_v<Value, std::string>) {
-    return "text";
+    return with_default<T>("text", setting);
   } else if constexpr (std::is_same_v<Value, bool>) {
-    return "`true` or `false`";
+    return with_default<T>("`true` or `false`", setting);
   } else {
-    return choice_text(names_of(Value{}));
+    return with_default<T>(choice_text(names_of(Value{})), setting);
   }
 }
 template <class T, class Value>
-std::string form(const Whole<T, Value>& setting) {
-  return bounds_text(setting);
+Cells cells(const Whole<T, Value>& setting) {
+  if (!in_bounds(setting, default_of(setting.member))) return {bounds_text(setting), "none"};
+  return with_default<T>(bounds_text(setting), setting);
 }
 template <class T>
-std::string form(const Decimal<T>& setting) {
-  return fmt::format("{} to {}", setting.least, setting.most);
+Cells cells(const Decimal<T>& setting) {
+  return with_default<T>(fmt::format("{} to {}", setting.least, setting.most), setting);
 }
 template <class T>
-std::string form(const Length<T>& setting) {
-  return fmt::format("a duration up to {} days{}", setting.most / std::chrono::days(1),
-                     setting.step == std::chrono::milliseconds(1) ? ", in whole milliseconds" : "");
+Cells cells(const Length<T>& setting) {
+  const bool whole = setting.step == std::chrono::milliseconds(1);
+  return {fmt::format("a duration up to {} days{}", setting.most / std::chrono::days(1),
+                      whole ? ", in whole milliseconds" : ""),
+          "none"};
 }
 template <class T>
-std::string form(const Octal<T>& /*setting*/) {
-  return "octal digits in quotes";
+Cells cells(const Octal<T>& setting) {
+  return with_default<T>("octal digits in quotes", setting);
 }
 template <class T, class Value>
-std::string form(const Part<T, Value>& /*setting*/) {
-  if constexpr (std::is_same_v<Value, std::vector<Rate>>) return "a rate, a table, or a list of these";
-  if constexpr (std::is_same_v<Value, std::vector<Window>>) return "a window, a table, or a list of these";
-  if constexpr (std::is_same_v<Value, Concurrency>) return "a number or a table";
-  if constexpr (std::is_same_v<Value, Cooldown>) return "a duration or a table";
-  return "a table";
+Cells cells(const Part<T, Value>& /*setting*/) {
+  if constexpr (std::is_same_v<Value, std::vector<Rate>>)
+    return {"a rate, a table, or a list of these", "none"};
+  if constexpr (std::is_same_v<Value, std::vector<Window>>)
+    return {"a window, a table, or a list of these", "none"};
+  if constexpr (std::is_same_v<Value, Concurrency>) return {"a number or a table", "none"};
+  if constexpr (std::is_same_v<Value, Cooldown>) return {"a duration or a table", "none"};
+  return {"a table", "none"};
 }
-std::string form(const LimitText& setting) {
-  return fmt::format("{}, as in `\"{}\"`", setting.what, setting.example);
+Cells cells(const LimitText& setting) {
+  return {fmt::format("{}, as in `\"{}\"`", setting.what, setting.example), "required"};
 }
-std::string form(const ShadowMode& /*setting*/) {
-  return "`true` or `false`";
+Cells cells(const ShadowMode& /*setting*/) {
+  return {"`true` or `false`", "`false`"};
 }
-std::string form(const CandidateText& setting) {
-  return std::string(setting.what);
+Cells cells(const CandidateText& setting) {
+  return {std::string(setting.what), "none"};
 }
 
-// The default of a key, as a value that may be written in a file, or in words.
-template <class T, class Setting>
-requires requires {
-  &Setting::member;
-}
-std::string normally(const Setting& setting) {
-  return fmt::format("`{}`", inline_text(written(T{}, setting)));
-}
-template <class T, class Value>
-std::string normally(const Whole<T, Value>& setting) {
-  const Value value = default_of(setting.member);
-  return in_bounds(setting, value) ? fmt::format("`{}`", value) : "none";
-}
-template <class T>
-std::string normally(const Length<T>& /*setting*/) {
-  return "none";
-}
-template <class T, class Value>
-std::string normally(const Part<T, Value>& /*setting*/) {
-  return "none";
-}
-template <class>
-std::string normally(const LimitText& /*setting*/) {
-  return "required";
-}
-template <class>
-std::string normally(const ShadowMode& /*setting*/) {
-  return "`false`";
-}
-template <class>
-std::string normally(const CandidateText& /*setting*/) {
-  return "none";
-}
 template <class T, std::size_t N>
 void add_rows(std::string& page, const std::array<Field<T>, N>& fields) {
   for (const Field<T>& field : fields) {
-    const auto [values, value] = std::visit(
-        [](const auto& setting) { return std::pair(form(setting), normally<T>(setting)); }, field.setting);
-    page += fmt::format("| `{}` | {} | {} | {} |\n", field.name, values, value, field.help);
+    const auto [values, normally] =
+        std::visit([](const auto& setting) { return cells(setting); }, field.setting);
+    page += fmt::format("| `{}` | {} | {} | {} |\n", field.name, values, normally, field.help);
   }
 }
 
