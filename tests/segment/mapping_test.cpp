@@ -3,22 +3,19 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstring>
-#include <fcntl.h>
+#include <ctime>
 #include <filesystem>
-#include <fstream>
-#include <functional>
-#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <iostream>
+#include <string>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <unistd.h>
+#include <utility>
 #include <vector>
 
-#include "segment/host.hpp"
-#include "segment/huge_pages.hpp"
-#include "segment/verify.hpp"
+#include "segment/small_segment.hpp"
 #include "support/fork.hpp"
 #include "support/namespace.hpp"
 #include "support/segment_name.hpp"
@@ -28,28 +25,6 @@ namespace {
 
 using test::in_child;
 using test::SegmentName;
-using ::testing::HasSubstr;
-
-constexpr std::uint64_t kAbi = 4711;
-constexpr SectionSpec kSections[] = {{1, 8, 100, true}, {2, 64, 10, false}};
-
-PublishSpec spec_of(const std::string& name) {
-  return {.name = name,
-          .mode = 0600,
-          .group = {},
-          .reserve = true,
-          .abi_fingerprint = kAbi,
-          .sections = kSections};
-}
-
-void fill_with_sevens(const Segment& segment) {
-  const std::span<std::byte> bytes = segment.section(1, 8);
-  std::fill(bytes.begin(), bytes.end(), std::byte{7});
-}
-
-Result<Segment> attach(const std::string& name) {
-  return Segment::attach(name, OpenMode::read_write, kAbi);
-}
 
 TEST(Segment, IsAttachedAsItWasPublished) {
   const SegmentName name;
@@ -216,190 +191,6 @@ TEST(Segment, OfAGibibyteIsAttachedWithoutTouchingIt) {
   std::cout << "attached to 1 GiB in " << took.count() << " us with " << faults << " page faults\n";
 }
 
-TEST(Segment, RefusesADamagedHeaderByteByByte) {
-  const SegmentName name;
-  { ASSERT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens)); }
-  std::fstream file(name.path(), std::ios::in | std::ios::out | std::ios::binary);
-  for (std::size_t i = 0; i < sizeof(Header); ++i) {
-    for (const unsigned mask : {0x01U, 0x80U, 0xffU}) {
-      file.seekg(static_cast<std::streamoff>(i));
-      const int byte = file.get();
-      file.seekp(static_cast<std::streamoff>(i));
-      file.put(static_cast<char>(static_cast<unsigned>(byte) ^ mask)).flush();
-      const auto attached = attach(name.str());
-      ASSERT_FALSE(attached) << "byte " << i << " mask " << mask;
-      EXPECT_THAT(attached.error().what, HasSubstr(name.str()));
-      file.seekp(static_cast<std::streamoff>(i));
-      file.put(static_cast<char>(byte)).flush();
-    }
-  }
-  EXPECT_TRUE(attach(name.str())) << "all bytes restored";
-}
-
-TEST(Segment, RefusesADamagedFrozenSectionAndIgnoresTheRest) {
-  const SegmentName name;
-  const auto published = Segment::publish(spec_of(name.str()), fill_with_sevens);
-  published->section(2, 64)[3] = std::byte{0xff};
-  EXPECT_TRUE(attach(name.str()));
-  published->section(1, 8)[3] = std::byte{0xff};
-  const auto attached = attach(name.str());
-  ASSERT_FALSE(attached);
-  EXPECT_EQ(attached.error().code, Errc::damaged);
-}
-
-TEST(Segment, RefusesEveryTruncation) {
-  const SegmentName name;
-  { ASSERT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens)); }
-  const auto size = static_cast<off_t>(std::filesystem::file_size(name.path()));
-  for (off_t length = size - 1; length >= 0; length -= length > 1024 ? 97 : 1) {
-    ASSERT_EQ(::truncate(name.path().c_str(), length), 0);
-    EXPECT_FALSE(attach(name.str())) << length;
-  }
-}
-
-// A header that says something impossible but whose checksum is right: made by an attacker, not by chance.
-TEST(Segment, RefusesImpossibleGeometryWithAValidChecksum) {
-  const SegmentName name;
-  { ASSERT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens)); }
-  Header sound;
-  std::fstream file(name.path(), std::ios::in | std::ios::out | std::ios::binary);
-  file.read(reinterpret_cast<char*>(&sound), sizeof(sound));
-  const auto expect_refused = [&](const std::function<void(Header&)>& forge, Errc code) {
-    Header forged = sound;
-    forge(forged);
-    forged.header_checksum = header_checksum(forged);
-    file.seekp(0);
-    file.write(reinterpret_cast<const char*>(&forged), sizeof(forged)).flush();
-    const auto attached = attach(name.str());
-    ASSERT_FALSE(attached);
-    EXPECT_EQ(attached.error().code, code) << attached.error().message();
-  };
-  constexpr std::uint64_t kHuge = ~std::uint64_t{0};
-  expect_refused([](Header& h) { h.section_count = 17; }, Errc::damaged);
-  expect_refused([](Header& h) { h.sections[0].offset = kHuge & ~4095ULL; }, Errc::damaged);
-  expect_refused([](Header& h) { h.sections[0].count = kHuge; }, Errc::damaged);
-  expect_refused([](Header& h) { h.sections[0].stride = kHuge; }, Errc::damaged);
-  expect_refused([](Header& h) { h.sections[0].stride = 0; }, Errc::damaged);
-  expect_refused([](Header& h) { h.sections[1].offset = h.sections[0].offset; }, Errc::damaged);
-  expect_refused([](Header& h) { h.sections[0].offset = 0; }, Errc::damaged);
-  expect_refused([](Header& h) { h.total_bytes += 4096; }, Errc::damaged);
-  expect_refused([](Header& h) { h.name.fill('x'); }, Errc::damaged);
-  expect_refused([](Header& h) { h.abi_fingerprint = 1; }, Errc::incompatible);
-  expect_refused([](Header& h) { h.layout_version = 99; }, Errc::incompatible);
-  expect_refused([](Header& h) { h.boot_id[0] ^= 1; }, Errc::incompatible);
-  expect_refused([](Header& h) { h.clock_offsets[0] += 1; }, Errc::incompatible);
-  expect_refused([](Header& h) { h.name[0] = 'x'; }, Errc::foreign);
-  expect_refused([](Header& h) { h.magic[0] = 'W'; }, Errc::foreign);
-}
-
-TEST(Segment, NamesTheVersionsItCannotRead) {
-  const SegmentName name;
-  { ASSERT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens)); }
-  const int fd = ::open(name.path().c_str(), O_RDWR | O_CLOEXEC);
-  const std::uint32_t newer = kLayoutVersion + 1;
-  ASSERT_EQ(::pwrite(fd, &newer, sizeof(newer), offsetof(Header, layout_version)), 4);
-  ::close(fd);
-  const auto attached = attach(name.str());
-  ASSERT_FALSE(attached);
-  EXPECT_EQ(attached.error().message(),
-            "segment \"" + name.str() + "\": layout version " + std::to_string(newer) +
-                ", this build reads " + std::to_string(kLayoutVersion) + "; inspect it with a newer weir");
-}
-
-// A newer build makes its own segment beside the old one, and does not disturb the processes that use that.
-TEST(Segment, TellsOfASegmentOfAnotherLayoutThatStandsBesideIt) {
-  const SegmentName name;
-  const std::string old = "/dev/shm/weir.v1." + name.str();
-  std::ofstream(old) << "of another version";
-  const auto attached = attach(name.str());
-  ASSERT_FALSE(attached);
-  EXPECT_EQ(attached.error().code, Errc::incompatible);
-  EXPECT_THAT(attached.error().what, HasSubstr("layout version 1"));
-  EXPECT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens));
-  EXPECT_TRUE(attach(name.str()));
-  EXPECT_TRUE(std::filesystem::exists(old));
-  std::filesystem::remove(old);
-}
-
-TEST(Segment, RefusesAForeignFileALinkAndADirectory) {
-  const SegmentName name;
-  std::ofstream(name.path()) << std::string(10'000, 'x');
-  EXPECT_EQ(attach(name.str()).error().code, Errc::foreign);
-  std::ofstream(name.path(), std::ios::trunc) << "short";
-  EXPECT_EQ(attach(name.str()).error().code, Errc::foreign);
-  std::filesystem::remove(name.path());
-  std::filesystem::create_symlink("/dev/null", name.path());
-  EXPECT_EQ(attach(name.str()).error().code, Errc::foreign);
-  std::filesystem::remove(name.path());
-  ASSERT_EQ(::mkfifo(name.path().c_str(), 0600), 0);
-  EXPECT_FALSE(attach(name.str())) << "and does not hang on a pipe";
-}
-
-TEST(Segment, RefusesOneThatAnybodyMayWrite) {
-  const SegmentName name;
-  { ASSERT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens)); }
-  ASSERT_EQ(::chmod(name.path().c_str(), 0666), 0);
-  const auto attached = attach(name.str());
-  ASSERT_FALSE(attached);
-  EXPECT_EQ(attached.error().code, Errc::permission);
-  EXPECT_THAT(attached.error().what, HasSubstr("0666"));
-}
-
-TEST(Segment, OfAnotherUserIsRefusedByNameWhereNobodyExpectsIt) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
-  const SegmentName name;
-  ASSERT_EQ(in_child([&] {
-              if (::setgid(65534) != 0 || ::setuid(65534) != 0) return 1;
-              PublishSpec spec = spec_of(name.str());
-              spec.mode = 0660;
-              return Segment::publish(spec, fill_with_sevens) ? 0 : 2;
-            }),
-            0);
-  const auto attach_as = [&](const Trust& trust) {
-    return Segment::attach(name.str(), OpenMode::read_write, kAbi, trust);
-  };
-  for (const Trust& trust : {Trust{.root_trusts_all = false}, Trust{.root_trusts_all = false, .mode = 0600},
-                             Trust{.root_trusts_all = false, .mode = 0660, .group = 0}}) {
-    const auto refused = attach_as(trust);
-    ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().code, Errc::permission);
-    EXPECT_THAT(refused.error().message(), HasSubstr(name.str()));
-    EXPECT_THAT(refused.error().message(), HasSubstr("belongs to user 65534"));
-    EXPECT_THAT(refused.error().message(), HasSubstr("remove"));
-  }
-  EXPECT_TRUE(attach_as({.root_trusts_all = false, .mode = 0660, .group = 65534}))
-      << "the group it is shared with";
-  EXPECT_TRUE(attach_as({})) << "an operator looks at what there is";
-}
-
-TEST(Segment, OfAnotherGroupOrMoreOpenThanItsConfigurationIsRefused) {
-  const SegmentName name;
-  PublishSpec spec = spec_of(name.str());
-  spec.mode = 0640;
-  ASSERT_TRUE(Segment::publish(spec, fill_with_sevens));
-  const auto message_under = [&](const Trust& trust) {
-    const auto attached = Segment::attach(name.str(), OpenMode::read_write, kAbi, trust);
-    return attached ? std::string() : attached.error().message();
-  };
-  EXPECT_EQ(message_under({.root_trusts_all = false, .mode = 0640}), "");
-  EXPECT_EQ(message_under({.root_trusts_all = false, .mode = 0660, .group = ::getegid()}), "");
-  EXPECT_THAT(message_under({.root_trusts_all = false, .mode = 0600}),
-              HasSubstr("its mode is 0640, more open than segment.mode, 0600; chmod 0600 /dev/shm/weir."));
-  EXPECT_THAT(message_under({.root_trusts_all = false, .mode = 0640, .group = ::getegid() + 1}),
-              HasSubstr("belongs to group " + std::to_string(::getegid()) + ", and segment.group is group"));
-}
-
-TEST(Segment, UnderAnotherNameThanItsOwnIsRefused) {
-  const SegmentName name;
-  const SegmentName alias;
-  ASSERT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens));
-  ASSERT_EQ(::link(name.path().c_str(), alias.path().c_str()), 0);
-  const auto attached = attach(alias.str());
-  ASSERT_FALSE(attached);
-  EXPECT_EQ(attached.error().code, Errc::foreign);
-  EXPECT_THAT(attached.error().what, HasSubstr(name.str()));
-}
-
 TEST(Segment, IsReplacedWhenItsNameLeadsToAnother) {
   const SegmentName name;
   const SegmentName alias;  // a second link, so that no count of links tells of the removal
@@ -442,18 +233,6 @@ TEST(Segment, IsLookedThroughByReadingWhereItMayNotBeOpenedOnceMore) {
               const auto parts = taken_parts(*segment);
               if (parts.size() != 1) return 2;
               return parts[0] == std::pair<std::size_t, std::size_t>{200'000 / 4096 * 4096, 4096} ? 0 : 3;
-            }),
-            0);
-}
-
-TEST(Segment, SaysWhoMayNotAttach) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
-  const SegmentName name;
-  { ASSERT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens)); }
-  EXPECT_EQ(in_child([&] {
-              if (::setuid(65534) != 0) return 1;
-              const auto attached = attach(name.str());
-              return !attached && attached.error().code == Errc::permission ? 0 : 2;
             }),
             0);
 }
@@ -506,86 +285,6 @@ TEST(Segment, OfTenMillionUsersIsPublishedInASecondAndAttachedInAMillisecond) {
   // Printed, not asserted: a test knows nothing of the machine. Aims: 1,000 and 1.
   std::cout << "[segment] published in " << publish << " ms, attached in " << attaching
             << " ms of processor\n";
-}
-
-TEST(Segment, SaysWhoForbidsHugePages) {
-  constexpr std::string_view kPlain = "24 23 0:22 / /dev/shm rw,relatime - tmpfs tmpfs rw,size=24683620k\n";
-  constexpr std::string_view kAdvise = "24 23 0:22 / /dev/shm rw - tmpfs tmpfs rw,huge=advise,inode64\n";
-  const auto refused = [](std::string_view mounts, std::string_view enabled) {
-    return huge_pages_refused("/dev/shm", mounts, enabled);
-  };
-  EXPECT_EQ(refused(kPlain, "always advise [never] deny force").hint,
-            "mount -o remount,huge=advise /dev/shm");
-  EXPECT_EQ(refused(kAdvise, "always advise [never] deny force").why, "");
-  EXPECT_EQ(refused(std::string(kAdvise) + std::string(kPlain), "[never]").why,
-            "/dev/shm is mounted with huge=never")
-      << "the last mount is the one that is seen";
-  EXPECT_EQ(refused(kPlain, "always never deny [force]").why, "");
-  EXPECT_THAT(refused(kAdvise, "always never [deny] force").why, HasSubstr("says deny"));
-  EXPECT_NE(refused(kAdvise, "").why, "");
-}
-
-TEST(Segment, OfHugePagesServesWhetherTheKernelGivesThemOrNot) {
-  for (const char* options : {"size=64m", "size=64m,huge=advise"}) {
-    const int result = in_child([&] {
-      if (!test::own_shared_memory(options)) return 77;
-      const SectionSpec sections[] = {{1, 8, 1 << 20, false}};
-      PublishSpec spec = spec_of("huge");
-      spec.sections = sections;
-      spec.huge_pages = true;
-      const auto published = Segment::publish(spec, [](const Segment&) {});
-      if (!published) return 1;
-      const auto advised = published->advise_huge();
-      if (!advised)
-        std::cout << "[segment] " << advised.error().message() << std::endl;  // _exit() flushes nothing
-      const bool asked = std::string_view(options).find("huge=") != std::string_view::npos;
-      if (!asked && advised) return 2;
-      published->section(1, 8)[(8 << 20) - 1] = std::byte{1};
-      return published->section(1, 8)[4096] == std::byte{0} ? 0 : 3;
-    });
-    if (result == 77) GTEST_SKIP() << "this host allows no mount namespace";
-    EXPECT_EQ(result, 0) << options;
-  }
-}
-
-// In a time namespace whose monotonic clock is ahead by `seconds`: 0 if the segment is attached, 1 if it is
-// refused for its clock.
-int attached_in_time_namespace(const std::string& name, int seconds) {
-  return in_child([&] {
-    if (::unshare(CLONE_NEWTIME) != 0) return 77;
-    if (seconds != 0 &&
-        !(std::ofstream("/proc/self/timens_offsets") << "monotonic " << seconds << " 0\n").flush())
-      return 77;
-    // The unsharer itself stays in the old namespace, and sees the offsets of the new one.
-    if (!attach(name)) return 2;
-    return in_child([&] {  // its first child lives in the new one
-      const auto attached = attach(name);
-      if (attached) return 0;
-      return attached.error().code == Errc::incompatible ? 1 : 3;
-    });
-  });
-}
-
-TEST(Segment, OfAnotherTimeNamespaceIsRefusedIfItsClockDiffersAndOnlyThen) {
-  const SegmentName name;
-  { ASSERT_TRUE(Segment::publish(spec_of(name.str()), fill_with_sevens)); }
-  const int same_clock = attached_in_time_namespace(name.str(), 0);
-  if (same_clock == 77) GTEST_SKIP() << "this host allows no time namespace";
-  EXPECT_EQ(same_clock, 0);
-  EXPECT_EQ(attached_in_time_namespace(name.str(), 1000), 1);
-  EXPECT_EQ(attached_in_time_namespace(name.str(), -1), 1);
-}
-
-TEST(ClockOffsets, AreReadAsTheKernelWritesThem) {
-  using Offsets = std::array<std::int64_t, 2>;
-  constexpr std::int64_t kUnknown = HostIdentity::kUnknownOffset;
-  EXPECT_EQ(parse_clock_offsets("monotonic           0         0\nboottime            0         0\n"),
-            (Offsets{0, 0}));
-  EXPECT_EQ(parse_clock_offsets("monotonic          -1 500000000\nboottime         3600         7\n"),
-            (Offsets{-500'000'000, 3'600'000'000'007}));
-  EXPECT_EQ(parse_clock_offsets(""), (Offsets{kUnknown, kUnknown}));
-  EXPECT_EQ(parse_clock_offsets("monotonic x\nboottime 1\n"), (Offsets{kUnknown, kUnknown}));
-  EXPECT_EQ(parse_clock_offsets("monotonic 99999999999 0\nboottime 1 0"), (Offsets{kUnknown, 1'000'000'000}));
 }
 
 }  // namespace
