@@ -64,7 +64,12 @@ struct Node {
   [[nodiscard]] const Node* find(std::string_view key) const noexcept;
   [[nodiscard]] Node* find(std::string_view key) noexcept;
   Node& add(std::string key, Node node);
-  void erase(std::string_view key);
+
+  /// Whether a file says `false`, which takes away a limit that [defaults] would give.
+  [[nodiscard]] bool switched_off() const noexcept {
+    const bool* flag = as<bool>();
+    return flag != nullptr && !*flag;
+  }
 };
 
 struct Node::Member {
@@ -91,11 +96,6 @@ inline Node& Node::add(std::string key, Node node) {
   return std::get<Table>(value)
       .emplace_back(Member{std::move(key), std::move(node), std::move(written_at)})
       .value;
-}
-
-inline void Node::erase(std::string_view key) {
-  if (Table* table = as<Table>())
-    std::erase_if(*table, [&](const Member& member) { return member.key == key; });
 }
 
 /// The kind of a value as errors name it, such as "a table".

@@ -67,7 +67,7 @@ class Editor {
       Node* const child = table->find(*name);
       if (child == nullptr && value_ == nullptr) return {};
       if (!removes) return edit(child != nullptr ? *child : table->add(*name, nothing()), at + 1);
-      table->erase(*name);
+      std::erase_if(*table->as<Node::Table>(), [&](const auto& member) { return member.key == *name; });
       return {};
     }
     Node::List& list = as_list(here);
@@ -92,10 +92,7 @@ class Editor {
 
   /// A node that has no value yet.
   [[nodiscard]] Node nothing() const { return {{}, value_->position}; }
-  static bool is_nothing(const Node& node) {
-    const bool* flag = node.as<bool>();
-    return node.as<Node::Date>() != nullptr || (flag != nullptr && !*flag);
-  }
+  static bool is_nothing(const Node& node) { return node.as<Node::Date>() != nullptr || node.switched_off(); }
 
   /// A list with one entry means the same as the entry.
   static Node& only_entry(Node& node) {

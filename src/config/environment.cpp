@@ -101,6 +101,8 @@ struct Variable {
   [[nodiscard]] SourcePosition position() const {
     return {std::make_shared<const std::string>("environment " + escaped(name))};
   }
+  /// Sets a key to the value of the variable.
+  Result<void> set(Node& root, const KeyPath& path) const { return set_text(root, path, value, position()); }
   /// The same error, naming the variable that it is about.
   [[nodiscard]] Error refuse(const Error& error) const {
     return {error.code, fmt::format("environment {}: {}", escaped(name), error.what), error.hint};
@@ -116,7 +118,7 @@ Result<void> set_key(Node& root, const Variable& variable, bool of_operation) {
     return Error{Errc::config, "the value is empty", "unset the variable, or write none to remove the limit"};
   }
   if ((path.front() == KeyStep("operations")) != of_operation) return {};
-  return set_text(root, path, variable.value, variable.position());
+  return variable.set(root, path);
 }
 
 // Variables that services commonly have already: they set values of [defaults] --------------------------------
@@ -168,10 +170,10 @@ Result<void> set_burst(Node& root, const Variable& variable) {
 }
 
 Result<void> set_concurrent(Node& root, const Variable& variable) {
-  return set_text(root, {"defaults", "concurrent", "limit"}, variable.value, variable.position());
+  return variable.set(root, {"defaults", "concurrent", "limit"});
 }
 Result<void> set_user_concurrent(Node& root, const Variable& variable) {
-  return set_text(root, {"defaults", "user", "concurrent", "limit"}, variable.value, variable.position());
+  return variable.set(root, {"defaults", "user", "concurrent", "limit"});
 }
 
 Result<void> refuse_timeout(Node& /*root*/, const Variable& /*variable*/) {
@@ -187,7 +189,7 @@ Result<void> ensure_breaker(Node& root, const SourcePosition& position) {
 }
 Result<void> set_failures(Node& root, const Variable& variable) {
   WEIR_TRY_VOID(ensure_breaker(root, variable.position()));
-  return set_text(root, {"defaults", "breaker", "failures"}, variable.value, variable.position());
+  return variable.set(root, {"defaults", "breaker", "failures"});
 }
 Result<void> set_recovery(Node& root, const Variable& variable) {
   WEIR_TRY_VOID(ensure_breaker(root, variable.position()));

@@ -102,7 +102,7 @@ Result<LoadedConfig> load(std::string_view toml, const SourcePosition& start,
   WEIR_TRY_VOID(detail::apply_environment(root, environment));
   WEIR_TRY(Config config, detail::load_from_tree(root));
   std::vector<ConfigValue> values;
-  for (detail::SavedValue& value : detail::values_of(detail::save_to_tree(config))) {
+  for (detail::SavedValue& value : detail::values_of(config)) {
     const detail::KeyPath key = value.key();
     values.push_back({detail::path_text(key), std::move(value.text), origin_of(key, root)});
   }

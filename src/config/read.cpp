@@ -25,12 +25,6 @@
 namespace weir::detail {
 namespace {
 
-/// Whether a file says `false`, which takes away a limit that [defaults] would give.
-bool switched_off(const Node& node) {
-  const bool* flag = node.as<bool>();
-  return flag != nullptr && !*flag;
-}
-
 bool contains(Names names, std::string_view name) {
   return std::ranges::find(names, name) != names.end();
 }
@@ -163,7 +157,7 @@ class Reader {
 
   template <class T, class Value>
   void read(T& into, const Part<T, Value>& setting, const Node& node, const std::string& path) {
-    if (!std::is_same_v<Value, Limits> && switched_off(node)) return;
+    if (!std::is_same_v<Value, Limits> && node.switched_off()) return;
     if constexpr (std::is_same_v<Value, Concurrency>) {
       const auto& fields = setting.per_user ? kUserConcurrentFields : kConcurrentFields;
       read_limit(into.*setting.member, fields, node, path);

@@ -15,52 +15,38 @@
 namespace weir::detail {
 namespace {
 
+/// A value of a file has its own line; a value from elsewhere has the position that it was given with.
+SourcePosition at(const toml::source_region& region, SourcePosition start) {
+  if (start.line != 0) {
+    start.line = region.begin.line;
+    start.column = region.begin.column;
+  }
+  return start;
+}
+
 /// Copies what toml++ has parsed. The recursion is safe, because NestingScan has bounded the depth.
-class Copier {
- public:
-  explicit Copier(SourcePosition position) : position_(std::move(position)) {}
-
-  Node copy(const toml::node& from) const {
-    Node node{{}, at(from.source()), false};
-    if (const toml::table* table = from.as_table()) {
-      node.value = members(*table);
-    } else if (const toml::array* list = from.as_array()) {
-      Node::List& values = node.value.emplace<Node::List>();
-      for (const toml::node& value : *list) values.push_back(copy(value));
-    } else if (const auto* text = from.as_string()) {
-      node.value = text->get();
-    } else if (const auto* number = from.as_integer()) {
-      node.value = number->get();
-      node.octal = number->flags() == toml::value_flags::format_as_octal;
-    } else if (const auto* decimal = from.as_floating_point()) {
-      node.value = decimal->get();
-    } else if (const auto* flag = from.as_boolean()) {
-      node.value = flag->get();
+Node copy(const toml::node& from, const SourcePosition& start) {
+  Node node{{}, at(from.source(), start), false};
+  if (const toml::table* table = from.as_table()) {
+    Node::Table& members = node.value.emplace<Node::Table>();
+    for (const auto& [key, value] : *table) {
+      members.push_back({std::string(key.str()), copy(value, start), at(key.source(), start)});
     }
-    return node;
+  } else if (const toml::array* list = from.as_array()) {
+    Node::List& values = node.value.emplace<Node::List>();
+    for (const toml::node& value : *list) values.push_back(copy(value, start));
+  } else if (const auto* text = from.as_string()) {
+    node.value = text->get();
+  } else if (const auto* number = from.as_integer()) {
+    node.value = number->get();
+    node.octal = number->flags() == toml::value_flags::format_as_octal;
+  } else if (const auto* decimal = from.as_floating_point()) {
+    node.value = decimal->get();
+  } else if (const auto* flag = from.as_boolean()) {
+    node.value = flag->get();
   }
-
- private:
-  [[nodiscard]] Node::Table members(const toml::table& from) const {
-    Node::Table table;
-    for (const auto& [key, value] : from) {
-      table.push_back({std::string(key.str()), copy(value), at(key.source())});
-    }
-    return table;
-  }
-
-  /// A value of a file has its own line; a value from elsewhere has the position that it was given with.
-  [[nodiscard]] SourcePosition at(const toml::source_region& region) const {
-    SourcePosition position = position_;
-    if (position_.line != 0) {
-      position.line = region.begin.line;
-      position.column = region.begin.column;
-    }
-    return position;
-  }
-
-  SourcePosition position_;
-};
+  return node;
+}
 
 std::string_view trimmed(std::string_view text) {
   constexpr std::string_view kSpaces = " \t\r\n";
@@ -120,7 +106,7 @@ Result<Node> parse_document(std::string_view toml, const SourcePosition& start) 
   if (auto deep = nested_too_deep(toml, *start.origin)) return *std::move(deep);
   const toml::parse_result parsed = toml::parse(toml);
   if (!parsed) return syntax_error(parsed.error(), toml, *start.origin);
-  return Copier(start).copy(parsed.table());
+  return copy(parsed.table(), start);
 }
 
 Result<Node> parse_value(std::string_view text, const SourcePosition& position) {
@@ -128,7 +114,7 @@ Result<Node> parse_value(std::string_view text, const SourcePosition& position) 
   if (auto deep = nested_too_deep(text, "line")) return *std::move(deep);
   const toml::parse_result parsed = toml::parse("value = " + std::string(text) + '\n');
   const bool one = parsed && parsed.table().size() == 1;  // false if `text` has keys on further lines
-  if (one) return Copier(position).copy(*parsed.table().get("value"));
+  if (one) return copy(*parsed.table().get("value"), position);
   if (!begins_like_toml(text)) {
     if (plain_ascii(text)) return Node{std::string(text), position};
     return Error{Errc::config, quoted(text) + ": only ASCII may stand without quotes",

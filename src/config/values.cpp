@@ -43,7 +43,7 @@ Texts take_wholes(Config& config, const Config& other) {
 /// The values of a configuration in order, without an operation that has none.
 std::vector<std::pair<std::string, std::string>> texts_of(const Config& config) {
   std::vector<std::pair<std::string, std::string>> texts;
-  for (detail::SavedValue& value : detail::values_of(detail::save_to_tree(config))) {
+  for (detail::SavedValue& value : detail::values_of(config)) {
     if (!value.name.empty()) texts.emplace_back(detail::path_text(value.key()), std::move(value.text));
   }
   return texts;
@@ -53,7 +53,7 @@ std::vector<std::pair<std::string, std::string>> texts_of(const Config& config) 
 
 std::vector<ConfigValue> config_values(const Config& config) {
   std::vector<ConfigValue> values;
-  for (detail::SavedValue& value : detail::values_of(detail::save_to_tree(config))) {
+  for (detail::SavedValue& value : detail::values_of(config)) {
     values.push_back({detail::path_text(value.key()), std::move(value.text), {}});
   }
   return values;

@@ -22,7 +22,11 @@ class Saver {
  public:
   static Node config(const Config& config) {
     Node root = empty_table();
-    add_fields(root.add("segment", empty_table()), config.segment, kSegmentFields, true);
+    Node& segment = root.add("segment", empty_table());
+    for (const Field<SegmentPolicy>& field : kSegmentFields) {  // these are all written, defaults as well
+      const auto value = [&](const auto& setting) { return written(config.segment, setting); };
+      segment.add(std::string(field.name), std::visit(value, field.setting));
+    }
     add_unless_empty(root, "global", policy(config.global));
     Node operations = empty_table();
     for (const auto& [name, operation] : config.operations) operations.add(name, policy(operation));
@@ -58,37 +62,35 @@ class Saver {
   }
 
   template <class T, std::size_t N>
-  static void add_fields(Node& into, const T& from, const std::array<Field<T>, N>& list,
-                         bool defaults = false) {
+  static void add_fields(Node& into, const T& from, const std::array<Field<T>, N>& list) {
     for (const Field<T>& field : list) {
-      auto node =
-          std::visit([&](const auto& setting) { return value(from, setting, defaults); }, field.setting);
+      auto node = std::visit([&](const auto& setting) { return value(from, setting); }, field.setting);
       if (node) into.add(std::string(field.name), *std::move(node));
     }
   }
 
   // These write one value, or nothing if it may be left out.
   template <class T, class Setting>
-  static std::optional<Node> value(const T& from, const Setting& setting, bool defaults) {
-    if (!defaults && from.*setting.member == default_of(setting.member)) return std::nullopt;
+  static std::optional<Node> value(const T& from, const Setting& setting) {
+    if (from.*setting.member == default_of(setting.member)) return std::nullopt;
     return written(from, setting);
   }
   template <class T, class Value>
-  static std::optional<Node> value(const T& from, const Part<T, Value>& setting, bool /*defaults*/) {
+  static std::optional<Node> value(const T& from, const Part<T, Value>& setting) {
     return part(from.*setting.member);
   }
-  static std::optional<Node> value(const Rate& from, const LimitText& /*setting*/, bool /*defaults*/) {
+  static std::optional<Node> value(const Rate& from, const LimitText& /*setting*/) {
     return written(format_rate(from));
   }
-  static std::optional<Node> value(const Window& from, const LimitText& /*setting*/, bool /*defaults*/) {
+  static std::optional<Node> value(const Window& from, const LimitText& /*setting*/) {
     return written(format_window(from));
   }
   template <class T>
-  static std::optional<Node> value(const T& from, const ShadowMode& /*setting*/, bool /*defaults*/) {
+  static std::optional<Node> value(const T& from, const ShadowMode& /*setting*/) {
     return from.mode == Mode::shadow ? std::optional(written(true)) : std::nullopt;
   }
   template <class T>
-  static std::optional<Node> value(const T& /*from*/, const CandidateText& /*setting*/, bool /*defaults*/) {
+  static std::optional<Node> value(const T& /*from*/, const CandidateText& /*setting*/) {
     return std::nullopt;  // limits() writes it
   }
 
@@ -183,7 +185,7 @@ std::string with_comments(const std::vector<std::pair<std::string, std::string>>
 
 /// Writes a whole file, with the origins of those values that have one as comments.
 std::string file_text(const Config& config, const std::map<std::string, std::string>& origins) {
-  const std::vector<SavedValue> values = values_of(save_to_tree(config));
+  const std::vector<SavedValue> values = values_of(config);
   std::string text;
   for (auto value = values.begin(); value != values.end();) {
     const KeyPath& section = value->section;
@@ -215,7 +217,8 @@ std::string inline_text(const Node& value) {
   return table_text(std::get<Node::Table>(value.value));
 }
 
-std::vector<SavedValue> values_of(const Node& root) {
+std::vector<SavedValue> values_of(const Config& config) {
+  const Node root = save_to_tree(config);
   std::vector<SavedValue> values;
   for (const auto& [key, section, position] : *root.as<Node::Table>()) {
     const bool users = key == "overrides";

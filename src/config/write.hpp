@@ -47,7 +47,7 @@ template <class T>
 /// Writes one value in TOML, on one line.
 [[nodiscard]] std::string inline_text(const Node& value);
 
-/// One value of a saved tree.
+/// One value of a configuration.
 struct SavedValue {
   KeyPath section;   ///< the table of the file in which it stands
   std::string name;  ///< empty: the table has no values, as that of an operation without limits
@@ -59,7 +59,7 @@ struct SavedValue {
     return key;
   }
 };
-/// All values of a saved tree, in the order of the file format.
-[[nodiscard]] std::vector<SavedValue> values_of(const Node& root);
+/// All values of a configuration, in the order of the file format.
+[[nodiscard]] std::vector<SavedValue> values_of(const Config& config);
 
 }  // namespace weir::detail
