@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// shm-inspect reset: which limits begin again, and which stay.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "weir/limiter.hpp"
+
+#include "tools/shm_inspect.hpp"
+
+namespace weir {
+namespace {
+
+using nlohmann::json;
+using test::Ran;
+using testing::HasSubstr;
+
+class ShmInspectReset : public ShmInspect {
+ protected:
+  void SetUp() override {
+    for (const char* user : {"alice", "bob"}) ASSERT_TRUE(limiter_.admit("upload", {.user = user}));
+    ASSERT_TRUE(limiter_.admit("search"));
+  }
+
+  [[nodiscard]] bool upload_is_full() const { return is_full("operations.upload.rate"); }
+  [[nodiscard]] bool search_is_full() const { return is_full("operations.search.rate"); }
+  [[nodiscard]] int exhausted_users() const {
+    return named(status().at("user_limits"), "operations.upload.user.rate").at("exhausted");
+  }
+
+  Limiter limiter_ = open();
+
+ private:
+  [[nodiscard]] bool is_full(std::string_view name) const {
+    const json limit = named(status().at("shared_limits"), name);
+    return limit.at("available") == limit.at("burst");
+  }
+};
+
+TEST_F(ShmInspectReset, GivesEverybodyEverythingBack) {
+  const Ran ran = on_segment({"reset"});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(ran.out, "segment \"" + segment_.str() + "\": reset 3 shared limits and 2 entries of users\n");
+  EXPECT_TRUE(upload_is_full());
+  EXPECT_TRUE(search_is_full());
+  EXPECT_EQ(exhausted_users(), 0);
+}
+
+TEST_F(ShmInspectReset, OfAnOperationLeavesTheOthers) {
+  const Ran ran = on_segment({"reset", "--operation", "upload"});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_TRUE(upload_is_full());
+  EXPECT_FALSE(search_is_full());
+  EXPECT_EQ(exhausted_users(), 0);
+}
+
+TEST_F(ShmInspectReset, OfAUserLeavesTheOthersAndTheSharedLimits) {
+  const Ran ran = on_segment({"reset", "--user", "alice"});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_FALSE(upload_is_full());
+  EXPECT_EQ(exhausted_users(), 1);
+}
+
+TEST_F(ShmInspectReset, RefusesAnOperationTogetherWithAUser) {
+  const Ran ran = on_segment({"reset", "--operation", "upload", "--user", "alice"});
+  EXPECT_EQ(ran.status, 2);
+  EXPECT_THAT(ran.err, HasSubstr("--operation and --user together; give one of them"));
+  EXPECT_FALSE(upload_is_full());
+  EXPECT_EQ(exhausted_users(), 2);
+}
+
+TEST_F(ShmInspectReset, NamesTheOperationThatWasMeant) {
+  const Ran ran = on_segment({"reset", "--operation", "uplaod"});
+  EXPECT_EQ(ran.status, 2);
+  EXPECT_THAT(ran.err, HasSubstr("did you mean \"upload\"?"));
+}
+
+}  // namespace
+}  // namespace weir
