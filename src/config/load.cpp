@@ -96,26 +96,22 @@ std::string origin_of(const detail::KeyPath& key, const Node& root) {
   return text.empty() ? kBuiltIn : text;
 }
 
-Result<LoadedConfig> load(std::string_view toml, const SourcePosition& start,
-                          const Environment& environment) {
-  WEIR_TRY(Node root, detail::parse_document(toml, start));
-  WEIR_TRY_VOID(detail::apply_environment(root, environment));
-  WEIR_TRY(Config config, detail::load_from_tree(root));
-  std::vector<ConfigValue> values;
-  for (detail::SavedValue& value : detail::values_of(config)) {
-    const detail::KeyPath key = value.key();
-    values.push_back({detail::path_text(key), std::move(value.text), origin_of(key, root)});
-  }
-  return LoadedConfig{std::move(config), std::move(values)};
-}
-
 SourcePosition first_line_of(std::string_view origin) {
   return {std::make_shared<const std::string>(origin), 1, 1};
 }
 
-Result<Config> config_of(Result<LoadedConfig> loaded) {
-  if (!loaded) return loaded.error();
-  return std::move(loaded->config);
+Result<Node> tree_of(std::string_view toml, const SourcePosition& start, const Environment& environment) {
+  WEIR_TRY(Node root, detail::parse_document(toml, start));
+  WEIR_TRY_VOID(detail::apply_environment(root, environment));
+  return root;
+}
+
+/// The tree of a file, or without a path that of the built-in limits, under an environment.
+Result<Node> tree_of(const std::optional<std::string>& path, const Environment& environment) {
+  if (!path)
+    return tree_of(builtin_config_text(), {std::make_shared<const std::string>(kBuiltIn)}, environment);
+  WEIR_TRY(const std::string text, read_file(*path));
+  return tree_of(text, first_line_of(*path), environment);
 }
 
 }  // namespace
@@ -123,25 +119,30 @@ Result<Config> config_of(Result<LoadedConfig> loaded) {
 Result<LoadedConfig> load_effective_config(const std::optional<std::string>& path,
                                            const Environment& environment) noexcept {
   return detail::guarded([&]() -> Result<LoadedConfig> {
-    if (!path) {
-      return load(builtin_config_text(), {std::make_shared<const std::string>(kBuiltIn)}, environment);
+    WEIR_TRY(const Node root, tree_of(path, environment));
+    WEIR_TRY(Config config, detail::load_from_tree(root));
+    std::vector<ConfigValue> values;
+    for (detail::SavedValue& value : detail::values_of(config)) {
+      const detail::KeyPath key = value.key();
+      values.push_back({detail::path_text(key), std::move(value.text), origin_of(key, root)});
     }
-    WEIR_TRY(const std::string text, read_file(*path));
-    return load(text, first_line_of(*path), environment);
+    return LoadedConfig{std::move(config), std::move(values)};
   });
 }
 
 Result<Config> parse_config(std::string_view toml, std::string_view origin) noexcept {
-  return detail::guarded([&] { return config_of(load(toml, first_line_of(origin), {})); });
+  return detail::guarded(
+      [&] { return tree_of(toml, first_line_of(origin), {}).and_then(detail::load_from_tree); });
 }
 
 Result<Config> load_config(const std::string& path) noexcept {
-  return detail::guarded([&] { return config_of(load_effective_config(path, process_environment())); });
+  return detail::guarded(
+      [&] { return tree_of(path, process_environment()).and_then(detail::load_from_tree); });
 }
 
 Result<Config> load_builtin_config() noexcept {
   return detail::guarded(
-      [&] { return config_of(load_effective_config(std::nullopt, process_environment())); });
+      [&] { return tree_of(std::nullopt, process_environment()).and_then(detail::load_from_tree); });
 }
 
 }  // namespace weir

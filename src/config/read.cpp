@@ -51,19 +51,30 @@ std::string hint_for(const Node::Member& member, const std::string& path, Names 
   return "use " + any_of(known);
 }
 
+/// A node and the key under which it stands, as errors name it.
+struct Keyed {
+  const Node& node;
+  std::string path;
+
+  /// The value of a key of this table, if it has one.
+  [[nodiscard]] std::optional<Keyed> find(std::string_view key) const {
+    const Node* child = node.find(key);
+    return child == nullptr ? std::nullopt : std::optional(Keyed{*child, joined(path, key)});
+  }
+};
+
 /// Turns a tree into a Config. It goes on after a mistake, and keeps the mistake that comes first in the file.
 class Reader {
  public:
-  Result<Config> load(const Node& root) {
-    check_keys(root, "", kRootKeys);
+  Result<Config> load(const Node& tree) {
+    const Keyed root{tree, ""};
+    check_keys(root, kRootKeys);
     Config config;
-    if (const Node* segment = root.find("segment"))
-      read_table(config.segment, kSegmentFields, *segment, "segment");
-    if (const Node* table = section(root, "", "global"))
-      config.global = policy(*table, "global", kGlobalKeys);
-    if (const Node* table = section(root, "", "defaults")) policy(*table, "defaults", kOperationKeys);
-    if (const Node* table = section(root, "", "operations")) read_operations(*table, config);
-    if (const Node* table = section(root, "", "overrides")) read_overrides(*table, config);
+    if (const auto segment = root.find("segment")) read_table(config.segment, kSegmentFields, *segment);
+    if (const auto global = section(root, "global")) config.global = policy(*global, kGlobalKeys);
+    if (const auto defaults = section(root, "defaults")) policy(*defaults, kOperationKeys);
+    if (const auto operations = section(root, "operations")) read_operations(*operations, config);
+    if (const auto overrides = section(root, "overrides")) read_overrides(*overrides, config);
     if (error_) return *error_;
     return config;
   }
@@ -71,116 +82,110 @@ class Reader {
  private:
   // The tables of a file.
 
-  void read_operations(const Node& operations, Config& config) {
-    for (const auto& [name, node, position] : *operations.as<Node::Table>()) {
-      if (!valid_name(name)) {
-        fail(position, "operations", quoted(name) + ": not a name for an operation",
+  void read_operations(const Keyed& operations, Config& config) {
+    for (const Node::Member& member : members(operations)) {
+      if (!valid_name(member.key)) {
+        fail(member.key_position, operations.path, quoted(member.key) + ": not a name for an operation",
              std::string("use ") + kNameForm);
       }
-      const std::string path = joined("operations", name);
-      if (is_table(node, path)) config.operations.emplace(name, policy(node, path, kOperationKeys));
+      const Keyed operation{member.value, joined(operations.path, member.key)};
+      if (is_table(operation)) config.operations.emplace(member.key, policy(operation, kOperationKeys));
     }
   }
 
-  void read_overrides(const Node& overrides, Config& config) {
-    check_keys(overrides, "overrides", kOverridesKeys);
-    const Node* users = section(overrides, "overrides", "users");
-    if (users == nullptr) return;
-    for (const auto& [name, node, position] : *users->as<Node::Table>()) {
-      const std::string path = joined("overrides.users", name);
-      if (!is_table(node, path)) continue;
-      check_keys(node, path, kOverrideKeys);
-      UserOverride& user = config.users[name];
-      read_fields(user, kExemptField, node, path);
-      read_fields(user.limits, kUserLimits, node, path);
+  void read_overrides(const Keyed& overrides, Config& config) {
+    check_keys(overrides, kOverridesKeys);
+    const auto users = section(overrides, "users");
+    if (!users) return;
+    for (const Node::Member& member : members(*users)) {
+      const Keyed table{member.value, joined(users->path, member.key)};
+      if (!is_table(table)) continue;
+      check_keys(table, kOverrideKeys);
+      UserOverride& user = config.users[member.key];
+      read_fields(user, kExemptField, table);
+      read_fields(user.limits, kUserLimits, table);
     }
   }
 
-  OperationPolicy policy(const Node& table, const std::string& path, std::span<const Key> keys) {
-    check_keys(table, path, keys);
+  OperationPolicy policy(const Keyed& table, std::span<const Key> keys) {
+    check_keys(table, keys);
     OperationPolicy policy;
-    read_fields(policy.shared, kSharedLimits, table, path);
-    read_fields(policy, kBreakerField, table, path);
-    read_fields(policy, kUserField, table, path);
+    read_fields(policy.shared, kSharedLimits, table);
+    read_fields(policy, kBreakerField, table);
+    read_fields(policy, kUserField, table);
     return policy;
   }
 
-  bool is_table(const Node& node, const std::string& path) {
-    return expect<Node::Table>(node, path, "a table") != nullptr;
-  }
+  static const Node::Table& members(const Keyed& table) { return *table.node.as<Node::Table>(); }
+  bool is_table(const Keyed& value) { return expect<Node::Table>(value, "a table") != nullptr; }
 
-  /// The table under a key of another table; null if there is none.
-  const Node* section(const Node& parent, const std::string& path, std::string_view key) {
-    const Node* node = parent.find(key);
-    return node != nullptr && is_table(*node, joined(path, key)) ? node : nullptr;
+  /// The table under a key of another table, if there is one.
+  std::optional<Keyed> section(const Keyed& parent, std::string_view key) {
+    const std::optional<Keyed> value = parent.find(key);
+    return value && is_table(*value) ? value : std::nullopt;
   }
 
   /// Checks that a table has no other keys than these.
   template <class Keys>
-  bool check_keys(const Node& table, const std::string& path, const Keys& keys) {
+  bool check_keys(const Keyed& table, const Keys& keys) {
     std::vector<std::string_view> known(std::size(keys));
     std::ranges::transform(keys, known.begin(), &Key::name);
     bool all_known = true;
-    for (const Node::Member& member : *table.as<Node::Table>()) {
+    for (const Node::Member& member : members(table)) {
       if (contains(known, member.key)) continue;
       all_known = false;
-      const std::string here = joined(path, member.key);
+      const std::string path = joined(table.path, member.key);
       if (contains(kLaterKeys, member.key)) {
-        fail(member.key_position, here, "not supported by this version of weir", "remove it");
+        fail(member.key_position, path, "not supported by this version of weir", "remove it");
       } else {
-        fail(member.key_position, here, "unknown key", hint_for(member, path, known));
+        fail(member.key_position, path, "unknown key", hint_for(member, table.path, known));
       }
     }
     return all_known;
   }
 
   template <class T, std::size_t N>
-  void read_table(T& into, const std::array<Field<T>, N>& fields, const Node& node, const std::string& path) {
-    if (!is_table(node, path)) return;
-    check_keys(node, path, fields);
-    read_fields(into, fields, node, path);
+  void read_table(T& into, const std::array<Field<T>, N>& fields, const Keyed& value) {
+    if (!is_table(value)) return;
+    check_keys(value, fields);
+    read_fields(into, fields, value);
   }
 
   template <class T, std::size_t N>
-  void read_fields(T& into, const std::array<Field<T>, N>& fields, const Node& table,
-                   const std::string& path) {
+  void read_fields(T& into, const std::array<Field<T>, N>& fields, const Keyed& table) {
     for (const Field<T>& field : fields) {
-      if (const Node* node = table.find(field.name)) read_field(into, field, *node, joined(path, field.name));
+      if (const auto value = table.find(field.name)) read_field(into, field, *value);
     }
   }
   template <class T>
-  void read_field(T& into, const Field<T>& field, const Node& node, const std::string& path) {
-    std::visit([&](const auto& setting) { read(into, setting, node, path); }, field.setting);
+  void read_field(T& into, const Field<T>& field, const Keyed& value) {
+    std::visit([&](const auto& setting) { read(into, setting, value); }, field.setting);
   }
 
   // The parts of a table: limits, and the table `user`.
 
   template <class T, class Value>
-  void read(T& into, const Part<T, Value>& setting, const Node& node, const std::string& path) {
-    if (!std::is_same_v<Value, Limits> && node.switched_off()) return;
+  void read(T& into, const Part<T, Value>& setting, const Keyed& value) {
+    if (!std::is_same_v<Value, Limits> && value.node.switched_off()) return;
     if constexpr (std::is_same_v<Value, Concurrency>) {
       const auto& fields = setting.per_user ? kUserConcurrentFields : kConcurrentFields;
-      read_limit(into.*setting.member, fields, node, path);
+      read_limit(into.*setting.member, fields, value);
     } else {
-      read_part(into.*setting.member, node, path);
+      read_part(into.*setting.member, value);
     }
   }
 
-  void read_part(Limits& into, const Node& node, const std::string& path) {
-    read_table(into, kUserLimits, node, path);
+  void read_part(Limits& into, const Keyed& value) { read_table(into, kUserLimits, value); }
+  void read_part(std::optional<weir::Breaker>& into, const Keyed& value) {
+    read_table(into.emplace(), kBreakerFields, value);
   }
-  void read_part(std::optional<weir::Breaker>& into, const Node& node, const std::string& path) {
-    read_table(into.emplace(), kBreakerFields, node, path);
-  }
-  void read_part(Cooldown& into, const Node& node, const std::string& path) {
-    read_limit(into, kCooldownFields, node, path);
+  void read_part(Cooldown& into, const Keyed& value) {
+    read_limit(into, kCooldownFields, value);
     if (into.length.count() == 0) into = {};
   }
-  void read_part(std::vector<Rate>& into, const Node& node, const std::string& path) {
-    read_list(into, kRateFields, node, path);
-  }
-  void read_part(std::vector<Window>& into, const Node& node, const std::string& path) {
-    read_list(into, kWindowFields, node, path);
+  void read_part(std::vector<Rate>& into, const Keyed& value) { read_list(into, kRateFields, value); }
+  void read_part(std::vector<Window>& into, const Keyed& value) {
+    read_list(into, kWindowFields, value);
     for (std::size_t i = 1; i < into.size(); ++i) {
       if (into[i].mode == Mode::candidate) into[i].kind = into[i - 1].kind;
     }
@@ -188,106 +193,106 @@ class Reader {
 
   /// Reads a table, or the value of its first key without the table.
   template <class T, std::size_t N>
-  void read_limit(T& into, const std::array<Field<T>, N>& fields, const Node& node, const std::string& path) {
+  void read_limit(T& into, const std::array<Field<T>, N>& fields, const Keyed& value) {
     const Field<T>& first = fields.front();
-    if (node.as<Node::Table>() == nullptr) return read_field(into, first, node, path);
-    if (!check_keys(node, path, fields)) return;
-    if (node.find(first.name) == nullptr) {
-      return fail(node.position, path, fmt::format("{} is missing", quoted(first.name)),
+    if (value.node.as<Node::Table>() == nullptr) return read_field(into, first, value);
+    if (!check_keys(value, fields)) return;
+    if (value.node.find(first.name) == nullptr) {
+      return fail(value, fmt::format("{} is missing", quoted(first.name)),
                   fmt::format("add {} = ... to the table", first.name));
     }
-    read_fields(into, fields, node, path);
+    read_fields(into, fields, value);
   }
 
   /// Reads one limit or a list of them. The candidate of a limit becomes the next limit.
   template <class T, std::size_t N>
-  void read_list(std::vector<T>& into, const std::array<Field<T>, N>& fields, const Node& node,
-                 const std::string& path) {
-    const auto read_entry = [&](const Node& entry, const std::string& here) {
-      read_limit(into.emplace_back(), fields, entry, here);
-      const Node* candidate = entry.find(kCandidate);
-      if (candidate == nullptr) return;
-      read_field(into.emplace_back(), fields.front(), *candidate, joined(here, kCandidate));
+  void read_list(std::vector<T>& into, const std::array<Field<T>, N>& fields, const Keyed& value) {
+    const auto read_entry = [&](const Keyed& entry) {
+      read_limit(into.emplace_back(), fields, entry);
+      const auto candidate = entry.find(kCandidate);
+      if (!candidate) return;
+      read_field(into.emplace_back(), fields.front(), *candidate);
       into.back().mode = Mode::candidate;
     };
-    const auto* list = node.as<Node::List>();
-    if (list == nullptr) return read_entry(node, path);
-    for (std::size_t i = 0; i < list->size(); ++i) read_entry((*list)[i], fmt::format("{}[{}]", path, i));
+    const auto* list = value.node.as<Node::List>();
+    if (list == nullptr) return read_entry(value);
+    for (std::size_t i = 0; i < list->size(); ++i)
+      read_entry({(*list)[i], fmt::format("{}[{}]", value.path, i)});
   }
 
   // Values, as the settings of their keys describe them.
 
   template <class T, class Setting>
-  void read(T& into, const Setting& setting, const Node& node, const std::string& path) {
-    read(into.*setting.member, node, path);
+  void read(T& into, const Setting& setting, const Keyed& value) {
+    read(into.*setting.member, value);
   }
   template <class T, class Value>
-  void read(T& into, const Whole<T, Value>& setting, const Node& node, const std::string& path) {
-    const auto* number = expect<std::int64_t>(node, path, "an integer");
+  void read(T& into, const Whole<T, Value>& setting, const Keyed& value) {
+    const auto* number = expect<std::int64_t>(value, "an integer");
     if (number == nullptr) return;
     if (in_bounds(setting, *number)) {
       into.*setting.member = static_cast<Value>(*number);
     } else {
-      fail(node.position, path, fmt::format("{}: out of range", *number), "use " + bounds_text(setting));
+      fail(value, fmt::format("{}: out of range", *number), "use " + bounds_text(setting));
     }
   }
   template <class T>
-  void read(T& into, const Octal<T>& setting, const Node& node, const std::string& path) {
+  void read(T& into, const Octal<T>& setting, const Keyed& value) {
     std::uint32_t& bits = into.*setting.member;
-    if (const auto* digits = node.as<std::string>()) {
+    if (const auto* digits = value.node.as<std::string>()) {
       const auto* end = digits->data() + digits->size();
       const auto parsed = std::from_chars(digits->data(), end, bits, 8);
       if (parsed.ec == std::errc() && parsed.ptr == end && bits <= 07777) return;
     }
-    const auto* number = node.as<std::int64_t>();
+    const auto* number = value.node.as<std::int64_t>();
     // Only accept a number that was written in octal: the decimal number 600 would silently mean 01130.
-    if (number != nullptr && node.octal && *number >= 0 && *number <= 07777) {
+    if (number != nullptr && value.node.octal && *number >= 0 && *number <= 07777) {
       bits = static_cast<std::uint32_t>(*number);
     } else {
-      fail(node.position, path, "expected octal permission bits", "write mode = \"0600\"");
+      fail(value, "expected octal permission bits", "write mode = \"0600\"");
     }
   }
-  void read(Rate& into, const LimitText& setting, const Node& node, const std::string& path) {
-    read_text(into, parse_rate, setting.what, setting.example, node, path);
+  void read(Rate& into, const LimitText& setting, const Keyed& value) {
+    read_text(into, parse_rate, setting, value);
   }
-  void read(Window& into, const LimitText& setting, const Node& node, const std::string& path) {
-    read_text(into, parse_window, setting.what, setting.example, node, path);
+  void read(Window& into, const LimitText& setting, const Keyed& value) {
+    read_text(into, parse_window, setting, value);
   }
   template <class T>
-  void read(T& into, const ShadowMode& /*setting*/, const Node& node, const std::string& path) {
+  void read(T& into, const ShadowMode& /*setting*/, const Keyed& value) {
     bool shadow = false;
-    read(shadow, node, path);
+    read(shadow, value);
     if (shadow) into.mode = Mode::shadow;
   }
+  /// A candidate becomes a limit of its own, which read_list() adds.
   template <class T>
-  void read(T& /*into*/, const CandidateText& /*setting*/, const Node& /*node*/,
-            const std::string& /*path*/) {}  // read_list() adds it as a limit of its own
+  void read(T& /*into*/, const CandidateText& /*setting*/, const Keyed& /*value*/) {}
 
-  void read(std::string& into, const Node& node, const std::string& path) {
-    if (const auto* number = node.as<std::int64_t>()) {
-      return fail(node.position, path, "expected a string, found an integer",
+  void read(std::string& into, const Keyed& value) {
+    if (const auto* number = value.node.as<std::int64_t>()) {
+      return fail(value, "expected a string, found an integer",
                   fmt::format("write it in quotes: \"{}\"", *number));
     }
-    if (const auto* text = expect<std::string>(node, path, "a string")) into = *text;
+    if (const auto* text = expect<std::string>(value, "a string")) into = *text;
   }
-  void read(bool& into, const Node& node, const std::string& path) {
-    if (const auto* flag = expect<bool>(node, path, "true or false")) into = *flag;
+  void read(bool& into, const Keyed& value) {
+    if (const auto* flag = expect<bool>(value, "true or false")) into = *flag;
   }
-  void read(double& into, const Node& node, const std::string& path) {
-    if (const auto* number = node.as<std::int64_t>()) {
+  void read(double& into, const Keyed& value) {
+    if (const auto* number = value.node.as<std::int64_t>()) {
       into = static_cast<double>(*number);
-    } else if (const auto* decimal = expect<double>(node, path, "a number")) {
+    } else if (const auto* decimal = expect<double>(value, "a number")) {
       into = *decimal;
-      if (!std::isfinite(into)) fail(node.position, path, "not a finite number", "use a number as in 0.5");
+      if (!std::isfinite(into)) fail(value, "not a finite number", "use a number as in 0.5");
     }
   }
-  void read(std::chrono::nanoseconds& into, const Node& node, const std::string& path) {
-    read_text(into, parse_duration, "a duration", "30s", node, path);
+  void read(std::chrono::nanoseconds& into, const Keyed& value) {
+    read_text(into, parse_duration, {"a duration", "30s"}, value);
   }
   template <class Enum>
   requires std::is_enum_v<Enum>
-  void read(Enum& into, const Node& node, const std::string& path) {
-    const auto* text = expect<std::string>(node, path, "a string");
+  void read(Enum& into, const Keyed& value) {
+    const auto* text = expect<std::string>(value, "a string");
     if (text == nullptr) return;
     const Names names = names_of(Enum{});
     const auto found = std::ranges::find(names, *text);
@@ -296,33 +301,35 @@ class Reader {
       return;
     }
     const std::string_view meant = nearest(*text, names);
-    fail(node.position, path, quoted(*text) + ": not one of the choices",
+    fail(value, quoted(*text) + ": not one of the choices",
          meant.empty() ? "use " + any_of(names) : fmt::format("did you mean {}?", quoted(meant)));
   }
 
   template <class T>
-  void read_text(T& into, Result<T> (*parse)(std::string_view) noexcept, std::string_view what,
-                 std::string_view example, const Node& node, const std::string& path) {
-    const auto* text = node.as<std::string>();
+  void read_text(T& into, Result<T> (*parse)(std::string_view) noexcept, const LimitText& form,
+                 const Keyed& value) {
+    const auto* text = value.node.as<std::string>();
     if (text == nullptr) {
-      return fail(node.position, path, fmt::format("expected {}, found {}", what, kind(node)),
-                  fmt::format("write it as in \"{}\"", example));
+      return fail(value, fmt::format("expected {}, found {}", form.what, kind(value.node)),
+                  fmt::format("write it as in \"{}\"", form.example));
     }
-    const Result<T> value = parse(*text);
-    if (!value) return fail(node.position, path, value.error().what, value.error().hint);
-    into = *value;
+    const Result<T> parsed = parse(*text);
+    if (!parsed) return fail(value, parsed.error().what, parsed.error().hint);
+    into = *parsed;
   }
 
   // Mistakes.
 
   template <class T>
-  const T* expect(const Node& node, const std::string& path, std::string_view expected) {
-    const T* value = node.as<T>();
-    if (value == nullptr)
-      fail(node.position, path, fmt::format("expected {}, found {}", expected, kind(node)), "");
-    return value;
+  const T* expect(const Keyed& value, std::string_view expected) {
+    const T* found = value.node.as<T>();
+    if (found == nullptr) fail(value, fmt::format("expected {}, found {}", expected, kind(value.node)), "");
+    return found;
   }
 
+  void fail(const Keyed& value, std::string_view problem, std::string hint) {
+    fail(value.node.position, value.path, problem, std::move(hint));
+  }
   void fail(const SourcePosition& position, const std::string& path, std::string_view problem,
             std::string hint) {
     const std::pair here{position.line, position.column};
