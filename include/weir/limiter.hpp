@@ -132,7 +132,7 @@ class WEIR_EXPORT Limiter {
   ///           them; its permits are swept.
   /// Cost      One clock read and one hash of the user. A refusal loads one word per limit; an admission
   ///           makes one compare-exchange per limit. A concurrency limit looks at each of its cells at most
-  ///           once, whatever the weight. There is no allocation and no system call, except in the first call
+  ///           once, whatever the weight. It allocates nothing and makes no system call, except in the first call
   ///           of a process, for sweeping, and where limits are compiled: in the first call for an operation, and
   ///           in the first one after a live change.
   /// Sweeping  At most once in 10 ms per segment, one of the requests that are about to be shed sweeps up
@@ -168,8 +168,8 @@ class WEIR_EXPORT Limiter {
 
   /// Counts a request in its fixed windows, also above their limits, and refuses nothing: for callers that
   /// want the count and decide for themselves. Windows that only count are counted, too.
-  /// @return  the window whose count is highest in proportion to its limit; nothing if there is no fixed
-  ///          window.
+  /// @return  the window whose count is highest in proportion to its limit; nothing if the request has
+  ///          no fixed window.
   [[nodiscard]] std::optional<WindowCount> count(Operation operation, const Request& request = {}) noexcept;
 
   /// Tells what is left of every enforced rate and window of a request, the global ones first: for the header

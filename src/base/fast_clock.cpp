@@ -100,7 +100,7 @@ std::int64_t host_ns() noexcept {
   return HostClock::now().time_since_epoch().count();
 }
 
-[[gnu::noinline]] std::int64_t anchor_anew() noexcept {
+[[gnu::noinline]] std::int64_t take_anchor() noexcept {
   const std::uint64_t before = read_counter();
   const std::int64_t ns = host_ns();
   return anchor.anchor({before, ns, read_counter_in_order()});
@@ -111,7 +111,7 @@ std::int64_t host_ns() noexcept {
 FastClock::time_point FastClock::now() noexcept {
   if (!kCounterIsClock) return HostClock::now();
   const auto ns = anchor.read(read_counter());
-  return time_point(duration(ns ? *ns : anchor_anew()));
+  return time_point(duration(ns ? *ns : take_anchor()));
 }
 
 }  // namespace weir::detail

@@ -48,7 +48,7 @@ std::vector<ConfigChange> note_difference(std::string_view segment, const Config
   std::vector<ConfigChange> differs = difference_between(load_config(*sections, attached->name()), config);
   const bool noted = sections->difference->sequence.load(std::memory_order_relaxed) != 0;
   if (differs.empty() && !noted) return differs;
-  // If another process is changing limits just now, the next process that opens notes what it leaves.
+  // If another process is changing limits just now, the next one that opens it notes what still differs.
   if (auto change = Change::begin(segment)) {
     const Sections& its = change->sections();
     note(*its.difference, differs, its.control->generation.load(std::memory_order_relaxed));

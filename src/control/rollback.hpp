@@ -22,7 +22,7 @@ class Rollback {
 
   /// The newest generation that is not a rollback and has not been taken back; 0: none.
   [[nodiscard]] std::uint64_t last() const;
-  /// Why there is no last one.
+  /// Says why last() finds none.
   [[nodiscard]] Error nothing_left(std::string_view segment) const;
 
   /// A reset is passed over.

@@ -12,7 +12,7 @@ namespace weir::detail {
 std::uint32_t permit_cells_for(std::uint32_t index, const LimitValue& value) noexcept {
   if (kind_of(index) != LimitKind::permits || scope_of(index) != LimitScope::shared || value.params == 0)
     return 0;
-  constexpr std::uint64_t kLeast = 64;
+  constexpr std::uint64_t kLeast = 64;  // a small limit can be raised to more than twice its first value
   return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(2 * value.params, kLeast, kMaxPermits));
 }
 
@@ -22,6 +22,7 @@ std::uint32_t window_cells_for(std::uint32_t index, const LimitValue& value) noe
   const packed::WindowParams window = packed::to_window(value.params);
   if (window.kind == WindowKind::ring) return kRingCells;
   if (window.kind != WindowKind::log) return 0;
+  // One word for the log's hint, and one for each admission that it remembers.
   return 1 + static_cast<std::uint32_t>(
                  std::clamp<std::uint64_t>(2 * std::uint64_t{window.limit}, 8, kMaxPermits));
 }

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
-// Returning limits to "never seen", live: nothing is spent, no cooldown is on, breakers are closed. Permits stay
-// as they are: each is held by an admission that gives it back, or by a dead worker from which a sweep takes it.
+// Returns limits to "never seen" while workers use them: afterwards nothing is spent, no cooldown is on, and
+// breakers are closed. Permits stay as they are: each is held by an admission that gives it back, or by a dead
+// worker from which a sweep takes it.
 //
-// Words are reset one after the other, while other processes decide: a request may meet some of them before
-// their reset and some after it. A reset that is killed half-way has reset some of them; another one does the
-// rest. With `dry_run` they only count what they would reset.
+// The words are reset one after the other while other processes decide, so a request may meet some of them
+// before their reset and some after it. If the process is killed half-way, some words have been reset, and a
+// second reset does the rest. With `dry_run` these functions only count what they would reset.
 
 #include <cstdint>
 
@@ -18,7 +19,7 @@
 
 namespace weir::detail {
 
-/// Resets all limits, of all users too.
+/// Resets all limits, including what each user owes.
 ResetReport reset_all(const Segment& segment, const Sections& sections, bool dry_run = false) noexcept;
 
 /// Resets the limits of one block, and what all users owe under them.

@@ -23,7 +23,7 @@
 //
 // Overdue  with a slow rate, calls that have been out for longer than a slow call takes are added to the
 //          calls and the slow calls of the window wherever the slow rate is judged: at a report, and at a
-//          look or an admission, because there are no reports while all calls hang. They are not part of the
+//          look or an admission, because no call reports while all of them hang. They are not part of the
 //          failure rate, and count by their outcome when they report. A report first takes its call out of
 //          the ring and then counts it: if its process is stopped or killed in between, the call is missing
 //          for that long, and is never counted twice.

@@ -41,7 +41,7 @@ struct Params {
 /// States up to here are counts of refusals. 256 ticks after a segment's creation its creator still fills it.
 inline constexpr std::uint64_t kMaxCount = 255;
 
-/// Refusals in a row; 0: there is no row.
+/// Consecutive refusals; 0: none.
 [[nodiscard]] constexpr std::uint64_t in_a_row(std::uint64_t state) noexcept {
   return state <= kMaxCount ? state : 0;
 }

@@ -4,9 +4,9 @@
 // A concurrency limit: as many cells as permits, each of them free or owned.
 //
 // Taking a permit is one compare-exchange 0 -> {owner, next, since} of a free cell, which also records its
-// owner: there is no moment at which a permit is taken but has no owner. Giving it back is one
-// compare-exchange of exactly that word to 0. There is no counter; permits in use are counted by looking at
-// the cells. (A count beside a ledger cannot be made exact under kills: LIPIcs.OPODIS.2021.29.)
+// owner, so a permit is never taken without an owner. Giving it back is one compare-exchange of exactly that
+// word to 0. No counter is kept; the permits in use are counted by looking at the
+// cells. (A count beside a ledger cannot be made exact under kills: LIPIcs.OPODIS.2021.29.)
 //
 //   cell   owner 20 | next 16 | since 28      0: free
 //     owner  the worker that holds it, so that a sweeper can return the permits of dead workers

@@ -5,7 +5,7 @@
 //
 // The word holds the theoretical arrival time (TAT): the instant, in ticks, at which the bucket is full
 // again. A request of cost n moves it n emission intervals ahead, and conforms if it then lies within `burst`
-// intervals of now. There is no refill thread, no token count, no floating point.
+// intervals of now. It needs no refill thread, no token count and no floating point.
 //
 // Progress  lock-free: a lost compare-exchange means that another request was decided.
 // Ordering  relaxed: the word is the whole state, and publishes nothing else. The callback of update() may

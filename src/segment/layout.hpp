@@ -5,7 +5,7 @@
 // version is refused with an error that names both. Builds between two releases are told apart by the ABI
 // fingerprint and the header's checksum.
 //
-//   offset 0     Header: who made this, when, for which build; the directory of sections; two checksums
+//   offset 0     Header: which process made this, when, for which build; the sections; two checksums
 //   4088         one word: not 0 once the segment was removed from its name (Segment::removed())
 //   4096         section 0  (every section starts on a page)
 //   ...          section 1, 2, ... each `count` elements of `stride` bytes

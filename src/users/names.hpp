@@ -9,7 +9,7 @@
 // slots, in an order that its hash determines; it takes the first slot that was never used, by a
 // compare-exchange of the hash. There are two slots for each name that the configuration asks for, so all of
 // these names find one. When all slots of a user are taken, the user overwrites the first, which then belongs
-// to the last user who came. A reader believes only what the checksum confirms.
+// to the user who came last. A reader believes only what the checksum confirms.
 //
 // Crash     half-way, or two processes that overwrite at once: the words are of two names, which readers do
 //           not believe until the next user of the slot writes it completely.

@@ -14,7 +14,7 @@
 // that the worker is alive, unless its pid is unused: another process may have the description (see raw
 // clone).
 //
-// States of a slot: the transition, who makes it, and what a kill right after it leaves
+// States of a slot: the transition, which process makes it, and what a kill right after it leaves
 //   free {0, gen, 0} -> published: the claimant, which holds the byte's lock. Killed between lock and
 //     publish: the lock is dropped, and the slot is free.
 //   published {1, gen, pid} -> free {0, gen + 1, 0}: any sweeper, after it gave back what the dead worker
