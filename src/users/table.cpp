@@ -45,15 +45,15 @@ void prefetch_to_read(const UserBucket& bucket) noexcept {
 
 UserTable::Found UserTable::find_elsewhere(const UserKey& key, std::uint64_t tag) const noexcept {
   const Route route = route_of(key, tag);
-  // A user missing from its home bucket is usually new, so all buckets will be searched. Prefetch them
-  // together: the latency of one cache miss instead of four.
-  for (UserBucket* bucket : route) prefetch_to_read(*bucket);
-  Found found{};
-  for (UserBucket* bucket : route) {
-    found = find_in(*bucket, tag);
-    if (found.entry != nullptr) break;
+  // The home bucket, which comes first, has been searched.
+  const std::span<UserBucket* const> others(route.begin() + 1, route.end());
+  // A user missing from its home bucket is usually new, so all others will be searched. Prefetch them together: the
+  // latency of one cache miss instead of four.
+  for (const UserBucket* bucket : others) prefetch_to_read(*bucket);
+  for (UserBucket* const bucket : others) {
+    if (const Found found = find_in(*bucket, tag); found.entry != nullptr) return found;
   }
-  return found;
+  return {};
 }
 
 bool UserTable::yields_to(PairWord& other, std::uint64_t tag, bool other_is_higher) noexcept {

@@ -67,7 +67,7 @@ TEST(InstructionsOfADecision, UnderFiveLimitsAndABreakerAreFew) {
 
 TEST(InstructionsOfADecision, UnderACooldownOfEachUserAreNotMany) {
   SKIP_WITHOUT_VALGRIND();
-  EXPECT_LE(instructions_of_one("cooldown_of_a_user"), 880);
+  EXPECT_LE(instructions_of_one("cooldown_of_a_user"), 835);
 }
 
 TEST(InstructionsOfADecision, UnderABreakerWithASlowRateAreNotMany) {
