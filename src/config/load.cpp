@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstddef>
 #include <fcntl.h>
+#include <fmt/format.h>
 #include <memory>
 #include <optional>
 #include <string>
@@ -91,9 +92,7 @@ std::string origin_of(const detail::KeyPath& key, const Node& root) {
   std::vector<std::string> origins;
   const detail::Found found = detail::find_node(root, key);
   if (found.whole) add_origins(*found.node, found.node->position, origins);
-  std::string text;
-  for (const std::string& origin : origins) text += (text.empty() ? "" : " and ") + origin;
-  return text.empty() ? kBuiltIn : text;
+  return origins.empty() ? kBuiltIn : fmt::format("{}", fmt::join(origins, " and "));
 }
 
 SourcePosition first_line_of(std::string_view origin) {

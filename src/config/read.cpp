@@ -31,9 +31,7 @@ bool contains(Names names, std::string_view name) {
 
 /// Lists the choices, as in "a" or "b" or "c".
 std::string any_of(Names names) {
-  std::string result;
-  for (const std::string_view name : names) result += (result.empty() ? "" : " or ") + quoted(name);
-  return result;
+  return fmt::format("\"{}\"", fmt::join(names, "\" or \""));
 }
 
 std::string hint_for(const Node::Member& member, const std::string& path, Names known) {
