@@ -2,7 +2,7 @@
 #pragma once
 
 // How a value that the inspector shows is described: its key, what it is, its unit, and what it means. Which values
-// there are: field_rows.hpp; the lists that they form, and how to walk these: fields.hpp.
+// there are: field_rows.hpp, limit_rows.hpp; the lists that they form, and how to walk these: fields.hpp.
 
 #include <chrono>
 #include <cstddef>

@@ -19,6 +19,7 @@
 #include "weir/field.hpp"
 #include "weir/field_rows.hpp"
 #include "weir/inspect.hpp"
+#include "weir/limit_rows.hpp"
 #include "weir/limiter.hpp"
 
 namespace weir {
