@@ -105,11 +105,15 @@ Cells cells(const CandidateText& setting) {
   return {std::string(setting.what), "none"};
 }
 
+template <class T>
+Cells cells(const Field<T>& field) {
+  return std::visit([](const auto& setting) { return cells(setting); }, field.setting);
+}
+
 template <class T, std::size_t N>
 void add_rows(std::string& page, const std::array<Field<T>, N>& fields) {
   for (const Field<T>& field : fields) {
-    const auto [values, normally] =
-        std::visit([](const auto& setting) { return cells(setting); }, field.setting);
+    const auto [values, normally] = cells(field);
     page += fmt::format("| `{}` | {} | {} | {} |\n", field.name, values, normally, field.help);
   }
 }
@@ -161,7 +165,7 @@ std::string reference() {
   add_value(page, "concurrent", kConcurrentFields,
             fmt::format("As a table, `concurrent = {{ limit = 20, shadow = true }}`; it needs `limit`. Per "
                         "user the bounds are {}.",
-                        bounds_text(Whole{&Concurrency::limit, 1, kMaxUserPermits})));
+                        cells(kUserConcurrentFields.front()).values));
   add_value(page, "cooldown", kCooldownFields,
             "As a table, `cooldown = { for = \"5min\", refusals = 3 }`; it needs `for`.");
   add_value(

@@ -196,6 +196,8 @@ TEST_F(EnvironmentOver, AMistakeNamesTheVariable) {
        "environment MAX_CONCURRENT_REQUESTS: defaults.concurrent.limit: expected an integer, found a string"},
       {{{"CIRCUIT_BREAKER_RECOVERY_TIMEOUT", "60.5"}},
        "environment CIRCUIT_BREAKER_RECOVERY_TIMEOUT: defaults.breaker.recovery: \"60.5\""},
+      {{{"CIRCUIT_BREAKER_RECOVERY_TIMEOUT", "5min\"x"}},
+       "defaults.breaker.recovery: \"5min\"x\": unexpected \"\"x\"; write it as in \"30s\""},
       {{{"WEIR_GLOBAL__RATE", ""}},
        "environment WEIR_GLOBAL__RATE: the value is empty; unset the variable, or write none"},
       {{{"CONCURRENCY_TIMEOUT", "30"}},
