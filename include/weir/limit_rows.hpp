@@ -10,6 +10,7 @@
 #include <variant>
 #include <vector>
 
+#include "weir/config.hpp"
 #include "weir/field.hpp"
 #include "weir/inspect.hpp"
 #include "weir/policy.hpp"
