@@ -28,7 +28,7 @@ std::optional<std::uint64_t> UserTable::look_up(std::span<const UserBucket> buck
   const std::uint64_t tag = tag_of(key, limit);
   for (const UserBucket* bucket : route_over(buckets, key, tag)) {
     for (const PairWord& entry : bucket->entries) {
-      if (const Pair seen = look(entry); seen.first == tag) return seen.second;
+      if (const Pair seen = UserBucket::look(entry); seen.first == tag) return seen.second;
     }
   }
   return std::nullopt;
@@ -51,15 +51,15 @@ UserTable::Found UserTable::find_elsewhere(const UserKey& key, std::uint64_t tag
   // latency of one cache miss instead of four.
   for (const UserBucket* bucket : others) prefetch_to_read(*bucket);
   for (UserBucket* const bucket : others) {
-    if (const Found found = find_in(*bucket, tag); found.entry != nullptr) return found;
+    if (const Found found = bucket->find(tag); found.entry != nullptr) return found;
   }
   return {};
 }
 
 bool UserTable::yields_to(PairWord& other, std::uint64_t tag, bool other_is_higher) noexcept {
-  const Pair seen = look(other);
+  const Pair seen = UserBucket::look(other);
   if (seen.first == tag) return false;
-  if (seen.first != (tag | kReserved)) return true;
+  if (seen.first != (tag | user_tag::kReserved)) return true;
   Pair expected = seen;
   return other_is_higher && other.compare_exchange(expected, {});
 }

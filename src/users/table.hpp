@@ -48,16 +48,14 @@
 // Ordering  sync(settle): each of two settlers first exchanges its own entry and then loads the other's tag
 //           in is_of(). All four accesses are sequentially consistent, so at least one of the two sees the
 //           other.
-//           sync(entry): a plain look loads tag, state and tag again. Both loads acquire and every exchange
-//           releases, so a look that meets a later state also meets the later tag. `forgotten` is relaxed:
-//           the exchange that gives the entry away publishes it, and an inserter has met that exchange before
-//           it reads `forgotten`. tests/models proves this.
+//           sync(entry): see bucket.hpp. `forgotten` is relaxed: the exchange that gives the entry away
+//           publishes it, and an inserter has met that exchange before it reads `forgotten`. tests/models
+//           proves this.
 // Bounds    every index is computed from the key and the private geometry. A damaged entry can only be a
 //           wrong user's state, and an entry whose limit does not exist counts as at rest.
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -65,14 +63,9 @@
 #include <optional>
 #include <span>
 
-// Where it can be, the tags of a bucket are compared two at a time. Not where every access to a word is to be seen.
-#if defined(__SSE2__) && !defined(WEIR_WORD_HOOKS) && !defined(__SANITIZE_THREAD__)
-#define WEIR_COMPARES_TAGS_AT_ONCE
-#include <emmintrin.h>
-#endif
-
 #include "base/hash.hpp"
 #include "base/word.hpp"
+#include "users/bucket.hpp"
 
 namespace weir::detail {
 
@@ -84,17 +77,6 @@ struct alignas(kCacheLine) UserTableCounters {
   Word evicted;    ///< users forgotten although they owed something
   Word refused;    ///< requests refused because there was no entry
   Word unlimited;  ///< requests admitted uncharged because there was no entry
-};
-
-struct alignas(2 * kCacheLine) UserBucket {
-  static constexpr std::size_t kEntries = 8;
-  std::array<PairWord, kEntries> entries;
-};
-
-/// Which limit an entry belongs to: its id, and a part number if one entry does not hold all of its state.
-struct UserLimit {
-  std::uint16_t id = 0;   ///< 1 to 16,383
-  std::uint8_t part = 0;  ///< 0 to 15
 };
 
 /// Where a user's entries lie and what they are tagged with.
@@ -123,12 +105,7 @@ concept UserChange = requires(T change, UserLimit limit, std::uint64_t word) {
 
 class UserTable {
  public:
-  /// An entry that a look found.
-  struct Found {
-    PairWord* entry;  ///< nullptr: absent
-    std::uint64_t tag;
-    std::uint64_t state;
-  };
+  using Found = FoundEntry;
 
   enum class Outcome : std::uint8_t {
     changed,
@@ -158,8 +135,10 @@ class UserTable {
   static constexpr std::uint32_t kPartsTogether = 4;
 
   /// The part of a user's hash that its entries carry.
-  [[nodiscard]] static std::uint64_t tag_hash(Hash128 hash) noexcept { return hash.high & kHashMask; }
-  static constexpr unsigned kHashBits = 45;
+  [[nodiscard]] static std::uint64_t tag_hash(Hash128 hash) noexcept {
+    return hash.high & user_tag::kHashMask;
+  }
+  static constexpr unsigned kHashBits = user_tag::kHashBits;
 
   /// Fetches the key's home bucket into the cache, for writing.
   void prefetch(const UserKey& key) const noexcept {
@@ -171,7 +150,7 @@ class UserTable {
   /// Finds the entry of (key, limit). It only loads.
   [[nodiscard]] Found find(const UserKey& key, UserLimit limit) const noexcept {
     const std::uint64_t tag = tag_of(key, limit);
-    const Found at_home = find_in(buckets_[key.home], tag);
+    const Found at_home = buckets_[key.home].find(tag);
     return at_home.entry != nullptr ? at_home : find_elsewhere(key, tag);
   }
 
@@ -249,12 +228,12 @@ class UserTable {
   static void for_each(std::span<const UserBucket> part, Visit&& visit) noexcept {
     for (const UserBucket& bucket : part) {
       for (const PairWord& entry : bucket.entries) {
-        const Pair seen = look(entry);
-        if (!is_live(seen.first)) continue;
+        const Pair seen = UserBucket::look(entry);
+        if (!user_tag::is_live(seen.first)) continue;
         if constexpr (std::invocable<Visit&, UserLimit, std::uint64_t, std::uint64_t>) {
-          visit(limit_of(seen.first), seen.second, seen.first & kHashMask);
+          visit(user_tag::limit_of(seen.first), seen.second, seen.first & user_tag::kHashMask);
         } else {
-          visit(limit_of(seen.first), seen.second);
+          visit(user_tag::limit_of(seen.first), seen.second);
         }
       }
     }
@@ -267,9 +246,6 @@ class UserTable {
   static constexpr std::size_t kChoices = 5;
   /// A bucket with up to this many entries that owe something is as good as any; with more, it is crowded.
   static constexpr std::size_t kComfortable = 5;
-  // A tag: reserved 1 | limit 14 | part 4 | hash 45
-  static constexpr std::uint64_t kReserved = std::uint64_t{1} << 63;
-  static constexpr std::uint64_t kHashMask = (std::uint64_t{1} << kHashBits) - 1;
   /// A reservation this many insertions old was left by a dead process (or by one so slow that it will try
   /// again).
   static constexpr std::uint64_t kStaleTickets = 4096;
@@ -309,72 +285,19 @@ class UserTable {
   using Route = BasicRoute<UserBucket>;
 
   static std::uint64_t tag_of(const UserKey& key, UserLimit limit) noexcept {
-    return (std::uint64_t{limit.id} << 4 | limit.part) << kHashBits | key.tag_hash;
+    return user_tag::of(limit, key.tag_hash);
   }
-  static UserLimit limit_of(std::uint64_t tag) noexcept {
-    const std::uint64_t bits = (tag & ~kReserved) >> kHashBits;
-    return {static_cast<std::uint16_t>(bits >> 4), static_cast<std::uint8_t>(bits & 0xf)};
-  }
-  static bool is_live(std::uint64_t tag) noexcept { return tag != 0 && (tag & kReserved) == 0; }
-
   template <class Bucket>
   [[nodiscard]] static BasicRoute<Bucket> route_over(std::span<Bucket> buckets, const UserKey& key,
                                                      std::uint64_t tag) noexcept;
   [[nodiscard]] Route route_of(const UserKey& key, std::uint64_t tag) const noexcept;
 
-  static Found find_in(UserBucket& bucket, std::uint64_t tag) noexcept {
-    const std::size_t at = place_of(tag, bucket);
-    if (at == UserBucket::kEntries) [[unlikely]]
-      return Found{};
-    return confirmed(bucket.entries[at], tag);
-  }
-  /// Where a tag lies in a bucket, or seems to: confirmed() reads it again. No branch depends on the place,
-  /// because it could not be predicted. @return kEntries: nowhere.
-  static std::size_t place_of(std::uint64_t tag, const UserBucket& bucket) noexcept {
-#ifdef WEIR_COMPARES_TAGS_AT_ONCE
-    const auto* const entries = reinterpret_cast<const __m128i*>(&bucket);
-    const __m128i wanted = _mm_set1_epi64x(static_cast<long long>(tag));
-    // For entries i and i + 1: all bits of each half of a tag that equals the wanted one.
-    const auto equal = [&](std::size_t i) {
-      return _mm_cmpeq_epi32(_mm_unpacklo_epi64(entries[i], entries[i + 1]), wanted);
-    };
-    const __m128i halves =
-        _mm_packs_epi16(_mm_packs_epi32(equal(0), equal(2)), _mm_packs_epi32(equal(4), equal(6)));
-    const auto bits = static_cast<std::uint32_t>(_mm_movemask_epi8(halves));  // two for each entry
-    const std::uint32_t both = bits & bits >> 1 & 0x5555;
-    return both != 0 ? static_cast<std::size_t>(std::countr_zero(both)) / 2 : UserBucket::kEntries;
-#else
-    std::size_t at = UserBucket::kEntries;
-#pragma GCC unroll 8
-    for (std::size_t i = 0; i < UserBucket::kEntries; ++i) {
-      at = bucket.entries[i].load_first(std::memory_order_relaxed) == tag ? i : at;
-    }
-    return at;
-#endif
-  }
-  static Found confirmed(PairWord& entry, std::uint64_t tag) noexcept {
-    if (entry.load_first(std::memory_order_acquire) != tag) return {};  // sync(entry)
-    const std::uint64_t state = entry.load_second(std::memory_order_acquire);
-    return entry.load_first(std::memory_order_relaxed) == tag ? Found{&entry, tag, state} : Found{};
-  }
   [[nodiscard]] Found find_elsewhere(const UserKey& key, std::uint64_t tag) const noexcept;
 
   /// Whether an entry belongs to this key, live or reserved.
   static bool is_of(const PairWord& entry, std::uint64_t tag) noexcept {
     // sync(settle): seq_cst; pairs with the exchange by which another process reserved its own entry.
-    return (entry.load_first(std::memory_order_seq_cst) & ~kReserved) == tag;
-  }
-
-  /// Both halves of one moment, as far as plain loads can tell. A caller that acts on them compare-exchanges
-  /// both.
-  static Pair look(const PairWord& entry) noexcept {
-    for (;;) {
-      const std::uint64_t tag = entry.load_first(std::memory_order_acquire);  // sync(entry)
-      // This is done for an empty entry, too: if its state were assumed to be 0, an insertion would never
-      // meet what it expects there.
-      const std::uint64_t state = entry.load_second(std::memory_order_acquire);
-      if (entry.load_first(std::memory_order_relaxed) == tag) return {tag, state};
-    }
+    return (entry.load_first(std::memory_order_seq_cst) & ~user_tag::kReserved) == tag;
   }
 
   /// Tries once to change an entry that was seen live. @param live  if the try is lost, set to the entry as
@@ -409,12 +332,12 @@ class UserTable {
       std::size_t owing = 0;
       for (PairWord& entry : bucket->entries) {
         if (!choosing && !is_of(entry, tag)) continue;
-        const Pair seen = look(entry);
+        const Pair seen = UserBucket::look(entry);
         if (seen.first == tag) {
           survey.live = {&entry, tag, seen.second};
           return survey;
         }
-        if (seen.first == (tag | kReserved)) note_reservation(survey, entry, seen.second);
+        if (seen.first == (tag | user_tag::kReserved)) note_reservation(survey, entry, seen.second);
         if (!choosing) continue;
         const std::uint64_t rank = rank_of(seen, change);
         if (rank > kAtRest) ++owing;
@@ -444,8 +367,8 @@ class UserTable {
   template <class Change>
   std::uint64_t rank_of(Pair seen, const Change& change) const noexcept {
     if (seen.first == 0) return 0;
-    if (!is_live(seen.first)) return is_stale(seen.second) ? kAtRest : kPinned;
-    const std::uint64_t debt = change.debt(limit_of(seen.first), seen.second);
+    if (!user_tag::is_live(seen.first)) return is_stale(seen.second) ? kAtRest : kPinned;
+    const std::uint64_t debt = change.debt(user_tag::limit_of(seen.first), seen.second);
     return debt == kPinned ? kPinned : debt + 1;
   }
 
@@ -458,7 +381,7 @@ class UserTable {
     if (victim.rank > 0) raise_forgotten(change.now);
     const std::uint64_t ticket = counters_->tickets.fetch_add(1, std::memory_order_relaxed) + 1;
     Pair seen = victim.seen;
-    if (!victim.entry->compare_exchange(seen, {tag | kReserved, ticket})) return Attempt::lost;
+    if (!victim.entry->compare_exchange(seen, {tag | user_tag::kReserved, ticket})) return Attempt::lost;
     // crash here: this leaves a reservation, and the next process that wants the key completes it.
     if (victim.rank > kAtRest) counters_->evicted.fetch_add(1, std::memory_order_relaxed);
     return settle(route, tag, *victim.entry, ticket, change);
@@ -468,7 +391,7 @@ class UserTable {
   template <class Change>
   Attempt settle(const Route& route, std::uint64_t tag, PairWord& own, std::uint64_t ticket,
                  const Change& change) noexcept {
-    const Pair reservation{tag | kReserved, ticket};
+    const Pair reservation{tag | user_tag::kReserved, ticket};
     for (UserBucket* bucket : route) {
       for (PairWord& other : bucket->entries) {
         if (&other == &own || !is_of(other, tag)) continue;
@@ -495,9 +418,9 @@ class UserTable {
 
   template <class Step>
   static bool modify_entry(PairWord& entry, Step& step) noexcept {
-    Pair seen = look(entry);
-    while (is_live(seen.first)) {
-      const std::optional<std::uint64_t> next = step(limit_of(seen.first), seen.second);
+    Pair seen = UserBucket::look(entry);
+    while (user_tag::is_live(seen.first)) {
+      const std::optional<std::uint64_t> next = step(user_tag::limit_of(seen.first), seen.second);
       if (!next) return false;
       if (entry.compare_exchange(seen, {seen.first, *next})) return true;
     }

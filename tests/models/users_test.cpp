@@ -82,8 +82,8 @@ TEST(UserModel, TwoInsertionsOfOneKeyLeaveOneEntryWithBothCharges) {
   check<Insert>({
       {"PairWord::compare_exchange(), sync(settle)", mo_seq_cst, {mo_acq_rel}},
       {"UserTable::is_of(), sync(settle)", mo_seq_cst, {mo_acquire}},
-      {"UserTable::look() loads the tag (for a plain look)", mo_acquire, {}, {mo_relaxed}},
-      {"UserTable::look() loads the state (for a plain look)", mo_acquire, {}, {mo_relaxed}},
+      {"UserBucket::look() loads the tag (for a plain look)", mo_acquire, {}, {mo_relaxed}},
+      {"UserBucket::look() loads the state (for a plain look)", mo_acquire, {}, {mo_relaxed}},
   });
 }
 
@@ -110,8 +110,8 @@ struct Look : rl::test_suite<Look, 2> {
 TEST(UserModel, ALookGivesAStateThatThisUserHad) {
   check<Look>({
       {"PairWord::compare_exchange(), sync(entry)", mo_seq_cst, {mo_acquire, mo_relaxed}, {mo_release}},
-      {"UserTable::confirmed(), look() load the tag, sync(entry)", mo_acquire, {mo_relaxed}},
-      {"UserTable::confirmed(), look() load the state, sync(entry)", mo_acquire, {mo_relaxed}},
+      {"UserBucket::confirmed(), look() load the tag, sync(entry)", mo_acquire, {mo_relaxed}},
+      {"UserBucket::confirmed(), look() load the state, sync(entry)", mo_acquire, {mo_relaxed}},
   });
 }
 
@@ -177,7 +177,7 @@ struct Forgotten : rl::test_suite<Forgotten, 3> {
 TEST(UserModel, AForgottenUserCountsAsAtRestSinceThen) {
   check<Forgotten>({
       {"PairWord::compare_exchange() evicts", mo_seq_cst, {mo_acquire, mo_relaxed}, {mo_release}},
-      {"UserTable::look() in the survey (is_of() covers it)", mo_acquire, {}, {mo_relaxed}},
+      {"UserBucket::look() in the survey (is_of() covers it)", mo_acquire, {}, {mo_relaxed}},
       {"UserTable::is_of() in settle() (the survey covers it)", mo_seq_cst, {}, {mo_relaxed}},
       {"UserTable::raise_forgotten()", mo_relaxed, {}},
       {"UserTable::first_state()", mo_relaxed, {}},
