@@ -2,27 +2,23 @@
 #include "base/process_tag.hpp"
 
 #include <atomic>
-#include <cstddef>
 #include <new>
-#include <sys/mman.h>
 
 #include "weir/clock.hpp"
+
+#include "base/wiped_memory.hpp"
 
 namespace weir::detail {
 namespace {
 
 using Tag = std::atomic<std::uint64_t>;
 
-constexpr std::size_t kPage = 4096;
 constinit Tag g_never_wiped{0};
 constinit std::atomic<Tag*> g_tag{nullptr};
 
 Tag* map_wiped_word() noexcept {
-  void* page = ::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (page == MAP_FAILED) return &g_never_wiped;
-  if (::madvise(page, kPage, MADV_WIPEONFORK) == 0) return new (page) Tag{0};
-  ::munmap(page, kPage);
-  return &g_never_wiped;
+  void* const memory = map_wiped(sizeof(Tag));
+  return memory != nullptr ? new (memory) Tag{0} : &g_never_wiped;
 }
 
 // Returns the word that the kernel sets to zero in a child. If several threads map one, the first wins.
@@ -31,7 +27,7 @@ Tag& tag_word() noexcept {
   if (word != nullptr) return *word;
   Tag* const mapped = map_wiped_word();
   if (g_tag.compare_exchange_strong(word, mapped, std::memory_order_acq_rel)) return *mapped;
-  if (mapped != &g_never_wiped) ::munmap(mapped, kPage);
+  if (mapped != &g_never_wiped) unmap_wiped(mapped, sizeof(Tag));
   return *word;
 }
 

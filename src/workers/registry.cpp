@@ -9,9 +9,9 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <new>
-#include <sys/mman.h>
 #include <unistd.h>
 
+#include "base/wiped_memory.hpp"
 #include "primitives/owner_set.hpp"
 #include "workers/inherited.hpp"
 #include "workers/process.hpp"
@@ -21,7 +21,6 @@ namespace weir::detail {
 namespace {
 
 constexpr std::uint32_t kSweepersByte = kMaxWorkers;  // sweepers that have no slot hold a shared lock on it
-constexpr std::size_t kPage = 4096;
 
 void write_details(WorkerSlot& slot, bool lasting, std::uint64_t now) {
   const ProcessTrace trace = own_trace();
@@ -44,11 +43,8 @@ void write_details(WorkerSlot& slot, bool lasting, std::uint64_t now) {
 Registry::PrivatePage Registry::never_joined_{};
 
 Registry::PrivatePage* Registry::map_private_page() noexcept {
-  void* page = ::mmap(nullptr, kPage, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-  if (page == MAP_FAILED) return &never_joined_;
-  if (::madvise(page, kPage, MADV_WIPEONFORK) == 0) return new (page) PrivatePage{};
-  ::munmap(page, kPage);
-  return &never_joined_;
+  void* const memory = map_wiped(sizeof(PrivatePage));
+  return memory != nullptr ? new (memory) PrivatePage{} : &never_joined_;
 }
 
 Registry::Registry(std::span<WorkerSlot> slots, const Segment& segment) noexcept
@@ -59,7 +55,7 @@ Registry::~Registry() {
   const SlotLock lock = SlotLock::from_word(private_->lock.load(std::memory_order_relaxed));
   if (const auto mine = self()) leave(mine->slot, lock);
   lock.close();
-  if (private_ != &never_joined_) ::munmap(private_, kPage);
+  if (private_ != &never_joined_) unmap_wiped(private_, sizeof(PrivatePage));
 }
 
 Result<Identity> Registry::join(std::uint64_t now) {
