@@ -20,8 +20,13 @@ constexpr LeaseTerms kTerms = LeaseTerms::of(kHot);
 
 struct Bucket {
   Word tat;
-  Word until;
-  LeasedBucket bucket{tat, until, kHot, kTerms};
+  Word leased;
+  LeasedBucket bucket{tat, leased, kHot, kTerms};
+
+  [[nodiscard]] std::uint32_t available(std::uint64_t now) const {
+    const std::uint64_t word = leased.load(std::memory_order_relaxed);
+    return gcra::available(kHot, leased_word::judged(tat.load(std::memory_order_relaxed), word, kTerms), now);
+  }
 };
 
 /// Begins to lease, as after two lost exchanges.
@@ -36,7 +41,7 @@ std::uint64_t request(Bucket& bucket, Lease& lease, std::uint64_t now, std::uint
     EXPECT_TRUE(lease.spend(seen, cost));
     return 0;
   }
-  return lease.size() == 0 ? bucket.bucket.admit(now, cost) : bucket.bucket.lease(lease, now, cost);
+  return lease.size(kTerms) == 0 ? bucket.bucket.admit(now, cost) : bucket.bucket.lease(lease, now, cost);
 }
 
 /// How many requests the bucket admits one after the other without a lease.
@@ -50,6 +55,29 @@ TEST(LeaseTerms, AreNothingForASmallBurstOrASlowRate) {
   EXPECT_EQ(LeaseTerms::of({.emission_interval = 4 * kUs, .burst = 100}).most, 0U);
   EXPECT_EQ(LeaseTerms::of({.emission_interval = 1'000'000 * kUs, .burst = 100'000}).most, 0U);
   EXPECT_NE(kTerms.most, 0U);
+}
+
+TEST(LeaseTerms, OfAFixedSizeAreWithinWhatTheRateAllows) {
+  constexpr TokenBucketParams kSlow{.emission_interval = 1'000 * kUs,
+                                    .burst = 1'000};  // 10 ms earn 10 tokens
+  EXPECT_FALSE(LeaseTerms::of(kSlow).any());
+  EXPECT_EQ(LeaseTerms::of(kSlow, 4).fixed, 4U);
+  EXPECT_EQ(LeaseTerms::of(kSlow, 400).fixed, LeaseTerms::most_of(kSlow));
+  EXPECT_EQ(LeaseTerms::most_of(kSlow), 5U);
+  EXPECT_FALSE(LeaseTerms::of({.emission_interval = kUs, .burst = 64}, 4).any());
+}
+
+TEST(Lease, OfAFixedSizeIsTakenByTheFirstRequest) {
+  constexpr LeaseTerms kFixed = LeaseTerms::of(kHot, 5);
+  Word tat;
+  Word leased;
+  Lease lease;
+  for (int i = 0; i < 3; ++i) {
+    ASSERT_EQ(LeasedBucket(tat, leased, kHot, kFixed).lease(lease, kUs, 1), 0U);
+    EXPECT_EQ(lease.left(kUs), 4U);
+    EXPECT_TRUE(lease.spend(lease.word(), 4));
+  }
+  EXPECT_EQ(leased_word::tokens(leased.load(std::memory_order_relaxed), kUs), 15U);
 }
 
 TEST(Lease, IsSpentWithoutASharedWord) {
@@ -90,12 +118,12 @@ TEST(Lease, GrowsWhileItIsUsedUpAndEndsWhenItIsNot) {
   std::uint64_t now = kUs;
   heat(lease, now);
   for (int i = 0; i < 100; ++i) ASSERT_EQ(request(bucket, lease, now), 0U);
-  EXPECT_EQ(lease.size(), kTerms.most);
+  EXPECT_EQ(lease.size(kTerms), kTerms.most);
   for (int i = 0; i < 10; ++i) {
     now += 2 * kTerms.length;
     ASSERT_EQ(request(bucket, lease, now), 0U);
   }
-  EXPECT_EQ(lease.size(), 0U);
+  EXPECT_EQ(lease.size(kTerms), 0U);
 }
 
 TEST(LeasedBucket, AdmitsItsBurstAtOnceWhileItWasNotLeased) {
@@ -108,10 +136,10 @@ TEST(LeasedBucket, AdmitsItsBurstAtOnceAgainOnceTheLeasesAreOver) {
   Lease lease;
   heat(lease, kUs);
   ASSERT_EQ(request(bucket, lease, kUs), 0U);
-  EXPECT_LT(bucket.bucket.available(kUs), kHot.burst - 8);
-  const std::uint64_t later = 100 * kTerms.length;
+  EXPECT_LT(bucket.available(kUs), kHot.burst - 8);
+  const std::uint64_t later = ticks_from_ns(40'000'000);
   ASSERT_EQ(bucket.bucket.admit(later, 1), 0U);  // sees that they are over
-  EXPECT_EQ(bucket.until.load(std::memory_order_relaxed), 0U);
+  EXPECT_EQ(bucket.leased.load(std::memory_order_relaxed), 0U);
   EXPECT_EQ(1 + admitted_at_once(bucket, later), kHot.burst);
 }
 
@@ -133,10 +161,10 @@ TEST(LeasedBucket, RefusesWithoutWriting) {
   while (request(bucket, lease, kUs) == 0) {
   }
   const std::uint64_t tat = bucket.tat.load(std::memory_order_relaxed);
-  const std::uint64_t until = bucket.until.load(std::memory_order_relaxed);
+  const std::uint64_t leased = bucket.leased.load(std::memory_order_relaxed);
   EXPECT_NE(request(bucket, lease, kUs), 0U);
   EXPECT_EQ(bucket.tat.load(std::memory_order_relaxed), tat);
-  EXPECT_EQ(bucket.until.load(std::memory_order_relaxed), until);
+  EXPECT_EQ(bucket.leased.load(std::memory_order_relaxed), leased);
 }
 
 // The oracle: of all requests that began at `from` or later and were admitted by `to`, there are never more than

@@ -22,7 +22,7 @@ using detail::Word;
 constexpr std::uint64_t kInterval = std::uint64_t{1} << 22;
 constexpr TokenBucketParams kRate{.emission_interval = kInterval, .burst = 6};
 // A lease of four tokens, which are earned in its length.
-constexpr LeaseTerms kTerms{.length = 4 * kInterval, .most = 4};
+constexpr LeaseTerms kTerms{.length = 4 * kInterval, .most = 4, .fixed = 0};
 constexpr std::uint64_t kStart = 100 * kInterval;
 
 constexpr auto kRelaxed = std::memory_order_relaxed;
@@ -34,13 +34,13 @@ struct Admission {
 
 struct Memory {
   Word tat;
-  Word until;
+  Word leased;
   Word clock{kStart};
   std::array<Lease, 2> leases;  // of two processes
   std::array<Admission, 32> admissions{};
   std::uint64_t admitted = 0;
 
-  [[nodiscard]] LeasedBucket bucket() { return {tat, until, kRate, kTerms}; }
+  [[nodiscard]] LeasedBucket bucket() { return {tat, leased, kRate, kTerms}; }
 
   /// One request, as a decision makes it.
   bool request(Lease& lease) {
@@ -96,7 +96,7 @@ Program declared(Memory& memory) {
   Program program;
   program.shared(memory, "memory")
       .name(memory.tat, "tat")
-      .name(memory.until, "until")
+      .name(memory.leased, "leased")
       .name(memory.clock, "clock");
   program.check([&memory] { return memory.above_the_bound(); });
   return program;
@@ -111,7 +111,7 @@ TEST(LeaseSchedules, AStoppedProcessWithALeaseNeverGoesAboveTheBound) {
   });
   // Goes on until the leases are over, and takes all that there is at each moment.
   program.process("others", [&] {
-    for (const std::uint64_t passed : {3U, 90U}) {
+    for (const std::uint64_t passed : {3U, 2'000U}) {
       memory.clock.store(kStart + passed * kInterval, kRelaxed);
       while (memory.request_without_lease()) {
       }
@@ -130,7 +130,7 @@ TEST(LeaseSchedules, TwoProcessesWithLeasesNeverGoAboveTheBound) {
   });
   program.process("other leaser", [&] { (void)memory.request(memory.leases[1]); });
   program.process("time", [&] {
-    for (const std::uint64_t passed : {3U, 90U}) {
+    for (const std::uint64_t passed : {3U, 2'000U}) {
       memory.clock.store(kStart + passed * kInterval, kRelaxed);
       while (memory.request_without_lease()) {
       }
