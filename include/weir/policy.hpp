@@ -31,6 +31,10 @@ struct Rate {
   std::chrono::nanoseconds period{0};
   std::uint32_t burst = 0;
   Mode mode = Mode::enforced;
+  /// Over all users: how many tokens a process takes in advance, to spend them without touching what other processes
+  /// write. 0: none. Left out: none, until processes lose time to each other, and then as many as pay. They are at
+  /// most a 128th of the burst, and of what is earned in 20 ms; what a process has not spent after 10 ms is lost.
+  std::optional<std::uint32_t> lease{};
 
   friend bool operator==(const Rate&, const Rate&) = default;
 };

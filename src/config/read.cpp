@@ -250,6 +250,22 @@ class Reader {
       fail(value, "expected octal permission bits", "write mode = \"0600\"");
     }
   }
+  template <class T>
+  void read(T& into, const CountOrOff<T>& setting, const Keyed& value) {
+    const auto* text = value.node.as<std::string>();
+    const auto* number = value.node.as<std::int64_t>();
+    if (text != nullptr && *text == kOff) {
+      into.*setting.member = 0;
+    } else if (number != nullptr && *number >= 1 && *number <= setting.most) {
+      into.*setting.member = static_cast<std::uint32_t>(*number);
+    } else {
+      fail(value,
+           number != nullptr
+               ? fmt::format("{}: out of range", *number)
+               : fmt::format("expected a number or {}, found {}", quoted(kOff), kind(value.node)),
+           fmt::format("use {} or 1 to {}", quoted(kOff), setting.most));
+    }
+  }
   void read(Rate& into, const LimitText& setting, const Keyed& value) {
     read_text(into, parse_rate, setting, value);
   }

@@ -82,6 +82,10 @@ Cells cells(const Length<T>& setting) {
           "none"};
 }
 template <class T>
+Cells cells(const CountOrOff<T>& setting) {
+  return {fmt::format("`\"{}\"` or 1 to {}", kOff, setting.most), std::string(setting.normally)};
+}
+template <class T>
 Cells cells(const Octal<T>& setting) {
   return with_default<T>("octal digits in quotes", setting);
 }

@@ -44,6 +44,12 @@ template <class T>
   return {fmt::format("{:04o}", from.*setting.member), {}};
 }
 
+template <class T>
+[[nodiscard]] Node written(const T& from, const CountOrOff<T>& setting) {
+  const std::uint32_t count = (from.*setting.member).value_or(0);
+  return count == 0 ? written(std::string(kOff)) : written(count);
+}
+
 /// Writes one value in TOML, on one line.
 [[nodiscard]] std::string inline_text(const Node& value);
 

@@ -43,7 +43,7 @@ Rate rate_of(const Block& block, std::uint32_t index) noexcept {
   Rate rate{
       record.before.load(std::memory_order_relaxed),
       std::chrono::nanoseconds(static_cast<std::int64_t>(record.period.load(std::memory_order_relaxed))),
-      packed::to_token_bucket(params).burst, mode_of(block, index)};
+      packed::to_token_bucket(params).burst, mode_of(block, index), listing_of(record).lease};
   const bool as_written = rate.count != 0 && rate.period.count() > 0 && packed::rate(rate) == params;
   if (as_written) return rate;
   // A change is half written, or the record is damaged: what the operator wrote is not available, so report the

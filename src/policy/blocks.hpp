@@ -26,6 +26,7 @@
 #include <atomic>
 #include <bit>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -37,6 +38,7 @@
 #include "base/hash.hpp"
 #include "base/word.hpp"
 #include "policy/params.hpp"
+#include "primitives/lease.hpp"
 
 namespace weir::detail {
 
@@ -132,7 +134,8 @@ struct alignas(kCacheLine) LimitRecord {
   Word params;  ///< packed; 0: no limit
   Word state;   ///< what all callers owe together. For permits: the highest limit ever, see permit_cells()
                 ///< and permit_parts(). Other limits per user leave it unused: see the user table
-  Word cells;   ///< {offset 32 | count 32} of its own words in a cells section, if it has some
+  Word cells;   ///< {offset 32 | count 32} of its own words in a cells section, if it has some. A rate over
+                ///< all callers has a leased_word here
   Word before;  ///< for a rate: the count that was written, for display; checked against params when shown.
                 ///< For a window of each user: the params before its length or kind changed, see UserRule
   Word period;  ///< for a rate: the period that was written, in ns, for display.
@@ -140,6 +143,9 @@ struct alignas(kCacheLine) LimitRecord {
   Word would_refuse;  ///< requests that a limit which only counts would have refused
   Word changed;       ///< ticks of the last live change of params; 0: never changed. Stored before params
   Word listing;       ///< a Listing
+
+  [[nodiscard]] Word& leased() noexcept { return cells; }
+  [[nodiscard]] const Word& leased() const noexcept { return cells; }
 
   /// Whether params changed after `then` (ticks). Call it after reading params: their time was stored before them.
   [[nodiscard]] bool changed_since(std::uint64_t then) const noexcept {
@@ -149,22 +155,29 @@ struct alignas(kCacheLine) LimitRecord {
 };
 static_assert(sizeof(LimitRecord) == kCacheLine);
 
-/// Where a record stands in the configuration. Decisions do not read it: it is for display and for changes.
+/// Where a record stands in the configuration. It is for display, for changes and for compiling plans.
 ///
-///   word   superseded 1 | heir of 8 | order 8 | mode 8
+///   word   lease 15 | superseded 1 | heir of 8 | order 8 | mode 8
 struct Listing {
   Mode mode = Mode::enforced;  ///< tells shadow from candidate; whether the limit is enforced, `present` says
   std::uint32_t order = 0;     ///< position in the list, candidates included
   std::uint32_t heir_of = 0;   ///< 1 + index of the record that this one is taking over from; 0: none
   bool superseded = false;     ///< another record has taken over, so what this one counted is out of date
+  std::optional<std::uint32_t> lease{};  ///< of a rate, as it is configured: Rate::lease
 
   [[nodiscard]] static constexpr Listing from_word(std::uint64_t word) noexcept {
     return {static_cast<Mode>(word & 0xff), static_cast<std::uint32_t>(word >> 8 & 0xff),
-            static_cast<std::uint32_t>(word >> 16 & 0xff), (word >> 24 & 1) != 0};
+            static_cast<std::uint32_t>(word >> 16 & 0xff), (word >> 24 & 1) != 0, lease_of(word >> 25)};
   }
   [[nodiscard]] constexpr std::uint64_t word() const noexcept {
     return static_cast<std::uint64_t>(mode) | std::uint64_t{order} << 8 | std::uint64_t{heir_of} << 16 |
-           std::uint64_t{superseded} << 24;
+           std::uint64_t{superseded} << 24 | (lease ? std::uint64_t{*lease} + 1 : 0) << 25;
+  }
+
+ private:
+  [[nodiscard]] static constexpr std::optional<std::uint32_t> lease_of(std::uint64_t bits) noexcept {
+    const auto one_more = static_cast<std::uint32_t>(bits & 0x7fff);
+    return one_more == 0 ? std::nullopt : std::optional(one_more - 1);
   }
 };
 
@@ -302,6 +315,12 @@ struct CellRange {
 
 [[nodiscard]] inline Listing listing_of(const LimitRecord& record) noexcept {
   return Listing::from_word(record.listing.load(std::memory_order_relaxed));
+}
+
+/// What may be leased of a rate over all callers.
+[[nodiscard]] inline LeaseTerms lease_terms(const LimitRecord& record, TokenBucketParams rate) noexcept {
+  const std::optional<std::uint32_t> configured = listing_of(record).lease;
+  return configured ? LeaseTerms::of(rate, *configured) : LeaseTerms::of(rate);
 }
 
 /// The records of a block that are limits of the configuration. While one record takes over from another, both are

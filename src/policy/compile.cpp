@@ -36,6 +36,7 @@ void compile_into(BlockValue& block, const Limits& limits, LimitScope scope) {
   for (std::uint32_t i = 0; i < limits.rates.size(); ++i) {
     block[first + kFirstRate + i] = value_of(limits.rates[i]);
     block[first + kFirstRate + i].order = i;
+    block[first + kFirstRate + i].lease = limits.rates[i].lease;
   }
   for (std::uint32_t i = 0; i < limits.windows.size(); ++i) {
     block[first + kFirstWindow + i] = value_of(limits.windows[i], scope);

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdint>
+#include <optional>
 
 #include "weir/policy.hpp"
 
@@ -20,6 +21,7 @@ struct LimitValue {
   Mode mode = Mode::enforced;
   std::uint32_t order = 0;    ///< in its list
   std::uint32_t heir_of = 0;  ///< see Listing
+  std::optional<std::uint32_t> lease{};
 
   friend bool operator==(const LimitValue&, const LimitValue&) = default;
 };

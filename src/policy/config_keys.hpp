@@ -24,6 +24,7 @@
 #include "policy/breakers.hpp"
 #include "policy/params.hpp"
 #include "primitives/breaker_phase.hpp"
+#include "primitives/lease.hpp"
 #include "primitives/permits.hpp"
 
 namespace weir::detail {
@@ -83,6 +84,14 @@ struct Decimal {
   double most;
   std::uint32_t parts;
 };
+/// A whole number from 1 on, or "off", which is 0.
+template <class T>
+struct CountOrOff {
+  std::optional<std::uint32_t> T::*member;
+  std::uint32_t most;
+  std::string_view normally;  ///< what it is if it is left out
+};
+inline constexpr std::string_view kOff = "off";
 /// A length of time, a multiple of `step`.
 template <class T>
 struct Length {
@@ -128,7 +137,7 @@ struct SettingOf<SegmentPolicy> {
 };
 template <>
 struct SettingOf<Rate> {
-  using Any = std::variant<LimitText, ShadowMode, CandidateText>;
+  using Any = std::variant<LimitText, ShadowMode, CandidateText, CountOrOff<Rate>>;
 };
 template <>
 struct SettingOf<Window> {
@@ -255,6 +264,10 @@ inline constexpr auto kRateFields = std::to_array<Field<Rate>>({
     {{"limit", "The rate itself"}, LimitText{"a rate", "30/min burst 10"}},
     {{"shadow", "Count what the limit would refuse, and refuse nothing"}, ShadowMode{}},
     {{kCandidate, "A second rate, which is only counted beside the one in force"}, CandidateText{"a rate"}},
+    {{"lease",
+      "For a rate over all users: how many requests a process takes out of the bucket in advance, so that "
+      "processes need not wait for each other"},
+     CountOrOff<Rate>{&Rate::lease, LeaseTerms::kTokens, "none, until it pays"}},
 });
 inline constexpr auto kRateKeys = keys_of(kRateFields);
 inline constexpr KeyTable kRateTable{kRateKeys};

@@ -175,12 +175,15 @@ class Validator {
     check_part(user.limits, true);
   }
 
-  void check_part(const std::vector<Rate>& rates, bool /*per_user*/) {
+  void check_part(const std::vector<Rate>& rates, bool per_user) {
     if (rates.size() > kMaxRates) {
       bad(fmt::format("{} rates", rates.size()),
           fmt::format("use at most {}, candidates included", kMaxRates));
     }
-    each_of(rates, [&](const Rate& rate) { check_rate(rate); });
+    each_of(rates, [&](const Rate& rate) {
+      check_rate(rate);
+      if (!fault_ && rate.lease) at("lease", [&] { check_lease(rate, per_user); });
+    });
   }
   void check_part(const std::vector<Window>& windows, bool per_user) {
     if (windows.size() > kMaxWindows) {
@@ -244,6 +247,16 @@ class Validator {
         above > std::numeric_limits<std::uint32_t>::max()
             ? fmt::format("use a burst of {}", below)
             : fmt::format("use a burst of {} or {}", below, above));
+  }
+
+  void check_lease(const Rate& rate, bool per_user) {
+    if (per_user) return bad("nothing is taken in advance for one user", "leave it out");
+    if (rate.mode != Mode::enforced)
+      return bad("nothing is taken in advance of a rate that is only counted", "leave it out");
+    const std::uint32_t most = LeaseTerms::most_of(packed::to_token_bucket(packed::rate(rate)));
+    if (*rate.lease <= most) return;
+    bad(fmt::format("{} is too much for this rate and burst", *rate.lease),
+        most == 0 ? "use a larger burst, or leave it out" : fmt::format("use at most {}", most));
   }
 
   void check_window(const Window& window, bool per_user) {

@@ -79,7 +79,7 @@ Result<Written> write_block(const Sections& sections, std::uint32_t block_index,
         (next.heir_of != 0 || listing_of(record).superseded || !goes_on(record, next.params));
     // Store this before params: if the process were killed between the two in the other order, the heir would look
     // like a limit that was taken out with these params.
-    record.listing.store(Listing{next.mode, next.order, next.heir_of, false}.word(),
+    record.listing.store(Listing{next.mode, next.order, next.heir_of, false, next.lease}.word(),
                          std::memory_order_relaxed);
     if (!is_written(record, i, next)) {
       write_record(record, i, next, now);

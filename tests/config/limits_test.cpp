@@ -49,6 +49,39 @@ TEST(Limits, RateIsOneOrAListOfTextsAndTables) {
               ElementsAre(slow, candidate));
 }
 
+TEST(Limits, LeaseIsANumberOrOff) {
+  const auto lease = [](const std::string& value) {
+    return operation("rate = { limit = '100000/s burst 10000', lease = " + value + " }")
+        .shared.rates[0]
+        .lease;
+  };
+  EXPECT_EQ(lease("8"), 8U);
+  EXPECT_EQ(lease("'off'"), 0U);
+  EXPECT_EQ(operation("rate = '100000/s burst 10000'").shared.rates[0].lease, std::nullopt);
+}
+
+TEST(Limits, LeaseIsWrittenAsItIsRead) {
+  const Config config = parsed(
+      "[operations.x]\nrate = [{ limit = '100000/s', lease = 8 }, { limit = '9000/s', lease = 'off' }]\n");
+  const std::string text = to_toml(config);
+  EXPECT_THAT(text, HasSubstr("lease = 8"));
+  EXPECT_THAT(text, HasSubstr("lease = \"off\""));
+  EXPECT_EQ(parsed(text), config);
+}
+
+TEST(Limits, LeaseThatCannotBeIsRefusedWithTheNextStep) {
+  const auto with = [](const std::string& lines) { return refused("[operations.x]\n" + lines); };
+  EXPECT_THAT(with("rate = { limit = '1000/s', lease = 'on' }"), HasSubstr("use \"off\" or 1 to 16383"));
+  EXPECT_THAT(with("rate = { limit = '1000/s', lease = 0 }"), HasSubstr("use \"off\" or 1 to 16383"));
+  EXPECT_THAT(with("rate = { limit = '1000/s burst 6400', lease = 6 }"),
+              HasSubstr("rate.lease: 6 is too much"));
+  EXPECT_THAT(with("rate = { limit = '1000/s burst 6400', lease = 6 }"), HasSubstr("use at most 5"));
+  EXPECT_THAT(with("rate = { limit = '1/s burst 5', lease = 1 }"), HasSubstr("use a larger burst"));
+  EXPECT_THAT(with("rate = { limit = '1000/s burst 6400', lease = 4, shadow = true }"),
+              HasSubstr("only counted"));
+  EXPECT_THAT(with("user.rate = { limit = '1000/s burst 6400', lease = 4 }"), HasSubstr("for one user"));
+}
+
 TEST(Limits, WindowIsOneOrAListOfTextsAndTables) {
   EXPECT_THAT(operation("window = '100 per 1min'").shared.windows, ElementsAre(Window{100, 1min}));
   EXPECT_THAT(
