@@ -75,7 +75,7 @@ std::uint32_t give_back_of_user(UserTable& users, const Holding& holding, std::u
 std::optional<std::uint32_t> SharedBulkhead::take_any(const Context& context, const PermitStep& step,
                                                       std::uint32_t weight) noexcept {
   const Permit permit =
-      Permits(step.permits).take(context.owner, step.limit, weight, context.hint(), context.now);
+      Permits(step.permits).take(context.owner, step.limit, weight, context.hint(step), context.now);
   return permit ? std::optional(permit.cell) : std::nullopt;
 }
 

@@ -19,13 +19,13 @@ namespace weir::detail {
 class SharedBulkhead {
  public:
   [[gnu::always_inline]] SharedBulkhead(const Context& context, const PermitStep& step) noexcept
-      : step_(&step), free_(step.permits.find_free(step.limit, context.hint())) {}
+      : step_(&step), free_(step.permits.find_free(step.limit, context.hint(step))) {}
 
   [[nodiscard]] LimitId id() const noexcept { return step_->id; }
   [[nodiscard]] std::uint32_t limit() const noexcept { return step_->limit; }
 
   [[nodiscard]] bool available(const Context& context, std::uint32_t weight) const noexcept {
-    return free_ && (weight == 1 || step_->permits.available(limit(), weight, context.hint()));
+    return free_ && (weight == 1 || step_->permits.available(limit(), weight, context.hint(*step_)));
   }
 
   /// @return whether permits were taken; `holding` has them then, and `taken` is one more.

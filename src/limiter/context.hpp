@@ -9,6 +9,7 @@
 #include "base/fast_clock.hpp"
 #include "base/hash.hpp"
 #include "base/owner.hpp"
+#include "base/this_thread.hpp"
 #include "plan/plan.hpp"
 #include "policy/schema.hpp"
 #include "users/table.hpp"
@@ -61,11 +62,15 @@ struct Context {
     return static_cast<TableFull>(sections.settings.when_full);
   }
 
-  /// Where this thread looks for free permits first: each thread of each worker begins at a cell of its own.
-  [[nodiscard]] std::uint32_t hint() const noexcept {
-    // Stacks lie megabytes apart.
-    const auto thread = static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(this) >> 20);
-    return (owner.slot() + 1) * 0x9e37'79b1U + thread * 0x85eb'ca6bU;
+  /// What this process has taken of a rate in advance, if the request may spend of it: a lease is void when the clock
+  /// says so, and not at a moment that the caller chose.
+  [[nodiscard]] Lease* lease_of(const RateStep& step) const noexcept {
+    return later != nullptr ? step.lease : nullptr;
+  }
+
+  /// Where this thread looks for free permits first. Workers of one thread each begin in lines of their own.
+  [[nodiscard]] std::uint32_t hint(const PermitStep& step) const noexcept {
+    return step.first_look.hint(owner.slot() + 3 * this_thread::stacks_away(this));
   }
 
   const Sections& sections;

@@ -15,7 +15,9 @@ LimiterImpl::LimiterImpl(Segment segment, const Sections& sections)
     : segment_(std::move(segment)),
       limits_(segment_, sections),
       worker_(segment_, limits_.sections()),
-      watch_(segment_.removed()) {}
+      watch_(segment_.removed()) {
+  this_thread::note_first_stack();
+}
 
 Result<std::unique_ptr<LimiterImpl>> LimiterImpl::over(Result<Segment> segment) {
   if (!segment) return segment.error();
@@ -63,15 +65,8 @@ std::optional<WindowCount> LimiterImpl::count(Operation operation, const Request
 std::vector<Quota> LimiterImpl::quotas(Operation operation, const Request& request) {
   std::vector<Quota> quotas;
   limits_.with(operation, request, [&](Context& context) {
-    std::vector<LimitId> ids;
-    for (const RateStep& step : context.plan->shared.rates.enforced()) ids.push_back(step.id);
-    for (const WindowStep& step : context.plan->shared.windows.enforced()) ids.push_back(step.id);
-    for (const UserQuotaStep& step : context.users->quotas.enforced()) ids.push_back(step.id);
-    std::sort(ids.begin(), ids.end());  // block by block, the global one first
-    for (const LimitId id : ids) {
-      const std::uint64_t now = ticks_at(sections(), HostClock::now());
-      quotas.push_back(quota_of(sections(), limits_.users(), context.key, LimitRef::of(id), now));
-    }
+    context.begin(TimePasses{});
+    quotas = quotas_of(context);
   });
   return quotas;
 }

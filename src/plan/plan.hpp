@@ -24,6 +24,7 @@
 #include "policy/shared_window.hpp"
 #include "policy/user_rule.hpp"
 #include "primitives/cooldown.hpp"
+#include "primitives/lease.hpp"
 #include "primitives/permits.hpp"
 #include "primitives/token_bucket.hpp"
 
@@ -57,6 +58,12 @@ struct RateStep {
   LimitRecord* record = nullptr;
   TokenBucketParams rate;
   LimitId id = LimitId::none;
+  Lease* lease = nullptr;  ///< of this process; nullptr: it takes no tokens in advance
+  LeaseTerms terms;        ///< of all processes
+
+  [[nodiscard]] LeasedBucket leased_bucket() const noexcept {
+    return {record->state, record->leased(), rate, terms};
+  }
 
   friend bool operator==(const RateStep&, const RateStep&) = default;
 };
@@ -77,6 +84,7 @@ struct PermitStep {
   std::uint32_t first_cell = 0;  ///< where these cells begin in the section
   std::uint32_t limit = 0;
   LimitId id = LimitId::none;
+  FirstLook first_look;
 
   friend bool operator==(const PermitStep&, const PermitStep&) = default;
 };

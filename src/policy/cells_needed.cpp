@@ -13,7 +13,10 @@ std::uint32_t permit_cells_for(std::uint32_t index, const LimitValue& value) noe
   if (kind_of(index) != LimitKind::permits || scope_of(index) != LimitScope::shared || value.params == 0)
     return 0;
   constexpr std::uint64_t kLeast = 64;  // a small limit can be raised to more than twice its first value
-  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(2 * value.params, kLeast, kMaxPermits));
+  // Whole lines, so that the cells of the next limit begin in one of their own.
+  constexpr std::uint64_t kCellsInLine = kCacheLine / sizeof(Word);
+  const std::uint64_t cells = (2 * value.params + kCellsInLine - 1) / kCellsInLine * kCellsInLine;
+  return static_cast<std::uint32_t>(std::clamp<std::uint64_t>(cells, kLeast, kMaxPermits));
 }
 
 std::uint32_t window_cells_for(std::uint32_t index, const LimitValue& value) noexcept {

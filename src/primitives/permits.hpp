@@ -25,6 +25,7 @@
 //          frees it. A permit of several cells is a chain; each cell is reclaimed on its own.
 // Late     giving back a permit that was reclaimed meets another word and changes nothing.
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -75,6 +76,38 @@ inline constexpr unsigned kSinceShift = 33;  // 2^33 ticks = 2^26 ns = 67 ms
 
 }  // namespace permit_word
 
+/// Where each of several processes looks first: in cache lines of their own while there are enough of them, and then in
+/// cells of their own. (A remainder without a division: D. Lemire, O. Kaser, N. Kurz, "Faster remainder by direct
+/// computation", 2019.)
+class FirstLook {
+ public:
+  constexpr FirstLook() = default;
+  /// @param limit  0 is taken for 1.
+  constexpr explicit FirstLook(std::uint32_t limit) noexcept
+      : line_(kWhole / std::max<std::uint64_t>((limit + kCellsInLine - 1) / kCellsInLine, 1) + 1) {}
+
+  /// The hint of the n-th process. A hint is a fraction of the cells.
+  [[nodiscard]] constexpr std::uint32_t hint(std::uint32_t n) const noexcept {
+    const std::uint64_t lines = n * line_;  // round after round through all lines
+    const std::uint64_t cell = lines >> 32 & (kCellsInLine - 1);
+    return static_cast<std::uint32_t>(lines + cell * (line_ / kCellsInLine));
+  }
+  /// The cell that a hint means.
+  [[nodiscard]] static constexpr std::uint32_t cell(std::uint32_t hint, std::uint32_t usable) noexcept {
+    const std::uint64_t in_lines = (usable + kCellsInLine - 1) & ~(kCellsInLine - 1);
+    const auto cell = static_cast<std::uint32_t>(hint * in_lines >> 32);
+    return cell < usable ? cell : cell & ~(kCellsInLine - 1);
+  }
+
+  friend constexpr bool operator==(FirstLook, FirstLook) = default;
+
+ private:
+  static constexpr std::uint64_t kWhole = std::uint64_t{1} << 32;
+  static constexpr std::uint32_t kCellsInLine = kCacheLine / sizeof(std::uint64_t);
+
+  std::uint64_t line_ = kWhole;  // the part of all cells that is one line, in 2^-32
+};
+
 /// @tparam Cell  Word, or const Word for a process that only reads.
 template <class Cell>
 class BasicPermits {
@@ -83,13 +116,13 @@ class BasicPermits {
   explicit BasicPermits(std::span<Cell> cells) noexcept : cells_(cells) {}
 
   /// Takes a permit of `weight` cells among the first `limit`. It looks first at the cell that `hint`
-  /// selects: give every thread a hint of its own.
+  /// selects: see FirstLook.
   /// @return none if there are not enough free cells; cells that were taken on the way are given back.
   /// Cost  one pass over the cells, whatever the weight: a cell that becomes free behind it is missed.
   [[nodiscard]] Permit take(Owner owner, std::uint32_t limit, std::uint32_t weight, std::uint32_t hint,
                             std::uint64_t now) noexcept {
     const std::uint32_t usable = prefix(limit);
-    const std::uint32_t start = start_of(hint, usable);
+    const std::uint32_t start = FirstLook::cell(hint, usable);
     Permit permit;
     std::uint32_t taken = 0;
     for (std::uint32_t i = 0; i < usable && taken < weight; ++i) {
@@ -143,7 +176,7 @@ class BasicPermits {
   /// Whether a permit of `weight` could be taken now. It only loads.
   [[nodiscard]] bool available(std::uint32_t limit, std::uint32_t weight, std::uint32_t hint) const noexcept {
     const std::uint32_t usable = prefix(limit);
-    const std::uint32_t start = start_of(hint, usable);
+    const std::uint32_t start = FirstLook::cell(hint, usable);
     std::uint32_t free = 0;
     for (std::uint32_t i = 0; i < usable && free < weight; ++i) {
       free += cells_[wrapped(start + i, usable)].load(std::memory_order_relaxed) == 0 ? 1 : 0;
@@ -212,16 +245,13 @@ class BasicPermits {
     return count;
   }
 
-  [[nodiscard]] static std::uint32_t start_of(std::uint32_t hint, std::uint32_t usable) noexcept {
-    return static_cast<std::uint32_t>((std::uint64_t{hint} * usable) >> 32);
-  }
   [[nodiscard]] static std::uint32_t wrapped(std::uint32_t i, std::uint32_t usable) noexcept {
     return i < usable ? i : i - usable;
   }
 
   [[nodiscard]] std::optional<std::uint32_t> first_free(std::uint32_t usable,
                                                         std::uint32_t hint) const noexcept {
-    const std::uint32_t start = start_of(hint, usable);
+    const std::uint32_t start = FirstLook::cell(hint, usable);
     for (std::uint32_t cell = start; cell < usable; ++cell) {
       if (cells_[cell].load(std::memory_order_relaxed) == 0) return cell;
     }

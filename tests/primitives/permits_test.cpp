@@ -30,6 +30,32 @@ struct Pool {
   Permits permits;
 };
 
+TEST(FirstLook, IsInLinesOfTheirOwnWhileThereAreEnough) {
+  for (const std::uint32_t limit : {1U, 7U, 8U, 9U, 24U, 64U, 100U, 1'000U, 65'535U}) {
+    const std::uint32_t lines = (limit + 7) / 8;
+    const FirstLook look(limit);
+    std::set<std::uint32_t> taken;
+    for (std::uint32_t n = 0; n < lines; ++n) taken.insert(FirstLook::cell(look.hint(n), limit) / 8);
+    EXPECT_EQ(taken.size(), lines) << "limit " << limit;
+  }
+}
+
+TEST(FirstLook, IsInCellsOfTheirOwnOnceTheLinesAreTaken) {
+  const FirstLook look(64);
+  std::set<std::uint32_t> taken;
+  for (std::uint32_t n = 0; n < 64; ++n) taken.insert(FirstLook::cell(look.hint(n), 64));
+  EXPECT_EQ(taken.size(), 64U);
+}
+
+TEST(FirstLook, IsAlwaysAmongTheCells) {
+  for (std::uint32_t limit = 1; limit < 200; ++limit) {
+    for (const std::uint32_t usable : {limit, limit / 2 + 1}) {
+      for (std::uint32_t n = 0; n < 1'100; ++n)
+        ASSERT_LT(FirstLook::cell(FirstLook(limit).hint(n), usable), usable) << limit << ", " << n;
+    }
+  }
+}
+
 TEST(Permits, AreAsManyAsTheLimitAndEachRecordsItsOwner) {
   for (const std::uint32_t limit : {1U, 20U, 65'535U}) {
     Pool pool(limit);
