@@ -35,6 +35,7 @@ struct LimitStatus {
   std::uint64_t users = 0;         ///< for a limit per user: users against whom it holds something
   std::uint64_t exhausted = 0;     ///< how many of these it refuses now; not known for permits
   std::uint64_t would_refuse = 0;  ///< requests that a limit which only counts would have refused
+  std::uint64_t leased = 0;  ///< for a rate: tokens that processes took in advance in the last 17 ms or less
 
   /// How much of the capacity is left.
   [[nodiscard]] std::uint64_t available() const noexcept { return used < capacity ? capacity - used : 0; }

@@ -152,8 +152,24 @@ inline constexpr Field<LimitStatus> kBurst{.key = "burst",
                                            .help = "Tokens in a full bucket: what may pass at once.",
                                            .get = value_of<&LimitStatus::capacity>};
 
-inline constexpr std::array kSharedRates{
-    kName, kRate, kCount, kPeriod, kBurst, kMode, kAvailable, resets_in("FULL IN", "full"), kWouldRefuse};
+inline constexpr Field<LimitStatus> kLeased{
+    .key = "leased",
+    .kind = FieldKind::gauge,
+    .unit = Unit::requests,
+    .help = "Tokens that processes took in advance, to spend them without waiting for each other.",
+    .get = value_of<&LimitStatus::leased>,
+    .more =
+        "Those of the last 17 ms or less. What a process does not spend within 10 ms is lost, and time "
+        "refills it. "
+        "While tokens are taken in advance, a 64th of the bucket, or what it earns in 10 ms if that is less, "
+        "is kept "
+        "back, and is not available.",
+    .title = "LEASED",
+    .zero = "-"};
+
+inline constexpr std::array kSharedRates{kName,   kRate,       kCount,     kPeriod,
+                                         kBurst,  kMode,       kAvailable, resets_in("FULL IN", "full"),
+                                         kLeased, kWouldRefuse};
 inline constexpr std::array kUserRates{kName, kRate,   kCount,     kPeriod,     kBurst,
                                        kMode, kActive, kExhausted, kWouldRefuse};
 [[nodiscard]] constexpr Field<LimitStatus> in_use_of_limit() {

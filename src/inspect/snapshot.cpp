@@ -10,6 +10,7 @@
 #include "policy/shared_window.hpp"
 #include "policy/stored_config.hpp"
 #include "policy/user_rule.hpp"
+#include "primitives/lease.hpp"
 #include "primitives/owner_set.hpp"
 #include "primitives/permits.hpp"
 #include "workers/registry.hpp"
@@ -129,8 +130,11 @@ class SnapshotReader {
         const TokenBucketParams bucket = packed::to_token_bucket(params);
         status.rule = rate_of(block, ref.index);
         status.capacity = bucket.burst;
-        status.used = bucket.burst - gcra::available(bucket, state, now_);
-        status.resets_in = ns(gcra::debt(bucket, state, now_));
+        const std::uint64_t leased = status.per_user ? 0 : record.leased().load(std::memory_order_relaxed);
+        const std::uint64_t judged = leased_word::judged(state, leased, lease_terms(record, bucket));
+        status.used = bucket.burst - gcra::available(bucket, judged, now_);
+        status.leased = leased_word::tokens(leased, now_);
+        status.resets_in = ns(gcra::debt(bucket, judged, now_));
         break;
       }
       case LimitKind::window: {

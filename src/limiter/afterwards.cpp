@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "limiter/afterwards.hpp"
 
+#include <algorithm>
 #include <span>
 
 #include "limiter/user_changes.hpp"
@@ -115,7 +116,11 @@ void refund_admission(const Context& context, std::uint64_t charged_at) noexcept
 
 void refund(const Context& context, const RateStep& step, std::uint64_t charged_at) noexcept {
   TokenBucket(step.record->state).update([&](std::uint64_t tat) {
-    return after_refund_of_rate(context, *step.record, UserRule::rate(step.rate), tat, charged_at);
+    // A token of a lease was charged before it was spent, by up to the length of the lease. It is not known which
+    // tokens were.
+    const bool leased = step.record->leased().load(std::memory_order_relaxed) != 0;
+    const std::uint64_t earlier = leased ? std::min(step.terms.length, charged_at) : 0;
+    return after_refund_of_rate(context, *step.record, UserRule::rate(step.rate), tat, charged_at - earlier);
   });
 }
 

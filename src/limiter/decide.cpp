@@ -13,6 +13,7 @@
 #include "limiter/bulkheads.hpp"
 #include "limiter/shape.hpp"
 #include "limiter/user_quota.hpp"
+#include "primitives/lease.hpp"
 #include "primitives/token_bucket.hpp"
 
 namespace weir::detail {
@@ -74,32 +75,81 @@ struct AnyRefusal {
 /// A rate over all callers, as a request meets it.
 class SharedRate {
  public:
-  WEIR_INLINE SharedRate(const Context& context, const RateStep& step, std::uint32_t cost,
-                         bool in_ticks) noexcept
-      : step_(&step),
-        seen_(step.record->state.load(std::memory_order_relaxed)),
-        judged_(in_ticks ? gcra::judge_in_ticks(step.rate, seen_, context.now, cost)
-                         : gcra::judge(step.rate, seen_, context.now, cost)) {}
+  WEIR_INLINE SharedRate(const Context& context, const RateStep& step, std::uint32_t cost, bool in_ticks,
+                         bool leases) noexcept
+      : step_(&step) {
+    if (leases) word_ = &step.record->state;
+    if (leases && step.terms.any() && look_at_lease(context, cost)) return;
+    // sync(leased): acquire; see LeasedBucket.
+    seen_ = step.record->state.load(leases ? std::memory_order_acquire : std::memory_order_relaxed);
+    judged_ = in_ticks ? gcra::judge_in_ticks(step.rate, seen_, context.now, cost)
+                       : gcra::judge(step.rate, seen_, context.now, cost);
+    if (leases && step.terms.any() && step.record->leased().load(std::memory_order_relaxed) != 0)
+        [[unlikely]] {
+      judged_.wait = wait_while_leased(step, seen_, context.now, cost);
+      word_ = nullptr;
+    }
+  }
 
   [[nodiscard]] LimitId id() const noexcept { return step_->id; }
   [[nodiscard]] std::uint64_t wait() const noexcept { return judged_.wait; }
 
   /// @return 0: spent; else the ticks until the request conforms.
-  WEIR_INLINE std::uint64_t spend(std::uint64_t now, std::uint32_t cost) const noexcept {
+  WEIR_INLINE std::uint64_t spend(const Context& context, std::uint32_t cost, bool leases) const noexcept {
     std::uint64_t seen = seen_;
-    if (step_->record->state.compare_exchange(seen, judged_.charged, std::memory_order_relaxed)) [[likely]]
+    if (!leases) {
+      if (step_->record->state.compare_exchange(seen, judged_.charged, std::memory_order_relaxed)) [[likely]]
+        return 0;
+      return spend_again(*step_, context.now, cost);
+    }
+    if (word_ != nullptr && word_->compare_exchange(seen, judged_.charged, std::memory_order_relaxed))
+        [[likely]]
       return 0;
-    return spend_again(*step_, now, cost);
+    return spend_otherwise(context, *step_, cost, word_ != nullptr);
   }
 
  private:
+  /// @return whether this process has leased what the request asks for.
+  WEIR_INLINE bool look_at_lease(const Context& context, std::uint32_t cost) noexcept {
+    Lease* const lease = context.lease_of(*step_);
+    if (lease == nullptr) return false;
+    seen_ = lease->word();
+    if (!Lease::covers(seen_, context.now, cost)) {
+      if (lease->size(step_->terms) != 0) word_ = nullptr;
+      return false;
+    }
+    word_ = &lease->to_spend();
+    judged_ = {0, seen_ - cost};
+    return true;
+  }
+
+  [[gnu::noinline]] static std::uint64_t wait_while_leased(const RateStep& step, std::uint64_t tat,
+                                                           std::uint64_t now, std::uint32_t cost) noexcept {
+    return gcra::wait(step.rate, tat + step.terms.length, now, cost);
+  }
+
   // Another process was faster.
   [[gnu::noinline]] static std::uint64_t spend_again(const RateStep& step, std::uint64_t now,
                                                      std::uint32_t cost) noexcept {
     return TokenBucket(step.record->state).admit(step.rate, now, cost);
   }
 
+  /// @param lost  another thread or process was faster.
+  [[gnu::noinline]] static std::uint64_t spend_otherwise(const Context& context, const RateStep& step,
+                                                         std::uint32_t cost, bool lost) noexcept {
+    if (!step.terms.any()) return spend_again(step, context.now, cost);
+    Lease* const lease = context.lease_of(step);
+    if (lease == nullptr) return step.leased_bucket().admit(context.now, cost);
+    if (const std::uint64_t seen = lease->word();
+        Lease::covers(seen, context.now, cost) && lease->spend(seen, cost))
+      return 0;
+    if (lost) lease->lost_an_exchange(step.terms, context.now);
+    return lease->size(step.terms) == 0 ? step.leased_bucket().admit(context.now, cost)
+                                        : step.leased_bucket().lease(*lease, context.now, cost);
+  }
+
   const RateStep* step_;
+  Word* word_;  // the TAT or the lease; nullptr: to spend, more than an exchange is needed
   std::uint64_t seen_;
   gcra::Judgement judged_;
 };
@@ -291,15 +341,16 @@ class Attempt {
   // take equally long the first is named.
   WEIR_INLINE bool look_at_rates() noexcept {
     return shape_.rates().each_backwards([&](std::size_t i) WEIR_INLINE {
-      const SharedRate& rate =
-          rates_.look(i, context_, shared_.rates.all()[i], shape_.cost(), shape_.rates_in_ticks());
+      const SharedRate& rate = rates_.look(i, context_, shared_.rates.all()[i], shape_.cost(),
+                                           shape_.rates_in_ticks(), shape_.leases());
       return refusals_.wait_first(rate.wait(), rate.id());
     });
   }
 
   WEIR_INLINE bool spend_rates(Decision& decision) noexcept {
     return shape_.rates().each([&](std::size_t i) WEIR_INLINE {
-      if (const std::uint64_t wait = rates_[i].spend(context_.now, shape_.cost()); wait != 0) [[unlikely]]
+      if (const std::uint64_t wait = rates_[i].spend(context_, shape_.cost(), shape_.leases()); wait != 0)
+          [[unlikely]]
         return refused(decision, Verdict::throttled, wait, rates_[i].id());
       ++rates_spent_;
       return true;
@@ -397,12 +448,17 @@ Decide* way_of(const SharedSteps& shared, const UserSteps& users) noexcept {
 
 // The numbers are those of rates, permits, permits of the user, and rates and windows of the user; then whether there
 // is a breaker.
-using OneRate = Shape<1, 0, 0, 0, false>;
-using TwoRates = Shape<2, 0, 0, 0, false>;
+template <bool kLeases>
+using OneRate = Shape<1, 0, 0, 0, false, kLeases>;
+template <bool kLeases>
+using TwoRates = Shape<2, 0, 0, 0, false, kLeases>;
 using UserRate = Shape<0, 0, 0, 1, false>;
-using RateAndUserRate = Shape<1, 0, 0, 1, false>;
-using TwoRatesAndUserRate = Shape<2, 0, 0, 1, false>;
-using FiveAndBreaker = Shape<2, 1, 1, 1, true>;
+template <bool kLeases>
+using RateAndUserRate = Shape<1, 0, 0, 1, false, kLeases>;
+template <bool kLeases>
+using TwoRatesAndUserRate = Shape<2, 0, 0, 1, false, kLeases>;
+template <bool kLeases>
+using FiveAndBreaker = Shape<2, 1, 1, 1, true, kLeases>;
 
 }  // namespace
 
@@ -413,10 +469,12 @@ Answer decide(const Context& context, Decision& decision, Holding& holding) noex
 void choose_ways(Plan& plan) noexcept {
   plan.decide_for_nobody = plan.decide_for_user = plan.retired ? &decide_retired : &decide;
   if (plan.retired || plan.counting) return;
-  plan.decide_for_nobody = way_of<OneRate, TwoRates>(plan.shared, kNoUserSteps);
+  plan.decide_for_nobody =
+      way_of<OneRate<false>, TwoRates<false>, OneRate<true>, TwoRates<true>>(plan.shared, kNoUserSteps);
   plan.decide_for_user =
-      way_of<OneRate, TwoRates, UserRate, RateAndUserRate, TwoRatesAndUserRate, FiveAndBreaker>(plan.shared,
-                                                                                                plan.user);
+      way_of<OneRate<false>, TwoRates<false>, UserRate, RateAndUserRate<false>, TwoRatesAndUserRate<false>,
+             FiveAndBreaker<false>, OneRate<true>, TwoRates<true>, RateAndUserRate<true>,
+             TwoRatesAndUserRate<true>, FiveAndBreaker<true>>(plan.shared, plan.user);
 }
 
 void take_back(const Context& context, Answer answer, Holding& holding) noexcept {

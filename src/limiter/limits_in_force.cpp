@@ -8,7 +8,7 @@ namespace weir::detail {
 
 Plan LimitsInForce::compile(Operation operation, std::uint32_t block, std::uint64_t turn) noexcept {
   const auto handle = static_cast<std::uint32_t>(operation);
-  Plan plan = compile_plan(sections_, block, handle);
+  Plan plan = compile_plan(sections_, block, handle, leases_);
   choose_ways(plan);
   if (stood_still(sections_.control->turn, turn)) plans_.keep(handle % kMaxOperations, plan, turn);
   return plan;

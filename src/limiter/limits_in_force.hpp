@@ -20,6 +20,7 @@
 #include "base/hash.hpp"
 #include "limiter/context.hpp"
 #include "limiter/operation_handles.hpp"
+#include "plan/lease_pool.hpp"
 #include "plan/plan.hpp"
 #include "plan/plans.hpp"
 #include "policy/schema.hpp"
@@ -162,6 +163,7 @@ class LimitsInForce {
   KeyHasher hasher_;
   UserTable users_;
   OperationHandles operations_;
+  LeasePool leases_;
   PlanShelf<Plan, kMaxOperations> plans_;
   PlanShelf<UserSteps, kMaxOverrides> overrides_;
 };

@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <vector>
+
 #include "weir/decision.hpp"
 
-#include "policy/schema.hpp"
-#include "users/table.hpp"
+#include "limiter/context.hpp"
 
 namespace weir::detail {
 
-/// What is left of one rate or window.
-[[nodiscard]] Quota quota_of(const Sections& sections, const UserTable& users, const UserKey& key,
-                             LimitRef ref, std::uint64_t now);
+/// What is left of each rate and window that a request passes, for this process: what it has taken in advance counts.
+/// They come block by block, the global one first.
+[[nodiscard]] std::vector<Quota> quotas_of(const Context& context);
 
 }  // namespace weir::detail

@@ -61,9 +61,9 @@ struct Counted {
 
 /// What a decision may know beforehand. Here: the numbers of limits that are enforced, that no limit only counts,
 /// that the request has cost and weight 1 and comes from a worker with a slot, that all quotas of users are rates, that
-/// no rate is split, and that there is nothing rare.
+/// no rate is split, that there is nothing rare, and, unless kLeases, that no rate may be leased.
 template <std::size_t kRates, std::size_t kPermits, std::size_t kUserPermits, std::size_t kQuotas,
-          bool kBreaker>
+          bool kBreaker, bool kLeases = false>
 struct Shape {
   explicit Shape(const Context& /*context*/) noexcept {}
   static constexpr bool only_rates() noexcept { return never_holds() && kQuotas == 0; }
@@ -76,6 +76,7 @@ struct Shape {
   static constexpr bool counting() noexcept { return false; }
   static constexpr bool rare() noexcept { return false; }
   static constexpr bool rates_in_ticks() noexcept { return true; }
+  static constexpr bool leases() noexcept { return kLeases; }
   static constexpr std::uint32_t cost() noexcept { return 1; }
   static constexpr std::uint32_t weight() noexcept { return 1; }
   static constexpr bool has_owner() noexcept { return true; }
@@ -84,10 +85,12 @@ struct Shape {
     return !shared.rare && !users.rare && shared.rates.enforced().size() == kRates &&
            shared.permits.enforced().size() == kPermits && users.permits.enforced().size() == kUserPermits &&
            users.quotas.enforced().size() == kQuotas && (shared.breaker != nullptr) == kBreaker &&
+           (kLeases || std::ranges::none_of(shared.rates.enforced(), may_be_leased)) &&
            are_in_ticks(shared.rates.enforced(), users.quotas.enforced());
   }
 
  private:
+  static bool may_be_leased(const RateStep& step) noexcept { return step.terms.any(); }
   static bool are_in_ticks(std::span<const RateStep> rates, std::span<const UserQuotaStep> quotas) noexcept {
     const auto is_split = [](const RateStep& step) { return step.rate.is_split(); };
     const auto is_in_ticks = [](const UserQuotaStep& step) {
@@ -117,6 +120,7 @@ struct AnyShape {
   [[nodiscard]] bool counting() const noexcept { return counting_; }
   [[nodiscard]] bool rare() const noexcept { return shared_.rare || users_.rare; }
   static constexpr bool rates_in_ticks() noexcept { return false; }
+  static constexpr bool leases() noexcept { return true; }
   [[nodiscard]] std::uint32_t cost() const noexcept { return request_.cost; }
   [[nodiscard]] std::uint32_t weight() const noexcept { return request_.weight; }
   [[nodiscard]] bool has_owner() const noexcept { return has_owner_; }

@@ -47,7 +47,7 @@ PermitStep permit_step(const Sections& sections, LimitRef ref, LimitRecord& reco
   // sync(reach): acquire; pairs with write_block(), so permit_cells() reaches at least as far as this limit.
   const auto limit = static_cast<std::uint32_t>(record.params.load(std::memory_order_acquire));
   const Permits permits(permit_cells(record, limit, sections.permit_cells));
-  return {&record, permits, permits.first_in(sections.permit_cells), limit, ref.id()};
+  return {&record, permits, permits.first_in(sections.permit_cells), limit, ref.id(), FirstLook(limit)};
 }
 
 UserPermitStep user_permit_step(LimitRef ref, LimitRecord& record) noexcept {
@@ -56,11 +56,19 @@ UserPermitStep user_permit_step(LimitRef ref, LimitRecord& record) noexcept {
   return {&record, limit, permit_parts(record, limit), ref.id()};
 }
 
-SharedSteps compile_shared(const Sections& sections, std::span<const Source> sources) noexcept {
+RateStep rate_step(LimitRef ref, LimitRecord& record, LeasePool& leases) noexcept {
+  const std::uint64_t params = params_of(record);
+  const TokenBucketParams rate = packed::to_token_bucket(params);
+  const LeaseTerms terms = lease_terms(record, rate);
+  return {&record, rate, ref.id(), terms.any() ? leases.of(ref.id(), params) : nullptr, terms};
+}
+
+SharedSteps compile_shared(const Sections& sections, std::span<const Source> sources,
+                           LeasePool& leases) noexcept {
   SharedSteps steps;
   const auto each = [&](LimitMask among, auto&& visit) { for_each_limit(sections, sources, among, visit); };
   each(masks::kRates, [&](LimitRef ref, LimitRecord& record, bool counts_only) {
-    steps.rates.add({&record, packed::to_token_bucket(params_of(record)), ref.id()}, counts_only);
+    steps.rates.add(rate_step(ref, record, leases), counts_only);
   });
   each(masks::kBulkheads, [&](LimitRef ref, LimitRecord& record, bool counts_only) {
     steps.permits.add(permit_step(sections, ref, record), counts_only);
@@ -116,7 +124,8 @@ bool has_counting(const UserSteps& steps) noexcept {
 
 }  // namespace
 
-Plan compile_plan(const Sections& sections, std::uint32_t block, std::uint32_t handle) noexcept {
+Plan compile_plan(const Sections& sections, std::uint32_t block, std::uint32_t handle,
+                  LeasePool& leases) noexcept {
   Plan plan;
   plan.handle = handle;
   const std::array sources{source(sections, kGlobalBlock), source(sections, block)};
@@ -124,7 +133,7 @@ Plan compile_plan(const Sections& sections, std::uint32_t block, std::uint32_t h
   plan.retired = own.retired();
   if (plan.retired) return plan;
   plan.overrides = sections.overrides() != 0;
-  plan.shared = compile_shared(sections, sources);
+  plan.shared = compile_shared(sections, sources, leases);
   if (own.has(kBreaker)) {
     plan.shared.breaker = &sections.breaker(block);
     plan.shared.breaker_index = static_cast<std::uint16_t>(plan.shared.breaker - sections.breakers.data());

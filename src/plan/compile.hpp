@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "plan/lease_pool.hpp"
 #include "plan/plan.hpp"
 #include "policy/schema.hpp"
 
@@ -12,7 +13,9 @@ namespace weir::detail {
 
 /// Compiles the plan of the operation in `block`. While a live change is written, some of its limits may be old ones
 /// and others new ones.
-[[nodiscard]] Plan compile_plan(const Sections& sections, std::uint32_t block, std::uint32_t handle) noexcept;
+/// @param leases  of this process.
+[[nodiscard]] Plan compile_plan(const Sections& sections, std::uint32_t block, std::uint32_t handle,
+                                LeasePool& leases) noexcept;
 
 /// Compiles the limits of a user that has limits of its own.
 /// @param block  the block of the user; a retired one has no limits.

@@ -137,7 +137,8 @@ TEST(Fields, KeepsTheKeysOfTheLists) {
     for (const auto& field : list.fields) keys += std::string(field.key) + " ";
     return keys;
   };
-  EXPECT_EQ(keys_of(kSharedLimits), "name rate count period_s burst mode available full_in_s would_refuse ");
+  EXPECT_EQ(keys_of(kSharedLimits),
+            "name rate count period_s burst mode available full_in_s leased would_refuse ");
   EXPECT_EQ(keys_of(kUserLimits), "name rate count period_s burst mode active exhausted would_refuse ");
   EXPECT_EQ(keys_of(kSharedPermits), "name limit in_use mode would_refuse ");
   EXPECT_EQ(keys_of(kUserPermits), "name limit users in_use mode would_refuse ");

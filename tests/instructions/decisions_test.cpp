@@ -62,7 +62,7 @@ TEST(InstructionsOfADecision, UnderARateOfEachUserAreFew) {
 
 TEST(InstructionsOfADecision, UnderFiveLimitsAndABreakerAreFew) {
   SKIP_WITHOUT_VALGRIND();
-  EXPECT_LE(instructions_of_one("five_limits_and_a_breaker"), 595);
+  EXPECT_LE(instructions_of_one("five_limits_and_a_breaker"), 604);
 }
 
 TEST(InstructionsOfADecision, UnderACooldownOfEachUserAreNotMany) {

@@ -1,0 +1,264 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Leases as users of a limiter meet them. Each limiter of a test stands for a process: it has leases of its own.
+
+#include "primitives/lease.hpp"
+
+#include <chrono>
+#include <fstream>
+#include <gtest/gtest.h>
+#include <iterator>
+#include <memory>
+#include <string>
+#include <sys/mman.h>
+
+#include "weir/config.hpp"
+#include "weir/control.hpp"
+
+#include "binding/create.hpp"
+#include "binding/segment_binding.hpp"
+#include "support/fork.hpp"
+#include "support/segment_name.hpp"
+#include "support/time_of.hpp"
+
+namespace weir::detail {
+namespace {
+
+using namespace std::chrono_literals;
+
+class LimiterLease : public ::testing::Test {
+ protected:
+  void open(const std::string& toml) {
+    auto parsed = parse_config(toml, "test");
+    ASSERT_TRUE(parsed) << parsed.error().message();
+    config = *parsed;
+    config.segment.name = name.str();
+    first = another();
+    second = another();
+    ASSERT_TRUE(first && second);
+    work = *first->impl().operations().find("work");
+    now = HostClock::now();
+  }
+  [[nodiscard]] std::unique_ptr<SegmentBinding> another() const {
+    auto opened = SegmentBinding::over(attach_or_publish(config));
+    EXPECT_TRUE(opened) << opened.error().message();
+    return opened ? std::move(*opened) : nullptr;
+  }
+
+  Admission admit(SegmentBinding& by, std::uint32_t cost = 1) {
+    const auto clock = [this] { return now; };
+    return by.admit(work, {.cost = cost}, test::TimeOf(clock));
+  }
+  int admitted(SegmentBinding& by) {
+    int count = 0;
+    while (count < 1'000'000 && admit(by)) ++count;
+    return count;
+  }
+  /// The shared words of the rate of `work`.
+  [[nodiscard]] const LimitRecord& record() const {
+    return first->impl().sections().blocks[kFirstOperation].limits[kFirstRate];
+  }
+  [[nodiscard]] std::uint64_t tat() const { return record().state.load(std::memory_order_relaxed); }
+  [[nodiscard]] std::uint64_t leased() const { return record().leased().load(std::memory_order_relaxed); }
+
+  test::SegmentName name;
+  Config config;
+  std::unique_ptr<SegmentBinding> first;
+  std::unique_ptr<SegmentBinding> second;
+  Operation work{};
+  HostClock::time_point now;
+};
+
+TEST_F(LimiterLease, OfAConfiguredSizeBeginsWithTheFirstRequest) {
+  open("[operations.work]\nrate = { limit = '100000/s burst 10000', lease = 8 }\n");
+  ASSERT_TRUE(admit(*first));
+  const std::uint64_t then = tat();
+  for (int i = 0; i < 7; ++i) ASSERT_TRUE(admit(*first));
+  EXPECT_EQ(tat(), then) << "the lease was not used";
+  ASSERT_TRUE(admit(*first));
+  EXPECT_NE(tat(), then) << "more was admitted than was leased";
+}
+
+TEST_F(LimiterLease, CanBeTurnedOff) {
+  open("[operations.work]\nrate = { limit = '100000/s burst 10000', lease = 'off' }\n");
+  for (int i = 0; i < 3; ++i) {
+    const std::uint64_t then = tat();
+    ASSERT_TRUE(admit(*first));
+    EXPECT_NE(tat(), then);
+  }
+  EXPECT_EQ(leased(), 0U);
+}
+
+TEST_F(LimiterLease, DoesNotBeginWhereOneProcessIsAlone) {
+  open("[operations.work]\nrate = '100000/s burst 10000'\n");
+  for (int i = 0; i < 1000; ++i) ASSERT_TRUE(admit(*first));
+  EXPECT_EQ(leased(), 0U);
+}
+
+TEST_F(LimiterLease, OfSeveralProcessesNeverAdmitsMoreThanTheBurst) {
+  open("[operations.work]\nrate = { limit = '1000/s burst 6400', lease = 4 }\n");
+  int all = 0;
+  for (bool more = true; more;) {
+    more = false;
+    for (SegmentBinding* by : {first.get(), second.get()}) {
+      const bool one = static_cast<bool>(admit(*by));
+      all += one ? 1 : 0;
+      more |= one;
+    }
+  }
+  EXPECT_EQ(admitted(*first) + admitted(*second), 0);
+  EXPECT_LE(all, 6'400);
+  EXPECT_GE(all, 6'400 - 6'400 / 64 - 4);
+}
+
+TEST_F(LimiterLease, IsVoidWhenTheClockSaysSo) {
+  open("[operations.work]\nrate = { limit = '100000/s burst 64000', lease = 100 }\n");
+  ASSERT_TRUE(admit(*first));
+  const std::uint64_t then = tat();
+  now += 11ms;
+  ASSERT_TRUE(admit(*first));
+  EXPECT_NE(tat(), then);
+}
+
+TEST_F(LimiterLease, IsNotSpentAtAMomentThatTheCallerChose) {
+  open("[operations.work]\nrate = { limit = '100000/s burst 10000', lease = 8 }\n");
+  ASSERT_TRUE(admit(*first));
+  for (int i = 0; i < 3; ++i) {
+    const std::uint64_t then = tat();
+    ASSERT_TRUE(first->admit(work, {}, TimeStands{now}));
+    EXPECT_NE(tat(), then);
+  }
+}
+
+TEST_F(LimiterLease, IsNotInheritedByAChild) {
+  open("[operations.work]\nrate = { limit = '100000/s burst 10000', lease = 8 }\n");
+  ASSERT_TRUE(admit(*first));
+  const std::uint64_t then = tat();
+  EXPECT_EQ(test::in_child([&] { return admit(*first) && tat() != then ? 0 : 1; }), 0);
+  const std::uint64_t after_child = tat();
+  for (int i = 0; i < 7; ++i) ASSERT_TRUE(admit(*first));
+  EXPECT_EQ(tat(), after_child) << "the parent has lost its lease";
+}
+
+TEST_F(LimiterLease, IsNotUsedUnderARateThatALiveChangeHasReplaced) {
+  open("[operations.work]\nrate = { limit = '100000/s burst 10000', lease = 8 }\n");
+  ASSERT_TRUE(admit(*first));
+  config.operations["work"].shared.rates[0].burst = 6'400;
+  const auto change = apply_config(name.str(), config);
+  ASSERT_TRUE(change) << change.error().message();
+  const std::uint64_t then = tat();
+  ASSERT_TRUE(admit(*first));
+  EXPECT_NE(tat(), then);
+}
+
+TEST_F(LimiterLease, EndsWhenALiveChangeTurnsItOff) {
+  open("[operations.work]\nrate = { limit = '100000/s burst 10000', lease = 8 }\n");
+  ASSERT_TRUE(admit(*first));
+  config.operations["work"].shared.rates[0].lease = 0;
+  const auto change = apply_config(name.str(), config);
+  ASSERT_TRUE(change) << change.error().message();
+  const std::uint64_t then = tat();
+  ASSERT_TRUE(admit(*first));
+  EXPECT_NE(tat(), then);
+  EXPECT_EQ(first->impl().config().operations["work"].shared.rates[0].lease, 0U);
+}
+
+TEST_F(LimiterLease, CountsInWhatItsOwnProcessHasLeft) {
+  open("[operations.work]\nrate = { limit = '1000/s burst 6400', lease = 4 }\n");
+  ASSERT_TRUE(admit(*first));
+  while (admit(*second)) {
+  }
+  EXPECT_EQ(first->impl().peek(work, {.cost = 3}).verdict, Verdict::admitted);
+  EXPECT_EQ(second->impl().peek(work, {.cost = 3}).verdict, Verdict::throttled);
+  EXPECT_EQ(admitted(*first), 3);
+}
+
+// A refund cannot give a leased token its time back, so it gives back what the length of a lease has not refilled.
+TEST_F(LimiterLease, GivesBackWithARefundWhatTimeHasNotRefilled) {
+  open("[operations.work]\nrate = { limit = '1000/s burst 6400', lease = 4 }\n");
+  ASSERT_TRUE(admit(*first));
+  Admission large = admit(*first, 1'000);
+  ASSERT_TRUE(large);
+  const std::uint64_t with = tat();
+  first->impl().refund(work, {.cost = 1'000}, large);
+  const std::uint64_t interval = ticks_from_ns(1'000'000);
+  EXPECT_LE(tat(), with - 980 * interval);
+  EXPECT_GE(tat(), with - 1'000 * interval);
+}
+
+/// Forbids this process to write to the segment.
+void forbid_writing(const std::string& path) {
+  std::ifstream maps("/proc/self/maps");
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find(path) == std::string::npos) continue;
+    const std::size_t dash = line.find('-');
+    const std::uintptr_t begin = std::stoull(line, nullptr, 16);
+    const std::uintptr_t end = std::stoull(line.substr(dash + 1), nullptr, 16);
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): the kernel names the mapping in digits
+    if (::mprotect(reinterpret_cast<void*>(begin), end - begin, PROT_READ) != 0) std::abort();
+  }
+}
+
+TEST_F(LimiterLease, LetsAnAdmissionWriteNothingShared) {
+  open(
+      "[global]\nrate = { limit = '1000000/s burst 1000000', lease = 100 }\n"
+      "[operations.work]\nrate = { limit = '100000/s burst 100000', lease = 100 }\n");
+  EXPECT_EQ(test::in_child([&] {
+              if (!admit(*first)) return 1;
+              forbid_writing(name.path());
+              for (int i = 0; i < 99; ++i) {
+                if (!admit(*first)) return 2;
+              }
+              return 0;
+            }),
+            0);
+}
+
+TEST_F(LimiterLease, LetsARefusalWriteNothingShared) {
+  open(
+      "[global]\nrate = { limit = '1000000/s burst 1000000', lease = 100 }\n"
+      "[operations.work]\nrate = { limit = '1000/s burst 6400', lease = 4 }\n");
+  EXPECT_EQ(test::in_child([&] {
+              while (admit(*first)) {
+              }
+              forbid_writing(name.path());
+              for (int i = 0; i < 100; ++i) {
+                if (admit(*first)) return 2;
+              }
+              return 0;
+            }),
+            0);
+}
+
+/// The cache lines of the segment that two readings of its file do not agree on.
+std::size_t lines_changed(const std::string& before, const std::string& after) {
+  std::size_t lines = 0;
+  for (std::size_t at = 0; at < before.size(); at += kCacheLine)
+    lines += before.compare(at, kCacheLine, after, at, kCacheLine) != 0 ? 1 : 0;
+  return lines;
+}
+std::string bytes_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// Five limits and a breaker: what is left are the line of a permit, and those of the user.
+TEST_F(LimiterLease, LeavesTheLinesOfAPermitAndOfTheUser) {
+  open(
+      "[global]\nrate = { limit = '1000000/s burst 1000000', lease = 100 }\n"
+      "[operations.work]\nrate = { limit = '100000/s burst 100000', lease = 100 }\nconcurrent = 64\n"
+      "breaker = { failures = 5, recovery = '30s' }\n"
+      "user = { rate = '1000/s burst 1000', concurrent = 4 }\n");
+  const auto clock = [this] { return now; };
+  const auto admit_user = [&] { return first->admit(work, {.user = "alice"}, test::TimeOf(clock)); };
+  admit_user().succeed();
+  const std::string before = bytes_of(name.path());
+  Admission admission = admit_user();
+  ASSERT_TRUE(admission);
+  EXPECT_LE(lines_changed(before, bytes_of(name.path())), 3U);
+  admission.succeed();
+  EXPECT_LE(lines_changed(before, bytes_of(name.path())), 1U) << "the user's rate";
+}
+
+}  // namespace
+}  // namespace weir::detail
