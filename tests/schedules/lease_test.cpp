@@ -6,6 +6,7 @@
 #include "primitives/lease.hpp"
 
 #include <array>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "support/schedule.hpp"
@@ -16,8 +17,10 @@ namespace {
 using detail::Lease;
 using detail::LeasedBucket;
 using detail::LeaseTerms;
+using detail::TokenBucket;
 using detail::TokenBucketParams;
 using detail::Word;
+using ::testing::HasSubstr;
 
 constexpr std::uint64_t kInterval = std::uint64_t{1} << 22;
 constexpr TokenBucketParams kRate{.emission_interval = kInterval, .burst = 6};
@@ -32,7 +35,16 @@ struct Admission {
   std::uint64_t ended;
 };
 
+/// Planted faults, which show that these schedules would find such.
+enum class Fault {
+  none,
+  spent_after_its_deadline,
+  depth_forgets_what_is_out,
+  leased_stored_after_the_charge,
+};
+
 struct Memory {
+  Fault fault = Fault::none;
   Word tat;
   Word leased;
   Word clock{kStart};
@@ -46,17 +58,24 @@ struct Memory {
   bool request(Lease& lease) {
     const std::uint64_t now = clock.load(kRelaxed);
     const std::uint64_t seen = lease.word();
-    if (Lease::covers(seen, now, 1) ? !lease.spend(seen, 1) && bucket().admit(now, 1) != 0
-                                    : bucket().lease(lease, now, 1) != 0)
-      return false;
+    const bool covered = Lease::covers(seen, fault == Fault::spent_after_its_deadline ? 0 : now, 1);
+    if (covered ? !lease.spend(seen, 1) && bucket().admit(now, 1) != 0 : take(lease, now) != 0) return false;
     record(now);
     return true;
   }
   bool request_without_lease() {
     const std::uint64_t now = clock.load(kRelaxed);
-    if (bucket().admit(now, 1) != 0) return false;
+    const bool forgets = fault == Fault::depth_forgets_what_is_out;
+    if ((forgets ? TokenBucket(tat).admit(kRate, now, 1) : bucket().admit(now, 1)) != 0) return false;
     record(now);
     return true;
+  }
+  std::uint64_t take(Lease& lease, std::uint64_t now) {
+    if (fault != Fault::leased_stored_after_the_charge) return bucket().lease(lease, now, 1);
+    if (const std::uint64_t wait = bucket().admit(now, kTerms.most); wait != 0) return wait;
+    leased.store(detail::leased_word::beginning(now), kRelaxed);
+    lease.add(kTerms.most - 1, now + kTerms.length, now);
+    return 0;
   }
   void record(std::uint64_t began) {
     if (admitted < admissions.size()) admissions[admitted] = {began, clock.load(kRelaxed)};
@@ -82,6 +101,14 @@ struct Memory {
     }
     return std::nullopt;
   }
+
+  /// Whoever was killed, and wherever: once the leases are over, the next request gives the bucket all its depth back.
+  [[nodiscard]] Complaint does_not_come_back() {
+    const std::uint64_t later = clock.load(kRelaxed) + 4'000 * kInterval;
+    if (bucket().admit(later, kRate.burst) != 0) return "the bucket does not fill again";
+    if (leased.load(kRelaxed) != 0) return "the bucket stays leased";
+    return std::nullopt;
+  }
 };
 
 /// Makes both processes lease from their next request on.
@@ -98,12 +125,18 @@ Program declared(Memory& memory) {
       .name(memory.tat, "tat")
       .name(memory.leased, "leased")
       .name(memory.clock, "clock");
-  program.check([&memory] { return memory.above_the_bound(); });
+  program.check([&memory] {
+    const Complaint above = memory.above_the_bound();
+    return above ? above : memory.does_not_come_back();
+  });
   return program;
 }
 
-TEST(LeaseSchedules, AStoppedProcessWithALeaseNeverGoesAboveTheBound) {
+/// A process with a lease, which is stopped or killed anywhere, and others that take all that there is.
+Verdict stop_a_leaser(Fault fault, Options options) {
+  options.max_preemptions = 4;
   Memory memory;
+  memory.fault = fault;
   heat(memory);
   Program program = declared(memory);
   program.process("leaser", [&] {
@@ -117,8 +150,26 @@ TEST(LeaseSchedules, AStoppedProcessWithALeaseNeverGoesAboveTheBound) {
       }
     }
   });
-  const Verdict verdict = explore(program, {.max_kills = 1, .max_preemptions = 4, .min_states = 1'000});
+  return explore(program, options);
+}
+
+TEST(LeaseSchedules, AStoppedProcessWithALeaseNeverGoesAboveTheBound) {
+  const Verdict verdict = stop_a_leaser(Fault::none, {.max_kills = 1, .min_states = 1'000});
   EXPECT_TRUE(verdict.ok()) << verdict;
+}
+
+TEST(LeaseSchedules, ALeaseThatOutlivesItsDeadlineIsFound) {
+  EXPECT_THAT(stop_a_leaser(Fault::spent_after_its_deadline, {}).failure, HasSubstr("were admitted from"));
+}
+
+TEST(LeaseSchedules, ADepthThatForgetsWhatIsOutIsFound) {
+  EXPECT_THAT(stop_a_leaser(Fault::depth_forgets_what_is_out, {}).failure, HasSubstr("were admitted from"));
+}
+
+TEST(LeaseSchedules, ALeaseThatIsAnnouncedAfterItsChargeIsFound) {
+  const Verdict verdict = stop_a_leaser(Fault::leased_stored_after_the_charge, {});
+  EXPECT_THAT(verdict.failure, HasSubstr("were admitted from"));
+  EXPECT_THAT(verdict.story, HasSubstr("store     leased"));
 }
 
 TEST(LeaseSchedules, TwoProcessesWithLeasesNeverGoAboveTheBound) {
