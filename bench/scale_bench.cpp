@@ -5,6 +5,7 @@
 // Measures  1, 2, 8 and 32 processes, each pinned to a CPU and not, that decide over five limits and a breaker for
 //           1,000 users, and over one rate:
 //           weir          as a service would call it
+//           no leases     the same with `lease = "off"` for the rates over all users
 //           robust mutex  the same limits as plain words under one robust process-shared mutex
 //           spin lock     the same under a spin lock
 //           own line      clock + one compare-exchange on a line that no other process uses: what the machine allows
@@ -15,7 +16,7 @@
 //           machine did it.
 // Not       refusals, or processes that work between their decisions: a service never contends as much.
 //
-//   scale_bench [ROUNDS [SECONDS [PROCESSES...]]]     default: 5 0.5 1 2 8 32, which takes about six minutes
+//   scale_bench [ROUNDS [SECONDS [PROCESSES...]]]     default: 5 0.5 1 2 8 32, which takes about seven minutes
 //
 // The subjects take turns in every round. Figures are medians over the rounds; windows and refusals are added up.
 // Rows of comma-separated values go to the standard output, tables in Markdown to the standard error. taskset chooses
@@ -45,6 +46,9 @@ namespace {
 
 constexpr std::int64_t kUsers = 1'000;
 
+// kWide, of which no process takes anything in advance.
+constexpr std::string_view kWithoutLeases = "{ limit = '10000000/s burst 1000000000', lease = 'off' }";
+
 /// The users as process i meets them. Each process begins elsewhere.
 class Users {
  public:
@@ -62,8 +66,9 @@ class Users {
   std::size_t next_;
 };
 
+template <const std::string_view& kRate>
 Counts weir_five_limits(const Run& run) {
-  Limiter limiter = limiter_with(room_for(kUsers) + five_limits(kWide, kWide));
+  Limiter limiter = limiter_with(room_for(kUsers) + five_limits(kRate, kWide));
   const Operation x = *limiter.operation("x");
   const std::vector<std::string> names = user_names(kUsers);
   for (const std::string& name : names) (void)limiter.admit(x, {.user = name});
@@ -76,8 +81,9 @@ Counts weir_five_limits(const Run& run) {
   });
 }
 
+template <const std::string_view& kRate>
 Counts weir_one_rate(const Run& run) {
-  Limiter limiter = limiter_with(one_rate("operations.x", kWide));
+  Limiter limiter = limiter_with(one_rate("operations.x", kRate));
   const Operation x = *limiter.operation("x");
   return run_processes(run,
                        [&](int) { return [&] { return limiter.admit(x).verdict() == Verdict::admitted; }; });
@@ -120,7 +126,8 @@ struct Subject {
   Counts (*one_rate)(const Run&);
 };
 constexpr std::array kSubjects{
-    Subject{"weir", weir_five_limits, weir_one_rate},
+    Subject{"weir", weir_five_limits<kWide>, weir_one_rate<kWide>},
+    Subject{"weir, no leases", weir_five_limits<kWithoutLeases>, weir_one_rate<kWithoutLeases>},
     Subject{"robust mutex", locked_five_limits<rivals::RobustMutex>, locked_one_rate<rivals::RobustMutex>},
     Subject{"spin lock", locked_five_limits<rivals::SpinLock>, locked_one_rate<rivals::SpinLock>},
     Subject{"own line", own_line, own_line},
