@@ -3,7 +3,7 @@
 // Decisions a second of several processes in all, and whether the others go on while one of them is stopped.
 //
 // Measures  1, 2, 8 and 32 processes, each pinned to a CPU and not, that decide over five limits and a breaker for
-//           1,000 users, and over one rate:
+//           1,000 users, each of which comes to one process, in a table of the default size, and over one rate:
 //           weir          as a service would call it
 //           no leases     the same with `lease = "off"` for the rates over all users
 //           robust mutex  the same limits as plain words under one robust process-shared mutex
@@ -29,6 +29,7 @@
 #include <cstdlib>
 #include <exception>
 #include <fmt/format.h>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -45,30 +46,34 @@ namespace weir {
 namespace {
 
 constexpr std::int64_t kUsers = 1'000;
+constexpr std::int64_t kRoom = 100'000;
 
 // kWide, of which no process takes anything in advance.
 constexpr std::string_view kWithoutLeases = "{ limit = '10000000/s burst 1000000000', lease = 'off' }";
 
-/// The users as process i meets them. Each process begins elsewhere.
+/// The users of process i. Each process has its own, as if a user's connection stayed with its worker.
 class Users {
  public:
-  Users(const std::vector<std::string>& names, const Run& run, int i)
-      : names_(&names),
-        next_(names.size() * static_cast<std::size_t>(i) / static_cast<std::size_t>(run.processes)) {}
+  Users(std::span<const std::string> names, const Run& run, int i)
+      : names_(names.subspan(begin(names, run, i), begin(names, run, i + 1) - begin(names, run, i))) {}
 
   const std::string& next() noexcept {
-    next_ = next_ + 1 < names_->size() ? next_ + 1 : 0;
-    return (*names_)[next_];
+    next_ = next_ + 1 < names_.size() ? next_ + 1 : 0;
+    return names_[next_];
   }
 
  private:
-  const std::vector<std::string>* names_;
-  std::size_t next_;
+  static std::size_t begin(std::span<const std::string> names, const Run& run, int i) {
+    return names.size() * static_cast<std::size_t>(i) / static_cast<std::size_t>(run.processes);
+  }
+
+  std::span<const std::string> names_;
+  std::size_t next_ = 0;
 };
 
 template <const std::string_view& kRate>
 Counts weir_five_limits(const Run& run) {
-  Limiter limiter = limiter_with(room_for(kUsers) + five_limits(kRate, kWide));
+  Limiter limiter = limiter_with(room_for(kRoom) + five_limits(kRate, kWide));
   const Operation x = *limiter.operation("x");
   const std::vector<std::string> names = user_names(kUsers);
   for (const std::string& name : names) (void)limiter.admit(x, {.user = name});
