@@ -79,13 +79,12 @@ class SharedRate {
                          bool leases) noexcept
       : step_(&step) {
     if (leases) word_ = &step.record->state;
-    if (leases && step.terms.any() && look_at_lease(context, cost)) return;
+    if (leases && look_at_lease(context, cost)) return;
     // sync(leased): acquire; see LeasedBucket.
     seen_ = step.record->state.load(leases ? std::memory_order_acquire : std::memory_order_relaxed);
     judged_ = in_ticks ? gcra::judge_in_ticks(step.rate, seen_, context.now, cost)
                        : gcra::judge(step.rate, seen_, context.now, cost);
-    if (leases && step.terms.any() && step.record->leased().load(std::memory_order_relaxed) != 0)
-        [[unlikely]] {
+    if (leases && step.record->leased().load(std::memory_order_relaxed) != 0) [[unlikely]] {
       judged_.wait = wait_while_leased(step, seen_, context.now, cost);
       word_ = nullptr;
     }
@@ -112,10 +111,10 @@ class SharedRate {
   /// @return whether this process has leased what the request asks for.
   WEIR_INLINE bool look_at_lease(const Context& context, std::uint32_t cost) noexcept {
     Lease* const lease = context.lease_of(*step_);
-    if (lease == nullptr) return false;
+    if (lease == nullptr || lease->size(step_->terms) == 0) return false;
     seen_ = lease->word();
     if (!Lease::covers(seen_, context.now, cost)) {
-      if (lease->size(step_->terms) != 0) word_ = nullptr;
+      word_ = nullptr;
       return false;
     }
     word_ = &lease->to_spend();
