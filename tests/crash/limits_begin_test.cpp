@@ -28,7 +28,10 @@
 namespace weir::test {
 namespace {
 
+using ::testing::AllOf;
+using ::testing::Ge;
 using ::testing::IsEmpty;
+using ::testing::Le;
 
 constexpr Request kVip{.user = "vip"};
 constexpr Request kThreeOfVip{.user = "vip", .cost = 3};
@@ -117,8 +120,9 @@ TEST_F(LimitsBeginCrash, WhatWasChargedUnderOwnLimitsIsNeverGivenBackUnderThoseO
     refund(later);
     EXPECT_EQ(admitted(20), retired ? 5 : 9 - 3) << "all that is charged from now on comes back";
     refund(early);
-    EXPECT_EQ(admitted(20), untouched && !retired ? 2 : 0)
-        << "of three, a part of one was refilled meanwhile";
+    // Of three, a part of one was refilled meanwhile; it is whole again as soon as the last call took longer than `later`.
+    const bool comes_back = untouched && !retired;
+    EXPECT_THAT(admitted(20), AllOf(Ge(comes_back ? 2 : 0), Le(comes_back ? 3 : 0)));
   });
   EXPECT_THAT(failures, IsEmpty());
 }

@@ -39,8 +39,9 @@ TEST_F(ShmInspect, ShowsWhatIsLeftOfEachLimit) {
   EXPECT_EQ(ran.status, 0) << ran.err;
   EXPECT_THAT(ran.out, StartsWith("segment \"" + segment_.str() + "\"  layout "));
   EXPECT_THAT(ran.out,
-              HasSubstr("operations.upload.rate   6/hour burst 2  0/2        [..........]  20min\n"));
-  EXPECT_THAT(ran.out, HasSubstr("operations.search.rate   60/hour         60/60      [##########]  full\n"));
+              HasSubstr("operations.upload.rate   6/hour burst 2  0/2        [..........]  20min    -\n"));
+  EXPECT_THAT(ran.out,
+              HasSubstr("operations.search.rate   60/hour         60/60      [##########]  full     -\n"));
   EXPECT_THAT(ran.out, HasSubstr("operations.upload.user.rate  4/hour burst 1  2             2\n"));
   EXPECT_THAT(ran.out, HasSubstr("user table: 2 of "));
   EXPECT_THAT(ran.out, Not(HasSubstr("!!")));
