@@ -33,9 +33,10 @@ class LimiterLease : public ::testing::Test {
     ASSERT_TRUE(parsed) << parsed.error().message();
     config = *parsed;
     config.segment.name = name.str();
+    maker = another();
     first = another();
     second = another();
-    ASSERT_TRUE(first && second);
+    ASSERT_TRUE(maker && first && second);
     work = *first->impl().operations().find("work");
     now = HostClock::now();
   }
@@ -63,6 +64,7 @@ class LimiterLease : public ::testing::Test {
 
   test::SegmentName name;
   Config config;
+  std::unique_ptr<SegmentBinding> maker;  // mapped the segment before it had its name
   std::unique_ptr<SegmentBinding> first;
   std::unique_ptr<SegmentBinding> second;
   Operation work{};
@@ -186,8 +188,9 @@ TEST_F(LimiterLease, GivesBackWithARefundWhatTimeHasNotRefilled) {
   EXPECT_GE(tat(), with - 1'000 * interval);
 }
 
-/// Forbids this process to write to the segment.
-void forbid_writing(const std::string& path) {
+/// Forbids this process to write to what it has mapped of a file. @return how many mappings that were.
+int forbid_writing(const std::string& path) {
+  int mappings = 0;
   std::ifstream maps("/proc/self/maps");
   for (std::string line; std::getline(maps, line);) {
     if (line.find(path) == std::string::npos) continue;
@@ -196,7 +199,9 @@ void forbid_writing(const std::string& path) {
     const std::uintptr_t end = std::stoull(line.substr(dash + 1), nullptr, 16);
     // NOLINTNEXTLINE(performance-no-int-to-ptr): the kernel names the mapping in digits
     if (::mprotect(reinterpret_cast<void*>(begin), end - begin, PROT_READ) != 0) std::abort();
+    ++mappings;
   }
+  return mappings;
 }
 
 TEST_F(LimiterLease, LetsAnAdmissionWriteNothingShared) {
@@ -205,7 +210,7 @@ TEST_F(LimiterLease, LetsAnAdmissionWriteNothingShared) {
       "[operations.work]\nrate = { limit = '100000/s burst 100000', lease = 100 }\n");
   EXPECT_EQ(test::in_child([&] {
               if (!admit(*first)) return 1;
-              forbid_writing(name.path());
+              if (forbid_writing(name.path()) < 2) return 3;
               for (int i = 0; i < 99; ++i) {
                 if (!admit(*first)) return 2;
               }
@@ -221,7 +226,7 @@ TEST_F(LimiterLease, LetsARefusalWriteNothingShared) {
   EXPECT_EQ(test::in_child([&] {
               while (admit(*first)) {
               }
-              forbid_writing(name.path());
+              if (forbid_writing(name.path()) < 2) return 3;
               for (int i = 0; i < 100; ++i) {
                 if (admit(*first)) return 2;
               }
