@@ -60,7 +60,8 @@ RateStep rate_step(LimitRef ref, LimitRecord& record, LeasePool& leases) noexcep
   const std::uint64_t params = params_of(record);
   const TokenBucketParams rate = packed::to_token_bucket(params);
   const LeaseTerms terms = lease_terms(record, rate);
-  return {&record, rate, ref.id(), terms.any() ? leases.of(ref.id(), params) : nullptr, terms};
+  const std::uint64_t changed = record.changed.load(std::memory_order_relaxed);
+  return {&record, rate, ref.id(), terms.any() ? leases.of(ref.id(), params, changed) : nullptr, terms};
 }
 
 SharedSteps compile_shared(const Sections& sections, std::span<const Source> sources,

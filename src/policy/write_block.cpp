@@ -12,11 +12,13 @@
 namespace weir::detail {
 namespace {
 
-/// Whether a record has this value already, with a rate in the same count and period.
+/// Whether a record has this value already, with a rate in the same count and period, and leased as before.
 bool is_written(const LimitRecord& record, std::uint32_t index, const LimitValue& value) noexcept {
   if (record.params.load(std::memory_order_relaxed) != value.params) return false;
-  return kind_of(index) != LimitKind::rate || (record.before.load(std::memory_order_relaxed) == value.count &&
-                                               record.period.load(std::memory_order_relaxed) == value.period);
+  return kind_of(index) != LimitKind::rate ||
+         (record.before.load(std::memory_order_relaxed) == value.count &&
+          record.period.load(std::memory_order_relaxed) == value.period &&
+          listing_of(record).lease == value.lease);
 }
 
 /// Writes the params of a record, and the words that belong to them.
@@ -77,11 +79,12 @@ Result<Written> write_block(const Sections& sections, std::uint32_t block_index,
     const bool with_new_books =
         is_shared_window(i) && !before.has(i) &&
         (next.heir_of != 0 || listing_of(record).superseded || !goes_on(record, next.params));
+    const bool written = is_written(record, i, next);
     // Store this before params: if the process were killed between the two in the other order, the heir would look
     // like a limit that was taken out with these params.
     record.listing.store(Listing{next.mode, next.order, next.heir_of, false, next.lease}.word(),
                          std::memory_order_relaxed);
-    if (!is_written(record, i, next)) {
+    if (!written) {
       write_record(record, i, next, now);
       changed |= LimitMask{1} << i;
     }

@@ -136,6 +136,9 @@ class alignas(kCacheLine) Lease {
     return word_.compare_exchange(seen, seen - cost, std::memory_order_relaxed);
   }
 
+  /// The tokens that are left are not spent any more.
+  void give_up() noexcept { word_.store(0, std::memory_order_relaxed); }
+
   /// Tokens that are left of the lease.
   [[nodiscard]] std::uint32_t left(std::uint64_t now) const noexcept {
     const std::uint64_t seen = word();

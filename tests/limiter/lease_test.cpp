@@ -165,6 +165,37 @@ TEST_F(LimiterLease, EndsWhenALiveChangeTurnsItOff) {
   EXPECT_EQ(first->impl().config().operations["work"].shared.rates[0].lease, 0U);
 }
 
+// Meanwhile another process may have spent all that there was, as nothing could be leased.
+TEST_F(LimiterLease, IsNotSpentWhenLiveChangesHaveTurnedItOffAndOnAgain) {
+  open("[operations.work]\nrate = { limit = '100000/s burst 10000', lease = 64 }\n");
+  const auto lease_becomes = [&](std::uint32_t lease) {
+    config.operations["work"].shared.rates[0].lease = lease;
+    const auto change = apply_config(name.str(), config);
+    ASSERT_TRUE(change) << change.error().message();
+  };
+  ASSERT_TRUE(admit(*first));
+  now += 1ms;  // the bucket is full again, and the lease is not void yet
+  lease_becomes(0);
+  const int by_second = admitted(*second);
+  lease_becomes(64);
+  EXPECT_LE(by_second + admitted(*first), 10'000);
+}
+
+TEST_F(LimiterLease, IsNotSpentWhenItsRateHasBeenAnotherOneMeanwhile) {
+  open("[operations.work]\nrate = { limit = '100000/s burst 10000', lease = 64 }\n");
+  const auto burst_becomes = [&](std::uint32_t burst) {
+    config.operations["work"].shared.rates[0].burst = burst;
+    const auto change = apply_config(name.str(), config);
+    ASSERT_TRUE(change) << change.error().message();
+  };
+  ASSERT_TRUE(admit(*first));
+  burst_becomes(9'999);
+  burst_becomes(10'000);
+  const std::uint64_t then = tat();
+  ASSERT_TRUE(admit(*first));
+  EXPECT_NE(tat(), then);
+}
+
 TEST_F(LimiterLease, CountsInWhatItsOwnProcessHasLeft) {
   open("[operations.work]\nrate = { limit = '1000/s burst 6400', lease = 4 }\n");
   ASSERT_TRUE(admit(*first));
