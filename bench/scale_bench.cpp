@@ -255,6 +255,31 @@ void print_table(const std::vector<Group>& groups) {
              "stood still.\n");
 }
 
+/// The decisions of pinned processes over five limits, as bars.
+void print_figure(const std::vector<Group>& groups) {
+  constexpr double kWidth = 60;
+  double most = 0;
+  const auto speed_of = [](const Group& group, std::size_t i) {
+    return Spread(group.rows[i].per_second).median;
+  };
+  const auto for_each_bar = [&](auto&& visit) {
+    for (const Group& group : groups) {
+      // The last subject is what the machine allows, and no decision.
+      for (std::size_t i = 0; group.five_limits && group.pinned && i + 1 < kSubjects.size(); ++i)
+        visit(group, i);
+    }
+  };
+  for_each_bar([&](const Group& group, std::size_t i) { most = std::max(most, speed_of(group, i)); });
+  fmt::print(stderr, "\nMillion decisions a second over five limits and a breaker, pinned:\n```\n");
+  for_each_bar([&](const Group& group, std::size_t i) {
+    const double speed = speed_of(group, i);
+    const auto length = static_cast<std::size_t>(std::lround(kWidth * speed / most));
+    fmt::print(stderr, "{:>2} {:<16} {} {:.1f}\n", group.processes, kSubjects[i].name,
+               std::string(length, '#'), speed / 1e6);
+  });
+  fmt::print(stderr, "```\n");
+}
+
 int scale_bench(int rounds, double seconds, const std::vector<int>& processes) {
   std::vector<Group> groups;
   for (const bool five : {true, false}) {
@@ -268,6 +293,7 @@ int scale_bench(int rounds, double seconds, const std::vector<int>& processes) {
   }
   print_rows(groups);
   print_table(groups);
+  print_figure(groups);
   return 0;
 }
 
