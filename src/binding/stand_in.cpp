@@ -13,6 +13,7 @@ void divide(Limits& limits, std::uint32_t by) {
   for (Rate& rate : limits.rates) {
     rate.period *= by;
     rate.burst = share(rate.burst);
+    rate.lease.reset();  // of the part it may be too much
   }
   for (Window& window : limits.windows) window.limit = share(window.limit);
   limits.concurrent.limit = share(limits.concurrent.limit);

@@ -91,6 +91,17 @@ TEST_F(LimiterFault, KeepsItsShareOfTheLimitsAloneUntilTheSegmentIsBack) {
   EXPECT_TRUE(Limiter::attach(name.str()));
 }
 
+// Of its share of a rate a process could not lease as much as of the whole.
+TEST_F(LimiterFault, KeepsItsShareOfARateThatProcessesLease) {
+  occupy();
+  Config shared = config(OnFault::local);
+  shared.operations["work"].shared.rates = {Rate{1'000, 1s, 6'400, Mode::enforced, 5}};
+  auto limiter = Limiter::open(shared);
+  ASSERT_TRUE(limiter) << limiter.error().message();
+  EXPECT_TRUE(limiter->fault());
+  EXPECT_GE(admitted(*limiter, 5'000), 6'400 / 4);
+}
+
 TEST_F(LimiterFault, MovesToASegmentThatReplacedItsOwn) {
   auto limiter = Limiter::open(config(OnFault::refuse));
   ASSERT_TRUE(limiter);
