@@ -102,8 +102,9 @@ class SharedRate {
       return spend_again(*step_, context.now, cost);
     }
     if (word_ != nullptr && word_->compare_exchange(seen, judged_.charged, std::memory_order_relaxed))
-        [[likely]]
+        [[likely]] {
       return 0;
+    }
     return spend_otherwise(context, *step_, cost, word_ != nullptr);
   }
 
@@ -349,8 +350,9 @@ class Attempt {
   WEIR_INLINE bool spend_rates(Decision& decision) noexcept {
     return shape_.rates().each([&](std::size_t i) WEIR_INLINE {
       if (const std::uint64_t wait = rates_[i].spend(context_, shape_.cost(), shape_.leases()); wait != 0)
-          [[unlikely]]
+          [[unlikely]] {
         return refused(decision, Verdict::throttled, wait, rates_[i].id());
+      }
       ++rates_spent_;
       return true;
     });
