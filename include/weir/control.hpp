@@ -78,7 +78,7 @@ struct ChangeEntry {
 /// @param user       only what this user owes, under any limit; with it, `operation` is empty. The history has its
 ///                   hash, as the list of users.
 ///
-/// Errors       Errc::not_in_segment: the segment has no such operation. Errc::invalid_argument: both are given.
+/// Errors       Errc::not_in_segment: the segment does not have the operation. Errc::invalid_argument: both are given.
 ///              Errc::conflict: another process is changing limits.
 /// Crash        If the process is killed inside, it is in the history, and some limits are reset.
 [[nodiscard]] WEIR_EXPORT Result<ResetReport> reset_limits(std::string_view segment,

@@ -182,7 +182,7 @@ struct UserQuery {
 };
 
 /// Lists the users that come first in an order, and changes nothing.
-/// Errors  As take_snapshot; Errc::not_in_segment: the segment has no such operation.
+/// Errors  As take_snapshot; Errc::not_in_segment: the segment does not have the operation.
 /// Cost    One pass over the user table.
 [[nodiscard]] WEIR_EXPORT Result<std::vector<UserEntry>> list_users(std::string_view segment,
                                                                     const UserQuery& query) noexcept;

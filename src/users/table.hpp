@@ -169,7 +169,7 @@ class UserTable {
   [[nodiscard]] std::uint32_t number_of(const PairWord* entry) const noexcept {
     return entry != nullptr ? static_cast<std::uint32_t>(entry - entries()) : kNoEntry;
   }
-  /// @return nullptr if there is no such entry.
+  /// @return nullptr if the table does not have the entry.
   [[nodiscard]] PairWord* entry_at(std::uint32_t number) const noexcept {
     return number < capacity() ? entries() + number : nullptr;
   }

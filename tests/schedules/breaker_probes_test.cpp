@@ -92,7 +92,7 @@ TEST_F(BreakerSchedules, AfterAChangeToFewerProbesNoMoreAreLetOut) {
   EXPECT_TRUE(verdict.ok()) << verdict;
 }
 
-// There is no sweeper: at the deadline the prober loses its cell to another, and its later report does not
+// Nobody sweeps here: at the deadline the prober loses its cell to another, and its later report does not
 // count.
 TEST_F(BreakerSchedules, AStoppedProberLosesItsCellAtTheDeadlineAndItsReportIsIgnored) {
   constexpr BreakerParams params = in_a_row(1);

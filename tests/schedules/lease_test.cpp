@@ -102,7 +102,7 @@ struct Memory {
     return std::nullopt;
   }
 
-  /// Whoever was killed, and wherever: once the leases are over, the next request gives the bucket all its depth back.
+  /// Wherever a process was killed: once the leases are over, the next request gives the bucket all its depth back.
   [[nodiscard]] Complaint does_not_come_back() {
     const std::uint64_t later = clock.load(kRelaxed) + 4'000 * kInterval;
     if (bucket().admit(later, kRate.burst) != 0) return "the bucket does not fill again";
