@@ -112,7 +112,7 @@ Admission Limiter::admit(std::string_view operation, const Request& request) noe
 }
 
 Decision Limiter::peek(Operation operation, const Request& request) noexcept {
-  return binding_->settled().peek(operation, request);
+  return binding_->settled().peek(operation, request, TimePasses{});
 }
 
 void Limiter::charge(Operation operation, const Request& request) noexcept {
@@ -120,7 +120,7 @@ void Limiter::charge(Operation operation, const Request& request) noexcept {
 }
 
 void Limiter::refund(Operation operation, const Request& request, Admission& admission) noexcept {
-  binding_->settled().refund(operation, request, admission);
+  binding_->settled().refund(operation, request, admission, TimePasses{});
 }
 
 Admission Limiter::admit_at(HostClock::time_point now, Operation operation, const Request& request) noexcept {

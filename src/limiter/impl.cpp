@@ -31,26 +31,6 @@ Result<std::unique_ptr<LimiterImpl>> LimiterImpl::over(Result<Segment> segment) 
   return impl;
 }
 
-Decision LimiterImpl::peek(Operation operation, const Request& request) noexcept {
-  Decision decision{Verdict::invalid, LimitId::none, {}};
-  limits_.with(operation, request, [&](Context& context) {
-    context.begin(TimePasses{});
-    context.owner = worker_.owner_at(context.now);
-    decision = detail::peek(context);
-  });
-  return decision;
-}
-
-void LimiterImpl::refund(Operation operation, const Request& request, Admission& admission) noexcept {
-  if (!admission || !was_charged(admission.holding_)) return;
-  limits_.with(operation, request, [&](Context& context) {
-    context.begin(TimePasses{});
-    detail::refund_admission(context, admission.holding_.admitted_at);
-    admission.release();
-    admission.decision_ = {Verdict::invalid, LimitId::none, {}};
-  });
-}
-
 std::optional<WindowCount> LimiterImpl::count(Operation operation, const Request& request) noexcept {
   std::optional<WindowCount> count;
   // What was counted in a window that limits meanwhile took out of force is counted once more in its heir.

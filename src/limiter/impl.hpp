@@ -74,7 +74,16 @@ class LimiterImpl {
     (void)admit_otherwise(admission, operation, request, time, false);
   }
 
-  Decision peek(Operation operation, const Request& request) noexcept;
+  template <class Time>
+  Decision peek(Operation operation, const Request& request, const Time& time) noexcept {
+    Decision decision{Verdict::invalid, LimitId::none, {}};
+    limits_.with(operation, request, [&](Context& context) {
+      context.begin(time);
+      context.owner = worker_.owner_at(context.now);
+      decision = detail::peek(context);
+    });
+    return decision;
+  }
 
   /// Under limits that change meanwhile it charges what is in force in the end. What it has spent under those
   /// before is given back as far as it is known, and else stays spent.
@@ -89,7 +98,16 @@ class LimiterImpl {
     });
   }
 
-  void refund(Operation operation, const Request& request, Admission& admission) noexcept;
+  template <class Time>
+  void refund(Operation operation, const Request& request, Admission& admission, const Time& time) noexcept {
+    if (!admission || !was_charged(admission.holding_)) return;
+    limits_.with(operation, request, [&](Context& context) {
+      context.begin(time);
+      detail::refund_admission(context, admission.holding_.admitted_at);
+      admission.release();
+      admission.decision_ = {Verdict::invalid, LimitId::none, {}};
+    });
+  }
   std::optional<WindowCount> count(Operation operation, const Request& request) noexcept;
   [[nodiscard]] std::vector<Quota> quotas(Operation operation, const Request& request);
 

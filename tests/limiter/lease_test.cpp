@@ -50,6 +50,14 @@ class LimiterLease : public ::testing::Test {
     const auto clock = [this] { return now; };
     return by.admit(work, {.cost = cost}, test::TimeOf(clock));
   }
+  Verdict peek(SegmentBinding& by, std::uint32_t cost) {
+    const auto clock = [this] { return now; };
+    return by.impl().peek(work, {.cost = cost}, test::TimeOf(clock)).verdict;
+  }
+  void refund(SegmentBinding& by, std::uint32_t cost, Admission& admission) {
+    const auto clock = [this] { return now; };
+    by.impl().refund(work, {.cost = cost}, admission, test::TimeOf(clock));
+  }
   int admitted(SegmentBinding& by) {
     int count = 0;
     while (count < 1'000'000 && admit(by)) ++count;
@@ -201,8 +209,8 @@ TEST_F(LimiterLease, CountsInWhatItsOwnProcessHasLeft) {
   ASSERT_TRUE(admit(*first));
   while (admit(*second)) {
   }
-  EXPECT_EQ(first->impl().peek(work, {.cost = 3}).verdict, Verdict::admitted);
-  EXPECT_EQ(second->impl().peek(work, {.cost = 3}).verdict, Verdict::throttled);
+  EXPECT_EQ(peek(*first, 3), Verdict::admitted);
+  EXPECT_EQ(peek(*second, 3), Verdict::throttled);
   EXPECT_EQ(admitted(*first), 3);
 }
 
@@ -213,7 +221,7 @@ TEST_F(LimiterLease, GivesBackWithARefundWhatTimeHasNotRefilled) {
   Admission large = admit(*first, 1'000);
   ASSERT_TRUE(large);
   const std::uint64_t with = tat();
-  first->impl().refund(work, {.cost = 1'000}, large);
+  refund(*first, 1'000, large);
   const std::uint64_t interval = ticks_from_ns(1'000'000);
   EXPECT_LE(tat(), with - 980 * interval);
   EXPECT_GE(tat(), with - 1'000 * interval);

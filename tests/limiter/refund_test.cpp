@@ -107,7 +107,7 @@ TEST_F(LimiterRefund, AnAdmissionOfAnotherSegmentGivesNothingBackInThisOne) {
   const auto before = std::move(binding);
   open("[operations.work]\nrate = \"1/day burst 10\"\n");
   EXPECT_EQ(admitted({}), 10);
-  binding->impl().refund(work, ten, first);
+  binding->impl().refund(work, ten, first, TimePasses{});
   EXPECT_EQ(admitted({}), 0);
 }
 
@@ -118,12 +118,12 @@ TEST_F(LimiterRefund, ACopyInAChildGivesNothingBack) {
   Admission first = admit(ten);
   ASSERT_TRUE(first);
   ASSERT_EQ(test::in_child([&] {
-              binding->impl().refund(work, ten, first);
+              binding->impl().refund(work, ten, first, TimePasses{});
               return 0;
             }),
             0);
   EXPECT_EQ(admitted({}), 0);
-  binding->impl().refund(work, ten, first);
+  binding->impl().refund(work, ten, first, TimePasses{});
   now = HostClock::now();
   EXPECT_EQ(admitted({}), 10);
 }
