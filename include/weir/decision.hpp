@@ -32,6 +32,19 @@ enum class Outcome : std::uint8_t { success = 0, failure = 1, ignored = 2 };
 /// Names one limit of a limiter; `Limiter::limit_name` turns it into its key in the configuration.
 enum class LimitId : std::uint16_t { none = 0 };
 
+/// Why a request was shed.
+enum class ShedCause : std::uint16_t {
+  none = 0,        ///< it was not shed
+  no_permit = 1,   ///< no permit is free, or requests that wait for one go first; it did not ask to wait
+  queue_full = 2,  ///< it asked to wait, and the queue of the operation has no room, or the operation has none
+  timed_out = 3,   ///< it waited for as long as it asked for, or as the operation allows
+  pushed_out = 4,  ///< a more urgent request took its seat in the queue
+  cancelled = 5,   ///< its stop token asked it to stop waiting
+};
+
+/// The name of a cause as it is written in logs and JSON: `queue_full`; empty for ShedCause::none.
+[[nodiscard]] WEIR_EXPORT std::string_view to_string(ShedCause cause) noexcept;
+
 /// A verdict, the limit that gave it, and how long to wait.
 struct Decision {
   Verdict verdict = Verdict::admitted;
@@ -41,6 +54,9 @@ struct Decision {
   /// another one spends the tokens first. For permits it is zero, since a holder may finish at any moment. A
   /// refusal that begins a cooldown tells when the cooldown ends.
   std::chrono::nanoseconds retry_after{0};
+  /// How long the request has waited in the queue.
+  std::chrono::duration<std::uint32_t, std::micro> waited{0};
+  ShedCause cause = ShedCause::none;  ///< of Verdict::shed
   bool probe = false;  ///< admitted by a half-open breaker; its outcome decides whether that closes
 
   [[nodiscard]] explicit operator bool() const noexcept { return verdict == Verdict::admitted; }

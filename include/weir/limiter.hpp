@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -25,6 +26,27 @@ namespace detail {
 class SegmentBinding;
 }  // namespace detail
 
+/// What a request that may wait waits for.
+enum class WaitFor : std::uint8_t {
+  permits = 0,           ///< for a permit
+  permits_and_rates = 1  ///< also for the tokens of a rate, or the room of a window, that come within the wait
+};
+
+/// As a request's `wait`: for as long as its operation lets a request wait.
+inline constexpr std::chrono::nanoseconds kAsConfigured = std::chrono::nanoseconds::max();
+
+/// Names a stop token of the caller, which must live as long as this: as with the user of a request, nothing is copied.
+class StopRef {
+ public:
+  constexpr StopRef() = default;
+  constexpr StopRef(const std::stop_token& token) noexcept : token_(&token) {}  // NOLINT: a token is one
+  /// nullptr: nothing can stop it.
+  [[nodiscard]] constexpr const std::stop_token* get() const noexcept { return token_; }
+
+ private:
+  const std::stop_token* token_ = nullptr;
+};
+
 /// What one request asks of the limits.
 struct Request {
   /// The user that asks, in any bytes; only a keyed hash of them is kept. If empty, the limits per user do
@@ -34,6 +56,14 @@ struct Request {
   std::uint32_t cost = 1;
   /// Permits to hold under every concurrency limit; at least 1.
   std::uint32_t weight = 1;
+  /// From 1 to 5, the most urgent: which of the requests that wait goes first.
+  std::uint8_t priority = 3;
+  WaitFor wait_for = WaitFor::permits;
+  /// How long `admit` may sleep in the queue of the operation until the request can pass; at most the `timeout` of the
+  /// operation. 0: not at all.
+  std::chrono::nanoseconds wait{0};
+  /// Ends the wait when a stop is requested: a std::stop_token.
+  StopRef stop{};
 };
 
 /// A kind of work, looked up once: `limiter.operation("caption_generation")`.
@@ -126,7 +156,7 @@ class WEIR_EXPORT Limiter {
   ///
   /// @return  true: proceed. false: `verdict()`, `limit()` and `retry_after()` say why and until when.
   ///
-  /// Errors    None. An unknown operation, or a cost or weight of 0, is refused as Verdict::invalid. The
+  /// Errors    None. An unknown operation, or a cost, weight or priority out of its bounds, is refused as Verdict::invalid. The
   ///           concurrency limits shed the requests of a worker that has no slot of its own (see join).
   /// Crash     If the process is killed inside, at most the tokens of this request are lost, and time refills
   ///           them; its permits are swept.

@@ -187,4 +187,22 @@ std::string_view to_string(Verdict verdict) noexcept {
   return "invalid";
 }
 
+std::string_view to_string(ShedCause cause) noexcept {
+  switch (cause) {
+    case ShedCause::none:
+      return "";
+    case ShedCause::no_permit:
+      return "no_permit";
+    case ShedCause::queue_full:
+      return "queue_full";
+    case ShedCause::timed_out:
+      return "timed_out";
+    case ShedCause::pushed_out:
+      return "pushed_out";
+    case ShedCause::cancelled:
+      return "cancelled";
+  }
+  return "";
+}
+
 }  // namespace weir

@@ -47,22 +47,22 @@ bool has_valgrind() {
 
 TEST(InstructionsOfADecision, UnderOneRateAreFew) {
   SKIP_WITHOUT_VALGRIND();
-  EXPECT_LE(instructions_of_one("one_rate"), 178);
+  EXPECT_LE(instructions_of_one("one_rate"), 184);
 }
 
 TEST(InstructionsOfADecision, OfARefusalAreFew) {
   SKIP_WITHOUT_VALGRIND();
-  EXPECT_LE(instructions_of_one("refusal"), 191);
+  EXPECT_LE(instructions_of_one("refusal"), 202);
 }
 
 TEST(InstructionsOfADecision, UnderARateOfEachUserAreFew) {
   SKIP_WITHOUT_VALGRIND();
-  EXPECT_LE(instructions_of_one("rate_of_a_user"), 279);
+  EXPECT_LE(instructions_of_one("rate_of_a_user"), 285);
 }
 
 TEST(InstructionsOfADecision, UnderFiveLimitsAndABreakerAreFew) {
   SKIP_WITHOUT_VALGRIND();
-  EXPECT_LE(instructions_of_one("five_limits_and_a_breaker"), 604);
+  EXPECT_LE(instructions_of_one("five_limits_and_a_breaker"), 611);
 }
 
 TEST(InstructionsOfADecision, UnderACooldownOfEachUserAreNotMany) {
