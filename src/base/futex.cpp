@@ -21,9 +21,9 @@ void sleep_while(const Word& word, std::uint32_t seen, HostClock::time_point unt
   errno = saved;
 }
 
-bool wake_one(const Word& word) noexcept {
+bool wake(const Word& word) noexcept {
   const int saved = errno;
-  const long woken = ::syscall(SYS_futex, &word, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+  const long woken = ::syscall(SYS_futex, &word, FUTEX_WAKE, INT_MAX, nullptr, nullptr, 0);
   errno = saved;
   return woken > 0;
 }

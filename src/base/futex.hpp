@@ -17,7 +17,7 @@ namespace weir::detail::futex {
 /// Sleeps while the low half of `word` is `seen`, until it is woken or the time comes. It may also return for no reason.
 void sleep_while(const Word& word, std::uint32_t seen, HostClock::time_point until) noexcept;
 
-/// Wakes one sleeper. @return whether any slept there: the kernel forgets sleepers that are killed or stopped.
-bool wake_one(const Word& word) noexcept;
+/// Wakes all that sleep there. @return whether any did: the kernel forgets sleepers that are killed or stopped.
+bool wake(const Word& word) noexcept;
 
 }  // namespace weir::detail::futex

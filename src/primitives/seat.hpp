@@ -7,15 +7,17 @@
 //     owner    the worker whose request waits, so that a sweeper can free the seats of dead workers
 //     class    1 to 5, the most urgent
 //     arrival  when the request came, in units of 512 ns, modulo 2^41 (13 days)
-//   second   beat 16 | absent 1 | lacks 8 | block 9 | user 30
+//   second   beat 16 | absent 1 | asked 1 | lacks 8 | block 9 | user 29
 //     beat     when the waiter last looked, in units of 16.8 ms
-//     absent   it did not answer when it was rung
+//     asked    another waiter, which goes after it, has rung it and waits until it looks
+//     absent   it did not look when it was asked
 //     lacks    what it lacked when it last looked: see Lacks
 //     block    of its operation
 //     user     bits of the hash of its user; 0: none
 //   bell     how often it was rung; its low half is the futex on which the waiter sleeps
 //
 //   gate     epoch 63 | open 1
+//   turn     how many waiters were admitted; by it, turns are guaranteed to the classes
 //
 // Threads  two threads of one process that came within 512 ns of each other may have equal seats. If one of them is
 //          pushed out and the other gets that very seat, both take it for theirs. Both are then admitted or refused as
@@ -71,6 +73,7 @@ struct Wants {
     if (user != other.user || user == 0) both = both & ~kOfUser;
     return both;
   }
+  [[nodiscard]] constexpr Wants only(Lacks some) const noexcept { return {what & some, block, user}; }
   [[nodiscard]] constexpr bool concerns(const Wants& other) const noexcept {
     return in_common(other) != Lacks::nothing;
   }
@@ -79,7 +82,7 @@ struct Wants {
 /// The content of a seat.
 struct Seated {
   static constexpr std::uint32_t kClasses = 5;
-  static constexpr std::uint32_t kUserMask = (1U << 30) - 1;
+  static constexpr std::uint32_t kUserMask = (1U << 29) - 1;
   static constexpr std::uint64_t kArrivalMask = (std::uint64_t{1} << 41) - 1;
   static constexpr unsigned kArrivalShift = 16;  // 2^16 ticks = 512 ns
   static constexpr unsigned kBeatShift = 31;     // 2^31 ticks = 16.8 ms
@@ -89,6 +92,7 @@ struct Seated {
   std::uint64_t arrival = 0;  ///< ticks >> kArrivalShift, modulo 2^41
   std::uint32_t beat = 0;     ///< ticks >> kBeatShift, modulo 2^16
   bool absent = false;
+  bool asked = false;
   Wants lacks{};
 
   [[nodiscard]] static constexpr Seated of(Pair pair) noexcept {
@@ -98,13 +102,14 @@ struct Seated {
         pair.first & kArrivalMask,
         static_cast<std::uint32_t>(pair.second >> 48),
         (pair.second >> 47 & 1) != 0,
-        {static_cast<Lacks>(pair.second >> 39 & 0xff), static_cast<std::uint32_t>(pair.second >> 30 & 0x1ff),
+        (pair.second >> 46 & 1) != 0,
+        {static_cast<Lacks>(pair.second >> 38 & 0xff), static_cast<std::uint32_t>(pair.second >> 29 & 0x1ff),
          static_cast<std::uint32_t>(pair.second) & kUserMask}};
   }
   [[nodiscard]] constexpr Pair pair() const noexcept {
     return {owner.bits() << 44 | std::uint64_t{urgency & 7} << 41 | (arrival & kArrivalMask),
-            std::uint64_t{beat & 0xffff} << 48 | std::uint64_t{absent} << 47 |
-                static_cast<std::uint64_t>(lacks.what) << 39 | std::uint64_t{lacks.block & 0x1ff} << 30 |
+            std::uint64_t{beat & 0xffff} << 48 | std::uint64_t{absent} << 47 | std::uint64_t{asked} << 46 |
+                static_cast<std::uint64_t>(lacks.what) << 38 | std::uint64_t{lacks.block & 0x1ff} << 29 |
                 (lacks.user & kUserMask)};
   }
   [[nodiscard]] constexpr bool taken() const noexcept { return static_cast<bool>(owner); }
@@ -136,6 +141,7 @@ static_assert(sizeof(Seat) == 32);
 /// Says whether any seat of the segment may be taken. It has a cache line of its own: every release reads it.
 struct alignas(kCacheLine) Gate {
   Word word;
+  Word turn;
 
   [[nodiscard]] static constexpr bool is_open(std::uint64_t word) noexcept { return (word & 1) != 0; }
   [[nodiscard]] bool is_open() const noexcept { return is_open(load()); }

@@ -33,8 +33,10 @@ class Waiting {
  public:
   enum class Next : std::uint8_t { admitted, ends, lost, sleeps };
 
-  /// For 2 ms a waiter that was rung is waited for.
+  /// For 2 ms a waiter that was asked is waited for.
   static constexpr std::uint64_t kGrace = ticks_from_ns(2'000'000);
+
+  static constexpr std::uint64_t kNoAlarm = ~std::uint64_t{0};
 
   /// Without a seat.
   Waiting() = default;
@@ -62,18 +64,22 @@ class Waiting {
       const SeenSeat ahead = first_ahead(needs, queues, now);
       const WaiterAnswer answer = ahead ? limits.ask() : limits.decide();
       if (answer.kind == WaiterAnswer::Kind::ends) return Next::ends;
-      if (answer.kind == WaiterAnswer::Kind::passes) {
-        if (!ahead) return Next::admitted;
-        if (!let_go_first(ahead, now, wake)) continue;
-        wake_at_ = grace_ends_;
-        return Next::sleeps;
-      }
-      wake_at_ = answer.until;
+      const bool passes = answer.kind == WaiterAnswer::Kind::passes;
+      if (passes && !ahead) return Next::admitted;
+      // What others go first for, it lacks, too.
+      const Lacks lacks = passes ? Seated::of(ahead.pair).lacks.in_common(needs) : answer.what;
       const Lacks before = content().lacks.what;
-      if (answer.what == before) return Next::sleeps;
-      if (!now_lacks(answer.what)) return Next::lost;
-      if (const Lacks not_any_more = before & ~answer.what; not_any_more != Lacks::nothing)
-        ring_next(queues, {not_any_more, needs.block, needs.user}, now, wake, seat_);
+      if (lacks != before) {
+        if (!now_lacks(lacks)) return Next::lost;
+        ring_each(queues, {before & ~lacks, needs.block, needs.user}, now, wake, seat_);
+        continue;
+      }
+      // The next one sets its alarm when the first one has gone, and has rung it.
+      wake_at_ = ahead ? kNoAlarm : answer.until;
+      if (!passes) return Next::sleeps;
+      if (!let_go_first(ahead, now, wake)) continue;
+      wake_at_ = grace_ends_;
+      return Next::sleeps;
     }
     wake_at_ = clock() + kGrace;
     return Next::sleeps;
@@ -81,7 +87,7 @@ class Waiting {
 
   /// The bell as it was before the last look.
   [[nodiscard]] std::uint64_t bell() const noexcept { return bell_; }
-  /// When to look again if nobody rings; ~0: no such time is known.
+  /// When to look again if nobody rings; kNoAlarm: no such time is known.
   [[nodiscard]] std::uint64_t wake_at() const noexcept { return wake_at_; }
 
   /// Frees the seat, if it is still this waiter's. Afterwards ring whom that concerns, and shut_if_empty().
@@ -98,10 +104,11 @@ class Waiting {
   /// What it lacks may change at every look, if others are quick. After so many it sleeps for a moment.
   static constexpr int kMostLooks = 16;
 
-  /// Others only change whether the waiter is absent.
+  /// Others only change whether the waiter is asked or absent.
   [[nodiscard]] bool is_mine(Pair seen) const noexcept {
     Seated as_left = Seated::of(seen);
-    as_left.absent = content().absent;
+    as_left.asked = false;
+    as_left.absent = false;
     return as_left.pair() == mine_;
   }
 
@@ -117,8 +124,7 @@ class Waiting {
   [[nodiscard]] bool refresh(std::uint64_t now) noexcept {
     Seated next = content();
     next.beat = Seated::beat_at(now);
-    next.absent = false;
-    return exchange(next);
+    return exchange(next);  // it is neither asked nor absent any more
   }
   [[nodiscard]] bool now_lacks(Lacks what) noexcept {
     Seated next = content();
@@ -143,22 +149,27 @@ class Waiting {
     return key;
   }
 
-  /// Rings a waiter that goes first and waits for it, but only once.
-  /// @return false: it has had its grace, and did not answer. It is marked absent.
+  /// Asks a waiter that goes first to look, and waits for it.
+  /// @return false: it has had its grace, and did not look. It is marked absent.
   template <class Wake>
   [[nodiscard]] bool let_go_first(const SeenSeat& ahead, std::uint64_t now, Wake&& wake) noexcept {
-    if (ahead.seat != rung_ || !(ahead.pair == rung_pair_)) {
-      rung_ = ahead.seat;
-      rung_pair_ = ahead.pair;
-      grace_ends_ = now + kGrace;
+    Seated asked = Seated::of(ahead.pair);
+    if (!asked.asked) {
+      asked.asked = true;
+      if (!ahead.seat->pair.replace(ahead.pair, asked.pair())) return false;  // it has just looked, or left
       (void)ring(*ahead.seat, wake);
+    }
+    // The grace begins when it is asked, however often others ring it meanwhile. Only a look ends its being asked.
+    if (ahead.seat != asked_ || !(asked.pair() == asked_pair_)) {
+      asked_ = ahead.seat;
+      asked_pair_ = asked.pair();
+      grace_ends_ = now + kGrace;
       return true;
     }
     if (now < grace_ends_) return true;
-    Seated absent = Seated::of(ahead.pair);
-    absent.absent = true;
-    (void)ahead.seat->pair.replace(ahead.pair, absent.pair());
-    rung_ = nullptr;
+    asked.absent = true;
+    (void)ahead.seat->pair.replace(asked_pair_, asked.pair());
+    asked_ = nullptr;
     return false;
   }
 
@@ -166,9 +177,9 @@ class Waiting {
   Pair mine_;
   std::uint64_t bell_ = 0;
   std::uint64_t wake_at_ = 0;
-  // Which waiter it has rung and now waits for.
-  Seat* rung_ = nullptr;
-  Pair rung_pair_;
+  // Which waiter was asked to look, and how its seat looks until it does.
+  Seat* asked_ = nullptr;
+  Pair asked_pair_;
   std::uint64_t grace_ends_ = 0;
 };
 

@@ -59,7 +59,7 @@ class WaitingQueue {
   /// @param usable  how many of them, from the first on, a newcomer may take.
   /// @param first   the number of the first of them in the segment.
   WaitingQueue(std::span<Seat> seats, std::uint32_t usable, std::uint32_t first, WaitingOrder order,
-               Word& turn) noexcept
+               const Word& turn) noexcept
       : seats_(seats),
         usable_(usable < seats.size() ? usable : static_cast<std::uint32_t>(seats.size())),
         first_(first),
@@ -103,9 +103,6 @@ class WaitingQueue {
     std::uint64_t now_;
   };
 
-  /// A waiter that was admitted counts the turn.
-  void next_turn() const noexcept { (void)turn_->fetch_add(1, std::memory_order_relaxed); }
-
   /// Takes a free seat. @return nullptr: there is none.
   [[nodiscard]] Seat* take(Pair content) const noexcept {
     for (Seat& seat : seats_.first(usable_)) {
@@ -144,7 +141,7 @@ class WaitingQueue {
   std::uint32_t usable_ = 0;
   std::uint32_t first_ = 0;
   WaitingOrder order_;
-  Word* turn_ = nullptr;
+  const Word* turn_ = nullptr;
 };
 
 /// A seat as it was seen.
@@ -195,11 +192,11 @@ bool ring(Seat& seat, Wake&& wake) noexcept {
 
 /// Something came back: rings the waiter whose turn it is. If that one does not sleep, it is dead, stopped or about to
 /// look, so the next one is rung, too.
-/// @param wake  wakes one process that sleeps on a word, and tells whether any did.
+/// @param wake  wakes all that sleep on a word, and tells whether any did.
 template <class Queues, class Wake>
 void ring_next(const Queues& queues, const Wants& came_back, std::uint64_t now, Wake&& wake,
                const Seat* but = nullptr) noexcept {
-  constexpr int kMostRung = 8;  // waiters that poll never sleep
+  constexpr int kMostRung = 32;  // waiters that poll never sleep
   int rung = 0;
   for (const bool absent : {false, true}) {
     std::optional<WaitingKey> beyond;
@@ -211,6 +208,14 @@ void ring_next(const Queues& queues, const Wants& came_back, std::uint64_t now, 
       beyond = next.key;
     }
   }
+}
+
+/// The same for several things at once, each of which may be lacked by another waiter.
+template <class Queues, class Wake>
+void ring_each(const Queues& queues, const Wants& came_back, std::uint64_t now, Wake&& wake,
+               const Seat* but = nullptr) noexcept {
+  for (unsigned bits = static_cast<unsigned>(came_back.what); bits != 0; bits &= bits - 1)
+    ring_next(queues, {static_cast<Lacks>(bits & -bits), came_back.block, came_back.user}, now, wake, but);
 }
 
 /// Rings everybody.
