@@ -74,11 +74,13 @@ class Waiting {
         ring_each(queues, {before & ~lacks, needs.block, needs.user}, now, wake, seat_);
         continue;
       }
+      if (passes) {
+        if (let_go_first(ahead, now, wake)) return Next::sleeps;
+        continue;
+      }
+      asked_ = nullptr;
       // The next one sets its alarm when the first one has gone, and has rung it.
       wake_at_ = ahead ? kNoAlarm : answer.until;
-      if (!passes) return Next::sleeps;
-      if (!let_go_first(ahead, now, wake)) continue;
-      wake_at_ = grace_ends_;
       return Next::sleeps;
     }
     wake_at_ = clock() + kGrace;
@@ -154,18 +156,25 @@ class Waiting {
   template <class Wake>
   [[nodiscard]] bool let_go_first(const SeenSeat& ahead, std::uint64_t now, Wake&& wake) noexcept {
     Seated asked = Seated::of(ahead.pair);
+    const bool known = ahead.seat == asked_ && ahead.pair.first == asked_pair_.first;
+    if (known && !asked.asked) {
+      // It has looked, and does not find all that it needs. It is not asked again before our next slice ends.
+      asked_ = nullptr;
+      wake_at_ = kNoAlarm;
+      return true;
+    }
     if (!asked.asked) {
       asked.asked = true;
       if (!ahead.seat->pair.replace(ahead.pair, asked.pair())) return false;  // it has just looked, or left
       (void)ring(*ahead.seat, wake);
     }
     // The grace begins when it is asked, however often others ring it meanwhile. Only a look ends its being asked.
-    if (ahead.seat != asked_ || !(asked.pair() == asked_pair_)) {
+    if (!known || !(asked.pair() == asked_pair_)) {
       asked_ = ahead.seat;
       asked_pair_ = asked.pair();
       grace_ends_ = now + kGrace;
-      return true;
     }
+    wake_at_ = grace_ends_;
     if (now < grace_ends_) return true;
     asked.absent = true;
     (void)ahead.seat->pair.replace(asked_pair_, asked.pair());

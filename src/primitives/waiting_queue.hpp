@@ -85,7 +85,7 @@ class WaitingQueue {
       // A waiter whose clock is ahead of ours by less than half a second is young, not old.
       constexpr std::uint64_t kAhead = std::uint64_t{1} << 20;
       const std::uint64_t age = (now_ + kAhead - arrival) & Seated::kArrivalMask;
-      const std::uint64_t rank = urgency == favoured_ ? 6 : urgency < 5 ? urgency : 5;
+      const std::uint64_t rank = urgency > 5 ? 5 : urgency != 0 && urgency == favoured_ ? 6 : urgency;
       const std::uint64_t by_age = queue_.order_.lifo ? age : Seated::kArrivalMask - age;
       return {(6 - rank) << 61 | std::uint64_t{!queue_.order_.lifo} << 60 | by_age << 19 |
               ((queue_.first_ + seat) & kSeatMask)};
