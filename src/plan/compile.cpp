@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <span>
 
 namespace weir::detail {
@@ -60,6 +61,7 @@ RateStep rate_step(LimitRef ref, LimitRecord& record, LeasePool& leases) noexcep
   const std::uint64_t params = params_of(record);
   const TokenBucketParams rate = packed::to_token_bucket(params);
   const LeaseTerms terms = lease_terms(record, rate);
+  std::atomic_thread_fence(std::memory_order_acquire);  // sync(changed): pairs with write_block()
   const std::uint64_t changed = record.changed.load(std::memory_order_relaxed);
   return {&record, rate, ref.id(), terms.any() ? leases.of(ref.id(), params, changed) : nullptr, terms};
 }

@@ -11,6 +11,9 @@
 //   key     id | params | changed, in memory that a fork copies, as it copies the plans
 //   lease   in memory that the kernel clears in a child
 //
+// Change    a live change stores `changed` before it stores that a rate is leased, and before params; compile_plan()
+//           reads `changed` last. So wherever a change is killed, a process that sees what it stored spends nothing that
+//           was leased before.
 // Threads   lock-free. A key is claimed by its id, and found once its params are there. A thread that meets a key
 //           whose params are not there yet takes another one, so a rate may have two leases: both are right.
 

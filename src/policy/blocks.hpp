@@ -141,8 +141,9 @@ struct alignas(kCacheLine) LimitRecord {
   Word period;  ///< for a rate: the period that was written, in ns, for display.
                 ///< For a window of each user: 1 while states may still be of `before`
   Word would_refuse;  ///< requests that a limit which only counts would have refused
-  Word changed;       ///< ticks of the last live change of params; 0: never changed. Stored before params
-  Word listing;       ///< a Listing
+  Word changed;  ///< ticks of the last live change of params; 0: never changed. Stored before params. For a
+                 ///< rate also of a change of its lease, and stored before the listing, too
+  Word listing;  ///< a Listing
 
   [[nodiscard]] Word& leased() noexcept { return cells; }
   [[nodiscard]] const Word& leased() const noexcept { return cells; }

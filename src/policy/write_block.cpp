@@ -40,7 +40,9 @@ void write_record(LimitRecord& record, std::uint32_t index, const LimitValue& va
   if (kind_of(index) == LimitKind::permits && record.state.load(std::memory_order_relaxed) < value.params) {
     record.state.store(value.params, std::memory_order_relaxed);
   }
-  if (before != 0) record.changed.store(std::max<std::uint64_t>(now, 1), std::memory_order_relaxed);
+  if (before != 0 && kind_of(index) != LimitKind::rate) {
+    record.changed.store(std::max<std::uint64_t>(now, 1), std::memory_order_relaxed);
+  }
   // sync(reach), sync(changed): release; pairs with the acquire of a worker that goes on to permit_cells(),
   // and of one that asks how old the params are.
   record.params.store(value.params, std::memory_order_release);
@@ -80,10 +82,17 @@ Result<Written> write_block(const Sections& sections, std::uint32_t block_index,
         is_shared_window(i) && !before.has(i) &&
         (next.heir_of != 0 || listing_of(record).superseded || !goes_on(record, next.params));
     const bool written = is_written(record, i, next);
-    // Store this before params: if the process were killed between the two in the other order, the heir would look
-    // like a limit that was taken out with these params.
+    // Store the time of a rate before its listing, which may say that the rate is leased again. The record may have
+    // belonged to another operation, so this also goes for a rate that begins. When the segment is made, `now` is 0.
+    if (!written && kind_of(i) == LimitKind::rate && now != 0)
+      record.changed.store(now, std::memory_order_relaxed);
+    // crash here: processes give up what they have leased; the rate is the old one.
+    //
+    // Store the listing before params: if the process were killed between the two in the other order, the heir would
+    // look like a limit that was taken out with these params.
+    // sync(changed): release; pairs with rate_step(): a process that sees the listing sees when the rate changed.
     record.listing.store(Listing{next.mode, next.order, next.heir_of, false, next.lease}.word(),
-                         std::memory_order_relaxed);
+                         std::memory_order_release);
     if (!written) {
       write_record(record, i, next, now);
       changed |= LimitMask{1} << i;

@@ -9,6 +9,7 @@
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <memory>
 #include <optional>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -19,6 +20,8 @@
 #include "weir/limiter.hpp"
 
 #include "base/hash.hpp"
+#include "plan/compile.hpp"
+#include "plan/lease_pool.hpp"
 #include "policy/block_names.hpp"
 #include "policy/compile.hpp"
 #include "policy/schema.hpp"
@@ -165,6 +168,82 @@ TEST_F(ChangeCrash, AKilledChangeOfAWindowAdmitsNothingThatWasSpent) {
       EXPECT_THAT(failures, IsEmpty());
     }
   }
+}
+
+/// What one process has leased of the first rate of `work`, without the processes that the images are taken in.
+class OneProcess {
+ public:
+  OneProcess(const detail::Sections& sections, std::uint64_t now) : sections_(sections), now_(now) {}
+
+  void lease() {
+    detail::Lease* const mine = look();
+    ASSERT_NE(mine, nullptr);
+    mine->add(64, now_ + detail::ticks_from_ns(10'000'000), now_);
+    ASSERT_NE(left(), 0U);
+  }
+  [[nodiscard]] bool may_lease() { return look() != nullptr; }
+  /// Tokens that it may spend under the limits as they are now.
+  [[nodiscard]] std::uint32_t left() {
+    detail::Lease* const mine = look();
+    return mine == nullptr ? 0 : mine->left(now_);
+  }
+
+ private:
+  [[nodiscard]] detail::Lease* look() {
+    return detail::compile_plan(sections_, detail::kFirstOperation, 0, *leases_)
+        .shared.rates.enforced()[0]
+        .lease;
+  }
+
+  const detail::Sections& sections_;
+  std::uint64_t now_;
+  std::unique_ptr<detail::LeasePool> leases_ = std::make_unique<detail::LeasePool>();
+};
+
+// While nothing can be leased, other processes may spend all that there is.
+TEST_F(ChangeCrash, KilledChangesThatTurnALeaseOffAndOnAgainLeaveNothingOfItToSpend) {
+  const auto with_lease = [&](std::string_view lease) {
+    Config config = *parse_config(
+        fmt::format("[operations.work]\nrate = {{ limit = \"100000/s burst 10000\", lease = {} }}\n", lease),
+        "test");
+    config.segment = before.segment;
+    return config;
+  };
+  const std::uint64_t now = detail::ticks_at(segment->header(), HostClock::now());
+  const auto images_of = [&](std::string_view lease, std::uint64_t at) {
+    const detail::BlockValue value = detail::compile(with_lease(lease).operations.at("work"));
+    return crash_images(bytes, [&, at] {
+      const detail::ChangeOfLimits changing(sections.control->turn);
+      (void)detail::write_block(sections, detail::kFirstOperation, value, at);
+    });
+  };
+  const auto restore = [&](const std::vector<std::byte>& image) {
+    std::memcpy(bytes.data(), image.data(), image.size());
+  };
+  ASSERT_TRUE(apply_config(name.str(), with_lease("64")));
+  const std::vector<std::byte> leased(bytes.begin(), bytes.end());
+
+  const CrashImages off = images_of("\"off\"", now + 1);
+  ASSERT_EQ(off.error, "");
+  EXPECT_GE(off.images.size(), 4U);
+  int turned_off = 0;
+  for (const Image& killed_off : off.images) {
+    restore(killed_off.bytes);
+    if (OneProcess(sections, now).may_lease()) continue;
+    ++turned_off;
+    const CrashImages on = images_of("64", now + 2);
+    ASSERT_EQ(on.error, "");
+    for (const Image& killed_on : on.images) {
+      SCOPED_TRACE(fmt::format("off killed after instruction {}, on killed after instruction {}",
+                               killed_off.instruction, killed_on.instruction));
+      restore(leased);
+      OneProcess process(sections, now);
+      process.lease();
+      restore(killed_on.bytes);
+      EXPECT_EQ(process.left(), 0U);
+    }
+  }
+  EXPECT_GE(turned_off, 2);
 }
 
 }  // namespace

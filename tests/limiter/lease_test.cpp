@@ -5,6 +5,7 @@
 #include "primitives/lease.hpp"
 
 #include <chrono>
+#include <fmt/format.h>
 #include <fstream>
 #include <gtest/gtest.h>
 #include <iterator>
@@ -202,6 +203,24 @@ TEST_F(LimiterLease, IsNotSpentWhenItsRateHasBeenAnotherOneMeanwhile) {
   const std::uint64_t then = tat();
   ASSERT_TRUE(admit(*first));
   EXPECT_NE(tat(), then);
+}
+
+// All 256 places are taken, so the new operation gets that of the one that was taken out.
+TEST_F(LimiterLease, IsNotSpentByAnOperationThatTakesThePlaceOfItsOwn) {
+  std::string others;
+  for (int i = 1; i < 256; ++i) others += fmt::format("[operations.x{}]\nconcurrent = 1\n", i);
+  open("[operations.work]\nrate = { limit = '100000/s burst 10000', lease = 64 }\n" + others);
+  ASSERT_TRUE(admit(*first));
+  now += 1ms;                               // the bucket is full again, and the lease is not void yet
+  while (HostClock::now() < now) continue;  // the change looks at a clock of its own
+  const auto policy = config.operations.extract("work").mapped();
+  ASSERT_TRUE(apply_config(name.str(), config));
+  config.operations["zebra"] = policy;
+  const auto change = apply_config(name.str(), config);
+  ASSERT_TRUE(change) << change.error().message();
+  work = *first->impl().operations().find("zebra");
+  ASSERT_TRUE(admit(*second, 10'000));
+  EXPECT_EQ(admitted(*first), 0);
 }
 
 TEST_F(LimiterLease, CountsInWhatItsOwnProcessHasLeft) {
