@@ -166,13 +166,14 @@ class Waiting {
     if (!asked.asked) {
       asked.asked = true;
       if (!ahead.seat->pair.replace(ahead.pair, asked.pair())) return false;  // it has just looked, or left
-      (void)ring(*ahead.seat, wake);
     }
-    // The grace begins when it is asked, however often others ring it meanwhile. Only a look ends its being asked.
-    if (!known || !(asked.pair() == asked_pair_)) {
+    // The grace begins when it is asked, however often others ring it meanwhile. Only a look ends its being asked. If
+    // another process has asked it, that one may have been killed before it rang.
+    if (!known || asked.pair() != asked_pair_) {
       asked_ = ahead.seat;
       asked_pair_ = asked.pair();
       grace_ends_ = now + kGrace;
+      (void)ring(*ahead.seat, wake);
     }
     wake_at_ = grace_ends_;
     if (now < grace_ends_) return true;
