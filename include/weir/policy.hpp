@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <array>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -128,6 +129,29 @@ struct Breaker {
   friend bool operator==(const Breaker&, const Breaker&) = default;
 };
 
+/// Which of the waiters of one class goes first.
+enum class QueueOrder : std::uint8_t {
+  fifo = 0,  ///< the one that has waited longest
+  lifo = 1,  ///< the one that came last: under an overload it is the one whose caller is still there
+};
+
+/// Where requests wait that lack a permit (or tokens, if they asked to wait for them): see Request::wait.
+///
+/// The queue of the global scope serves the operations that have none of their own.
+struct Queue {
+  std::uint32_t seats = 0;  ///< how many may wait at once, up to 1,024; 0: nobody waits here
+  /// The longest that a request may wait here: whole milliseconds, up to 1 hour.
+  std::chrono::nanoseconds timeout{std::chrono::seconds(1)};
+  QueueOrder order = QueueOrder::fifo;
+  /// Turns of 16 that are guaranteed to the priorities 1, 2, 3 and 4, so that none of them waits forever while
+  /// more urgent requests keep coming; 16 at most together.
+  std::array<std::uint8_t, 4> shares{1, 1, 1, 1};
+  /// Whether a request that finds no free seat takes that of the last waiter of the lowest priority below its own.
+  bool push_out = false;
+
+  friend bool operator==(const Queue&, const Queue&) = default;
+};
+
 /// The limits of one scope. A request passes if all of them admit it; without any it is unlimited.
 struct Limits {
   std::vector<Rate> rates;      ///< at most 6, candidates included
@@ -143,6 +167,7 @@ struct OperationPolicy {
   Limits shared;                   ///< over all users
   Limits user;                     ///< for each user; not applied to a request that names no user
   std::optional<Breaker> breaker;  ///< of the operation; the global scope has none
+  Queue queue;
 
   friend bool operator==(const OperationPolicy&, const OperationPolicy&) = default;
 };
@@ -222,8 +247,9 @@ struct Config {
 
 inline constexpr std::uint32_t kMaxOperations = 256;
 inline constexpr std::uint32_t kMaxOverrides = 254;
-inline constexpr std::uint32_t kMaxRates = 6;    ///< of one scope
-inline constexpr std::uint32_t kMaxWindows = 4;  ///< of one scope
+inline constexpr std::uint32_t kMaxRates = 6;     ///< of one scope
+inline constexpr std::uint32_t kMaxWindows = 4;   ///< of one scope
+inline constexpr std::uint32_t kMaxSeats = 1024;  ///< of one queue
 inline constexpr std::size_t kMaxNameLength = 64;
 
 /// Checks a whole configuration.

@@ -53,10 +53,6 @@ void each_variable(const KeyTable& table, const Node* node, KeyPath& path, const
       if (key.parts != nullptr) each_variable(*key.parts, child(key.name), path, variable + "__", visit);
     });
   }
-  for (const std::string_view key : kLaterKeys) {  // the reader of the tree will refuse them
-    if (!path.empty() && !table.keys.empty())
-      at(key, [&](const std::string& variable) { visit(variable, path); });
-  }
   const auto* members = node == nullptr ? nullptr : node->as<Node::Table>();
   if (table.named == nullptr || members == nullptr) return;
   for (const Node::Member& member : *members) {
@@ -176,8 +172,14 @@ Result<void> set_user_concurrent(Node& root, const Variable& variable) {
   return variable.set(root, {"defaults", "user", "concurrent", "limit"});
 }
 
-Result<void> refuse_timeout(Node& /*root*/, const Variable& /*variable*/) {
-  return Error{Errc::config, "waiting for a permit is not supported by this version of weir", "unset it"};
+/// A number of seconds, or a duration.
+Result<void> set_seconds(Node& root, const KeyPath& path, const Variable& variable) {
+  const bool seconds = variable.value.find_first_not_of("0123456789") == std::string::npos;
+  return set_node(root, path, {variable.value + (seconds ? "s" : ""), variable.position()});
+}
+
+Result<void> set_timeout(Node& root, const Variable& variable) {
+  return set_seconds(root, {"defaults", "timeout"}, variable);
 }
 
 /// Gives [defaults] the breaker of the built-in configuration if it has none.
@@ -193,9 +195,7 @@ Result<void> set_failures(Node& root, const Variable& variable) {
 }
 Result<void> set_recovery(Node& root, const Variable& variable) {
   WEIR_TRY_VOID(ensure_breaker(root, variable.position()));
-  const bool seconds = variable.value.find_first_not_of("0123456789") == std::string::npos;
-  return set_node(root, {"defaults", "breaker", "recovery"},
-                  {variable.value + (seconds ? "s" : ""), variable.position()});
+  return set_seconds(root, {"defaults", "breaker", "recovery"}, variable);
 }
 
 struct PlainName {
@@ -208,9 +208,9 @@ constexpr std::array kPlainNames = std::to_array<PlainName>({
     {"RATE_LIMIT_BURST_LIMIT", set_burst},
     {"MAX_CONCURRENT_REQUESTS", set_concurrent},
     {"MAX_CONCURRENT_PER_USER", set_user_concurrent},
-    {"CONCURRENCY_TIMEOUT", refuse_timeout},  // ignoring it would promise a limit that is not enforced
+    {"CONCURRENCY_TIMEOUT", set_timeout},
     {"CIRCUIT_BREAKER_FAILURE_THRESHOLD", set_failures},
-    {"CIRCUIT_BREAKER_RECOVERY_TIMEOUT", set_recovery},  // a number of seconds, or a duration
+    {"CIRCUIT_BREAKER_RECOVERY_TIMEOUT", set_recovery},
 });
 
 // [defaults] -------------------------------------------------------------------------------------------------

@@ -38,6 +38,8 @@ std::string hint_for(const Node::Member& member, const std::string& path, Names 
   const std::string_view meant = nearest(member.key, known);
   if (!meant.empty()) return fmt::format("did you mean {}?", quoted(meant));
   if (member.key == "breaker") return "only operations and [defaults] have one";
+  if (std::ranges::find(kQueueKeys, member.key, &Key::name) != kQueueKeys.end())
+    return "only operations, [defaults] and [global] have a queue";
   if ((member.key == "shadow" || member.key == "candidate") && contains(known, "rate")) {
     return fmt::format("it belongs to a limit, as in rate = {{ limit = \"30/min\", {} = ... }}", member.key);
   }
@@ -109,6 +111,7 @@ class Reader {
     check_keys(table, keys);
     OperationPolicy policy;
     read_fields(policy.shared, kSharedLimits, table);
+    read_fields(policy.queue, kQueueFields, table);
     read_fields(policy, kBreakerField, table);
     read_fields(policy, kUserField, table);
     return policy;
@@ -132,12 +135,8 @@ class Reader {
     for (const Node::Member& member : members(table)) {
       if (contains(known, member.key)) continue;
       all_known = false;
-      const std::string path = joined(table.path, member.key);
-      if (contains(kLaterKeys, member.key)) {
-        fail(member.key_position, path, "not supported by this version of weir", "remove it");
-      } else {
-        fail(member.key_position, path, "unknown key", hint_for(member, table.path, known));
-      }
+      fail(member.key_position, joined(table.path, member.key), "unknown key",
+           hint_for(member, table.path, known));
     }
     return all_known;
   }
@@ -232,6 +231,23 @@ class Reader {
       into.*setting.member = static_cast<Value>(*number);
     } else {
       fail(value, fmt::format("{}: out of range", *number), "use " + bounds_text(setting));
+    }
+  }
+  template <class T>
+  void read(T& into, const Shares<T>& setting, const Keyed& value) {
+    auto& shares = into.*setting.member;
+    const auto* list = expect<Node::List>(value, fmt::format("a list of {} numbers", shares.size()));
+    if (list == nullptr) return;
+    const std::string hint =
+        fmt::format("write {} numbers, {} at most together", shares.size(), setting.most);
+    if (list->size() != shares.size()) return fail(value, fmt::format("a list of {}", list->size()), hint);
+    for (std::size_t i = 0; i < shares.size(); ++i) {
+      const Keyed entry{(*list)[i], fmt::format("{}[{}]", value.path, i)};
+      const auto* number = expect<std::int64_t>(entry, "an integer");
+      if (number == nullptr) return;
+      if (*number < 0 || std::cmp_greater(*number, setting.most))
+        return fail(entry, fmt::format("{}: out of range", *number), hint);
+      shares[i] = static_cast<std::uint8_t>(*number);
     }
   }
   template <class T>

@@ -77,9 +77,16 @@ Cells cells(const Decimal<T>& setting) {
 template <class T>
 Cells cells(const Length<T>& setting) {
   const bool whole = setting.step == std::chrono::milliseconds(1);
-  return {fmt::format("a duration up to {} days{}", setting.most / std::chrono::days(1),
-                      whole ? ", in whole milliseconds" : ""),
-          "none"};
+  std::string values = fmt::format("a duration up to {}{}", longest_text(setting.most),
+                                   whole ? ", in whole milliseconds" : "");
+  if (default_of(setting.member).count() == 0) return {std::move(values), "none"};
+  return with_default<T>(std::move(values), setting);
+}
+template <class T>
+Cells cells(const Shares<T>& setting) {
+  return with_default<T>(fmt::format("a list of {} numbers, {} at most together",
+                                     default_of(setting.member).size(), setting.most),
+                         setting);
 }
 template <class T>
 Cells cells(const CountOrOff<T>& setting) {
@@ -154,9 +161,11 @@ std::string reference() {
 
   add_table_head(
       page, "Limits",
-      "The keys of every other table. `breaker` belongs to `[defaults]` and `[operations.NAME]`; `exempt` to "
-      "`[overrides.users.NAME]`, which has no `user`.");
+      "The keys of every other table. `breaker` belongs to `[defaults]` and `[operations.NAME]`; `queue` and "
+      "the four keys after it also to `[global]`; `exempt` to `[overrides.users.NAME]`, which has no "
+      "`user`.");
   add_rows(page, kSharedLimits);
+  add_rows(page, kQueueFields);
   add_rows(page, kBreakerField);
   add_rows(page, kUserField);
   add_rows(page, kExemptField);

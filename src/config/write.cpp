@@ -49,6 +49,7 @@ class Saver {
 
   static Node policy(const OperationPolicy& policy) {
     Node section = fields(policy.shared, kSharedLimits);
+    add_fields(section, policy.queue, kQueueFields);
     add_fields(section, policy, kBreakerField);
     add_fields(section, policy, kUserField);
     return section;

@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <string>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "weir/config.hpp"
@@ -42,6 +43,13 @@ template <class T, class Setting>
 template <class T>
 [[nodiscard]] Node written(const T& from, const Octal<T>& setting) {
   return {fmt::format("{:04o}", from.*setting.member), {}};
+}
+
+template <class T>
+[[nodiscard]] Node written(const T& from, const Shares<T>& setting) {
+  Node::List list;
+  for (const std::uint8_t share : from.*setting.member) list.push_back(written(std::uint32_t{share}));
+  return {std::move(list), {}};
 }
 
 template <class T>

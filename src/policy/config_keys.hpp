@@ -34,6 +34,7 @@ using Names = std::span<const std::string_view>;
 inline constexpr auto kTableFullNames = std::to_array<std::string_view>({"evict", "refuse", "admit"});
 inline constexpr auto kOnFaultNames = std::to_array<std::string_view>({"refuse", "admit", "local"});
 inline constexpr auto kOnDifferenceNames = std::to_array<std::string_view>({"keep", "apply", "refuse"});
+inline constexpr auto kQueueOrderNames = std::to_array<std::string_view>({"fifo", "lifo"});
 inline constexpr auto kWindowKindNames =
     std::to_array<std::string_view>({"automatic", "log", "ring", "fixed", "weighted"});
 
@@ -49,6 +50,9 @@ constexpr Names names_of(OnDifference /*type*/) {
 }
 constexpr Names names_of(WindowKind /*type*/) {
   return kWindowKindNames;
+}
+constexpr Names names_of(QueueOrder /*type*/) {
+  return kQueueOrderNames;
 }
 
 // The kinds of settings. Each names the member of a T that its key sets, and the bounds of its values.
@@ -98,6 +102,12 @@ struct Length {
   std::chrono::nanoseconds T::*member;
   std::chrono::nanoseconds most;
   std::chrono::nanoseconds step = std::chrono::milliseconds(1);
+};
+/// A list of whole numbers, one for each of the classes below the most urgent one, `most` at most together.
+template <class T>
+struct Shares {
+  decltype(Queue::shares) T::*member;
+  std::uint32_t most;
 };
 /// Permission bits.
 template <class T>
@@ -150,6 +160,11 @@ struct SettingOf<Concurrency> {
 template <>
 struct SettingOf<Cooldown> {
   using Any = std::variant<Length<Cooldown>, Whole<Cooldown, std::uint32_t>, Plain<Cooldown, bool>>;
+};
+template <>
+struct SettingOf<Queue> {
+  using Any = std::variant<Whole<Queue, std::uint32_t>, Length<Queue>, Plain<Queue, QueueOrder>,
+                           Shares<Queue>, Plain<Queue, bool>>;
 };
 template <>
 struct SettingOf<weir::Breaker> {
@@ -210,6 +225,7 @@ constexpr auto all_of(const std::array<Key, N>&... lists) {
 }
 
 inline constexpr auto kMaxLength = std::chrono::milliseconds(kMaxWindowMs);
+inline constexpr auto kMaxTimeout = std::chrono::milliseconds(kMaxTimeoutMs);
 inline constexpr auto kMaxBreakerLength = std::chrono::nanoseconds(kMaxBreakerTicks >> kTickShift);
 inline constexpr std::uint32_t kMaxKeyNames = 16'777'216;
 
@@ -363,6 +379,23 @@ inline constexpr auto kUserLimits = limits_fields(true);
 inline constexpr auto kLimitKeys = keys_of(kSharedLimits);
 inline constexpr KeyTable kLimitTable{kLimitKeys};
 
+// These stand in the table of the operation itself.
+inline constexpr auto kQueueFields = std::to_array<Field<Queue>>({
+    {{"queue",
+      "How many requests may wait at once until they can pass; 0: none. That of [global] serves the "
+      "operations that have none"},
+     Whole{&Queue::seats, 0, kMaxSeats}},
+    {{"timeout", "The longest that a request may wait"}, Length<Queue>{&Queue::timeout, kMaxTimeout}},
+    {{"order", "Which of the requests of one priority goes first: the one that came first, or last"},
+     Plain{&Queue::order}},
+    {{"shares", "Of 16 admissions out of the queue, how many are guaranteed to the priorities 1, 2, 3 and 4"},
+     Shares<Queue>{&Queue::shares, kTurns}},
+    {{"push_out",
+      "Whether a request that finds the queue full takes the seat of the last one of a lower priority"},
+     Plain{&Queue::push_out}},
+});
+inline constexpr auto kQueueKeys = keys_of(kQueueFields);
+
 inline constexpr auto kBreakerField = std::to_array<Field<OperationPolicy>>(
     {{{"breaker", "Stops work that fails, and probes whether it works again", &kBreakerTable},
       Part<OperationPolicy, std::optional<weir::Breaker>>{&OperationPolicy::breaker}}});
@@ -373,9 +406,10 @@ inline constexpr auto kExemptField = std::to_array<Field<UserOverride>>(
     {{{"exempt", "No limits per user at all; the limits over all users still hold"},
       Plain{&UserOverride::exempt}}});
 
-inline constexpr auto kGlobalKeys = all_of(kLimitKeys, keys_of(kUserField));
+inline constexpr auto kGlobalKeys = all_of(kLimitKeys, kQueueKeys, keys_of(kUserField));
 inline constexpr KeyTable kGlobalTable{kGlobalKeys};
-inline constexpr auto kOperationKeys = all_of(kLimitKeys, keys_of(kBreakerField), keys_of(kUserField));
+inline constexpr auto kOperationKeys =
+    all_of(kLimitKeys, kQueueKeys, keys_of(kBreakerField), keys_of(kUserField));
 inline constexpr KeyTable kOperationTable{kOperationKeys};
 inline constexpr auto kOverrideKeys = all_of(keys_of(kExemptField), kLimitKeys);
 inline constexpr KeyTable kOverrideTable{kOverrideKeys};
@@ -395,9 +429,5 @@ inline constexpr auto kRootKeys = std::to_array<Key>({
     {"overrides", "Users with limits of their own", &kOverridesTable},
 });
 inline constexpr KeyTable kRootTable{kRootKeys};
-
-/// Keys that are reserved for later versions. They are refused, because ignoring one would promise a limit that is
-/// not enforced.
-inline constexpr auto kLaterKeys = std::to_array<std::string_view>({"queue", "timeout"});
 
 }  // namespace weir::detail

@@ -115,7 +115,16 @@ class Validator {
   template <class T>
   void check_setting(const Length<T>& setting, const T& values) {
     const nanoseconds length = values.*setting.member;
-    if (length.count() != 0) check_length(length, setting.most, setting.step);
+    const bool left_out = length.count() == 0 && default_of(setting.member).count() == 0;
+    if (!left_out) check_length(length, setting.most, setting.step);
+  }
+  template <class T>
+  void check_setting(const Shares<T>& setting, const T& values) {
+    std::uint32_t sum = 0;
+    for (const std::uint8_t share : values.*setting.member) sum += share;
+    if (sum <= setting.most) return;
+    bad(fmt::format("these are {} turns together", sum),
+        fmt::format("use at most {} together", setting.most));
   }
   template <class T, class Value>
   void check_setting(const Part<T, Value>& setting, const T& values) {
@@ -133,10 +142,9 @@ class Validator {
 
   void check_length(nanoseconds length, nanoseconds most, nanoseconds step) {
     if (length >= step && length <= most && length % step == nanoseconds(0)) return;
-    const std::int64_t days = most / std::chrono::days(1);
     bad("the length is out of range",
-        step == nanoseconds(1) ? fmt::format("use at most {} days", days)
-                               : fmt::format("use whole milliseconds, from 1 ms to {} days", days));
+        step == nanoseconds(1) ? fmt::format("use at most {}", longest_text(most))
+                               : fmt::format("use whole milliseconds, from 1 ms to {}", longest_text(most)));
   }
 
   // Checks of what the keys of a table say together.
@@ -159,6 +167,7 @@ class Validator {
   void check_policy(const OperationPolicy& policy) {
     check_fields(kSharedLimits, policy.shared);
     check_cooldown(policy.shared);
+    check_fields(kQueueFields, policy.queue);
     check_fields(kUserField, policy);
   }
 

@@ -3,6 +3,7 @@
 
 // Checks a configuration before it is used: the bounds of each key, and what keys must say together.
 
+#include <chrono>
 #include <fmt/format.h>
 #include <optional>
 #include <string>
@@ -29,6 +30,11 @@ struct Fault {
 template <class T, class Value, class Number>
 [[nodiscard]] bool in_bounds(const Whole<T, Value>& setting, Number number) {
   return std::cmp_greater_equal(number, setting.least) && std::cmp_less_equal(number, setting.most);
+}
+/// The longest length of time that a key may have, rounded down.
+[[nodiscard]] inline std::string longest_text(std::chrono::nanoseconds most) {
+  if (most < std::chrono::days(1)) return fmt::format("{} h", most / std::chrono::hours(1));
+  return fmt::format("{} days", most / std::chrono::days(1));
 }
 template <class T, class Value>
 [[nodiscard]] std::string bounds_text(const Whole<T, Value>& setting) {

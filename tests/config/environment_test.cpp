@@ -146,7 +146,12 @@ TEST_F(EnvironmentOver, PlainNamesSetDefaults) {
       {{{"CIRCUIT_BREAKER_FAILURE_THRESHOLD", "7"}}, breaker, R"({ failures = 7, recovery = "1min" })"},
       {{{"CIRCUIT_BREAKER_RECOVERY_TIMEOUT", "90"}}, breaker, R"({ failures = 5, recovery = "90s" })"},
       {{{"CIRCUIT_BREAKER_RECOVERY_TIMEOUT", "2min"}}, breaker, R"({ failures = 5, recovery = "2min" })"},
-      {{{"CONCURRENCY_TIMEOUT", ""}}, "segment.name", R"("weir")"},
+      {{{"CONCURRENCY_TIMEOUT", ""}}, "operations.captions.timeout", "none"},
+      {{{"CONCURRENCY_TIMEOUT", "30"}}, "operations.captions.timeout", R"("30s")"},
+      {{{"CONCURRENCY_TIMEOUT", "500ms"}}, "operations.captions.timeout", R"("500ms")"},
+      {{{"WEIR_OPERATIONS__CAPTIONS__QUEUE", "100"}}, "operations.captions.queue", "100"},
+      {{{"WEIR_GLOBAL__QUEUE", "100"}}, "global.queue", "100"},
+      {{{"WEIR_DEFAULTS__SHARES", "[0, 0, 1, 2]"}}, "operations.captions.shares", "[0, 0, 1, 2]"},
   };
   for (const auto& [environment, key, expected] : cases) {
     EXPECT_EQ(value(environment, key), expected) << environment.begin()->first;
@@ -179,9 +184,8 @@ TEST_F(EnvironmentOver, AMistakeNamesTheVariable) {
       {{{"WEIR_OPERATIONS__CAPTION__RATE", "1/s"}}, "did you mean WEIR_OPERATIONS__CAPTIONS__RATE?"},
       {{{"WEIR_OPERATIONS__SOMETHING_ELSE__RATE", "1/s"}},
        "write a key of the file with \"__\" for its dots"},
-      {{{"WEIR_OPERATIONS__CAPTIONS__QUEUE", "100"}},
-       "environment WEIR_OPERATIONS__CAPTIONS__QUEUE: operations.captions.queue: not supported by this "
-       "version"},
+      {{{"WEIR_OPERATIONS__CAPTIONS__QUEUE", "1025"}},
+       "environment WEIR_OPERATIONS__CAPTIONS__QUEUE: operations.captions.queue: 1025: out of range"},
       {{{"WEIR_SEGMENT__USERS", "0"}}, "environment WEIR_SEGMENT__USERS: segment.users: 0: out of range"},
       {{{"WEIR_SEGMENT__NAME", "a/b"}}, "environment WEIR_SEGMENT__NAME: segment.name: "},
       {{{"WEIR_OPERATIONS__CAPTIONS__RATE", "1/day burst 4000000000"}},
@@ -200,9 +204,8 @@ TEST_F(EnvironmentOver, AMistakeNamesTheVariable) {
        "defaults.breaker.recovery: \"5min\"x\": unexpected \"\"x\"; write it as in \"30s\""},
       {{{"WEIR_GLOBAL__RATE", ""}},
        "environment WEIR_GLOBAL__RATE: the value is empty; unset the variable, or write none"},
-      {{{"CONCURRENCY_TIMEOUT", "30"}},
-       "environment CONCURRENCY_TIMEOUT: waiting for a permit is not supported by this version of weir; "
-       "unset it"},
+      {{{"CONCURRENCY_TIMEOUT", "7200"}},
+       "environment CONCURRENCY_TIMEOUT: operations.captions.timeout: the length is out of range"},
   };
   for (const auto& [environment, error] : cases) {
     EXPECT_THAT(refused(environment), HasSubstr(error)) << environment.begin()->first;

@@ -49,6 +49,48 @@ TEST(Limits, RateIsOneOrAListOfTextsAndTables) {
               ElementsAre(slow, candidate));
 }
 
+TEST(Limits, AQueueStandsInTheTableOfItsOperation) {
+  const Queue all{100, 30s, QueueOrder::lifo, {0, 1, 2, 3}, true};
+  const std::string lines =
+      "queue = 100\ntimeout = '30s'\norder = 'lifo'\nshares = [0, 1, 2, 3]\npush_out = true\n";
+  EXPECT_EQ(operation(lines).queue, all);
+  EXPECT_EQ(parsed("[global]\n" + lines).global.queue, all);
+  EXPECT_EQ(operation("").queue, Queue{});
+  const Config config = parsed("[global]\n" + lines + "[operations.x]\nqueue = 7\n[operations.y]\n");
+  EXPECT_EQ(parsed(to_toml(config)), config);
+  // Each key is inherited by itself, also by an operation that has no queue: a live change may give it one.
+  const Config inherited =
+      parsed("[defaults]\n" + lines + "[operations.x]\nqueue = 0\n[operations.y]\ntimeout = '5s'\n");
+  Queue none = all;
+  none.seats = 0;
+  EXPECT_EQ(inherited.operations.at("x").queue, none);
+  Queue shorter = all;
+  shorter.timeout = 5s;
+  EXPECT_EQ(inherited.operations.at("y").queue, shorter);
+  EXPECT_EQ(parsed(to_toml(inherited)), inherited);
+}
+
+TEST(Limits, AQueueThatCannotBeIsRefused) {
+  const auto queue = [](const std::string& line) { return refused("[operations.x]\n" + line); };
+  EXPECT_THAT(queue("queue = 1025"), HasSubstr("operations.x.queue: 1025: out of range; use 0 to 1024"));
+  EXPECT_THAT(queue("queue = -1"), HasSubstr("operations.x.queue: -1: out of range"));
+  EXPECT_THAT(
+      queue("timeout = '2h'"),
+      HasSubstr(
+          "operations.x.timeout: the length is out of range; use whole milliseconds, from 1 ms to 1 h"));
+  EXPECT_THAT(queue("timeout = '0s'"), HasSubstr("operations.x.timeout: the length is out of range"));
+  EXPECT_THAT(queue("timeout = '1500us'"), HasSubstr("operations.x.timeout: the length is out of range"));
+  EXPECT_THAT(queue("order = 'random'"), HasSubstr("not one of the choices; use \"fifo\" or \"lifo\""));
+  EXPECT_THAT(queue("shares = 1"),
+              HasSubstr("operations.x.shares: expected a list of 4 numbers, found an integer"));
+  EXPECT_THAT(queue("shares = [1, 2, 3]"), HasSubstr("operations.x.shares: a list of 3; write 4 numbers"));
+  EXPECT_THAT(queue("shares = [1, 2, 3, 11]"),
+              HasSubstr("operations.x.shares: these are 17 turns together; use at most 16 together"));
+  EXPECT_THAT(queue("shares = [1, 2, 3, 256]"), HasSubstr("operations.x.shares[3]: 256: out of range"));
+  EXPECT_THAT(queue("shares = [1, 2, 3, '4']"), HasSubstr("operations.x.shares[3]: expected an integer"));
+  EXPECT_THAT(queue("push_out = 1"), HasSubstr("operations.x.push_out: expected true or false"));
+}
+
 TEST(Limits, LeaseIsANumberOrOff) {
   const auto lease = [](const std::string& value) {
     return operation("rate = { limit = '100000/s burst 10000', lease = " + value + " }")

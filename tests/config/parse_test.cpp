@@ -167,18 +167,16 @@ TEST(ParseError, NamesAMisspeltPolicyAndItsChoices) {
   EXPECT_THAT(refused("segment.on_fault = 'admitt'"), HasSubstr("did you mean \"admit\"?"));
 }
 
-class LaterKey : public testing::TestWithParam<const char*> {};
-
-TEST_P(LaterKey, IsRefusedRatherThanIgnored) {
-  const std::string key = GetParam();
-  for (const std::string table : {"segment", "global", "defaults", "operations.x", "operations.x.user"}) {
-    const std::string message = refused("[" + table + "]\n" + key + " = 1");
-    EXPECT_THAT(message, HasSubstr(table + "." + key + ": not supported by this version of weir"));
+TEST(ParseError, TellsWhoHasAQueue) {
+  for (const std::string key : {"queue", "timeout", "order", "shares", "push_out"}) {
+    for (const std::string table : {"segment", "operations.x.user", "overrides.users.bob"}) {
+      const std::string message = refused("[" + table + "]\n" + key + " = 1");
+      EXPECT_THAT(message, HasSubstr(table + "." + key +
+                                     ": unknown key; only operations, [defaults] and "
+                                     "[global] have a queue"));
+    }
   }
 }
-
-INSTANTIATE_TEST_SUITE_P(AllOf, LaterKey, testing::Values("queue", "timeout"),
-                         [](const auto& key) { return std::string(key.param); });
 
 TEST(ParseError, NamesTheTypeItFound) {
   EXPECT_THAT(refused("operations = 5"), HasSubstr("operations: expected a table, found an integer"));

@@ -61,7 +61,8 @@ TEST(Reference, TellsTheDefaultOfEverySettingOfTheSegment) {
 TEST(Reference, TellsBoundsThatHold) {
   const std::pair<const char*, std::string> tables[] = {{"`concurrent`", "operations.x.concurrent."},
                                                         {"`breaker`", "operations.x.breaker."},
-                                                        {"`[segment]`", "segment."}};
+                                                        {"`[segment]`", "segment."},
+                                                        {"Limits", "operations.x."}};
   int bounded = 0;
   for (const auto& [heading, prefix] : tables) {
     for (const auto& row : rows_of(heading)) {
