@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "control/owed.hpp"
 
+#include <algorithm>
 #include <optional>
+#include <span>
 
+#include "policy/queues.hpp"
 #include "policy/shared_window.hpp"
 #include "policy/user_rule.hpp"
 #include "primitives/cooldown.hpp"
@@ -14,7 +17,8 @@ namespace {
 
 constexpr LimitMask kUserWindows = masks::kWindows << kScopeLimits;
 
-bool is_held(const RunningSegment& running, LimitRecord& record, std::uint32_t index) {
+bool is_held(const RunningSegment& running, std::uint32_t block, std::uint32_t index) {
+  LimitRecord& record = running.sections.blocks[block].limits[index];
   if (record.params.load(std::memory_order_relaxed) == 0) return false;
   const std::uint64_t state = record.state.load(std::memory_order_relaxed);
   switch (kind_of(index)) {
@@ -30,6 +34,11 @@ bool is_held(const RunningSegment& running, LimitRecord& record, std::uint32_t i
     }
     case LimitKind::cooldown:
       return cooldown::debt(state, running.now) != 0;
+    case LimitKind::queue: {
+      const std::span<const Seat> seats = queue_of(running.sections, block).waiters.seats();
+      return std::any_of(seats.begin(), seats.end(),
+                         [](const Seat& seat) { return Seated::of(seat.load()).taken(); });
+    }
     case LimitKind::breaker:
       break;
   }
@@ -56,8 +65,7 @@ std::vector<bool> blocks_held(const RunningSegment& running) {
   });
   for (std::uint32_t block_index = kFirstOperation; block_index < kMaxBlocks; ++block_index) {
     for (const std::uint32_t index : LimitIndices(masks::kShared)) {
-      if (is_held(running, running.sections.blocks[block_index].limits[index], index))
-        held[block_index] = true;
+      if (is_held(running, block_index, index)) held[block_index] = true;
     }
   }
   return held;

@@ -29,8 +29,9 @@ Result<void> enough_entries(const Sections& sections, const Config& now, const C
                           each));
 }
 
+template <class Cell>
 Result<void> enough_cells(std::string_view what, std::uint64_t wanted, const Word& used,
-                          std::span<Word> section) {
+                          std::span<Cell> section) {
   const std::uint64_t left =
       section.size() - std::min<std::uint64_t>(used.load(std::memory_order_relaxed), section.size());
   if (wanted <= left) return {};
@@ -47,10 +48,12 @@ Result<void> enough_room(const RunningSegment& running, const std::vector<Planne
     WEIR_TRY(const Room room, room_for(sections, change.block, change.value, running.now));
     needed.permit_cells += room.permit_cells;
     needed.window_cells += room.window_cells;
+    needed.seats += room.seats;
   }
   const Control& control = *sections.control;
   WEIR_TRY_VOID(enough_cells("permits", needed.permit_cells, control.permit_cells, sections.permit_cells));
-  return enough_cells("windows", needed.window_cells, control.window_cells, sections.window_cells);
+  WEIR_TRY_VOID(enough_cells("windows", needed.window_cells, control.window_cells, sections.window_cells));
+  return enough_cells("queues", needed.seats, control.seats, sections.seats);
 }
 
 struct Found {

@@ -84,7 +84,7 @@ class SnapshotReader {
     const std::vector<Holders> holders = read_users(snapshot.table);
     const auto read_block = [&](std::uint32_t block_index) {
       const Presence presence = sections_.blocks[block_index].presence(std::memory_order_acquire);
-      for (const std::uint32_t index : in_order(sections_.blocks[block_index], presence)) {
+      for (const std::uint32_t index : in_order(sections_.blocks[block_index], presence, ~masks::kQueues)) {
         const LimitRef ref{block_index, index};
         if (kind_of(index) != LimitKind::breaker) {
           snapshot.limits.push_back(limit(ref, holders[static_cast<std::size_t>(ref.id())]));
@@ -163,8 +163,9 @@ class SnapshotReader {
         status.resets_in = ns(cooldown::wait(state, now_));
         break;
       }
-      case LimitKind::breaker:
-        break;  // read_limits() calls breaker() instead
+      case LimitKind::breaker:  // read_limits() calls breaker() instead
+      case LimitKind::queue:    // it is not a limit
+        break;
     }
   }
 
@@ -226,7 +227,9 @@ class SnapshotReader {
       holders.in_use += owner_set::count(state);
       return true;
     }
-    if (kind_of(ref.index) == LimitKind::breaker || ref.block >= kMaxBlocks) return false;
+    const bool keeps_entries =
+        kind_of(ref.index) != LimitKind::breaker && kind_of(ref.index) != LimitKind::queue;
+    if (!keeps_entries || ref.block >= kMaxBlocks) return false;  // the entry is damaged
     const UserRule rule = UserRule::of(sections_, ref);
     if (rule.debt(state, now_) == 0) return false;
     ++holders.users;

@@ -126,9 +126,11 @@ std::string limit_name(std::span<const Block> blocks, LimitRef ref) {
     case LimitKind::cooldown:
       return owner + ".cooldown";
     case LimitKind::breaker:
+      return owner + ".breaker";
+    case LimitKind::queue:
       break;
   }
-  return owner + ".breaker";
+  return owner + ".queue";
 }
 
 }  // namespace weir::detail

@@ -43,7 +43,8 @@
 namespace weir::detail {
 
 enum class LimitScope : std::uint8_t { shared = 0, user = 1 };
-enum class LimitKind : std::uint8_t { rate, window, permits, cooldown, breaker };
+/// A queue refuses nothing by itself. It is a record as the limits are, so that it changes live as they do.
+enum class LimitKind : std::uint8_t { rate, window, permits, cooldown, breaker, queue };
 
 // The positions of the records within one scope.
 inline constexpr std::uint32_t kFirstRate = 0;
@@ -55,9 +56,10 @@ inline constexpr std::uint32_t kPermits = kFirstWindow + kWindowRecords;
 inline constexpr std::uint32_t kPermitsCandidate = kPermits + 1;
 inline constexpr std::uint32_t kCooldown = kPermits + 2;
 inline constexpr std::uint32_t kBreaker = kPermits + 3;
+inline constexpr std::uint32_t kQueue = kPermits + 4;  ///< of the shared scope alone
 inline constexpr std::uint32_t kScopeLimits = 16;
 inline constexpr std::uint32_t kBlockLimits = 2 * kScopeLimits;
-static_assert(kBreaker < kScopeLimits);
+static_assert(kQueue < kScopeLimits);
 
 /// A set of records of a block.
 using LimitMask = std::uint32_t;
@@ -71,6 +73,7 @@ inline constexpr LimitMask kWindows = range(kFirstWindow, kWindowRecords);
 inline constexpr LimitMask kBulkheads = range(kPermits, 2);
 inline constexpr LimitMask kCooldowns = range(kCooldown, 1);
 inline constexpr LimitMask kBreakers = range(kBreaker, 1);
+inline constexpr LimitMask kQueues = range(kQueue, 1);
 inline constexpr LimitMask kShared = range(0, kScopeLimits);
 inline constexpr LimitMask kUser = kShared << kScopeLimits;
 }  // namespace masks
@@ -109,7 +112,8 @@ using LimitIndices = BitRange<LimitMask>;
   if (position < kFirstWindow) return LimitKind::rate;
   if (position < kPermits) return LimitKind::window;
   if (position < kCooldown) return LimitKind::permits;
-  return position == kCooldown ? LimitKind::cooldown : LimitKind::breaker;
+  if (position == kCooldown) return LimitKind::cooldown;
+  return position == kBreaker ? LimitKind::breaker : LimitKind::queue;
 }
 [[nodiscard]] constexpr LimitScope scope_of(std::uint32_t index) noexcept {
   return index < kScopeLimits ? LimitScope::shared : LimitScope::user;
@@ -133,9 +137,9 @@ struct LimitRef {
 struct alignas(kCacheLine) LimitRecord {
   Word params;  ///< packed; 0: no limit
   Word state;   ///< what all callers owe together. For permits: the highest limit ever, see permit_cells()
-                ///< and permit_parts(). Other limits per user leave it unused: see the user table
-  Word cells;   ///< {offset 32 | count 32} of its own words in a cells section, if it has some. A rate over
-                ///< all callers has a leased_word here
+                ///< and permit_parts(). Queues, and other limits per user, leave it unused
+  Word cells;   ///< {offset 32 | count 32} of its own words in a cells section, or of its seats, if it has
+                ///< some. A rate over all callers has a leased_word here
   Word before;  ///< for a rate: the count that was written, for display; checked against params when shown.
                 ///< For a window of each user: the params before its length or kind changed, see UserRule
   Word period;  ///< for a rate: the period that was written, in ns, for display.
@@ -187,8 +191,9 @@ using NameWords = std::array<Word, 9>;
 
 /// Which records of a block are limits: its word `present`, {only counting 32 | enforced 32}.
 ///
-/// The last record of each scope is not used, so its bits are free; the highest bit says that the block is
-/// retired. Any word is a valid Presence: if a damaged one has both bits of a record, the limit is enforced.
+/// The last record of the limits of each user is not used, so its bits are free; the highest bit says that the block
+/// is retired. The last record of the others is the queue, which is never one that only counts. Any word is a valid
+/// Presence: if a damaged one has both bits of a record, the limit is enforced.
 class Presence {
  public:
   constexpr Presence() = default;
@@ -201,7 +206,7 @@ class Presence {
   }
   /// Those that only count what they would refuse.
   [[nodiscard]] constexpr LimitMask counting() const noexcept {
-    return static_cast<LimitMask>(word_ >> kBlockLimits) & kUsedLimits & ~enforced();
+    return static_cast<LimitMask>(word_ >> kBlockLimits) & kUsedLimits & ~masks::kQueues & ~enforced();
   }
   [[nodiscard]] constexpr LimitMask any() const noexcept { return enforced() | counting(); }
   [[nodiscard]] constexpr bool has(std::uint32_t index) const noexcept { return (any() >> index & 1) != 0; }
@@ -220,8 +225,8 @@ class Presence {
  private:
   static constexpr std::uint64_t kRetired = std::uint64_t{1} << 63;
   static constexpr LimitMask kUsedScope = masks::range(0, kBreaker + 1);
-  static constexpr LimitMask kUsedLimits = kUsedScope | kUsedScope << kScopeLimits;
-  static_assert(kBreaker + 1 < kScopeLimits, "the highest bit must not belong to a record");
+  static constexpr LimitMask kUsedLimits = kUsedScope | masks::kQueues | kUsedScope << kScopeLimits;
+  static_assert((kUsedLimits >> (kBlockLimits - 1)) == 0, "the highest bit must not belong to a record");
 
   std::uint64_t word_ = 0;
 };
@@ -260,6 +265,7 @@ struct alignas(kCacheLine) Control {
   Word generation;    ///< live changes so far
   Word permit_cells;  ///< words of the permit cells section that are given out
   Word window_cells;  ///< words of the window cells section that are given out
+  Word seats;         ///< seats of the seats section that are given out
   Word turn;          ///< counts the states of the limits, see policy/turn.hpp
 };
 

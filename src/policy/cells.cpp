@@ -16,8 +16,9 @@ bool is_ring(std::uint32_t index, std::uint64_t params) {
   return kind_of(index) == LimitKind::window && packed::to_window(params).kind == WindowKind::ring;
 }
 
-/// Gives out the next words of a cells section. They were never given out before.
-Result<CellRange> take_cells(Word& used, std::span<Word> section, std::uint32_t count) {
+/// Gives out the next cells of a section. They were never given out before.
+template <class Cell>
+Result<CellRange> take_cells(Word& used, std::span<Cell> section, std::uint32_t count) {
   const std::uint64_t offset = used.load(std::memory_order_relaxed);
   if (offset + count > section.size()) {
     return fail(Errc::no_space,
@@ -39,29 +40,50 @@ std::uint32_t times_of_log(const Sections& sections, Block& block, const LimitVa
   return std::max(limit, static_cast<std::uint32_t>(std::min<std::uint64_t>(books.total(), kMaxPermits)));
 }
 
+/// How many cells a record needs at least for its value, and how many it gets if it has fewer.
+struct Need {
+  std::uint32_t least = 0;
+  std::uint32_t wanted = 0;
+};
+Need need_of(const Sections& sections, Block& block, std::uint32_t index, const LimitValue& value,
+             std::uint64_t now) {
+  switch (kind_of(index)) {
+    case LimitKind::permits:
+      return {static_cast<std::uint32_t>(value.params), permit_cells_for(index, value)};
+    case LimitKind::queue:
+      return {packed::to_queue(value.params).seats, seats_for(index, value)};
+    case LimitKind::window: {
+      const std::uint32_t usual = window_cells_for(index, value);
+      if (usual == 0 || is_ring(index, value.params)) return {kRingCells, usual};
+      const std::uint32_t least = times_of_log(sections, block, value, now) + 1;
+      return {least, std::max(usual, least)};
+    }
+    case LimitKind::rate:
+    case LimitKind::cooldown:
+    case LimitKind::breaker:
+      break;
+  }
+  return {};
+}
+
 /// How many new cells a record needs for its new value; 0 if it can keep those that it has.
 Result<std::uint32_t> cells_to_take(const Sections& sections, Block& block, std::uint32_t index,
                                     const LimitValue& value, std::uint64_t now) {
-  const bool permits = kind_of(index) == LimitKind::permits;
+  const Need need = need_of(sections, block, index, value, now);
   const LimitRecord& where = block.limits[index];
-  std::uint32_t wanted = permits ? permit_cells_for(index, value) : window_cells_for(index, value);
-  if (wanted == 0) return 0U;
   const CellRange has = CellRange::from_word(where.cells.load(std::memory_order_relaxed));
-  std::uint32_t least = permits ? static_cast<std::uint32_t>(value.params) : kRingCells;
-  if (!permits && !is_ring(index, value.params)) {
-    least = times_of_log(sections, block, value, now) + 1;
-    wanted = std::max(wanted, least);
-  }
-  if (has.count >= least) return 0U;
+  if (need.wanted == 0 || has.count >= need.least) return 0U;
   const bool in_use = where.params.load(std::memory_order_relaxed) != 0;
-  // Permits are held in the old cells, and a second range would be a second limit.
-  if (permits && has.count != 0 && in_use) {
-    return fail(
-        Errc::no_space,
-        fmt::format("concurrent: at most {} in this segment, whose cells were given out at first", has.count),
-        "remove the segment and let it be created again");
+  // Permits are held in the old cells, and a second range would be a second limit. In the same way requests may still
+  // wait in the old seats, and those that look at a second range would overtake them.
+  const bool queue = kind_of(index) == LimitKind::queue;
+  if ((queue || kind_of(index) == LimitKind::permits) && has.count != 0 && in_use) {
+    return fail(Errc::no_space,
+                fmt::format("{}: at most {} in this segment, whose {} were given out at first",
+                            queue ? "queue" : "concurrent", has.count, queue ? "seats" : "cells"),
+                "remove the segment and let it be created again");
   }
-  return wanted;
+  return need.wanted;
 }
 
 }  // namespace
@@ -75,7 +97,9 @@ Result<Room> room_for(const Sections& sections, std::uint32_t block_index, const
   for (std::uint32_t i = 0; i < kBlockLimits; ++i) {
     const auto cells = cells_to_take(sections, block, i, (*lined_up)[i], now);
     if (!cells) return cells.error();
-    (kind_of(i) == LimitKind::permits ? room.permit_cells : room.window_cells) += *cells;
+    if (kind_of(i) == LimitKind::permits) room.permit_cells += *cells;
+    if (kind_of(i) == LimitKind::window) room.window_cells += *cells;
+    if (kind_of(i) == LimitKind::queue) room.seats += *cells;
   }
   return room;
 }
@@ -85,9 +109,11 @@ Result<void> provide_cells(const Sections& sections, Block& block, std::uint32_t
   const auto wanted = cells_to_take(sections, block, index, value, now);
   if (!wanted) return wanted.error();
   if (*wanted == 0) return {};
-  auto cells = kind_of(index) == LimitKind::permits
-                   ? take_cells(sections.control->permit_cells, sections.permit_cells, *wanted)
-                   : take_cells(sections.control->window_cells, sections.window_cells, *wanted);
+  Control& control = *sections.control;
+  const LimitKind kind = kind_of(index);
+  auto cells = kind == LimitKind::permits ? take_cells(control.permit_cells, sections.permit_cells, *wanted)
+               : kind == LimitKind::queue ? take_cells(control.seats, sections.seats, *wanted)
+                                          : take_cells(control.window_cells, sections.window_cells, *wanted);
   if (!cells) return cells.error();
   block.limits[index].cells.store(cells->word(), std::memory_order_relaxed);
   return {};

@@ -16,10 +16,11 @@
 
 namespace weir::detail {
 
-/// The words of the cells sections that a change would take.
+/// What a change would take of the cells sections.
 struct Room {
   std::uint64_t permit_cells = 0;
   std::uint64_t window_cells = 0;
+  std::uint64_t seats = 0;
 };
 /// @param now  ticks.
 [[nodiscard]] Result<Room> room_for(const Sections& sections, std::uint32_t block, const BlockValue& value,

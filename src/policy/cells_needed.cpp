@@ -30,4 +30,11 @@ std::uint32_t window_cells_for(std::uint32_t index, const LimitValue& value) noe
                  std::clamp<std::uint64_t>(2 * std::uint64_t{window.limit}, 8, kMaxPermits));
 }
 
+std::uint32_t seats_for(std::uint32_t index, const LimitValue& value) noexcept {
+  if (kind_of(index) != LimitKind::queue) return 0;
+  const std::uint32_t seats = packed::to_queue(value.params).seats;
+  constexpr std::uint32_t kLeast = 64;  // as for permits
+  return seats == 0 ? 0 : std::clamp(2 * seats, kLeast, kMaxSeats);
+}
+
 }  // namespace weir::detail

@@ -70,6 +70,8 @@ BlockValue compile(const OperationPolicy& policy) {
   compile_into(block, policy.shared, LimitScope::shared);
   compile_into(block, policy.user, LimitScope::user);
   if (policy.breaker) block[kBreaker] = {1, 0, 0, shadow_if(policy.breaker->shadow)};
+  // A queue without seats keeps the rest of what was configured, for a change that gives it some.
+  if (policy.queue != Queue{}) block[kQueue] = {packed::queue(policy.queue)};
   return block;
 }
 

@@ -26,6 +26,7 @@ void reset_limit(const Sections& sections, std::uint32_t block, std::uint32_t in
     case LimitKind::breaker:
       return reset_breaker(sections.breaker(block));
     case LimitKind::permits:
+    case LimitKind::queue:
       break;
   }
 }
@@ -42,7 +43,7 @@ ResetReport reset_blocks(const Segment& segment, const Sections& sections, bool 
     if (!is_wanted(block)) continue;
     const Presence presence = sections.blocks[block].presence(std::memory_order_acquire);
     for (const std::uint32_t index : LimitIndices(presence.any() & masks::kShared)) {
-      if (kind_of(index) == LimitKind::permits) continue;
+      if (kind_of(index) == LimitKind::permits || kind_of(index) == LimitKind::queue) continue;
       if (!dry_run) reset_limit(sections, block, index);
       ++report.limits;
     }

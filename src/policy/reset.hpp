@@ -3,7 +3,7 @@
 
 // Returns limits to "never seen" while workers use them: afterwards nothing is spent, no cooldown is on, and
 // breakers are closed. Permits stay as they are: each is held by an admission that gives it back, or by a dead
-// worker from which a sweep takes it.
+// worker from which a sweep takes it. The same holds for the seats of queues.
 //
 // The words are reset one after the other while other processes decide, so a request may meet some of them
 // before their reset and some after it. If the process is killed half-way, some words have been reset, and a

@@ -21,18 +21,17 @@ bool sound(const SettingsRecord& settings) {
          std::find(settings.group.begin(), settings.group.end(), '\0') != settings.group.end();
 }
 
-/// The cells that all limits over all users need, by `cells_for` of each record: twice what is asked for now, and
-/// enough for a few more limits, since operations may be added live.
+/// The cells that all limits over all users need, by `cells_for` of each record: twice what is asked for now, and at
+/// least `spare` for a few more limits, since operations may be added live.
 template <class CellsFor>
-std::uint64_t cells_with_room(const Config& config, CellsFor&& cells_for) {
-  constexpr std::uint64_t kRoom = 8192;
+std::uint64_t cells_with_room(const Config& config, CellsFor&& cells_for, std::uint64_t spare = 8192) {
   std::uint64_t cells = 0;
   const auto count = [&](const BlockValue& block) {
     for (std::uint32_t index = 0; index < kBlockLimits; ++index) cells += cells_for(index, block[index]);
   };
   count(compile(config.global));
   for (const auto& entry : config.operations) count(compile(entry.second));
-  return cells + std::max(cells, kRoom);
+  return cells + std::max(cells, spare);
 }
 
 /// The number of entries that one user takes under one block.
@@ -141,6 +140,9 @@ constexpr auto table() {
           {.by_limits = [](const Config& config) { return cells_with_room(config, permit_cells_for); }}),
       row(10, "window cells", &All::window_cells,
           {.by_limits = [](const Config& config) { return cells_with_room(config, window_cells_for); }}),
+      row(16, "seats", &All::seats,
+          {.by_limits = [](const Config& config) { return cells_with_room(config, seats_for, 1024); }}),
+      row(17, "gate", &All::gate, kOne),
       row(12, "breakers", &All::breakers, {.always = kMaxOperations}),
       row(13, "names", &All::names,
           {.by_settings =
@@ -184,9 +186,8 @@ void bind(std::span<T>& all, std::span<std::byte> bytes) noexcept {
 }
 
 constexpr std::uint64_t fingerprint() {
-  // FNV-1a suffices, since the facts come from this file and not from an attacker. The first number is the one that
-  // gives layout 2 the fingerprint which its segments have always had. From layout 3 on it may be any number.
-  std::uint64_t hash = 0x4ba8f875f5f50d26;
+  // FNV-1a suffices, since the facts come from this file and not from an attacker. The first number is that of FNV.
+  std::uint64_t hash = 0xcbf29ce484222325;
   const auto add = [&](std::uint64_t fact) { hash = (hash ^ fact) * 0x100000001b3; };
   for_each_section<true>([&](const auto& section) {
     for (const std::uint64_t fact : {std::uint64_t{section.kind}, stride_of(section), section.count.always,

@@ -16,6 +16,7 @@
 #include "policy/blocks.hpp"
 #include "policy/breakers.hpp"
 #include "policy/history.hpp"
+#include "primitives/seat.hpp"
 #include "segment/mapping.hpp"
 #include "users/names.hpp"
 #include "users/table.hpp"
@@ -71,6 +72,8 @@ struct BasicSections {
   std::span<Shared<WorkerSlot>> workers;
   std::span<Shared<Word>> permit_cells;
   std::span<Shared<Word>> window_cells;
+  std::span<Shared<Seat>> seats;
+  Shared<Gate>* gate = nullptr;
   std::span<Shared<BreakerRecord>> breakers;
   std::span<Shared<NameSlot>> names;
   std::span<Shared<ChangeRecord>> history;

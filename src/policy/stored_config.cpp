@@ -92,8 +92,12 @@ Config load_config(const BasicSections<kWritable>& sections, std::string_view se
   config.segment = segment_policy(sections.settings, segment_name);
   const auto read = [&](std::uint32_t block_index) {
     const Block& block = sections.blocks[block_index];
-    OperationPolicy policy{read_limits(block, LimitScope::shared), read_limits(block, LimitScope::user), {}};
-    if (block.presence(std::memory_order_relaxed).has(kBreaker) && block_index != kGlobalBlock) {
+    OperationPolicy policy{
+        read_limits(block, LimitScope::shared), read_limits(block, LimitScope::user), {}, {}};
+    const Presence presence = block.presence(std::memory_order_relaxed);
+    if (presence.has(kQueue))
+      policy.queue = packed::to_queue(block.limits[kQueue].params.load(std::memory_order_relaxed));
+    if (presence.has(kBreaker) && block_index != kGlobalBlock) {
       const bool shadow = mode_of(block, kBreaker) != Mode::enforced;
       policy.breaker = to_policy(sections.breaker(block_index).params.load(), shadow);
     }

@@ -105,7 +105,8 @@ Result<Written> write_block(const Sections& sections, std::uint32_t block_index,
     known[i] = WindowBooks::of(window_of(sections, old), now);
     known[i].charge_to(window_of(sections, record));
   }
-  const LimitMask begun = presence.any() & ~before.any() & ~heirs;
+  const LimitMask begun =
+      presence.any() & ~before.any() & ~heirs & ~masks::kQueues;  // a queue charges nothing
   // Before the limits: if the process is killed here, the block gives nothing back until the next change says since
   // when it has them.
   if (begun != 0 && now != 0) block.limits_since.store(Block::kNotYet, std::memory_order_relaxed);

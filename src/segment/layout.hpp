@@ -24,9 +24,9 @@
 namespace weir::detail {
 
 inline constexpr std::array<char, 8> kMagic{'w', 'e', 'i', 'r', '-', 's', 'h', 'm'};
-inline constexpr std::uint32_t kLayoutVersion = 2;
+inline constexpr std::uint32_t kLayoutVersion = 3;
 inline constexpr std::size_t kSectionAlignment = 4096;
-inline constexpr std::size_t kMaxSections = 16;
+inline constexpr std::size_t kMaxSections = 24;
 
 struct Section {
   std::uint32_t kind = 0;    ///< what it contains; only policy/schema.hpp knows what that means
@@ -57,7 +57,7 @@ struct Header {
   std::uint64_t header_checksum = 0;  ///< of all bytes before it
 };
 inline constexpr std::size_t kRemovedOffset = kSectionAlignment - sizeof(std::uint64_t);
-static_assert(sizeof(Header) == 736 && sizeof(Header) <= kRemovedOffset);
+static_assert(sizeof(Header) == 992 && sizeof(Header) <= kRemovedOffset);
 static_assert(std::is_trivially_copyable_v<Header> && std::has_unique_object_representations_v<Header>);
 
 }  // namespace weir::detail

@@ -24,6 +24,7 @@
 #include "plan/lease_pool.hpp"
 #include "policy/block_names.hpp"
 #include "policy/compile.hpp"
+#include "policy/queues.hpp"
 #include "policy/schema.hpp"
 #include "policy/stored_config.hpp"
 #include "policy/turn.hpp"
@@ -45,6 +46,7 @@ class ChangeCrash : public ::testing::Test {
 [operations.work]
 rate = ["1/min burst 10", "9/s"]
 concurrent = 4
+queue = 5
 breaker = { failures = 3, recovery = "30s" }
 )",
                            "before");
@@ -53,9 +55,13 @@ breaker = { failures = 3, recovery = "30s" }
 rate = ["1/min burst 70", "5/s"]
 window = "100 per 1min"
 concurrent = 2
+queue = 9
+timeout = "30s"
+order = "lifo"
 breaker = { failures = 5, recovery = "10s" }
 [operations.fresh]
 rate = "7/s"
+queue = 3
 )",
                           "after");
     before.segment.name = after.segment.name = name.str();
@@ -117,6 +123,12 @@ TEST_F(ChangeCrash, EachLimitIsTheOldOrTheNewOneAndTheNextChangeSucceeds) {
       EXPECT_TRUE(near(old_value) || near(new_value)) << i;
     }
     EXPECT_TRUE(work.shared.concurrent.limit == 4 || work.shared.concurrent.limit == 2);
+    EXPECT_TRUE(work.queue == before.operations.at("work").queue ||
+                work.queue == after.operations.at("work").queue);
+    for (const auto& [operation, policy] : seen.operations) {
+      const std::uint32_t block = detail::find_block(sections.operation_index, hasher(operation));
+      EXPECT_EQ(detail::queue_of(sections, block).usable, policy.queue.seats) << operation;
+    }
     EXPECT_TRUE(work.breaker == before.operations.at("work").breaker ||
                 work.breaker == after.operations.at("work").breaker);
     // After a killed change, what the words say is enforced; the next change ends its turn.

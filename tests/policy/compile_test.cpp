@@ -23,6 +23,7 @@ Config everything() {
   config.segment.when_full = TableFull::refuse;
   config.global.shared.rates = {{2000, 1s, 500}};
   config.global.user.rates = {{5, 1s, 5}};
+  config.global.queue = {1024, 1h, QueueOrder::lifo, {1, 2, 3, 10}, true};
   OperationPolicy& a = config.operations["a"];
   a.shared.rates = {
       {30, 1min, 10}, {60, 1min, 10, Mode::candidate}, {500, 1h, 500}, {9, 1s, 9, Mode::shadow}};
@@ -33,7 +34,8 @@ Config everything() {
   a.user.rates = {{10, 1min, 3}};
   a.user.windows = {{100, 1h, WindowKind::weighted}};
   a.user.concurrent = 3;
-  config.operations["b"];
+  a.queue.seats = 3;
+  config.operations["b"].queue.timeout = 30s;  // for when it gets seats
   config.users["root"].exempt = true;
   config.users["big"].limits.rates = {{100, 1s, 100}};
   return config;
@@ -63,7 +65,9 @@ TEST(Presence, OfAnyWordEachLineIsEnforcedOrOnlyCounts) {
   const Presence damaged(~std::uint64_t{0});
   EXPECT_EQ(damaged.enforced() & damaged.counting(), 0U);
   EXPECT_EQ(damaged.any(), damaged.enforced());
-  EXPECT_FALSE(damaged.has(kBlockLimits - 1)) << "the last line of a scope is not a limit";
+  EXPECT_FALSE(damaged.has(kBlockLimits - 1)) << "its bit says that the block is retired";
+  EXPECT_TRUE(damaged.has(kQueue));
+  EXPECT_FALSE(Presence(~std::uint64_t{0} << kBlockLimits).has(kQueue)) << "a queue never only counts";
   Presence both;
   both.add(3, Mode::enforced);
   both.add(kScopeLimits + 2, Mode::candidate);
@@ -85,6 +89,7 @@ TEST(Policy, NamesEveryLimitByItsPlaceInTheConfiguration) {
   EXPECT_EQ(name_of(kFirstOperation, kFirstRate + 2), "operations.a.rate[1]");
   EXPECT_EQ(name_of(kFirstOperation, kFirstWindow + 1), "operations.a.window[1]");
   EXPECT_EQ(name_of(kFirstOperation, kPermits), "operations.a.concurrent");
+  EXPECT_EQ(name_of(kFirstOperation, kQueue), "operations.a.queue");
   EXPECT_EQ(name_of(kFirstOperation, kScopeLimits + kPermits), "operations.a.user.concurrent");
   EXPECT_EQ(name_of(kFirstOverride, kScopeLimits + kFirstRate), "overrides.users.\"big\".rate");
   EXPECT_EQ(limiter->limit_name(LimitId::none), "");
@@ -139,6 +144,17 @@ TEST(Policy, PacksWindowsAndCooldownsWithoutLoss) {
   const packed::CooldownParams cooldown = packed::to_cooldown(packed::cooldown({255, kMaxWindowMs}));
   EXPECT_EQ(cooldown.refusals, 255U);
   EXPECT_EQ(cooldown.length_ms, kMaxWindowMs);
+}
+
+TEST(Policy, PacksAQueueWithoutLossAndUnpacksAnyWordToOne) {
+  for (const Queue& queue : {Queue{}, Queue{1024, 1h, QueueOrder::lifo, {16, 0, 0, 0}, true},
+                             Queue{1, 1ms, QueueOrder::fifo, {1, 2, 3, 4}, false}})
+    EXPECT_EQ(packed::to_queue(packed::queue(queue)), queue);
+  for (const std::uint64_t word : {0ULL, ~0ULL, 0x5555555555555555ULL, 0xaaaaaaaaaaaaaaaaULL}) {
+    Config config;
+    config.global.queue = packed::to_queue(word);
+    EXPECT_TRUE(validate(config)) << word;
+  }
 }
 
 }  // namespace

@@ -26,9 +26,9 @@ struct Row {
   const char* name;
 };
 
-/// The directory of a segment of layout 2 for no limits and the settings below. Another weir of this layout reads
+/// The directory of a segment of layout 3 for no limits and the settings below. Another weir of this layout reads
 /// it, so that it changes with the layout version alone.
-constexpr Row kLayout2[] = {{1, 96, 1, true, "settings"},
+constexpr Row kLayout3[] = {{1, 96, 1, true, "settings"},
                             {2, 64, 1, false, "control"},
                             {3, 2176, 511, false, "blocks"},
                             {4, 32, 1024, false, "operation index"},
@@ -38,6 +38,8 @@ constexpr Row kLayout2[] = {{1, 96, 1, true, "settings"},
                             {7, 128, 3, false, "workers"},
                             {8, 8, 8192, false, "permit cells"},
                             {10, 8, 8192, false, "window cells"},
+                            {16, 32, 1024, false, "seats"},
+                            {17, 64, 1, false, "gate"},
                             {12, 1664, 256, false, "breakers"},
                             {13, 64, 14, false, "names"},
                             {14, 1408, 64, false, "history"},
@@ -52,21 +54,21 @@ Config small_config() {
   return config;
 }
 
-TEST(Schema, LayoutTwoKeepsTheFingerprintThatItsSegmentsCarry) {
-  ASSERT_EQ(kLayoutVersion, 2U) << "a new layout: put its fingerprint here";
-  EXPECT_EQ(kAbiFingerprint, 0xd4a673a2a4988da4U)
+TEST(Schema, LayoutThreeKeepsTheFingerprintThatItsSegmentsCarry) {
+  ASSERT_EQ(kLayoutVersion, 3U) << "a new layout: put its fingerprint here";
+  EXPECT_EQ(kAbiFingerprint, 0xf0ce80ae05a9197dU)
       << "segments that were made before would be refused without a word about their layout";
 }
 
-TEST(Schema, LayoutTwoKeepsTheDirectoryOfItsSegments) {
+TEST(Schema, LayoutThreeKeepsTheDirectoryOfItsSegments) {
   const std::vector<SectionSpec> sections = sections_for(small_config());
-  ASSERT_EQ(sections.size(), std::size(kLayout2));
+  ASSERT_EQ(sections.size(), std::size(kLayout3));
   for (std::size_t i = 0; i < sections.size(); ++i) {
-    SCOPED_TRACE(kLayout2[i].name);
-    EXPECT_EQ(sections[i].kind, kLayout2[i].kind);
-    EXPECT_EQ(sections[i].stride, kLayout2[i].stride);
-    EXPECT_EQ(sections[i].count, kLayout2[i].count);
-    EXPECT_EQ(sections[i].frozen, kLayout2[i].frozen);
+    SCOPED_TRACE(kLayout3[i].name);
+    EXPECT_EQ(sections[i].kind, kLayout3[i].kind);
+    EXPECT_EQ(sections[i].stride, kLayout3[i].stride);
+    EXPECT_EQ(sections[i].count, kLayout3[i].count);
+    EXPECT_EQ(sections[i].frozen, kLayout3[i].frozen);
   }
 }
 
@@ -93,7 +95,8 @@ TEST(Schema, FindsEverySectionOfASegmentThatItMade) {
   EXPECT_EQ(all->history.size(), kHistoryRecords);
   for (const void* one :
        {static_cast<const void*>(all->control), static_cast<const void*>(all->user_counters),
-        static_cast<const void*>(all->difference), static_cast<const void*>(all->swept)})
+        static_cast<const void*>(all->difference), static_cast<const void*>(all->gate),
+        static_cast<const void*>(all->swept)})
     EXPECT_NE(one, nullptr);
   static_assert(std::is_const_v<decltype(SectionsView().blocks)::element_type>, "who looks cannot write");
   EXPECT_TRUE(sections_of<false>(sections_for(config), config));
@@ -109,7 +112,7 @@ TEST(Schema, NamesTheSectionThatIsMissingOrHasAnImpossibleSize) {
     EXPECT_THAT(sections.error().message(), HasSubstr("its section \"" + section + '"'));
   };
   for (std::size_t i = 0; i < whole.size(); ++i) {
-    const std::string name = kLayout2[i].name;
+    const std::string name = kLayout3[i].name;
     std::vector<SectionSpec> changed = whole;
     changed.erase(changed.begin() + static_cast<std::ptrdiff_t>(i));
     expect_refused(changed, name);
@@ -117,7 +120,7 @@ TEST(Schema, NamesTheSectionThatIsMissingOrHasAnImpossibleSize) {
     changed = whole;
     ++changed[i].count;
     // Only the creator knows how many of these there are.
-    if (name == "users" || name == "permit cells" || name == "window cells") {
+    if (name == "users" || name == "permit cells" || name == "window cells" || name == "seats") {
       EXPECT_TRUE(sections_of<true>(changed, config)) << name;
     } else {
       expect_refused(changed, name);
