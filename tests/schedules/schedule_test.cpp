@@ -234,6 +234,59 @@ TEST(Schedule, WaitingForAnotherProcessIsAFailure) {
   EXPECT_THAT(verdict.failure, HasSubstr("more than 50 steps"));
 }
 
+/// One process sleeps unless it sees the word, and another writes the word and wakes it.
+Verdict sleep_and_wake(bool wakes) {
+  struct {
+    Word word;
+    std::uint64_t asleep = 0;
+    std::uint64_t woken = 0;
+  } memory;
+  Program program;
+  program.shared(memory, "memory").name(memory.word, "word").name(memory.asleep, "asleep");
+  program.process("sleeper", [&] {
+    if (memory.word.load(kRelaxed) != 0) return;
+    memory.asleep = 1;  // together with the load, as the kernel does it
+    program.sleep(memory.asleep);
+    memory.woken = 1;
+  });
+  program.process("waker", [&] {
+    memory.word.store(1, kRelaxed);
+    if (wakes && memory.word.load(kRelaxed) == 1) memory.asleep = 0;
+  });
+  program.check([&]() -> Complaint {
+    if (memory.asleep != 0) return "it sleeps for ever";
+    return std::nullopt;
+  });
+  return explore(program, kAll);
+}
+
+TEST(Schedule, ASleeperGoesOnAsSoonAsItIsWoken) {
+  const Verdict verdict = sleep_and_wake(true);
+  EXPECT_TRUE(verdict.ok()) << verdict;
+  // It looks before the store, and is woken; or it looks between the store and the wake, or after both.
+  EXPECT_EQ(verdict.executions, 3u);
+}
+
+TEST(Schedule, ASleeperThatIsNotWokenIsFound) {
+  const Verdict verdict = sleep_and_wake(false);
+  EXPECT_EQ(verdict.failure, "it sleeps for ever");
+  EXPECT_THAT(verdict.story, HasSubstr("load      word: 0\n"));
+}
+
+TEST(Schedule, ASleeperCanBeKilled) {
+  std::uint64_t asleep = 1;
+  Program program;
+  program.shared(asleep, "asleep");
+  const ProcessId sleeper = program.process("sleeper", [&] { program.sleep(asleep); });
+  std::uint64_t killed = 0;
+  program.check([&]() -> Complaint {
+    killed += program.alive(sleeper) ? 0 : 1;
+    return std::nullopt;
+  });
+  EXPECT_EQ(explore(program, {.max_kills = 1}).executions, 2u);
+  EXPECT_EQ(killed, 1u);
+}
+
 TEST(Schedule, RefusesWordsThatWereNotDeclared) {
   Word word;
   Program program;

@@ -89,6 +89,7 @@ void Explorer::restart() {
   kills_ = 0;
   for (std::size_t i = 0; i < program_.processes_.size(); ++i) {
     processes_[i].history = 0;
+    processes_[i].asleep = nullptr;
     processes_[i].fiber.start(program_.processes_[i].body);
     resume(i);
   }
@@ -140,7 +141,9 @@ std::vector<Explorer::Action> Explorer::actions() const {
 }
 
 bool Explorer::running(std::size_t process) const noexcept {
-  return process != kNobody && alive_[process] != 0 && !processes_[process].fiber.ended();
+  if (process == kNobody || alive_[process] == 0 || processes_[process].fiber.ended()) return false;
+  const std::uint64_t* const asleep = processes_[process].asleep;
+  return asleep == nullptr || *asleep == 0;
 }
 
 void Explorer::perform(Action action, std::size_t depth) {
@@ -205,6 +208,14 @@ void Explorer::before_access(detail::Access access, const void* word, std::size_
 bool Explorer::alive(std::size_t process) noexcept {
   before_access(detail::Access::load, &alive_[process], sizeof alive_[process]);
   return alive_[process] != 0;
+}
+
+void Explorer::sleep(const std::uint64_t& asleep) noexcept {
+  if (current_ == kNobody) return;
+  Process& it = processes_[current_];
+  it.asleep = &asleep;
+  before_access(detail::Access::load, &asleep, sizeof asleep);
+  it.asleep = nullptr;
 }
 
 bool Explorer::declared(const std::byte* word, std::size_t size) const noexcept {

@@ -30,6 +30,7 @@ class Explorer {
   void before_access(detail::Access access, const void* word, std::size_t size) noexcept;
   void after_exchange(bool done) noexcept { exchange_done_ = done; }
   [[nodiscard]] bool alive(std::size_t process) noexcept;
+  void sleep(const std::uint64_t& asleep) noexcept;
   void complain(const Complaint& complaint) {
     if (complaint && verdict_.ok()) verdict_.failure = *complaint;
   }
@@ -53,8 +54,9 @@ class Explorer {
 
   struct Process {
     Fiber fiber;
-    Step next;                  ///< the next access of the process
-    std::uint64_t history = 0;  ///< hash of everything that it has learned
+    Step next;                              ///< the next access of the process
+    std::uint64_t history = 0;              ///< hash of everything that it has learned
+    const std::uint64_t* asleep = nullptr;  ///< it does not continue while this is not 0
   };
 
   void execute();

@@ -27,6 +27,10 @@ bool Program::alive(ProcessId process) const noexcept {
   return Explorer::active->alive(static_cast<std::size_t>(process));
 }
 
+void Program::sleep(const std::uint64_t& asleep) const {
+  Explorer::active->sleep(asleep);
+}
+
 void Program::require(bool holds, const char* complaint) const {
   if (!holds) Explorer::active->complain(complaint);
 }

@@ -92,6 +92,10 @@ class Program {
   /// Whether the process has not been killed yet; for bodies (where it is a step like any load) and check().
   [[nodiscard]] bool alive(ProcessId process) const noexcept;
 
+  /// For bodies: sleeps until another process sets `asleep`, which is declared memory, to 0. The scheduler wakes nobody
+  /// by itself: if no process can continue, the execution has ended, and check() may see that some still sleep.
+  void sleep(const std::uint64_t& asleep) const;
+
   /// For bodies: ends the exploration with `complaint` unless `holds` is true.
   void require(bool holds, const char* complaint) const;
 
