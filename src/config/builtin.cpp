@@ -17,6 +17,8 @@ mode = "0600"
 [defaults]
 rate = ["60/min burst 10", "1000/hour"]
 concurrent = 50
+queue = 100
+timeout = "30s"
 breaker = { failures = 5, recovery = "60s" }
 user.concurrent = 5
 

@@ -64,6 +64,7 @@ TEST(Builtin, LimitsEachKindOfWork) {
     EXPECT_EQ(policy.breaker->failures, row.failures) << row.operation;
     EXPECT_EQ(policy.breaker->recovery, row.recovery) << row.operation;
     EXPECT_EQ(policy.user.cooldown, Cooldown{}) << row.operation;
+    EXPECT_EQ(policy.queue, (Queue{.seats = 100, .timeout = 30s})) << row.operation;
   }
 }
 
