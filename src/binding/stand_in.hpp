@@ -5,7 +5,7 @@
 //
 // A stand-in is a segment without a name, of this process and its children. With `on_fault = "admit"` it has no
 // limits at all. With "local" each limit is this process's share: the limit divided by `local_workers`, and at least
-// 1, so that all workers together admit about what the segment would.
+// 1, so that all workers together admit about what the segment would. Queues are not divided: they admit nothing.
 
 #include "weir/policy.hpp"
 

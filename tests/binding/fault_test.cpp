@@ -102,6 +102,21 @@ TEST_F(LimiterFault, KeepsItsShareOfARateThatProcessesLease) {
   EXPECT_GE(admitted(*limiter, 5'000), 6'400 / 4);
 }
 
+// As many requests of this process may wait as in the segment: a share of it would refuse them for no reason.
+TEST_F(LimiterFault, KeepsItsQueuesWhole) {
+  occupy();
+  Config queued = config(OnFault::local);
+  const Queue queue{7, 5s, QueueOrder::lifo, {1, 2, 3, 4}, true};
+  queued.global.queue = queued.operations["work"].queue = queue;
+  auto limiter = Limiter::open(queued);
+  ASSERT_TRUE(limiter) << limiter.error().message();
+  EXPECT_TRUE(limiter->fault());
+  const Config alone = limiter->config();
+  EXPECT_EQ(alone.operations.at("work").shared.concurrent.limit, 25U);
+  EXPECT_EQ(alone.operations.at("work").queue, queue);
+  EXPECT_EQ(alone.global.queue, queue);
+}
+
 TEST_F(LimiterFault, MovesToASegmentThatReplacedItsOwn) {
   auto limiter = Limiter::open(config(OnFault::refuse));
   ASSERT_TRUE(limiter);
