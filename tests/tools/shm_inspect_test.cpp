@@ -114,6 +114,63 @@ TEST_F(ShmInspect, ChecksForAProgramToo) {
   EXPECT_THAT(users->at("origin").get<std::string>(), EndsWith("good.toml:3:9"));
 }
 
+TEST_F(ShmInspect, RemarksOnQueuesWhoseEndCanOnlyWaitToBeRefused) {
+  const struct {
+    const char* config;
+    const char* remark;  ///< nullptr: none
+  } cases[] = {
+      {"[operations.x]\nconcurrent = 5\n", nullptr},
+      {"[operations.x]\nconcurrent = 5\nqueue = 100\ntimeout = \"30s\"\n",
+       "note: operations.x.queue: the last of 100 waiters passes within the timeout of 30s only if the work "
+       "takes "
+       "less than 1.5s on average\n"},
+      {"[global]\nconcurrent = 2\n[operations.x]\nconcurrent = 5\nqueue = 10\ntimeout = \"20s\"\n",
+       "note: operations.x.queue: the last of 10 waiters passes within the timeout of 20s only if the work "
+       "takes "
+       "less than 4s on average\n"},
+      {"[operations.x]\nqueue = 5\n", "warning: operations.x.queue: no request waits here: there is no rate"},
+      {"[operations.x]\nqueue = 5\nconcurrent = { limit = 5, shadow = true }\n",
+       "warning: operations.x.queue: no request waits here"},
+      {"[operations.x]\nqueue = 5\nuser.concurrent = 1\n", nullptr},
+      {"[operations.x]\nqueue = 5\nrate = \"10/s\"\n",
+       "note: operations.x.queue: there is no concurrent, so only requests that ask to wait for rates"},
+      {"[operations.x]\nqueue = 30\ntimeout = \"30s\"\nconcurrent = 5\nrate = \"30/min burst 10\"\n",
+       "warning: operations.x.queue: of 30 waiters at most 25 can pass within the timeout of 30s, because of "
+       "operations.x.rate \"30/min burst 10\": the others can only wait to be refused\n"},
+      {"[global]\nwindow = \"5 per 1min\"\n[operations.x]\nqueue = 11\nconcurrent = 5\n",
+       "warning: operations.x.queue: of 11 waiters at most 10 can pass within the timeout of 1s, because of "
+       "global.window \"5 per 1min\""},
+      {"[operations.x]\nqueue = 100\nconcurrent = 5\n"
+       "breaker = { slow_rate = 0.5, slow_call = \"2s\", window = \"1min\", recovery = \"1s\" }\n",
+       "warning: operations.x.queue: if calls take 2s, which breaker.slow_call allows, the last of 100 "
+       "waiters can "
+       "pass after 40s, and the timeout is 1s\n"},
+      {"[global]\nqueue = 5\n[operations.x]\n", "warning: global.queue: no request waits here"},
+      {"[global]\nqueue = 5\n[operations.x]\nconcurrent = 5\n", nullptr},
+      {"[global]\nqueue = 5\nconcurrent = 10\n[operations.x]\n",
+       "note: global.queue: the last of 5 waiters passes within the timeout of 1s only if the work takes "
+       "less than "
+       "2s on average\n"},
+  };
+  for (const auto& [config, remark] : cases) {
+    const std::string path = write("queues.toml", config);
+    const Ran text = inspect({"check", path});
+    EXPECT_EQ(text.status, 0) << config;
+    EXPECT_TRUE(parse_config(text.out, "again")) << "the standard output stays a configuration";
+    const json remarks = json::parse(inspect({"check", "--json", path}).out).at("remarks");
+    if (remark == nullptr) {
+      EXPECT_EQ(text.err, "") << config;
+      EXPECT_TRUE(remarks.empty()) << config;
+      continue;
+    }
+    EXPECT_THAT(text.err, StartsWith(std::string("shm-inspect: ") + remark)) << config;
+    ASSERT_EQ(remarks.size(), 1U) << config;
+    EXPECT_EQ(remarks[0].at("warning"), std::string_view(remark).starts_with("warning"));
+    EXPECT_THAT(text.err, HasSubstr(remarks[0].at("text").get<std::string>()));
+    EXPECT_THAT(text.err, HasSubstr(remarks[0].at("key").get<std::string>()));
+  }
+}
+
 TEST_F(ShmInspect, NamesTheMistakeInAConfiguration) {
   const std::string path = write("limits.toml", "[operations.x]\nrate = \"30/mim\"\n");
   for (const char* command : {"check", "create"}) {

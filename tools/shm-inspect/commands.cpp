@@ -57,7 +57,11 @@ void create(const Options& options) {
 
 void check(const Options& options) {
   const LoadedConfig config = loaded(options);
-  fmt::print("{}", options.json ? render_json(config) : to_toml(config));
+  const std::vector<Remark> remarks = remarks_on(config.config);
+  fmt::print("{}", options.json ? render_json(config, remarks) : to_toml(config));
+  if (options.json) return;
+  for (const auto& [key, warning, text] : remarks)
+    complain("shm-inspect", fmt::format("{}: {}: {}", warning ? "warning" : "note", key, text));
 }
 
 void list(const Options& options) {

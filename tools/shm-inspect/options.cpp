@@ -42,7 +42,7 @@ constexpr const char* kEnvironment =
     "Variables of the environment replace values of the file. A key of the file becomes a name with\n"
     "\"__\" for its dots: WEIR_GLOBAL__RATE=\"60/min\", WEIR_OPERATIONS__IMAGE_RESIZE__RATE, ...\n"
     "These names set values of [defaults]: RATE_LIMIT_REQUESTS_PER_MINUTE, RATE_LIMIT_REQUESTS_PER_HOUR,\n"
-    "RATE_LIMIT_BURST_LIMIT, MAX_CONCURRENT_REQUESTS, MAX_CONCURRENT_PER_USER,\n"
+    "RATE_LIMIT_BURST_LIMIT, MAX_CONCURRENT_REQUESTS, MAX_CONCURRENT_PER_USER, CONCURRENCY_TIMEOUT,\n"
     "CIRCUIT_BREAKER_FAILURE_THRESHOLD, CIRCUIT_BREAKER_RECOVERY_TIMEOUT.";
 
 CLI::Option* add_config(CLI::App& sub, Options& options) {
@@ -64,8 +64,10 @@ void add_commands(CLI::App& app, Options& options) {
   CLI::App& check = add(app, options, Command::check, "check",
                         "check a configuration, and show the resulting values and where each came from");
   add_config(check, options)->default_val("builtin");
-  check.add_flag("--json", options.json,
-                 "print one JSON object: values, a list of key, value (TOML) and origin");
+  check.add_flag(
+      "--json", options.json,
+      "print one JSON object: values, a list of key, value (TOML) and origin; and remarks, a list of "
+      "key, warning and text");
 
   add(app, options, Command::keys, "keys",
       "show every key of a configuration with its bounds and its default (Markdown)");

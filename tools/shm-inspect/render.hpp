@@ -10,6 +10,8 @@
 #include "weir/inspect.hpp"
 #include "weir/limiter.hpp"
 
+#include "remarks.hpp"
+
 namespace weir::shm_inspect {
 
 /// The screen of `status`. With colours, what needs attention is red.
@@ -33,7 +35,7 @@ namespace weir::shm_inspect {
 [[nodiscard]] std::string render_json(const std::vector<ChangeEntry>& entries);
 [[nodiscard]] std::string render_json(const ResetReport& report, bool dry_run);
 /// What `check --json` shows; its text is the configuration as TOML.
-[[nodiscard]] std::string render_json(const LoadedConfig& loaded);
+[[nodiscard]] std::string render_json(const LoadedConfig& loaded, const std::vector<Remark>& remarks);
 
 /// The keys of `status --json`, for --help.
 [[nodiscard]] std::string render_status_keys();

@@ -121,7 +121,11 @@ std::string render_fields_markdown() {
       "## `set`, `apply`, `rollback`\n\nBeside the list: `generation`, that of the segment after it, and "
       "`dry_run`; and `resets`, of a rollback: the generations that were resets, which it passed over.\n\n" +
       section(kChangeFields);
-  text += "## `check`\n\n" + section(kValueFields);
+  text +=
+      "## `check`\n\nBeside the list: `remarks`, what an operator should know of a configuration that is "
+      "valid, each with `key`, `text`, and `warning`, whether something cannot be what was meant. Without "
+      "`--json` they are written to the standard error.\n\n" +
+      section(kValueFields);
   text += "## `reset`\n\nBeside the report: `dry_run`.\n\n" + section(kResetFields, "The report");
   text.pop_back();
   return text;

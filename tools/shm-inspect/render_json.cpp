@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <nlohmann/json.hpp>
 #include <string>
+#include <utility>
 
 #include "render.hpp"
 
@@ -26,8 +27,12 @@ std::string render_json(const Snapshot& snapshot) {
   return text_of(as_json<Json>(snapshot));
 }
 
-std::string render_json(const LoadedConfig& loaded) {
-  return text_of(kValueFields, loaded.values);
+std::string render_json(const LoadedConfig& loaded, const std::vector<Remark>& remarks) {
+  Json list = Json::array();
+  for (const auto& [key, warning, text] : remarks)
+    list.push_back({{"key", key}, {"warning", warning}, {"text", text}});
+  return text_of(Json{{std::string(kValueFields.key), as_json<Json>(kValueFields, loaded.values)},
+                      {"remarks", std::move(list)}});
 }
 
 std::string render_json(const std::vector<UserEntry>& entries) {
