@@ -19,6 +19,7 @@
 #include "weir/error.hpp"
 #include "weir/export.hpp"
 #include "weir/policy.hpp"
+#include "weir/ticket.hpp"
 
 namespace weir {
 
@@ -28,8 +29,9 @@ class SegmentBinding;
 
 /// What a request that may wait waits for.
 enum class WaitFor : std::uint8_t {
-  permits = 0,           ///< for a permit
-  permits_and_rates = 1  ///< also for the tokens of a rate, or the room of a window, that come within the wait
+  permits = 0,  ///< for a permit
+  permits_and_rates =
+      1  ///< also for the tokens of a rate, or the room of a window, that come within the wait
 };
 
 /// As a request's `wait`: for as long as its operation lets a request wait.
@@ -156,6 +158,12 @@ class WEIR_EXPORT Limiter {
   ///
   /// @return  true: proceed. false: `verdict()`, `limit()` and `retry_after()` say why and until when.
   ///
+  /// Waiting   If the request says how long it may wait and the operation has a queue, a request that lacks a permit
+  ///           sleeps in that queue until it can pass, and is shed if it cannot: `decision().cause` says why, and
+  ///           `decision().waited` how long it waited. Whatever gives something back on this host wakes the waiter
+  ///           whose turn it is. No request that comes later passes before it, unless that is more urgent, or this
+  ///           one gets no processor for 2 ms when it is its turn. A thread that sleeps wakes up every 50 ms to
+  ///           look whether a process was killed that should have woken it.
   /// Errors    None. An unknown operation, or a cost, weight or priority out of its bounds, is refused as Verdict::invalid. The
   ///           concurrency limits shed the requests of a worker that has no slot of its own (see join).
   /// Crash     If the process is killed inside, at most the tokens of this request are lost, and time refills
@@ -176,8 +184,13 @@ class WEIR_EXPORT Limiter {
   /// Decides for an operation that is looked up by name, which takes one more hash and look-up.
   [[nodiscard]] Admission admit(std::string_view operation, const Request& request = {}) noexcept;
 
+  /// Decides as `admit` does, but where a request would sleep in the queue it returns at once: for event loops. The
+  /// request and its user are copied, and so is the stop token.
+  /// Cost  As `admit`; it allocates. If memory runs out, the ticket's answer is `shed`.
+  [[nodiscard]] Ticket enqueue(Operation operation, const Request& request) noexcept;
+
   /// Decides as `admit` does, at a time that the caller chooses: for simulations and replays on a private
-  /// segment. On a shared segment a time that runs ahead spends the tokens of other callers.
+  /// segment. It does not wait. On a shared segment a time that runs ahead spends the tokens of other callers.
   [[nodiscard]] Admission admit_at(HostClock::time_point now, Operation operation,
                                    const Request& request = {}) noexcept;
 

@@ -167,7 +167,7 @@ struct OperationPolicy {
   Limits shared;                   ///< over all users
   Limits user;                     ///< for each user; not applied to a request that names no user
   std::optional<Breaker> breaker;  ///< of the operation; the global scope has none
-  Queue queue;
+  Queue queue{};
 
   friend bool operator==(const OperationPolicy&, const OperationPolicy&) = default;
 };

@@ -9,6 +9,7 @@
 //   decision.hpp   the answers
 //   admission.hpp  what an admitted caller holds
 //   control.hpp    changing the limits of a running segment
+//   ticket.hpp     waiting without a thread that sleeps
 //   http.hpp       a decision as status and header fields
 //   client_key.hpp the addresses of one client as one user
 //   inspect.hpp    looking at a segment from outside
@@ -32,4 +33,5 @@
 #include "weir/log.hpp"
 #include "weir/policy.hpp"
 #include "weir/text.hpp"
+#include "weir/ticket.hpp"
 #include "weir/version.hpp"

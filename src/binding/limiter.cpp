@@ -10,6 +10,7 @@
 #include "base/text.hpp"
 #include "binding/create.hpp"
 #include "binding/segment_binding.hpp"
+#include "binding/waiting_ticket.hpp"
 #include "limiter/impl.hpp"
 
 namespace weir {
@@ -109,6 +110,14 @@ Admission Limiter::admit(std::string_view operation, const Request& request) noe
   if (!found) found = binding_->settled().operations().find(operation);
   if (!found) return Admission({Verdict::invalid, LimitId::none, {}});
   return admit(*found, request);
+}
+
+Ticket Limiter::enqueue(Operation operation, const Request& request) noexcept {
+  try {
+    return Ticket(std::make_unique<WaitingTicket>(*binding_, operation, request));
+  } catch (const std::exception&) {  // out of memory
+    return Ticket(nullptr);
+  }
 }
 
 Decision Limiter::peek(Operation operation, const Request& request) noexcept {

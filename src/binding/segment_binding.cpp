@@ -2,6 +2,7 @@
 #include "binding/segment_binding.hpp"
 
 #include <fmt/format.h>
+#include <stop_token>
 #include <unistd.h>
 
 #include "weir/log.hpp"
@@ -10,6 +11,7 @@
 #include "binding/create.hpp"
 #include "binding/reconcile.hpp"
 #include "binding/stand_in.hpp"
+#include "limiter/waiter.hpp"
 
 namespace weir::detail {
 namespace {
@@ -75,6 +77,23 @@ Result<std::unique_ptr<SegmentBinding>> SegmentBinding::open(const Config& confi
   if (fault) (*binding)->stay_without(*fault, kAlone);
   (*binding)->impl().begin_to_watch();
   return binding;
+}
+
+void SegmentBinding::wait(Admission& admission, Operation operation, const Request& request) noexcept {
+  const HostClock::time_point arrived = HostClock::now();
+  for (;;) {
+    LimiterImpl& current = settled();
+    Waiter waiter(current, operation, request, arrived);
+    // Rung from a stop callback, which may run on any thread as soon as it is made.
+    const auto ring = [&] { waiter.ring(); };
+    std::optional<std::stop_callback<decltype(ring)>> on_stop;
+    if (request.stop.get() != nullptr) on_stop.emplace(*request.stop.get(), ring);
+    // If the segment is replaced meanwhile, the request goes on there, at its age.
+    while (&settled() == &current) {
+      if (waiter.look(admission)) return;
+      waiter.sleep();
+    }
+  }
 }
 
 LimiterImpl& SegmentBinding::settled() noexcept {

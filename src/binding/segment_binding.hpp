@@ -23,6 +23,7 @@
 #include <optional>
 #include <string_view>
 #include <sys/types.h>
+#include <type_traits>
 
 #include "weir/error.hpp"
 #include "weir/policy.hpp"
@@ -55,6 +56,11 @@ class SegmentBinding {
       look_again(current);
       impl().admit_without_look(admission, operation, request, time);
     }
+    // At a moment that the caller chose, no time passes.
+    if constexpr (std::is_same_v<Time, TimePasses>) {
+      if (!admission && request.wait.count() > 0) [[unlikely]]
+        wait(admission, operation, request);
+    }
     return admission;
   }
 
@@ -74,6 +80,8 @@ class SegmentBinding {
 
  private:
   explicit SegmentBinding(std::unique_ptr<LimiterImpl> first);
+  /// Goes on for a request that was refused and may wait.
+  [[gnu::noinline]] void wait(Admission& admission, Operation operation, const Request& request) noexcept;
   /// Moves to the segment of our name if that is another one than `seen` decides over.
   /// Cost  one system call, or some more where there is something to move to.
   [[gnu::noinline]] void look_again(LimiterImpl& seen) noexcept;

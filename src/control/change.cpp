@@ -12,6 +12,7 @@
 #include "control/owed.hpp"
 #include "policy/block_names.hpp"
 #include "policy/compile.hpp"
+#include "policy/queues.hpp"
 #include "policy/reset.hpp"
 #include "policy/stored_config.hpp"
 #include "policy/turn.hpp"
@@ -44,13 +45,16 @@ Result<ChangeReport> Change::apply(const Config& wanted, bool dry_run, const Swi
   if (report.changes.empty()) return report;
   WEIR_TRY(const auto planned, plan_change(running_, now, target));
   if (dry_run) return report;
-  const ChangeOfLimits changing(control.turn);
-  ++report.generation;
-  append(sections().history, report, undoes);
-  for (const PlannedBlock& change : planned) WEIR_TRY_VOID(write(change));
-  retire_missing(now, target);
-  for (const auto& [operation, position] : turned) turn_switch(operation, position);
-  control.generation.store(report.generation, std::memory_order_release);
+  {
+    const ChangeOfLimits changing(control.turn);
+    ++report.generation;
+    append(sections().history, report, undoes);
+    for (const PlannedBlock& change : planned) WEIR_TRY_VOID(write(change));
+    retire_missing(now, target);
+    for (const auto& [operation, position] : turned) turn_switch(operation, position);
+    control.generation.store(report.generation, std::memory_order_release);
+  }
+  ring_all_waiters(sections());
   return report;
 }
 

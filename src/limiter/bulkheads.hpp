@@ -148,16 +148,18 @@ struct GivenBack {
 /// Does what give_back() does for the first permit of each kind, if each takes one cell and the owner is still this
 /// process. Few admissions hold more. If this one does, or if a permit is not where it was taken, it calls
 /// rest(GivenBack), which leaves the others to give_back_rest().
+/// @return whether that was all.
 template <class Rest>
-[[gnu::always_inline]] inline void give_back_first(const Sections& sections, UserTable& users,
+[[gnu::always_inline]] inline bool give_back_first(const Sections& sections, UserTable& users,
                                                    const Holding& holding, Rest&& rest) noexcept {
   if (holding.permits != 0 &&
       !Permits::give_back(sections.permit_cells[holding.cells[0]], permit_word_of(holding))) [[unlikely]]
-    return rest(GivenBack{1, 0, 1});
+    return rest(GivenBack{1, 0, 1}), false;
   if (holding.user_permits != 0 && !give_back_sole(users, holding)) [[unlikely]]
-    return rest(GivenBack{1, 0, 0});
+    return rest(GivenBack{1, 0, 0}), false;
   if ((holding.permits | holding.user_permits) > 1) [[unlikely]]
-    return rest(GivenBack{1, 1, 0});
+    return rest(GivenBack{1, 1, 0}), false;
+  return true;
 }
 /// Goes on where give_back_first() has ended. @return as give_back().
 [[nodiscard]] std::uint32_t give_back_rest(const Sections& sections, UserTable& users, const Holding& holding,

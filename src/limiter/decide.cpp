@@ -11,6 +11,7 @@
 
 #include "limiter/afterwards.hpp"
 #include "limiter/bulkheads.hpp"
+#include "limiter/queues.hpp"
 #include "limiter/refusals.hpp"
 #include "limiter/shape.hpp"
 #include "limiter/shared_rate.hpp"
@@ -43,6 +44,8 @@ struct Spent {
   holding.call = HeldCall::none;
   (void)give_back(context.sections, context.user_table, holding);
   holding.permits = holding.user_permits = 0;
+  // For a moment they were lacked by waiters that looked. It is not known which of the cells of a weight had been taken.
+  ring_waiters(context.sections, needs_of(context), context.now);
 }
 
 /// What looking at N limits of one kind has found. Each result is constructed in its place, and places that are not used
@@ -332,7 +335,34 @@ Answer decide(const Context& context, Decision& decision, Holding& holding) noex
   return decide_as<AnyShape>(context, decision, holding);
 }
 
-void choose_ways(Plan& plan) noexcept {
+namespace {
+
+bool must_wait(const Context& context) noexcept {
+  return context.plan->has_queue && context.sections.gate->is_open() && others_go_first(context);
+}
+
+}  // namespace
+
+Answer decide_in_turn(const Context& context, Decision& decision, Holding& holding) noexcept {
+  if (must_wait(context)) {
+    refuse(decision, Verdict::shed, 0, context.plan->waits_for);
+    return Answer::refused;
+  }
+  return decide(context, decision, holding);
+}
+
+namespace {
+
+/// decide_in_turn() for a request that one of the ways of the plan fits.
+Answer decide_next(const Context& context, Decision& decision, Holding& holding) noexcept {
+  if (context.sections.gate->is_open()) [[unlikely]]
+    return decide_in_turn(context, decision, holding);
+  const Plan& plan = *context.plan;
+  return (context.users == &plan.user ? plan.next_for_user : plan.next_for_nobody)(context, decision,
+                                                                                   holding);
+}
+
+void choose_shapes(Plan& plan) noexcept {
   plan.decide_for_nobody = plan.decide_for_user = plan.retired ? &decide_retired : &decide;
   if (plan.retired || plan.counting) return;
   plan.decide_for_nobody =
@@ -343,6 +373,16 @@ void choose_ways(Plan& plan) noexcept {
              TwoRatesAndUserRate<true>, FiveAndBreaker<true>>(plan.shared, plan.user);
 }
 
+}  // namespace
+
+void choose_ways(Plan& plan) noexcept {
+  choose_shapes(plan);
+  if (!plan.has_queue) return;
+  plan.next_for_user = plan.decide_for_user;
+  plan.next_for_nobody = plan.decide_for_nobody;
+  plan.decide_for_user = plan.decide_for_nobody = &decide_next;
+}
+
 void take_back(const Context& context, Answer answer, Holding& holding) noexcept {
   if (answer == Answer::admitted) hold_nothing(holding);
   const SharedSteps& shared = context.plan->shared;
@@ -350,6 +390,12 @@ void take_back(const Context& context, Answer answer, Holding& holding) noexcept
                   static_cast<std::uint8_t>(context.users->quotas.enforced().size()),
                   static_cast<std::uint8_t>(shared.windows.enforced().size())};
   undo_all(context, all, holding);
+}
+
+Decision peek_in_turn(const Context& context) noexcept {
+  Decision decision = peek(context);
+  if (decision && must_wait(context)) refuse(decision, Verdict::shed, 0, context.plan->waits_for);
+  return decision;
 }
 
 Decision peek(const Context& context) noexcept {

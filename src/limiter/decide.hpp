@@ -27,6 +27,9 @@ namespace weir::detail {
 /// @param holding   receives what an admission has to give back.
 [[nodiscard]] Answer decide(const Context& context, Decision& decision, Holding& holding) noexcept;
 
+/// The same, unless the operation has a queue and a waiter goes before the request: then it is shed.
+[[nodiscard]] Answer decide_in_turn(const Context& context, Decision& decision, Holding& holding) noexcept;
+
 /// Chooses Plan::decide_for_user and decide_for_nobody.
 void choose_ways(Plan& plan) noexcept;
 
@@ -35,5 +38,7 @@ void take_back(const Context& context, Answer answer, Holding& holding) noexcept
 
 /// What `decide` would answer. Only loads.
 [[nodiscard]] Decision peek(const Context& context) noexcept;
+/// What `decide_in_turn` would answer. Only loads.
+[[nodiscard]] Decision peek_in_turn(const Context& context) noexcept;
 
 }  // namespace weir::detail

@@ -50,10 +50,16 @@ void LimiterImpl::report_and_release(const Holding& holding, Outcome outcome) no
 void LimiterImpl::release_otherwise(const Holding& holding, bool still_ours) noexcept {
   if (!still_ours && !worker_.registry().was_self(owner_of(holding))) return;
   count_late(give_back(sections(), limits_.users(), holding, still_ours));
+  ring_for(holding);
 }
 
 void LimiterImpl::release_rest(const Holding& holding, GivenBack done) noexcept {
   count_late(give_back_rest(sections(), limits_.users(), holding, done));
+  ring_for(holding);
+}
+
+void LimiterImpl::ring_for(const Holding& holding) noexcept {
+  ring_waiters(sections(), holding, fast_now());
 }
 
 void LimiterImpl::count_late(std::uint32_t late) noexcept {

@@ -67,10 +67,26 @@ void LimiterImpl::stay() noexcept {
   }
 }
 
-Answer LimiterImpl::after_sweep(const Context& context, Decision& decision, Holding& holding) noexcept {
+Answer LimiterImpl::after_sweep(Decide* way, const Context& context, Decision& decision,
+                                Holding& holding) noexcept {
   if (!worker_.sweeper().sweep_if_due(context.now)) return Answer::refused;
   decision = {};
-  return decide(context, decision, holding);
+  return way(context, decision, holding);
+}
+
+void LimiterImpl::say_how_long(Admission& admission, std::chrono::microseconds waited) noexcept {
+  using Waited = decltype(admission.decision_.waited);
+  admission.decision_.waited =
+      Waited(static_cast<Waited::rep>(std::clamp<std::int64_t>(waited.count(), 0, Waited::max().count())));
+}
+
+void LimiterImpl::refuse_waiter(Admission& admission, Operation operation, const Request& request,
+                                const Decision& refusal) noexcept {
+  admission.decision_ = refusal;
+  limits_.with(operation, request, [&](Context& context) {
+    context.begin(TimePasses{});
+    if (context.plan->heeds_refusals) after_refusal(context, admission.decision_, admission.holding_);
+  });
 }
 
 void LimiterImpl::after_refusal(const Context& context, Decision& decision, Holding& holding) noexcept {

@@ -28,6 +28,8 @@
 #include "limiter/decide.hpp"
 #include "limiter/held.hpp"
 #include "limiter/limits_in_force.hpp"
+#include "limiter/queues.hpp"
+#include "limiter/refusals.hpp"
 #include "limiter/segment_watch.hpp"
 #include "limiter/this_worker.hpp"
 #include "policy/reset.hpp"
@@ -59,7 +61,7 @@ class LimiterImpl {
     if (const std::uint32_t block = limits_.prepare(context, *plan, turn, &way); block != 0) [[unlikely]] {
       context.users = limits_.override_kept(block, turn);
       if (context.users == nullptr) return admit_otherwise(admission, operation, request, time);
-      way = &decide;
+      way = &decide_in_turn;
     }
     context.begin(time);
     if (watch_.is_due(context.now)) [[unlikely]]
@@ -71,8 +73,30 @@ class LimiterImpl {
   template <class Time>
   void admit_without_look(Admission& admission, Operation operation, const Request& request,
                           const Time& time) noexcept {
-    (void)admit_otherwise(admission, operation, request, time, false);
+    (void)admit_otherwise(admission, operation, request, time, &decide_in_turn, false);
   }
+
+  /// Decides for a waiter whose turn it is, at this moment.
+  void admit_waiter(Admission& admission, Operation operation, const Request& request) noexcept {
+    (void)admit_otherwise(admission, operation, request, TimePasses{}, &decide, false);
+  }
+  static void say_how_long(Admission& admission, std::chrono::microseconds waited) noexcept;
+  /// Makes `refusal` the answer to a request that has waited. Limits that heed refusals learn of it.
+  void refuse_waiter(Admission& admission, Operation operation, const Request& request,
+                     const Decision& refusal) noexcept;
+  /// Calls use(Context&) with what a request asks for at this moment. @return false: the operation is not there any more.
+  template <class Use>
+  bool with_limits(Operation operation, const Request& request, Use&& use) noexcept {
+    return limits_.with(operation, request, [&](Context& context) {
+      context.begin(TimePasses{});
+      context.owner = worker_.owner_at(context.now);
+      use(context);
+    });
+  }
+  [[nodiscard]] bool is_self(Owner owner) const noexcept { return worker_.registry().is_self(owner); }
+  bool sweep_if_due() noexcept { return worker_.sweeper().sweep_if_due(fast_now()); }
+  /// What the clock says, in ticks.
+  [[nodiscard]] std::uint64_t fast_now() const noexcept { return ticks_at(sections(), FastClock::now()); }
 
   template <class Time>
   Decision peek(Operation operation, const Request& request, const Time& time) noexcept {
@@ -80,7 +104,7 @@ class LimiterImpl {
     limits_.with(operation, request, [&](Context& context) {
       context.begin(time);
       context.owner = worker_.owner_at(context.now);
-      decision = detail::peek(context);
+      decision = peek_in_turn(context);
     });
     return decision;
   }
@@ -104,6 +128,7 @@ class LimiterImpl {
     limits_.with(operation, request, [&](Context& context) {
       context.begin(time);
       detail::refund_admission(context, admission.holding_.admitted_at);
+      ring_waiters(sections(), needs_of(context).only(kQuotas), context.now);
       admission.release();
       admission.decision_ = {Verdict::invalid, LimitId::none, {}};
     });
@@ -147,10 +172,12 @@ class LimiterImpl {
 
  private:
   /// Does what admit() does for any plan and request, and begins again while limits change.
+  /// @param way       decides by any plan: decide() or decide_in_turn().
   /// @param may_look  false: it decides, even if it is time to look.
   template <class Time>
   [[gnu::noinline]] bool admit_otherwise(Admission& admission, Operation operation, const Request& request,
-                                         const Time& time, bool may_look = true) noexcept {
+                                         const Time& time, Decide* way = &decide_in_turn,
+                                         bool may_look = true) noexcept {
     constexpr Decision kInvalid{Verdict::invalid, LimitId::none, {}};
     bool look = false;
     admission.decision_ = kInvalid;
@@ -159,11 +186,11 @@ class LimiterImpl {
       look = may_look && watch_.is_due(context.now);
       if (look) return true;
       admission.decision_ = {};
-      if (decide_by(&decide, context, admission)) return true;
+      if (decide_by(way, context, admission)) return true;
       admission.decision_ = kInvalid;
       return false;
     });
-    if (!decided) admission.decision_ = {Verdict::shed, LimitId::none, {}};
+    if (!decided) refuse(admission.decision_, Verdict::shed, 0, LimitId::none);
     return !look;
   }
 
@@ -175,18 +202,20 @@ class LimiterImpl {
       context.owner = *mine;
     } else {
       context.owner = worker_.join_again(context.now);
-      if (!context.owner) way = &decide;  // a shape takes an owner for granted
+      if (!context.owner) way = &decide_in_turn;  // a shape takes an owner for granted
     }
     Holding& holding = admission.holding_;
     Answer answer = way(context, admission.decision_, holding);
     if (answer == Answer::refused && admission.decision_.verdict == Verdict::shed) [[unlikely]]
-      answer = after_sweep(context, admission.decision_, holding);
+      answer = after_sweep(way, context, admission.decision_, holding);
     if (limits_.have_changed(context)) [[unlikely]] {
       if (answer != Answer::refused) take_back(context, answer, holding);
       return false;
     }
     if (answer == Answer::refused) [[unlikely]] {
-      if (context.plan->heeds_refusals) after_refusal(context, admission.decision_, holding);
+      // A request that waits is refused at the end of its wait: see refuse_waiter().
+      const bool goes_on = context.request.wait.count() > 0 && context.later != nullptr;
+      if (context.plan->heeds_refusals && !goes_on) after_refusal(context, admission.decision_, holding);
       return true;
     }
     if (answer == Answer::admitted) return true;
@@ -196,7 +225,8 @@ class LimiterImpl {
   }
 
   /// Decides once more after a sweep, which may free a permit.
-  [[gnu::noinline]] Answer after_sweep(const Context& context, Decision& decision, Holding& holding) noexcept;
+  [[gnu::noinline]] Answer after_sweep(Decide* way, const Context& context, Decision& decision,
+                                       Holding& holding) noexcept;
   /// Begins a cooldown if enough refusals by a rate or a window were in a row; the answer then says when it ends.
   [[gnu::noinline]] static void after_refusal(const Context& context, Decision& decision,
                                               Holding& holding) noexcept;
@@ -212,8 +242,13 @@ class LimiterImpl {
     const bool still_ours = worker_.registry().is_self(owner_of(holding));
     if (!still_ours || holding.weight != 1) [[unlikely]]
       return release_otherwise(holding, still_ours);
-    give_back_first(sections(), limits_.users(), holding,
-                    [&](GivenBack done) { release_rest(holding, done); });
+    const bool all = give_back_first(sections(), limits_.users(), holding,
+                                     [&](GivenBack done) { release_rest(holding, done); });
+    if (!all) [[unlikely]]
+      return;
+    exchange_before_load();  // sync(gate): a waiter that has opened it sees what came back, or this sees it open
+    if (sections().gate->is_open()) [[unlikely]]
+      ring_for(holding);
   }
   [[gnu::noinline]] void report_and_release(const Holding& holding, Outcome outcome) noexcept;
   void report(const Holding& holding, Outcome outcome) noexcept;
@@ -221,10 +256,10 @@ class LimiterImpl {
   [[gnu::noinline]] void release_otherwise(const Holding& holding, bool still_ours) noexcept;
   /// Gives back what is left, if there are more permits, or if one is not where it was taken.
   [[gnu::noinline]] void release_rest(const Holding& holding, GivenBack done) noexcept;
+  /// Rings the waiters that lack what an admission has given back.
+  [[gnu::noinline]] void ring_for(const Holding& holding) noexcept;
   /// Counts permits that had been taken back before they were given back.
   void count_late(std::uint32_t late) noexcept;
-
-  [[nodiscard]] std::uint64_t fast_now() const noexcept { return ticks_at(sections(), FastClock::now()); }
 
   Segment segment_;
   LimitsInForce limits_;

@@ -20,6 +20,7 @@ namespace weir::detail {
   const bool never = wait == kNever;
   decision = {never && verdict == Verdict::throttled ? Verdict::never : verdict, limit,
               std::chrono::nanoseconds(never ? 0 : ns_from_ticks(wait))};
+  if (verdict == Verdict::shed) decision.cause = ShedCause::no_permit;
 }
 
 /// The refusal that takes longest, and of equal ones the first. A `never` takes longest of all, since no wait helps;

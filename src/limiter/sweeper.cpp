@@ -4,8 +4,10 @@
 #include <algorithm>
 #include <array>
 
+#include "policy/queues.hpp"
 #include "primitives/owner_set.hpp"
 #include "primitives/permits.hpp"
+#include "primitives/waiting_queue.hpp"
 #include "workers/process.hpp"
 
 namespace weir::detail {
@@ -104,7 +106,13 @@ ReapReport Sweeper::sweep(std::uint32_t most_asked) noexcept {
                      most_asked);
   // relaxed: this is a hint. Two sweeps at the same time ask about the same workers.
   sections_.swept->next_slot.store(dead.next(), std::memory_order_relaxed);
+  const auto gone = [&](Owner owner) { return dead.gone(owner.slot(), owner.generation(), 0xff); };
+  const std::uint32_t seats = reclaim_seats(sections_.seats, gone);
   report.permits = reclaim(dead);
+  if (seats + report.permits != 0) {
+    ring_all_waiters(sections_);
+    shut_if_empty(*sections_.gate, sections_.seats);
+  }
   // crash here: the slots are still published, and the next sweep finds nothing left to return.
   dead.for_each([&](std::uint32_t slot, SlotIdentity tenant) {
     report.workers += registry_.release(slot, tenant) ? 1 : 0;
@@ -132,6 +140,7 @@ bool Sweeper::holds(Owner owner) const noexcept {
     return false;
   };
   (void)Permits(sections_.permit_cells).reclaim(note);
+  (void)reclaim_seats(sections_.seats, note);
   for (BreakerRecord& record : sections_.breakers) (void)record.breaker.reclaim(note);
   if (found || !had_user_permits()) return found;
   sections_.for_each_user_entry(segment_, [&](UserLimit entry, std::uint64_t set) {

@@ -6,6 +6,8 @@
 #include <atomic>
 #include <span>
 
+#include "policy/queues.hpp"
+
 namespace weir::detail {
 namespace {
 
@@ -125,6 +127,14 @@ bool has_counting(const UserSteps& steps) noexcept {
          0;
 }
 
+/// The limit of permits that comes first, over all callers or else of each user.
+LimitId first_permits(const Plan& plan) noexcept {
+  const auto shared = plan.shared.permits.enforced();
+  if (!shared.empty()) return shared.front().id;
+  const auto of_user = plan.user.permits.enforced();
+  return of_user.empty() ? LimitId::none : of_user.front().id;
+}
+
 }  // namespace
 
 Plan compile_plan(const Sections& sections, std::uint32_t block, std::uint32_t handle,
@@ -136,6 +146,8 @@ Plan compile_plan(const Sections& sections, std::uint32_t block, std::uint32_t h
   plan.retired = own.retired();
   if (plan.retired) return plan;
   plan.overrides = sections.overrides() != 0;
+  plan.block = block;
+  plan.has_queue = queue_of(sections, queue_block(sections, block)).usable != 0;
   plan.shared = compile_shared(sections, sources, leases);
   if (own.has(kBreaker)) {
     plan.shared.breaker = &sections.breaker(block);
@@ -145,6 +157,7 @@ Plan compile_plan(const Sections& sections, std::uint32_t block, std::uint32_t h
     plan.shared.more_than_rates = true;
   }
   plan.user = compile_user(sections, sources);
+  plan.waits_for = first_permits(plan);
   plan.of_users = plan.overrides || !plan.user.empty();
   plan.counting = has_counting(plan.shared) || has_counting(plan.user);
   plan.heeds_refusals = plan.counting || plan.overrides || !plan.shared.cooldowns.all().empty() ||

@@ -167,10 +167,16 @@ struct Plan {
   bool of_users = false;        ///< whether any limit depends on the user
   bool counting = false;        ///< whether some limit only counts
   bool heeds_refusals = false;  ///< whether some limit may count refusals
+  bool has_queue = false;       ///< whether requests may wait
+  std::uint32_t block = 0;      ///< of the operation
+  LimitId waits_for = LimitId::none;  ///< the limit that is named to a request which must wait for others
   // These decide requests of cost and weight 1 by a worker with a slot: of a user that has no override, and without a
   // user.
   Decide* decide_for_user = nullptr;
   Decide* decide_for_nobody = nullptr;
+  // The same where requests may wait, and none goes before this one.
+  Decide* next_for_user = nullptr;
+  Decide* next_for_nobody = nullptr;
   SharedSteps shared;
   UserSteps user;
 

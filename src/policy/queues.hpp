@@ -13,6 +13,7 @@
 
 #include "weir/policy.hpp"
 
+#include "base/futex.hpp"
 #include "policy/schema.hpp"
 #include "primitives/seat.hpp"
 #include "primitives/waiting_queue.hpp"
@@ -45,6 +46,12 @@ struct QueueView {
 [[nodiscard]] inline std::uint32_t queue_block(const Sections& sections,
                                                std::uint32_t operation_block) noexcept {
   return queue_of(sections, operation_block).usable != 0 ? operation_block : kGlobalBlock;
+}
+
+/// Rings all waiters: after something that may let any of them pass.
+inline void ring_all_waiters(const Sections& sections) noexcept {
+  exchange_before_load();
+  if (sections.gate->is_open()) ring_all(sections.seats, futex::wake);
 }
 
 }  // namespace weir::detail

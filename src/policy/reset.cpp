@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "policy/queues.hpp"
 #include "policy/shared_window.hpp"
 #include "primitives/breaker.hpp"
 #include "primitives/token_bucket.hpp"
@@ -58,6 +59,7 @@ ResetReport reset_blocks(const Segment& segment, const Sections& sections, bool 
         segment, [&](UserLimit entry, std::uint64_t state) { report.users += next(entry, state) ? 1 : 0; });
   } else {
     report.users = sections.modify_user_entries(segment, next);
+    ring_all_waiters(sections);
   }
   return report;
 }
@@ -86,6 +88,7 @@ ResetReport reset_user(const Sections& sections, UserTable& users, const UserKey
       report.users += is_known ? 1 : 0;
     }
   }
+  if (!dry_run) ring_all_waiters(sections);
   return report;
 }
 

@@ -47,12 +47,12 @@ bool has_valgrind() {
 
 TEST(InstructionsOfADecision, UnderOneRateAreFew) {
   SKIP_WITHOUT_VALGRIND();
-  EXPECT_LE(instructions_of_one("one_rate"), 184);
+  EXPECT_LE(instructions_of_one("one_rate"), 185);
 }
 
 TEST(InstructionsOfADecision, OfARefusalAreFew) {
   SKIP_WITHOUT_VALGRIND();
-  EXPECT_LE(instructions_of_one("refusal"), 202);
+  EXPECT_LE(instructions_of_one("refusal"), 205);
 }
 
 TEST(InstructionsOfADecision, UnderARateOfEachUserAreFew) {
@@ -62,7 +62,7 @@ TEST(InstructionsOfADecision, UnderARateOfEachUserAreFew) {
 
 TEST(InstructionsOfADecision, UnderFiveLimitsAndABreakerAreFew) {
   SKIP_WITHOUT_VALGRIND();
-  EXPECT_LE(instructions_of_one("five_limits_and_a_breaker"), 611);
+  EXPECT_LE(instructions_of_one("five_limits_and_a_breaker"), 616);
 }
 
 TEST(InstructionsOfADecision, UnderACooldownOfEachUserAreNotMany) {
