@@ -4,11 +4,11 @@
 //
 // A process sleeps as on a futex: it compares its bell and falls asleep in one step, and goes on when it is rung. Time
 // passes only when no process can go on, and then in the check: first the graces of waiters that let another one go
-// first; after a kill also a slice, and then a sweep. So without a kill nothing may depend on slices.
+// first; after a kill also a slice, and then a sweep. So without a kill nothing may depend on slices. Where waiters are
+// impatient, a grace may also end at once, at any step of the others.
 
 #include "primitives/waiting.hpp"
 
-#include <algorithm>
 #include <array>
 #include <functional>
 #include <gmock/gmock.h>
@@ -62,6 +62,7 @@ enum class Fault {
   gate_shut_without_its_epoch,
   no_ring_when_it_leaves,
   no_chain,
+  one_ring_for_all,
   newcomer_ignores_the_gate,
   absent_one_is_obeyed,
 };
@@ -93,17 +94,24 @@ struct Memory {
 
   Fault fault = Fault::none;
   Program* program = nullptr;
-  std::uint64_t now = kStart;
+  Word clock{kStart};
+  bool impatient = false;
   std::uint64_t seats_usable = 2;
   std::uint64_t permits_usable = 1;
   std::uint64_t arrivals = 0;
   bool push_out = false;
 
   Gate gate;
-  std::array<Seat, 2> seats;
+  std::array<Seat, 3> seats;
   std::array<Word, 2> cells;
   std::array<Word, 1> cells_of_alice;
   std::array<Caller, kCallers> callers;
+
+  /// A step only where time passes meanwhile.
+  [[nodiscard]] std::uint64_t now() const { return impatient || in_check ? clock.load(kRelaxed) : kStart; }
+  void pass_to(std::uint64_t time) {
+    if (time > now()) clock.store(time, kRelaxed);
+  }
 
   [[nodiscard]] Permits permits() { return Permits(cells); }
   [[nodiscard]] Permits permits_of_alice() { return Permits(cells_of_alice); }
@@ -174,11 +182,11 @@ struct Memory {
   WaiterAnswer take(std::size_t p) {
     Caller& me = callers[p];
     if ((me.needs.what & Lacks::user_permits) != Lacks::nothing) {
-      me.of_user = permits_of_alice().take(owner_of(p), 1, 1, 0, now);
+      me.of_user = permits_of_alice().take(owner_of(p), 1, 1, 0, now());
       if (!me.of_user) return {WaiterAnswer::Kind::lacks, Lacks::user_permits};
     }
     if ((me.needs.what & Lacks::permits) != Lacks::nothing) {
-      me.permit = permits().take(owner_of(p), limit(), me.weight, 0, now);
+      me.permit = permits().take(owner_of(p), limit(), me.weight, 0, now());
       if (!me.permit) {
         Lacks undone = me.weight > 1 ? Lacks::permits : Lacks::nothing;
         if (me.of_user) undone = undone | Lacks::user_permits;
@@ -199,7 +207,9 @@ struct Memory {
     detail::exchange_before_load();
     if (!gate.is_open()) return;
     const Caller& me = callers[by];
-    ring_each(queues(), what, now, wake(), me.waiting ? &me.waiting.seat() : nullptr);
+    const Seat* const own = me.waiting ? &me.waiting.seat() : nullptr;
+    if (fault == Fault::one_ring_for_all) return ring_next(queues(), what, now(), wake(), own);
+    ring_each(queues(), what, now(), wake(), own);
   }
 
   void release(std::size_t p) {
@@ -231,8 +241,8 @@ struct Memory {
   }
   [[nodiscard]] bool goes_first(std::size_t p) {
     const Caller& me = callers[p];
-    const SeenSeat first = detail::first_waiter(queues(), {me.needs, now});
-    return first && first.key < WaitingQueue::Now(queue(), now).key(me.urgency, me.arrival, seats.size());
+    const SeenSeat first = detail::first_waiter(queues(), {me.needs, now()});
+    return first && first.key < WaitingQueue::Now(queue(), now()).key(me.urgency, me.arrival, seats.size());
   }
 
   bool sit_down(std::size_t p, Lacks lacks) {
@@ -240,11 +250,11 @@ struct Memory {
     const Seated content{.owner = owner_of(p),
                          .urgency = me.urgency,
                          .arrival = me.arrival,
-                         .beat = Seated::beat_at(now),
+                         .beat = Seated::beat_at(now()),
                          .lacks = me.needs.only(lacks)};
     Seat* seat = queue().take(content.pair());
     if (seat == nullptr && push_out) {
-      seat = queue().push_out(content.pair(), now);
+      seat = queue().push_out(content.pair(), now());
       if (seat != nullptr) (void)ring(*seat, wake());
     }
     if (seat == nullptr) {
@@ -264,6 +274,10 @@ struct Memory {
       if (next != Waiting::Next::sleeps) return leave(p, next);
       if (cancelled) return leave(p, Waiting::Next::ends);
       if (me.waiting.seat().bell.load(kRelaxed) != me.waiting.bell()) continue;
+      if (impatient && !in_check && me.waiting.wake_at() != Waiting::kNoAlarm) {
+        pass_to(me.waiting.wake_at());
+        continue;
+      }
       me.asleep = 1;
       if (in_check) return false;
       program->sleep(me.asleep);
@@ -274,11 +288,11 @@ struct Memory {
     const auto seen = [&](auto&& visit) {
       if (!limits.muted) visit(queue());
     };
-    const auto clock = [&] {
+    const auto at = [&] {
       limits.muted = false;
-      return fault == Fault::absent_one_is_obeyed ? kStart : now;
+      return fault == Fault::absent_one_is_obeyed ? kStart : now();
     };
-    return callers[p].waiting.look(callers[p].needs, seen, limits, clock, wake());
+    return callers[p].waiting.look(callers[p].needs, seen, limits, at, wake());
   }
 
   /// Steps 7 and 8.
@@ -293,9 +307,9 @@ struct Memory {
       Lacks left = Lacks::nothing;
       if (permits().available(limit(), 1, 0)) left = left | Lacks::permits;
       if (permits_of_alice().available(1, 1, 0)) left = left | Lacks::user_permits;
-      ring_each(queues(), me.needs.only(left), now, wake());
+      ring_each(queues(), me.needs.only(left), now(), wake());
     }
-    if (!inside && fault != Fault::no_ring_when_it_leaves) ring_each(queues(), lacked, now, wake());
+    if (!inside && fault != Fault::no_ring_when_it_leaves) ring_each(queues(), lacked, now(), wake());
     shut();
     return inside;
   }
@@ -331,7 +345,7 @@ struct Memory {
         if (it.state != Caller::State::waits || !alive(p)) continue;
         if (it.asleep != 0) {
           if (it.waiting.wake_at() == Waiting::kNoAlarm) continue;
-          now = std::max(now, it.waiting.wake_at());
+          pass_to(it.waiting.wake_at());
           it.asleep = 0;
         }
         (void)wait(p);
@@ -363,7 +377,7 @@ struct Memory {
     return false;
   }
   void end_slices() {
-    now += kSlice;
+    pass_to(now() + kSlice);
     for (Caller& it : callers) it.asleep = 0;
   }
   [[nodiscard]] bool anybody_killed() const {
@@ -383,7 +397,7 @@ struct Memory {
   /// Called when all have ended, sleep or were killed.
   [[nodiscard]] Complaint is_wrong() {
     in_check = true;
-    if (overtaken != 0) return "a waiter was overtaken";
+    if (overtaken != 0 && !impatient) return "a waiter was overtaken";
     if (anybody_killed()) {
       if (Complaint restless = come_to_rest()) return restless;
     } else {
@@ -427,7 +441,7 @@ struct Memory {
     callers[p].weight = weight;
     ASSERT_EQ(take(p).kind, WaiterAnswer::Kind::passes);
   }
-  void stays_in_a_cell() { ASSERT_TRUE(permits().take(owner_of(kStays), limit(), 1, 0, now)); }
+  void stays_in_a_cell() { ASSERT_TRUE(permits().take(owner_of(kStays), limit(), 1, 0, now())); }
   void sleeps(std::size_t p) {
     in_check = true;
     ASSERT_FALSE(come(p));
@@ -476,9 +490,11 @@ class Case {
     });
   }
   /// Has a seat at the start and is about to look; `cancelled`: for the last time.
-  void looks(const std::string& name, bool cancelled = false) {
+  void looks(const std::string& name, bool cancelled = false, bool stays_inside = true) {
     memory.callers[next_].asleep = 0;
-    add(name, [this, cancelled](std::size_t p) { (void)memory.wait(p, cancelled); });
+    add(name, [this, cancelled, stays_inside](std::size_t p) {
+      if (memory.wait(p, cancelled) && !stays_inside) memory.release(p);
+    });
   }
   /// Sleeps at the start, and leaves when it is rung: at the same time it was cancelled.
   void gives_up(const std::string& name) {
@@ -599,6 +615,41 @@ TEST(WaitingSchedules, AnAdmittedWaiterThatRingsNobodyIsFound) {
   expect_found(two_permits_come_back(Fault::no_chain, kNoKill), kInVain);
 }
 
+/// Two things come back at once, each of which another waiter lacks.
+Verdict two_kinds_come_back(Fault fault, const Options& options) {
+  Case it(fault);
+  it.caller(0, kPermitsOfAlice);
+  it.caller(1);
+  it.caller(2, kBoth);
+  it.memory.holds(2);
+  it.memory.sleeps(0);
+  it.memory.sleeps(1);
+  it.goes_on("first");
+  it.goes_on("second");
+  it.releases("releaser");
+  return it.explore(options);
+}
+TEST(WaitingSchedules, TwoThingsThatComeBackAtOnceReachTwoWaiters) {
+  expect_none(two_kinds_come_back(Fault::none, {.min_states = 100}));
+}
+TEST(WaitingSchedules, OneRingForTwoThingsIsFound) {
+  expect_found(two_kinds_come_back(Fault::one_ring_for_all, {}), kInVain);
+}
+
+Verdict three_wait_and_go(const Options& options) {
+  Case it;
+  it.memory.seats_usable = 3;
+  for (std::size_t p = 0; p < 4; ++p) it.caller(p);
+  it.memory.holds(3);
+  for (std::size_t p = 0; p < 3; ++p) it.memory.sleeps(p);
+  for (const char* const name : {"first", "second", "third"}) it.looks(name, false, false);
+  it.releases("releaser");
+  return it.explore(options);
+}
+TEST(WaitingSchedules, ThreeAreAdmittedInTheirOrder) {
+  expect_none(three_wait_and_go({.max_preemptions = 1, .min_states = 500}));
+}
+
 /// The first one may be killed in its sleep.
 Verdict kill_a_sleeper(Fault fault, bool sweeper, const Options& options) {
   Case it(fault);
@@ -616,10 +667,33 @@ TEST(WaitingSchedules, NobodyWaitsForOneThatDoesNotAnswer) {
   expect_none(kill_a_sleeper(Fault::none, false, {.max_kills = 2, .min_states = 100}));
 }
 TEST(WaitingSchedules, ASweepMayComeAtAnyTime) {
-  expect_none(kill_a_sleeper(Fault::none, true, kOneKill));
+  expect_none(kill_a_sleeper(Fault::none, true, {.max_kills = 1, .max_preemptions = 1, .min_states = 500}));
 }
 TEST(WaitingSchedules, ObeyingOneThatDoesNotAnswerIsFound) {
   expect_found(kill_a_sleeper(Fault::absent_one_is_obeyed, false, {.max_kills = 1}), "never come to rest");
+}
+
+/// The second one gives the first no time, so that it marks it absent at any step of it.
+Verdict be_impatient(std::uint32_t weight, const Options& options) {
+  Case it;
+  it.memory.impatient = true;
+  it.memory.permits_usable = 2;
+  for (std::size_t p = 0; p < 3; ++p) it.caller(p);
+  it.caller(0).weight = weight;
+  it.memory.holds(2, 2);
+  it.memory.sleeps(0);
+  it.memory.sleeps(1);
+  it.goes_on("first");
+  it.looks("second");
+  it.releases("releaser");
+  return it.explore(options);
+}
+TEST(WaitingSchedules, AWaiterThatIsMarkedAbsentAtAnyTimeGoesOn) {
+  for (const std::uint32_t weight : {1U, 2U})
+    expect_none(be_impatient(weight, {.max_preemptions = 2, .min_states = 500}));
+}
+TEST(WaitingSchedules, AWaiterThatIsMarkedAbsentAtAnyTimeGoesOnWhateverIsKilled) {
+  expect_none(be_impatient(1, {.max_kills = 1, .max_preemptions = 1, .min_states = 500}));
 }
 
 // --- a newcomer ---
