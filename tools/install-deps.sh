@@ -5,7 +5,7 @@
 set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config libboost-dev libboost-context-dev libfmt-dev libgtest-dev libgmock-dev
-          libbenchmark-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libxxhash-dev zlib1g-dev relacy-dev valgrind
+          libbenchmark-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libxxhash-dev zlib1g-dev relacy-dev spin valgrind
           "$@")
 
 is_installed() {
