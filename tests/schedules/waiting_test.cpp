@@ -63,6 +63,7 @@ enum class Fault {
   no_ring_when_it_leaves,
   no_chain,
   one_ring_for_all,
+  sleeper_taken_for_granted,
   newcomer_ignores_the_gate,
   absent_one_is_obeyed,
 };
@@ -85,6 +86,7 @@ struct Caller {
   Permit permit;
   Permit of_user;
   std::uint64_t asleep = 0;
+  bool stopped = false;  // for as long as it matters
   std::uint64_t arrival = 0;
   std::uint64_t before = 0;  // a bit for each process that waited when this one came
 };
@@ -121,17 +123,18 @@ struct Memory {
   [[nodiscard]] auto queues() {
     return [this](auto&& visit) { visit(queue()); };
   }
-  /// FUTEX_WAKE. The kernel forgets processes that were killed.
+  /// FUTEX_WAKE. The kernel forgets processes that were killed or stopped.
   [[nodiscard]] auto wake() {
     return [this](const Word& bell) {
       bool woken = false;
       for (std::size_t p = 0; p < kCallers; ++p) {
-        if (callers[p].asleep == 0 || &callers[p].waiting.seat().bell != &bell) continue;
+        if (callers[p].asleep == 0 || callers[p].stopped) continue;
+        if (&callers[p].waiting.seat().bell != &bell) continue;
         if (!alive(p)) continue;
         callers[p].asleep = 0;
         woken = true;
       }
-      return woken;
+      return woken || fault == Fault::sleeper_taken_for_granted;
     };
   }
   [[nodiscard]] bool alive(std::size_t p) const {
@@ -336,13 +339,16 @@ struct Memory {
   std::uint64_t overtaken = 0;
   bool in_check = false;
 
+  [[nodiscard]] bool can_go_on(std::size_t p) const {
+    return callers[p].state == Caller::State::waits && !callers[p].stopped && alive(p);
+  }
   /// Lets all go on that were woken, or whose alarm rings.
   [[nodiscard]] Complaint come_to_rest() {
     for (int rounds = 0; rounds < 32; ++rounds) {
       bool moved = false;
       for (std::size_t p = 0; p < kCallers; ++p) {
         Caller& it = callers[p];
-        if (it.state != Caller::State::waits || !alive(p)) continue;
+        if (!can_go_on(p)) continue;
         if (it.asleep != 0) {
           if (it.waiting.wake_at() == Waiting::kNoAlarm) continue;
           pass_to(it.waiting.wake_at());
@@ -358,7 +364,7 @@ struct Memory {
   [[nodiscard]] Complaint sleeps_in_vain() {
     if (Complaint restless = come_to_rest()) return restless;
     for (std::size_t p = 0; p < kCallers; ++p) {
-      if (callers[p].state != Caller::State::waits || !alive(p) || lets_another_go_first(p)) continue;
+      if (!can_go_on(p) || lets_another_go_first(p)) continue;
       if (Limits{*this, p}.ask().kind == WaiterAnswer::Kind::passes)
         return "process " + std::to_string(p) + " sleeps beside a free permit";
     }
@@ -369,7 +375,7 @@ struct Memory {
     const Caller& me = callers[p];
     for (std::size_t q = 0; q < kCallers; ++q) {
       const Caller& other = callers[q];
-      if (other.state != Caller::State::waits || !alive(q)) continue;
+      if (!can_go_on(q)) continue;
       const bool first =
           other.urgency != me.urgency ? other.urgency > me.urgency : other.arrival < me.arrival;
       if (first && other.waiting.content().lacks.concerns(me.needs)) return true;
@@ -671,6 +677,30 @@ TEST(WaitingSchedules, ASweepMayComeAtAnyTime) {
 }
 TEST(WaitingSchedules, ObeyingOneThatDoesNotAnswerIsFound) {
   expect_found(kill_a_sleeper(Fault::absent_one_is_obeyed, false, {.max_kills = 1}), "never come to rest");
+}
+
+/// The first one is stopped in its sleep. The second one needs no slice to find out.
+Verdict stop_a_sleeper(Fault fault, bool asleep, const Options& options) {
+  Case it(fault);
+  for (const std::size_t p : {0U, 1U, 3U}) it.caller(p);
+  it.memory.holds(1);
+  it.memory.sleeps(3);
+  it.memory.callers[3].stopped = true;
+  it.memory.sleeps(0);
+  if (asleep) {
+    it.goes_on("waiter");
+  } else {
+    it.looks("waiter");
+  }
+  it.releases("releaser");
+  return it.explore(options);
+}
+TEST(WaitingSchedules, BehindOneThatIsStoppedAGraceIsAllThatIsLost) {
+  expect_none(stop_a_sleeper(Fault::none, true, {.min_states = 30}));
+  expect_none(stop_a_sleeper(Fault::none, false, {.min_states = 100}));
+}
+TEST(WaitingSchedules, ARingThatTakesASleeperForGrantedIsFound) {
+  expect_found(stop_a_sleeper(Fault::sleeper_taken_for_granted, true, {}), kInVain);
 }
 
 /// The second one gives the first no time, so that it marks it absent at any step of it.
