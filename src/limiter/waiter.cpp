@@ -104,8 +104,7 @@ bool Waiter::look(Admission& admission) noexcept {
     waiting_ = {};
     return shed(admission, ShedCause::cancelled);
   }
-  if (const std::stop_token* const stop = request_.stop.get(); stop != nullptr && stop->stop_requested())
-    return shed(admission, ShedCause::cancelled);
+  if (stop_requested()) return shed(admission, ShedCause::cancelled);
   const auto clock = [this] { return impl_.fast_now(); };
   switch (
       waiting_.look(needs, QueuesOf(impl_.sections(), needs), Limits{*this, admission}, clock, futex::wake)) {
@@ -118,7 +117,14 @@ bool Waiter::look(Admission& admission) noexcept {
     case Waiting::Next::sleeps:
       break;
   }
+  // The bell was read in the look, so a stop before that must be seen now, and one after that rings it.
+  if (stop_requested()) return shed(admission, ShedCause::cancelled);
   return HostClock::now() >= deadline_ && shed(admission, ShedCause::timed_out);
+}
+
+bool Waiter::stop_requested() const noexcept {
+  const std::stop_token* const stop = request_.stop.get();
+  return stop != nullptr && stop->stop_requested();
 }
 
 bool Waiter::admitted(Admission& admission) noexcept {
@@ -148,7 +154,9 @@ bool Waiter::refused(Admission& admission) noexcept {
 
 void Waiter::leave() noexcept {
   if (!waiting_) return;
-  const Wants lacked = waiting_.content().lacks;
+  Wants lacked = waiting_.content().lacks;
+  // Behind this one none has set an alarm for its quota.
+  lacked.what = lacked.what | kQuotas;
   waiting_.leave();
   ring_waiters(impl_.sections(), lacked, impl_.fast_now());
   shut_if_empty(*impl_.sections().gate, impl_.sections().seats);

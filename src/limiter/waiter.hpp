@@ -53,6 +53,7 @@ class Waiter {
   bool admitted(Admission& admission) noexcept;
   bool shed(Admission& admission, ShedCause cause) noexcept;
   bool refused(Admission& admission) noexcept;
+  [[nodiscard]] bool stop_requested() const noexcept;
   [[nodiscard]] std::chrono::microseconds waited() const noexcept;
 
   LimiterImpl& impl_;
