@@ -303,6 +303,7 @@ struct Memory {
     Caller& me = callers[p];
     const bool inside = how == Waiting::Next::admitted;
     const Wants lacked = me.waiting.content().lacks;
+    if (how == Waiting::Next::lost && me.urgency == Seated::kClasses) pushed_out_of_turn = 1;
     if (inside) (void)admitted(p);
     if (!inside) me.state = Caller::State::gone;
     me.waiting.leave();
@@ -337,6 +338,7 @@ struct Memory {
   // --- what must hold ---
 
   std::uint64_t overtaken = 0;
+  std::uint64_t pushed_out_of_turn = 0;
   bool in_check = false;
 
   [[nodiscard]] bool can_go_on(std::size_t p) const {
@@ -414,6 +416,7 @@ struct Memory {
     if (Complaint vain = sleeps_in_vain()) return vain;
     sweep();
     if (Complaint vain = sleeps_in_vain()) return vain;
+    if (pushed_out_of_turn != 0) return "one of the most urgent class was pushed out";
     return does_not_come_back();
   }
   [[nodiscard]] std::uint32_t seats_taken() const {
@@ -929,6 +932,24 @@ Verdict push_out(const Options& options) {
 }
 TEST(WaitingSchedules, ASeatIsPushedOutOrItsOwnerAdmittedNeverHalf) {
   expect_none(push_out(kNoKill));
+}
+/// The seat that is about to be pushed out is left, and taken by one of the most urgent class.
+Verdict push_out_of_turn() {
+  Case it;
+  it.memory.stays_in_a_cell();
+  it.memory.seats_usable = 1;
+  it.memory.push_out = true;
+  for (std::size_t p = 0; p < 3; ++p) it.caller(p);
+  it.caller(0).urgency = 1;
+  it.caller(1).urgency = 5;
+  it.memory.sleeps(0);
+  it.looks("loser", true);
+  it.comes("urgent");
+  it.comes("other");
+  return it.explore({.max_preemptions = 2, .min_states = 500});
+}
+TEST(WaitingSchedules, ASeatIsPushedOutAsItWasSeenOrNotAtAll) {
+  expect_none(push_out_of_turn());
 }
 TEST(WaitingSchedules, ASeatIsPushedOutWhateverIsKilled) {
   expect_none(push_out(kOneKill));
