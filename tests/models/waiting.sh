@@ -47,11 +47,12 @@ search ends "a weight of 2 beside one of 1" "${heavy[@]}" -DSTAYS=1
 
 search fails "no second look after the gate is open" -DBUG_NO_SECOND_LOOK
 search fails "no second look after what it lacks has changed" "${user[@]}" -DENDS=0 -DBUG_NO_LOOK_AFTER_CHANGE
+search fails "does not ring on when what it lacks has changed" "${user[@]}" -UH0 -DH0=1 -DSTAYS=2 -DTAKEN=1 -DBUG_NO_PASS_ON
 search fails "rings before the cell is free" -DBUG_RING_FIRST
 search fails "shuts the gate whatever its epoch" -DBUG_NO_EPOCH
 search fails "newcomers ignore the gate" -DBUG_NEWCOMERS_PASS
 search fails "admitted, and does not ring the next" -DNC=2 -DHW=2 -DENDS=0 -DBUG_NO_CHAIN
-search fails "an undo is silent" "${user[@]}" -DENDS=0 -DSTAYS=2 -DBUG_SILENT_UNDO
+search fails "an undo is silent" "${user[@]}" -UH0 -DH0=0 -DSTAYS=2 -DTAKEN=1 -DBUG_SILENT_UNDO
 search fails "one that is cancelled is silent" -DCANCELS=1 -DBUG_SILENT_CANCELLER
 search fails "one ring for all that came back" "${user[@]}" -UN0 -DN0=2 -DENDS=0 -DBUG_ONE_RING
 search cycles "takes a part without a look" "${heavy[@]}" -DSTAYS=1 -DBUG_CHARGES_BLINDLY
