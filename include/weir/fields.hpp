@@ -93,6 +93,14 @@ inline constexpr SnapshotPart<DifferenceStatus> kDifference{
       return snapshot.difference ? std::vector{*snapshot.difference} : std::vector<DifferenceStatus>();
     },
     true};
+inline constexpr SnapshotPart<QueueStatus> kQueues{
+    {"queues", "QUEUES", "One row for each queue.", fields::kQueues,
+     [](const QueueStatus& status) { return status.waiting >= status.queue.seats; }},
+    [](const Snapshot& snapshot) { return snapshot.queues; }};
+inline constexpr SnapshotPart<WaiterStatus> kWaiters{
+    {"waiters", "QUEUE", "One row for each request that waits.", fields::kWaiters,
+     [](const WaiterStatus& waiter) { return waiter.absent; }},
+    [](const Snapshot& snapshot) { return snapshot.waiters; }};
 inline constexpr SnapshotPart<WorkerStatus> kWorkers{
     {"workers", "SLOT", "One row for each attached process.", fields::kWorkers,
      [](const WorkerStatus& worker) { return worker.dead; }},
@@ -126,6 +134,8 @@ void for_each_part(Visit&& visit) {
   visit(kBreakers);
   visit(kUserTable);
   visit(kDifference);
+  visit(kQueues);
+  visit(kWaiters);
   visit(kWorkers);
   visit(kSwept);
 }

@@ -77,6 +77,27 @@ struct WorkerStatus {
   std::chrono::nanoseconds since{0};   ///< how long ago it joined
   std::uint64_t permits = 0;           ///< how many it holds, of all limits
   std::chrono::nanoseconds oldest{0};  ///< age of its oldest shared permit, in steps of 67 ms
+  std::uint64_t waiting = 0;           ///< how many of its requests wait
+};
+
+/// The queue of an operation, or the global one.
+struct QueueStatus {
+  std::string name;  ///< "operations.caption_generation.queue"
+  Queue queue;
+  std::uint64_t waiting = 0;           ///< seats that are taken
+  std::string by_priority;             ///< how many of each priority: "5: 1, 3: 12"
+  std::chrono::nanoseconds oldest{0};  ///< how long the request that came first has waited
+};
+
+/// A request that waits.
+struct WaiterStatus {
+  std::string queue;      ///< as QueueStatus::name
+  std::string operation;  ///< of the request
+  std::uint32_t priority = 0;
+  std::uint32_t pid = 0;               ///< of the process that waits; 0: its slot is free
+  std::chrono::nanoseconds waited{0};  ///< in steps of 512 ns
+  std::string lacks;    ///< what it lacked when it last looked: "permits", "permits of its user"
+  bool absent = false;  ///< it does not answer, so others go first
 };
 
 /// What sweeps and late releases have done since the segment was created.
@@ -122,6 +143,8 @@ struct Snapshot {
   std::vector<BreakerStatus> breakers;
   std::uint64_t generation = 0;  ///< live changes so far
   std::optional<DifferenceStatus> difference;
+  std::vector<QueueStatus> queues;
+  std::vector<WaiterStatus> waiters;  ///< the queues one after another, in the order of their seats
   std::vector<WorkerStatus> workers;
   std::uint32_t worker_slots = 0;
   SweepStatus swept;

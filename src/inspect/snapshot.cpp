@@ -13,6 +13,7 @@
 #include "primitives/lease.hpp"
 #include "primitives/owner_set.hpp"
 #include "primitives/permits.hpp"
+#include "primitives/seat.hpp"
 #include "workers/registry.hpp"
 
 namespace weir {
@@ -50,6 +51,7 @@ class SnapshotReader {
     read_difference(snapshot);
     read_limits(snapshot);
     read_workers(snapshot);
+    read_queues(snapshot);
     read_counters(snapshot);
     return snapshot;
   }
@@ -267,6 +269,77 @@ class SnapshotReader {
     });
   }
 
+  void read_queues(Snapshot& snapshot) const {
+    const auto read_queue = [&](std::uint32_t block_index) {
+      const Block& block = sections_.blocks[block_index];
+      const LimitRecord& record = block.limits[kQueue];
+      const std::span<const Seat> seats =
+          CellRange::from_word(record.cells.load(std::memory_order_relaxed)).in(sections_.seats);
+      const bool present = block.presence(std::memory_order_acquire).has(kQueue);
+      QueueStatus status;
+      status.name = limit_name(sections_.blocks, {block_index, kQueue});
+      if (present) status.queue = packed::to_queue(record.params.load(std::memory_order_relaxed));
+      std::array<std::uint64_t, 8> of_class{};
+      for (const Seat& seat : seats) {
+        const Seated who = Seated::of(seat.load());
+        if (!who.taken()) continue;
+        WaiterStatus waiter = this->waiter(snapshot, who);
+        waiter.queue = status.name;
+        ++status.waiting;
+        ++of_class[who.urgency & 7];
+        status.oldest = std::max(status.oldest, waiter.waited);
+        snapshot.waiters.push_back(std::move(waiter));
+      }
+      if (!present && status.waiting == 0) return;
+      for (std::size_t urgency = of_class.size(); urgency-- > 0;) {
+        if (of_class[urgency] == 0) continue;
+        status.by_priority +=
+            fmt::format("{}{}: {}", status.by_priority.empty() ? "" : ", ", urgency, of_class[urgency]);
+      }
+      snapshot.queues.push_back(std::move(status));
+    };
+    read_queue(kGlobalBlock);
+    for (std::uint32_t i = 0; i < sections_.operations(); ++i) read_queue(kFirstOperation + i);
+  }
+
+  WaiterStatus waiter(Snapshot& snapshot, const Seated& who) const {
+    WaiterStatus waiter;
+    const std::uint32_t block = who.lacks.block % kMaxBlocks;
+    if (block >= kFirstOperation && block < kFirstOverride)
+      waiter.operation = read_name(sections_.blocks[block].name);
+    waiter.priority = who.urgency;
+    const std::uint64_t age = ((now_ >> Seated::kArrivalShift) - who.arrival) & Seated::kArrivalMask;
+    // A request that came after the clock was read seems to be as old as can be.
+    if (age < Seated::kArrivalMask / 2)
+      waiter.waited = std::chrono::nanoseconds(ns_from_ticks(age << Seated::kArrivalShift));
+    waiter.lacks = lacks_text(who.lacks.what);
+    waiter.absent = !who.present(now_);
+    const auto worker = std::ranges::find(snapshot.workers, who.owner.slot(), &WorkerStatus::slot);
+    if (worker != snapshot.workers.end()) {
+      ++worker->waiting;
+      waiter.pid = worker->pid;
+    }
+    return waiter;
+  }
+
+  static std::string lacks_text(Lacks what) {
+    constexpr std::array<std::string_view, 8> kWords{"permits",
+                                                     "quota",
+                                                     "permits of its user",
+                                                     "quota of its user",
+                                                     "permits over all operations",
+                                                     "quota over all operations",
+                                                     "permits of its user over all operations",
+                                                     "quota of its user over all operations"};
+    std::string text;
+    for (std::size_t bit = 0; bit < kWords.size(); ++bit) {
+      if ((static_cast<unsigned>(what) >> bit & 1) == 0) continue;
+      if (!text.empty()) text += ", ";
+      text += kWords[bit];
+    }
+    return text;
+  }
+
   WorkerStatus worker(const WorkerView& slots, std::uint32_t slot, SlotIdentity tenant) const {
     const WorkerSlot& worker = slots.slots()[slot];
     std::array<std::uint64_t, 3> words{};
@@ -279,7 +352,8 @@ class SnapshotReader {
             .dead = slots.is_dead(slot, tenant),
             .since = std::chrono::nanoseconds(ns_from_ticks(now_ - attached)),
             .permits = 0,
-            .oldest = {}};
+            .oldest = {},
+            .waiting = 0};
   }
 
   void read_counters(Snapshot& snapshot) const {

@@ -150,7 +150,9 @@ TEST(Fields, KeepsTheKeysOfTheLists) {
   EXPECT_EQ(keys_of(kBreakers),
             "operation state failures_in_a_row calls failures slow probes_out trips next_probe_s ");
   EXPECT_EQ(keys_of(kSwept), "workers permits late_releases ");
-  EXPECT_EQ(keys_of(kWorkers), "slot pid name dead since_s permits oldest_s ");
+  EXPECT_EQ(keys_of(kWorkers), "slot pid name dead since_s permits oldest_s waiting ");
+  EXPECT_EQ(keys_of(kQueues), "name waiting seats by_priority oldest_s ");
+  EXPECT_EQ(keys_of(kWaiters), "queue operation priority pid waited_s lacks absent ");
 }
 
 }  // namespace

@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 #include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "weir/config.hpp"
 #include "weir/inspect.hpp"
@@ -52,6 +53,34 @@ TEST(Snapshot, ShowsWhatIsLeftOfEveryLimit) {
   EXPECT_EQ(snapshot->table.occupied, 2U);
   EXPECT_EQ(snapshot->segment, name.str());
   EXPECT_EQ(snapshot->config.operations, limiter->config().operations);
+}
+
+TEST(Snapshot, ShowsWhoWaitsForWhat) {
+  const SegmentName name;
+  Config config = *parse_config("[operations.caption]\nconcurrent = 1\nqueue = 5\n", "test");
+  config.segment.name = name.str();
+  auto limiter = Limiter::open(config);
+  const Operation caption = *limiter->operation("caption");
+  const Admission held = limiter->admit(caption);
+  Ticket urgent = limiter->enqueue(caption, {.priority = 5, .wait = kAsConfigured});
+  Ticket usual = limiter->enqueue(caption, {.wait = kAsConfigured});
+  EXPECT_FALSE(urgent.poll());
+  EXPECT_FALSE(usual.poll());
+  const auto snapshot = take_snapshot(name.str());
+  ASSERT_TRUE(snapshot) << snapshot.error().message();
+  ASSERT_EQ(snapshot->queues.size(), 1U);
+  EXPECT_EQ(snapshot->queues[0].name, "operations.caption.queue");
+  EXPECT_EQ(snapshot->queues[0].queue.seats, 5U);
+  EXPECT_EQ(snapshot->queues[0].waiting, 2U);
+  EXPECT_EQ(snapshot->queues[0].by_priority, "5: 1, 3: 1");
+  EXPECT_GT(snapshot->queues[0].oldest, 0ns);
+  ASSERT_EQ(snapshot->waiters.size(), 2U);
+  EXPECT_EQ(snapshot->waiters[0].operation, "caption");
+  EXPECT_EQ(snapshot->waiters[0].priority, 5U);
+  EXPECT_EQ(snapshot->waiters[0].pid, static_cast<std::uint32_t>(::getpid()));
+  EXPECT_EQ(snapshot->waiters[0].lacks, "permits");
+  ASSERT_EQ(snapshot->workers.size(), 1U);
+  EXPECT_EQ(snapshot->workers[0].waiting, 2U);
 }
 
 TEST(Snapshot, WorksWhileEveryWorkerHangs) {

@@ -47,7 +47,8 @@ std::string limits(const Snapshot& snapshot, bool colours) {
     if (!table.empty()) text += "\n" + table;
   };
   for_each_part([&](const auto& part) {
-    if (!part.title.empty() && part.key != kWorkers.key) add(part);  // workers have a screen of their own
+    // Workers and waiters have a screen of their own.
+    if (!part.title.empty() && part.key != kWorkers.key && part.key != kWaiters.key) add(part);
   });
   add(kCountingLimits);
   return text.empty() ? "\nno limits\n" : text;
@@ -143,7 +144,8 @@ std::string render_history(const std::vector<ChangeEntry>& entries) {
 
 std::string render_workers(const Snapshot& snapshot, bool colours) {
   const bool dead = std::ranges::any_of(snapshot.workers, &WorkerStatus::dead);
-  return field_table(kWorkers, snapshot.workers, colours) +
+  const std::string waiters = field_table(kWaiters, snapshot.waiters, colours);
+  return field_table(kWorkers, snapshot.workers, colours) + (waiters.empty() ? "" : "\n" + waiters) +
          (dead ? "dead: shm-inspect reap returns what they hold, before a request needs it\n" : "") +
          worker_line(snapshot);
 }
