@@ -8,9 +8,6 @@
 #include <stop_token>
 #include <string>
 #include <string_view>
-#include <type_traits>
-#include <utility>
-#include <variant>
 #include <vector>
 
 #include "weir/admission.hpp"
@@ -19,6 +16,7 @@
 #include "weir/error.hpp"
 #include "weir/export.hpp"
 #include "weir/policy.hpp"
+#include "weir/run.hpp"
 #include "weir/ticket.hpp"
 
 namespace weir {
@@ -226,34 +224,19 @@ class WEIR_EXPORT Limiter {
 
   /// Admits a request, calls `work`, reports its outcome to the breaker, and releases the admission.
   ///
-  /// @param work    called without arguments if the request is admitted. An exception counts as a failure and
-  ///                reaches the caller.
-  /// @param failed  called with what `work` returned; returns whether that counts as a failure. By default
-  ///                nothing does.
-  /// @return        the decision, and what `work` returned if it was called.
-  template <class Work, class Failed = std::false_type>
-  auto run(Operation operation, const Request& request, Work&& work, Failed&& failed = {}) {
-    using Value = std::conditional_t<std::is_void_v<std::invoke_result_t<Work&>>, std::monostate,
-                                     std::invoke_result_t<Work&>>;
-    std::pair<Decision, std::optional<Value>> result;
+  /// @param work    called without arguments if the request is admitted. What it throws reaches the caller.
+  /// @param failed  says what counts as a failure. If it can be called with what `work` returned, it is asked about
+  ///                results; if it can be called with a std::exception_ptr, or else with a const std::exception&, it is
+  ///                asked about exceptions. It returns whether that is a failure, or an Outcome. What it is not asked
+  ///                about is a failure if it is an exception, and none if it is a result. Name the type of its
+  ///                argument, and see Failures to ask about both.
+  /// @return        the decision, and what `work` returned if it was called. See with_fallback().
+  template <class Work, class Failed = detail::OnlyExceptions>
+  auto run(Operation operation, const Request& request, Work&& work, Failed&& failed = {})
+      -> RunResult<detail::Returned<Work>> {
     Admission admission = admit(operation, request);
-    result.first = admission.decision();
-    if (!admission) return result;
-    struct Guard {  // reports a failure if `work` throws
-      Admission& admission;
-      ~Guard() { admission.fail(); }
-    } const guard{admission};
-    if constexpr (std::is_void_v<std::invoke_result_t<Work&>>) {
-      work();
-      result.second.emplace();
-    } else {
-      result.second.emplace(work());
-      if constexpr (std::is_invocable_r_v<bool, Failed&, const Value&>) {
-        if (failed(*result.second)) return result;
-      }
-    }
-    admission.succeed();
-    return result;
+    if (!admission) return {admission.decision()};
+    return detail::run_admitted(admission, work, failed);
   }
 
   /// Gives this process a worker slot, if it has none. `open` and `attach` do so; in a forked child the first
@@ -274,6 +257,9 @@ class WEIR_EXPORT Limiter {
   /// The key of a limit in the configuration, such as "operations.caption_generation.user.rate[1]"; empty for
   /// LimitId::none and for unknown ids.
   [[nodiscard]] std::string limit_name(LimitId limit) const noexcept;
+
+  /// The name of an operation; empty if it has been taken out.
+  [[nodiscard]] std::string operation_name(Operation operation) const noexcept;
 
   /// The limits in force, as the segment holds them now.
   [[nodiscard]] Config config() const;

@@ -147,6 +147,18 @@ std::string Limiter::limit_name(LimitId limit) const noexcept {
   }
 }
 
+std::string Limiter::operation_name(Operation operation) const noexcept {
+  try {
+    LimiterImpl& impl = binding_->settled();
+    const std::uint32_t index = impl.operations().block_of(operation);
+    if (index == 0) return {};
+    const Block& block = impl.sections().blocks[index];
+    return block.presence(std::memory_order_acquire).retired() ? std::string() : read_name(block.name);
+  } catch (const std::exception&) {  // out of memory
+    return {};
+  }
+}
+
 Result<void> Limiter::join() noexcept {
   return guarded([&]() -> Result<void> {
     WEIR_TRY_VOID(binding_->settled().join());

@@ -132,15 +132,18 @@ TEST_F(LimiterBreaker, TripsOnAFailureRateAndOnSlowCalls) {
 TEST_F(LimiterBreaker, RunReportsWhatCameOfTheWork) {
   open(R"({ failures = 2, recovery = "1h" })");
   const auto fine = limiter->run(work, {}, [] { return 7; });
-  ASSERT_TRUE(fine.first);
-  EXPECT_EQ(fine.second, 7);
-  EXPECT_THROW(limiter->run(work, {}, []() -> int { throw std::runtime_error("no"); }), std::runtime_error);
+  ASSERT_TRUE(fine);
+  EXPECT_EQ(fine.value, 7);
+  EXPECT_THROW((void)limiter->run(work, {}, []() -> int { throw std::runtime_error("no"); }),
+               std::runtime_error);
   const auto bad = limiter->run(
       work, {}, [] { return -1; }, [](int value) { return value < 0; });
-  EXPECT_TRUE(bad.first);
+  EXPECT_TRUE(bad);
+  EXPECT_EQ(bad.value, -1);
   const auto refused = limiter->run(work, {}, [] { return 7; });
-  EXPECT_EQ(refused.first.verdict, Verdict::circuit_open);
-  EXPECT_FALSE(refused.second);
+  EXPECT_EQ(refused.decision.verdict, Verdict::circuit_open);
+  EXPECT_FALSE(refused);
+  EXPECT_FALSE(refused.value);
 }
 
 TEST_F(LimiterBreaker, AShadowBreakerCountsAndNeverRefuses) {
