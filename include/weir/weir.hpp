@@ -8,6 +8,8 @@
 //   config.hpp     the same from a TOML file
 //   decision.hpp   the answers
 //   admission.hpp  what an admitted caller holds
+//   run.hpp        work under limits: its result, its failures, a fallback
+//   blocking_pool.hpp  threads for work that blocks
 //   control.hpp    changing the limits of a running segment
 //   ticket.hpp     waiting without a thread that sleeps
 //   http.hpp       a decision as status and header fields
@@ -20,6 +22,7 @@
 //   clock.hpp      the host's clock
 
 #include "weir/admission.hpp"
+#include "weir/blocking_pool.hpp"
 #include "weir/client_key.hpp"
 #include "weir/clock.hpp"
 #include "weir/config.hpp"
@@ -32,6 +35,7 @@
 #include "weir/limiter.hpp"
 #include "weir/log.hpp"
 #include "weir/policy.hpp"
+#include "weir/run.hpp"
 #include "weir/text.hpp"
 #include "weir/ticket.hpp"
 #include "weir/version.hpp"

@@ -205,8 +205,8 @@ TEST_F(LimiterLease, IsNotSpentWhenItsRateHasBeenAnotherOneMeanwhile) {
   EXPECT_NE(tat(), then);
 }
 
-// All 256 places are taken, so the new operation gets that of the one that was taken out.
-TEST_F(LimiterLease, IsNotSpentByAnOperationThatTakesThePlaceOfItsOwn) {
+// All 256 blocks are in use, so the new operation gets that of the one that was taken out.
+TEST_F(LimiterLease, IsNotSpentByTheNextOperationOfTheSameBlock) {
   std::string others;
   for (int i = 1; i < 256; ++i) others += fmt::format("[operations.x{}]\nconcurrent = 1\n", i);
   open("[operations.work]\nrate = { limit = '100000/s burst 10000', lease = 64 }\n" + others);

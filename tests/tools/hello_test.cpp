@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// The first program of the README is the one that stands there, runs, and reports what is wrong.
+// The programs of the README are those that stand there, run, and report what is wrong.
 
 #include <filesystem>
 #include <fstream>
@@ -36,6 +36,23 @@ TEST(Hello, IsShownInTheReadmeWordForWord) {
   ASSERT_EQ(program.substr(0, licence.size()), licence);
   EXPECT_THAT(readme, HasSubstr("```cpp\n" + program.substr(licence.size()) + "```\n"));
   EXPECT_THAT(readme, HasSubstr("```toml\n" + content("examples/limits.toml") + "```\n"));
+}
+
+TEST(Blocking, IsShownInTheReadmeWordForWord) {
+  const std::string program = content("examples/blocking.cpp");
+  const std::string licence = "// SPDX-License-Identifier: Apache-2.0\n\n";
+  ASSERT_EQ(program.substr(0, licence.size()), licence);
+  EXPECT_THAT(content("README.md"), HasSubstr("```cpp\n" + program.substr(licence.size()) + "```\n"));
+}
+
+TEST(Blocking, AnswersEachRequest) {
+  const test::SegmentName segment;
+  const test::Ran ran = test::run(
+      {WEIR_BIN_DIR "/blocking", WEIR_SOURCE_DIR "/examples/limits.toml"}, {},
+      {{"WEIR_SEGMENT__NAME", segment.str()}, {"WEIR_OPERATIONS__CAPTION_GENERATION__USER__RATE", "3/day"}});
+  EXPECT_EQ(ran.status, 0) << ran.err;
+  EXPECT_EQ(count(ran.out, "200 picture "), 3U) << ran.out;
+  EXPECT_EQ(count(ran.out, "503 not now: throttled\n"), 1U) << ran.out;
 }
 
 TEST(Hello, SharesTheLimitsOfTheReadmeAmongItsProcesses) {
