@@ -133,6 +133,10 @@ class WeirRun : public testing::Test {
     config.segment.workers = 16;
     config.operations["free"];
     config.operations["job"].shared.concurrent = 1;
+    config.operations["line"].shared.concurrent = 1;
+    config.operations["line"].queue = {.seats = 4, .timeout = std::chrono::minutes(1)};
+    config.operations["slow"].shared.rates = {{1, std::chrono::milliseconds(300), 1}};
+    config.operations["slow"].queue = {.seats = 4, .timeout = std::chrono::minutes(1)};
     config.operations["backup"].shared.rates = {{1, std::chrono::hours(24), 1}};
     config.operations["export"].user.rates = {{1, std::chrono::hours(24), 1}};
     config.operations["bulk"].shared.rates = {{1, std::chrono::hours(24), 5}};

@@ -8,6 +8,9 @@
 #include <signal.h>
 #include <sys/wait.h>
 
+#include "weir/clock.hpp"
+#include "weir/inspect.hpp"
+
 #include "tools/weir_run.hpp"
 
 namespace weir {
@@ -60,6 +63,43 @@ TEST_F(WeirRun, HoldsItsPermitAsLongAsTheCommandRuns) {
   EXPECT_EQ(first.finish(), 0);
   Job third(under("job") + Arguments{"cat"});
   EXPECT_EQ(third.echo("hello"), "hello");
+}
+
+TEST_F(WeirRun, WaitsForThePermitOfAnotherJob) {
+  Job first(under("line") + Arguments{"cat"});
+  ASSERT_EQ(first.echo("hello"), "hello");
+  Job second(under("line", {"--wait", "30s"}) + Arguments{"cat"});
+  const auto waiting = [&] {
+    const auto snapshot = take_snapshot(segment_.str());
+    return snapshot && snapshot->waiters.size() == 1;
+  };
+  for (const auto end = HostClock::now() + std::chrono::seconds(20); !waiting();)
+    ASSERT_LT(HostClock::now(), end);
+  EXPECT_EQ(first.finish(), 0);
+  EXPECT_EQ(second.echo("hello"), "hello");
+}
+
+TEST_F(WeirRun, WaitsNoLongerThanItWasTold) {
+  Job first(under("line") + Arguments{"cat"});
+  ASSERT_EQ(first.echo("hello"), "hello");
+  const Ran second = weir_run(under("line", {"--wait", "20ms"}) + Arguments{"true"});
+  EXPECT_EQ(second.status, 75);
+  EXPECT_THAT(second.err, testing::MatchesRegex("weir-run: operation \"line\": no permit is free "
+                                                "\\(operations\\.line\\.concurrent\\) after [0-9.]+ms; retry "
+                                                "later, or with a longer --wait and timeout\n"));
+}
+
+TEST_F(WeirRun, SaysThatThereIsNoSeatToWaitIn) {
+  Job first(under("job") + Arguments{"cat"});
+  ASSERT_EQ(first.echo("hello"), "hello");
+  const Ran second = weir_run(under("job", {"--wait", "20s"}) + Arguments{"true"});
+  EXPECT_EQ(second.status, 75);
+  EXPECT_THAT(second.err, testing::HasSubstr("no seat in the queue"));
+}
+
+TEST_F(WeirRun, WaitsForARateIfItIsTold) {
+  EXPECT_EQ(weir_run(under("slow") + Arguments{"true"}).status, 0);
+  EXPECT_EQ(weir_run(under("slow", {"--wait", "20s", "--wait-for-rate"}) + Arguments{"true"}).status, 0);
 }
 
 TEST_F(WeirRun, HoldsAsManyPermitsAsItsWeight) {

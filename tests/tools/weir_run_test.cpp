@@ -201,6 +201,10 @@ TEST_F(WeirRun, RefusesAWrongCommandLineInOneLine) {
       under("job", {"--cost", "0"}) + Arguments{"true"},
       under("job", {"--cost", "-1"}) + Arguments{"true"},
       under("job", {"--weight", "4294967296"}) + Arguments{"true"},
+      under("job", {"--wait", "soon"}) + Arguments{"true"},
+      under("job", {"--priority", "0"}) + Arguments{"true"},
+      under("job", {"--priority", "6"}) + Arguments{"true"},
+      under("job", {"--wait-for-rate"}) + Arguments{"true"},
       under("job", {"--nonsense"}) + Arguments{"true"},
       under("job"),  // no command
       {"--segment", segment_.str(), "--operation", "job"},

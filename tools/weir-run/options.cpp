@@ -7,6 +7,8 @@
 #include <memory>
 #include <string_view>
 
+#include "weir/config.hpp"
+
 #include "common/arguments.hpp"
 
 namespace weir::runner {
@@ -22,6 +24,8 @@ constexpr const char* kAbout =
 constexpr const char* kFooter =
     "In a crontab, run a backup every hour, within the limits of the operation \"backup\":\n"
     "  0 * * * *    weir-run --config /etc/weir/jobs.toml --operation backup -- /usr/local/bin/backup /home\n"
+    "Start a report when the one before it has finished, but within ten minutes (as flock -w does):\n"
+    "  weir-run --segment jobs --operation report --wait 10min -- make-report\n"
     "Run a job without a mail from cron for each refusal; errors are still mailed:\n"
     "  */5 * * * *  weir-run --segment jobs --operation sync -- sync-mirror 2>&1 | grep -v ': no permit "
     "is free'\n"
@@ -69,6 +73,21 @@ void declare(CLI::App& app, Options& options) {
   app.add_option("--weight", options.weight, "permits to hold under every concurrency limit")
       ->check(CLI::Range(std::uint32_t{1}, kMost))
       ->capture_default_str();
+  app.add_option_function<std::string>(
+         "--wait",
+         [&options](const std::string& text) {
+           const auto wait = parse_duration(text);
+           if (!wait) throw CLI::ValidationError("--wait", wait.error().message());
+           options.wait = *wait;
+         },
+         "how long to wait for a permit in the queue of the operation, as in \"90s\"; at most its timeout")
+      ->type_name("DURATION");
+  app.add_option("--priority", options.priority,
+                 "of the jobs that wait, which one goes first: 1 to 5, the most urgent")
+      ->check(CLI::Range(1, 5))
+      ->capture_default_str();
+  app.add_flag("--wait-for-rate", options.wait_for_rate,
+               "wait for rates and windows, too, if they allow the job within the --wait");
   app.add_option("--status", options.refused_status, "the exit status of a refusal that may pass later")
       ->check(CLI::Range(1, 255))
       ->capture_default_str();
@@ -81,6 +100,8 @@ void check(const Options& options) {
     throw Failure(kUsage,
                   "neither --segment nor --config is given; name a segment, or a file to create it from");
   }
+  if (options.wait_for_rate && options.wait.count() == 0)
+    throw Failure(kUsage, "--wait-for-rate needs --wait, which says for how long");
   if (options.command == nullptr || *options.command == nullptr) {
     throw Failure(kUsage, "the command is missing; write it after \"--\": weir-run ... -- COMMAND ARGS");
   }

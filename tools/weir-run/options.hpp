@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <optional>
 #include <string>
 #include <variant>
@@ -19,11 +20,21 @@ struct Options {
   std::string user;
   std::uint32_t cost = 1;
   std::uint32_t weight = 1;
+  std::chrono::nanoseconds wait{0};
+  std::uint32_t priority = 3;
+  bool wait_for_rate = false;
   int refused_status = tools::kRefused;
   bool detach_on_kill = false;
   char** command = nullptr;  ///< the arguments after "--", unchanged, with the nullptr at their end
 
-  [[nodiscard]] Request request() const { return {user, cost, weight}; }
+  [[nodiscard]] Request request() const {
+    return {.user = user,
+            .cost = cost,
+            .weight = weight,
+            .priority = static_cast<std::uint8_t>(priority),
+            .wait_for = wait_for_rate ? WaitFor::permits_and_rates : WaitFor::permits,
+            .wait = wait};
+  }
   [[nodiscard]] WhenKilled when_killed() const {
     return detach_on_kill ? WhenKilled::command_goes_on : WhenKilled::command_dies;
   }

@@ -11,12 +11,31 @@ namespace weir::runner {
 using namespace tools;  // NOLINT(google-build-using-namespace): for the failures that all tools share
 namespace {
 
+std::string shed(const Decision& refused, std::string_view limit) {
+  switch (refused.cause) {
+    case ShedCause::queue_full:
+      return fmt::format(
+          "no permit is free ({}), and no seat in the queue; retry later, or set a longer queue", limit);
+    case ShedCause::timed_out:
+      return fmt::format("no permit is free ({}) after {}; retry later, or with a longer --wait and timeout",
+                         limit, format_duration(refused.waited));
+    case ShedCause::pushed_out:
+      return fmt::format(
+          "no permit is free ({}), and a more urgent job took the seat in the queue; retry later", limit);
+    case ShedCause::cancelled:
+    case ShedCause::no_permit:
+    case ShedCause::none:
+      break;
+  }
+  return fmt::format("no permit is free ({}); retry when another job has finished", limit);
+}
+
 std::string reason(const Admission& refused, std::string_view limit) {
   switch (refused.verdict()) {
     case Verdict::throttled:
       return fmt::format("throttled by {}; retry after {}", limit, format_duration(refused.retry_after()));
     case Verdict::shed:
-      return fmt::format("no permit is free ({}); retry when another job has finished", limit);
+      return shed(refused.decision(), limit);
     case Verdict::never:
       return fmt::format("it asks for more than {} ever allows; lower --cost or --weight, or raise the limit",
                          limit);
