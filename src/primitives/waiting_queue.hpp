@@ -9,6 +9,7 @@
 //
 // Cost  one load of 16 bytes for each seat that is taken, of 8 for each that is free.
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstdint>
@@ -82,21 +83,28 @@ class WaitingQueue {
     /// @param seat  its number in the queue.
     [[nodiscard]] WaitingKey key(std::uint32_t urgency, std::uint64_t arrival,
                                  std::uint64_t seat) const noexcept {
-      // A waiter whose clock is ahead of ours by less than half a second is young, not old.
-      constexpr std::uint64_t kAhead = std::uint64_t{1} << 20;
-      const std::uint64_t age = (now_ + kAhead - arrival) & Seated::kArrivalMask;
-      const std::uint64_t rank = urgency > 5 ? 5 : urgency != 0 && urgency == favoured_ ? 6 : urgency;
-      const std::uint64_t by_age = queue_.order_.lifo ? age : Seated::kArrivalMask - age;
-      return {(6 - rank) << 61 | std::uint64_t{!queue_.order_.lifo} << 60 | by_age << 19 |
-              ((queue_.first_ + seat) & kSeatMask)};
+      const bool in_its_turn = urgency != 0 && urgency == favoured_;
+      return key_of(in_its_turn ? kMostUrgent + 1 : std::min(urgency, kMostUrgent), arrival, seat);
     }
-    /// Of a request that comes now and has no seat.
+    /// Of a request that comes now and has no seat. Turns are for waiters: if newcomers took them, which do not count
+    /// them, a turn would never end.
     [[nodiscard]] WaitingKey key_of_newcomer(std::uint32_t urgency) const noexcept {
-      return key(urgency, now_, kSeatMask - queue_.first_);
+      return key_of(std::min(urgency, kMostUrgent), now_, kSeatMask - queue_.first_);
     }
 
    private:
     static constexpr std::uint64_t kSeatMask = (std::uint64_t{1} << 19) - 1;
+    static constexpr std::uint32_t kMostUrgent = Seated::kClasses;
+
+    [[nodiscard]] WaitingKey key_of(std::uint64_t rank, std::uint64_t arrival,
+                                    std::uint64_t seat) const noexcept {
+      // A waiter whose clock is ahead of ours by less than half a second is young, not old.
+      constexpr std::uint64_t kAhead = std::uint64_t{1} << 20;
+      const std::uint64_t age = (now_ + kAhead - arrival) & Seated::kArrivalMask;
+      const std::uint64_t by_age = queue_.order_.lifo ? age : Seated::kArrivalMask - age;
+      return {(kMostUrgent + 1 - rank) << 61 | std::uint64_t{!queue_.order_.lifo} << 60 | by_age << 19 |
+              ((queue_.first_ + seat) & kSeatMask)};
+    }
 
     const WaitingQueue& queue_;
     std::uint32_t favoured_;

@@ -237,6 +237,19 @@ TEST_F(LimiterWaiting, IsNotOvertakenByARequestThatDoesNotWait) {
   EXPECT_TRUE(admit());
 }
 
+TEST_F(LimiterWaiting, IsNotOvertakenInATurnThatIsGuaranteedToWaitersOfALowerClass) {
+  open("[operations.work]\nconcurrent = 2\nqueue = 10\ntimeout = '20s'\n");
+  std::optional<Admission> held(admit());
+  std::thread heavy([&] { EXPECT_TRUE(admit({.weight = 2, .priority = 5, .wait = 20s})); });
+  await_waiters(1);
+  for (std::uint64_t turn = 0; turn < 16; ++turn) {
+    binding->impl().sections().gate->turn.store(turn, std::memory_order_relaxed);
+    EXPECT_FALSE(admit({.priority = 1})) << turn;
+  }
+  held.reset();
+  heavy.join();
+}
+
 TEST_F(LimiterWaiting, ForItsOwnUserHoldsUpNobodyElse) {
   open("[operations.work]\nconcurrent = 8\nqueue = 10\ntimeout = '20s'\nuser.concurrent = 1\n");
   std::optional<Admission> held(admit({.user = "alice"}));
