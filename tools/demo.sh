@@ -232,6 +232,24 @@ wait $(jobs -p | grep -vx "$server")
 echo "closed again:"
 briefly "alice asks" "$(ask POST generate "$wish")"
 
+say "A queue of the host: a job holds the only permit, requests wait by priority, and the job is killed"
+inspect set $breaker.concurrent 1
+"$bin/weir-run" --segment "$segment" --operation caption_generation --user job -- sleep 60 &
+holder=$!
+disown "$holder" # that it was killed is no news
+until inspect workers | grep -q weir-run; do sleep 0.02; done
+waiting=0
+for level in 1 3 5; do
+  wish_now="{\"content_description\": \"Waiting\", \"priority_level\": $level}"
+  { answer=$(ask POST "generate/priority?slow=1" "$wish_now" admin) && briefly "priority $level" "$answer"; } &
+  waiting=$((waiting + 1))
+  until [[ $(inspect status --json | grep -c '"lacks"') == "$waiting" ]]; do sleep 0.02; done
+done
+inspect status | grep -E '^QUEUES|^operations.caption_generation.queue'
+kill -KILL "$holder"
+wait $(jobs -p | grep -vx "$server") || true
+inspect set $breaker.concurrent 20
+
 say "Replaying $log through examples/replay/limits.toml"
 "$bin/weir-replay" --config examples/replay/limits.toml "$log"
 

@@ -48,10 +48,12 @@ Fault complain(error_code error) {
   return malformed("this is not HTTP: " + error.message());
 }
 
-Response answer(const Routes& routes, const Request& request, std::string_view client) noexcept try {
-  return routes.answer(request, client);
-} catch (const std::exception&) {
-  return Response(http::status::internal_server_error, 11);
+asio::awaitable<Response> answer(const Routes& routes, const Request& request, std::string_view client) {
+  try {
+    co_return co_await routes.answer(request, client);
+  } catch (const std::exception&) {
+    co_return Response(http::status::internal_server_error, 11);
+  }
 }
 
 void finish(Response& response, const Request& request, bool keep_alive) {
@@ -84,7 +86,7 @@ asio::awaitable<void> Connection::serve(const Routes& routes) {
       break;
     }
     const Request& request = std::get<Request>(received);
-    Response response = answer(routes, request, client_);
+    Response response = co_await answer(routes, request, client_);
     open = request.keep_alive() && (!closing_ || has_more());
     if (!co_await send(response, request, open)) co_return;
   }

@@ -2,12 +2,14 @@
 #include "routes.hpp"
 
 #include <algorithm>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
 #include <boost/beast/core/string.hpp>
 #include <chrono>
 #include <fmt/format.h>
 #include <iterator>
 #include <string>
-#include <thread>
 #include <utility>
 
 #include "weir/fields.hpp"
@@ -19,9 +21,11 @@
 namespace captions {
 namespace {
 
+namespace asio = boost::asio;
 namespace http = boost::beast::http;
 
 constexpr std::chrono::milliseconds kSlow(500);
+constexpr std::chrono::milliseconds kPoll(5);  // how often a request that waits is looked at
 
 Target target_of(const Request& request) {
   const std::string_view target(request.target().data(), request.target().size());
@@ -68,15 +72,17 @@ struct Routes::Route {
   std::string_view path;
   http::verb method;
   bool admin_only;
-  Response (Routes::*handler)(const Request&, const Caller&) const;
+  // One of these: a handler that answers at once, or one that may wait.
+  Response (Routes::*at_once)(const Request&, const Caller&) const;
+  Answer (Routes::*waiting)(const Request&, const Caller&) const;
 };
 
 const Routes::Route Routes::kRoutes[] = {
-    {"/api/v14/generate", http::verb::post, false, &Routes::generate},
-    {"/api/v14/generate/priority", http::verb::post, false, &Routes::generate_priority},
-    {"/api/v14/batch", http::verb::post, false, &Routes::generate_batch},
-    {"/api/v14/limits/status", http::verb::get, false, &Routes::limits_status},
-    {"/api/v14/limits/reset", http::verb::post, true, &Routes::limits_reset},
+    {"/api/v14/generate", http::verb::post, false, nullptr, &Routes::generate},
+    {"/api/v14/generate/priority", http::verb::post, false, nullptr, &Routes::generate_priority},
+    {"/api/v14/batch", http::verb::post, false, &Routes::generate_batch, nullptr},
+    {"/api/v14/limits/status", http::verb::get, false, &Routes::limits_status, nullptr},
+    {"/api/v14/limits/reset", http::verb::post, true, &Routes::limits_reset, nullptr},
 };
 
 Routes::Routes(weir::Limiter& limiter, ApiKeys keys, bool anonymous, weir::Operation generation,
@@ -101,59 +107,76 @@ std::optional<Caller> Routes::identify(const Request& request, std::string_view 
   return caller == nullptr ? std::nullopt : std::optional(*caller);
 }
 
-Response Routes::answer(const Request& request, std::string_view client) const {
+Routes::Answer Routes::answer(const Request& request, std::string_view client) const {
   const auto matches = [path = target_of(request).path](const Route& route) { return route.path == path; };
   const auto* route = std::find_if(std::begin(kRoutes), std::end(kRoutes), matches);
-  if (route == std::end(kRoutes)) return answer_error(http::status::not_found, "not_found", "no such path");
+  if (route == std::end(kRoutes))
+    co_return answer_error(http::status::not_found, "not_found", "no such path");
   if (route->method != request.method()) {
     Response response = answer_error(http::status::method_not_allowed, "method_not_allowed",
                                      "this path has another method; see Allow");
     response.set(http::field::allow, http::to_string(route->method));
-    return response;
+    co_return response;
   }
   const std::optional<Caller> caller = identify(request, client);
   if (!caller) {
     Response response = answer_error(http::status::unauthorized, "unauthorized",
                                      "no known key; send `Authorization: Bearer KEY`");
     response.set(http::field::www_authenticate, "Bearer");
-    return response;
+    co_return response;
   }
   if (route->admin_only && !caller->admin) {
-    return answer_error(http::status::forbidden, "forbidden", "this needs the key of an administrator");
+    co_return answer_error(http::status::forbidden, "forbidden", "this needs the key of an administrator");
   }
-  return (this->*route->handler)(request, *caller);
+  if (route->at_once != nullptr) co_return (this->*route->at_once)(request, *caller);
+  co_return co_await (this->*route->waiting)(request, *caller);
 }
 
-Response Routes::generate(const Request& request, const Caller& caller) const {
+Routes::Answer Routes::generate(const Request& request, const Caller& caller) const {
   const auto body = parse_object(request.body());
-  if (!body) return bad_request(body.error());
-  return generate_one(request, *body, caller, Json::object());
+  if (!body) co_return bad_request(body.error());
+  co_return co_await generate_one(request, *body, caller, std::nullopt);
 }
 
-Response Routes::generate_priority(const Request& request, const Caller& caller) const {
+Routes::Answer Routes::generate_priority(const Request& request, const Caller& caller) const {
   const auto body = parse_object(request.body());
-  if (!body) return bad_request(body.error());
+  if (!body) co_return bad_request(body.error());
   const auto level = read_integer(*body, "priority_level", 1, 5);
-  if (!level) return bad_request(level.error());
-  return generate_one(request, *body, caller, {{"priority_level", *level}});
+  if (!level) co_return bad_request(level.error());
+  co_return co_await generate_one(request, *body, caller, static_cast<std::uint8_t>(*level));
 }
 
-Response Routes::generate_one(const Request& request, const Json& body, const Caller& caller,
-                              const Json& echo) const {
+asio::awaitable<weir::Admission> Routes::admit(weir::Operation operation, weir::Request request) const {
+  weir::Ticket ticket = limiter_->enqueue(operation, request);
+  asio::steady_timer timer(co_await asio::this_coro::executor);
+  for (;;) {
+    if (auto admission = ticket.poll()) co_return std::move(*admission);
+    if (!ticket.waits()) co_return weir::Admission({weir::Verdict::shed});  // there was no memory for it
+    timer.expires_after(kPoll);
+    co_await timer.async_wait(asio::use_awaitable);
+  }
+}
+
+Routes::Answer Routes::generate_one(const Request& request, const Json& body, const Caller& caller,
+                                    std::optional<std::uint8_t> level) const {
   const auto wanted = read_wanted(body);
-  if (!wanted) return bad_request(wanted.error());
-  const weir::Request asked{.user = caller.user};
-  weir::Admission admission = limiter_->admit(generation_, asked);
-  if (!admission) return refusal(generation_, asked, admission);
-  if (caller.admin && query_has(request, "slow=1")) std::this_thread::sleep_for(kSlow);
+  if (!wanted) co_return bad_request(wanted.error());
+  weir::Request asked{.user = caller.user, .wait = weir::kAsConfigured};
+  asked.priority = level.value_or(asked.priority);
+  weir::Admission admission = co_await admit(generation_, asked);
+  if (!admission) co_return refusal(generation_, asked, admission);
+  if (caller.admin && query_has(request, "slow=1")) {
+    asio::steady_timer model(co_await asio::this_coro::executor, kSlow);
+    co_await model.async_wait(asio::use_awaitable);
+  }
   if (caller.admin && query_has(request, "fail=1")) {
     admission.fail();
-    return answer_error(http::status::bad_gateway, "model_failed", "the model failed, as it was asked to");
+    co_return answer_error(http::status::bad_gateway, "model_failed", "the model failed, as it was asked to");
   }
   Json caption = make_caption(*wanted);
-  caption.update(echo);
+  if (level) caption["priority_level"] = *level;
   admission.succeed();
-  return answered(generation_, asked, caption);
+  co_return answered(generation_, asked, caption);
 }
 
 Response Routes::generate_batch(const Request& request, const Caller& caller) const {
@@ -196,6 +219,7 @@ Response Routes::limits_status(const Request&, const Caller&) const {
   add(weir::kWindows);
   add(weir::kCooldowns);
   add(weir::kBreakers);
+  add(weir::kQueues);
   add(weir::kUserTable);
   return answer_json(http::status::ok, status);
 }

@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+// clang-format off
+#include <utility>  // asio/awaitable.hpp uses it and does not include it
+// clang-format on
+#include <boost/asio/awaitable.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/string_body.hpp>
 #include <optional>
@@ -36,8 +40,10 @@ class Routes {
   /// Errors  Errc::not_in_segment when the limiter lacks an operation that the routes need.
   [[nodiscard]] static weir::Result<Routes> create(weir::Limiter& limiter, ApiKeys keys, bool anonymous);
 
-  /// @param client  whose connection it is: the user of a request without a key.
-  [[nodiscard]] Response answer(const Request& request, std::string_view client) const;
+  /// A request for a caption may wait for a permit, while the worker serves other connections.
+  /// @param client  whose connection it is: the user of a request without a key. It and `request` outlive the answer.
+  [[nodiscard]] boost::asio::awaitable<Response> answer(const Request& request,
+                                                        std::string_view client) const;
 
  private:
   struct Route;
@@ -48,16 +54,21 @@ class Routes {
 
   /// The caller that sent a request; none if the request needs a known key and does not have one.
   [[nodiscard]] std::optional<Caller> identify(const Request& request, std::string_view client) const;
-  [[nodiscard]] Response generate(const Request& request, const Caller& caller) const;
-  [[nodiscard]] Response generate_priority(const Request& request, const Caller& caller) const;
+  using Answer = boost::asio::awaitable<Response>;
+  [[nodiscard]] Answer generate(const Request& request, const Caller& caller) const;
+  [[nodiscard]] Answer generate_priority(const Request& request, const Caller& caller) const;
   [[nodiscard]] Response generate_batch(const Request& request, const Caller& caller) const;
   [[nodiscard]] Response limits_status(const Request& request, const Caller& caller) const;
   [[nodiscard]] Response limits_reset(const Request& request, const Caller& caller) const;
 
-  /// One caption, with what the answer shall repeat of the request. An administrator may ask for a drill, in
-  /// the query: `fail=1`, a model that fails, answered 502; `slow=1`, one that takes half a second.
-  [[nodiscard]] Response generate_one(const Request& request, const Json& body, const Caller& caller,
-                                      const Json& echo) const;
+  /// One caption. An administrator may ask for a drill, in the query: `fail=1`, a model that fails, answered 502;
+  /// `slow=1`, one that takes half a second.
+  /// @param level  how urgent it is; the answer repeats it. Nothing: as any other.
+  [[nodiscard]] Answer generate_one(const Request& request, const Json& body, const Caller& caller,
+                                    std::optional<std::uint8_t> level) const;
+  /// Waits in the queue of an operation, for as long as that lets a request wait.
+  [[nodiscard]] boost::asio::awaitable<weir::Admission> admit(weir::Operation operation,
+                                                              weir::Request request) const;
   /// An answer to an admitted request, with what is left of its limits.
   [[nodiscard]] Response answered(weir::Operation operation, const weir::Request& request,
                                   const Json& body) const;

@@ -4,11 +4,16 @@
 #include <cstdint>
 #include <fmt/format.h>
 #include <gtest/gtest.h>
+#include <mutex>
 #include <string>
 #include <sys/types.h>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "weir/config.hpp"
+#include "weir/inspect.hpp"
+#include "weir/limiter.hpp"
 
 namespace weir::test {
 namespace {
@@ -43,6 +48,39 @@ TEST(CaptionsServer, EchoesAPriorityLevelFrom1To5AndRefusesOthers) {
     EXPECT_EQ(ask(level).status, 400u) << level;
   }
   EXPECT_EQ(post(server, kPriority, kWish).status, 400u);
+}
+
+// One worker has all of them, and answers others meanwhile.
+TEST(CaptionsServer, LetsRequestsWaitByPriorityAndServesOthersMeanwhile) {
+  const Server server(std::string(kGenerous) +
+                          "[operations.caption_generation]\nconcurrent = 1\nqueue = 3\ntimeout = '50s'\n",
+                      {"--workers", "1"});
+  auto limiter = Limiter::attach(server.segment());
+  ASSERT_TRUE(limiter) << limiter.error().message();
+  Admission held = limiter->admit("caption_generation");
+  ASSERT_TRUE(held);
+  std::mutex mutex;
+  std::vector<int> served;
+  std::vector<std::thread> clients;
+  for (const int level : {1, 3, 5}) {
+    clients.emplace_back([&, level] {
+      const std::string wish = Json{{"content_description", "x"}, {"priority_level", level}}.dump();
+      const Answer answer = post(server, kPriority + "?slow=1", wish, "demo-key-admin");
+      EXPECT_EQ(answer.status, 200u) << answer.body;
+      const std::lock_guard lock(mutex);
+      served.push_back(level);
+    });
+    EXPECT_TRUE(eventually([&] {
+      const auto snapshot = take_snapshot(server.segment());
+      return snapshot && snapshot->waiters.size() == clients.size();
+    }));
+  }
+  const Answer full = post(server, kGenerate, kWish);
+  EXPECT_EQ(full.status, 503u) << "the queue is full";
+  EXPECT_EQ(full.field("Retry-After"), "1");
+  held.release();
+  for (std::thread& client : clients) client.join();
+  EXPECT_EQ(served, (std::vector<int>{5, 3, 1}));
 }
 
 TEST(CaptionsServer, ChargesABatchOneTokenARequest) {
