@@ -15,6 +15,9 @@
 namespace weir::detail {
 
 class WaitingTicket {
+  /// The time of an admission that returns where another one would sleep.
+  struct DoesNotSleep : TimePasses {};
+
  public:
   WaitingTicket(SegmentBinding& binding, Operation operation, const Request& request)
       : binding_(binding),
@@ -24,10 +27,8 @@ class WaitingTicket {
         arrived_(HostClock::now()) {
     request_.user = user_;
     if (request.stop.get() != nullptr) request_.stop = StopRef(stop_.emplace(*request.stop.get()));
-    // The first decision is that of any request: it sleeps nowhere, and passes if no waiter goes before it.
-    Request now = request_;
-    now.wait = std::chrono::nanoseconds(0);
-    Admission first = binding_.admit(operation_, now, TimePasses{});
+    // The first decision is that of any request: it passes if no waiter goes before it.
+    Admission first = binding_.admit(operation_, request_, DoesNotSleep{});
     if (first || request_.wait.count() <= 0) first_answer_.emplace(std::move(first));
   }
   WaitingTicket(const WaitingTicket&) = delete;

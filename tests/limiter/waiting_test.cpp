@@ -206,8 +206,6 @@ TEST_F(LimiterWaiting, GoesByClassAndThenByAge) {
     line.come(static_cast<int>(i), {.priority = classes[i], .wait = 20s});
     await_waiters(i + 1);
   }
-  // In the next three turns none is guaranteed to another class.
-  binding->impl().sections().gate->turn.store(1, std::memory_order_relaxed);
   held.reset();
   EXPECT_EQ(line.order(), (std::vector<int>{2, 4, 6, 0, 3, 5, 1}));
 }
@@ -302,6 +300,25 @@ TEST_F(LimiterWaiting, ForARateThatComesTooLateIsRefusedAtOnce) {
   EXPECT_EQ(late.verdict(), Verdict::throttled);
   EXPECT_GT(late.retry_after(), 30min);
   EXPECT_LT(HostClock::now() - begin, 10s);
+}
+
+// A cooldown counts refusals, and a request that looks several times is refused once.
+TEST_F(LimiterWaiting, IsOneRefusalHoweverOftenItLooks) {
+  const Request waits{.wait_for = WaitFor::permits_and_rates, .wait = 10ms};
+  for (const bool by_ticket : {false, true}) {
+    open("[operations.work]\nrate = '1/h burst 1'\nqueue = 10\ncooldown = { for = '1h', refusals = 2 }\n");
+    binding->impl().reset();
+    ASSERT_TRUE(admit());
+    if (by_ticket) {
+      WaitingTicket ticket(*binding, work, waits);
+      const auto answer = ticket.poll();
+      EXPECT_TRUE(answer && answer->verdict() == Verdict::throttled);
+    } else {
+      EXPECT_EQ(admit(waits).verdict(), Verdict::throttled);
+    }
+    EXPECT_EQ(admit().verdict(), Verdict::throttled) << "the cooldown has begun already";
+    EXPECT_EQ(admit().verdict(), Verdict::blocked);
+  }
 }
 
 TEST_F(LimiterWaiting, ForRatesGoInLine) {

@@ -348,7 +348,7 @@ TEST(WaitingOrder, TheTurnsOfAClassAreSpread) {
   for (std::uint64_t turn = 0; turn < 32; ++turn) {
     if (order.favoured(turn) == 1) turns.push_back(turn);
   }
-  EXPECT_THAT(turns, ElementsAre(0, 4, 8, 12, 16, 20, 24, 28));
+  EXPECT_THAT(turns, ElementsAre(3, 7, 11, 15, 19, 23, 27, 31));
 }
 
 // A class 5 request comes for each that is served, and so does one of the class that was served.
