@@ -56,7 +56,7 @@ struct Request {
   std::uint32_t cost = 1;
   /// Permits to hold under every concurrency limit; at least 1.
   std::uint32_t weight = 1;
-  /// From 1 to 5, the most urgent: which of the requests that wait goes first.
+  /// From 1 to 5, the most urgent: which of the requests that wait goes first. Another number counts as the nearest.
   std::uint8_t priority = 3;
   WaitFor wait_for = WaitFor::permits;
   /// How long `admit` may sleep in the queue of the operation until the request can pass; at most the `timeout` of the
@@ -162,7 +162,7 @@ class WEIR_EXPORT Limiter {
   ///           whose turn it is. No request that comes later passes before it, unless that is more urgent, or this
   ///           one gets no processor for 2 ms when it is its turn. A thread that sleeps wakes up every 50 ms to
   ///           look whether a process was killed that should have woken it.
-  /// Errors    None. An unknown operation, or a cost, weight or priority out of its bounds, is refused as Verdict::invalid. The
+  /// Errors    None. An unknown operation, or a cost or weight of 0, is refused as Verdict::invalid. The
   ///           concurrency limits shed the requests of a worker that has no slot of its own (see join).
   /// Crash     If the process is killed inside, at most the tokens of this request are lost, and time refills
   ///           them; its permits are swept.

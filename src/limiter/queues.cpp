@@ -91,7 +91,7 @@ bool others_go_first(const Context& context) noexcept {
   if (!first) return false;
   const WaitingQueue own =
       queue_of(context.sections, queue_block(context.sections, context.plan->block)).waiters;
-  return first.key < WaitingQueue::Now(own, context.now).key_of_newcomer(context.request.priority);
+  return first.key < WaitingQueue::Now(own, context.now).key_of_newcomer(urgency_of(context.request));
 }
 
 void ring_waiters(const Sections& sections, const Wants& came_back, std::uint64_t now) noexcept {

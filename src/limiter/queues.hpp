@@ -4,6 +4,7 @@
 // The queues of a segment, as requests meet them: which waiters concern a request, and which are rung when something
 // comes back. The protocol is in docs/waiting.md.
 
+#include <algorithm>
 #include <cstdint>
 
 #include "weir/admission.hpp"
@@ -50,6 +51,11 @@ class QueuesOf {
 
 /// What of it is there for another request, which needs one of each.
 [[nodiscard]] Lacks left_now(const Context& context) noexcept;
+
+/// The class of a request, from 1 to 5.
+[[nodiscard]] inline std::uint32_t urgency_of(const Request& request) noexcept {
+  return std::clamp<std::uint32_t>(request.priority, 1, Seated::kClasses);
+}
 
 /// Whether a waiter goes before a request that comes now.
 [[nodiscard]] bool others_go_first(const Context& context) noexcept;

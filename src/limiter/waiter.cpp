@@ -71,7 +71,7 @@ bool Waiter::sit(const Context& context) noexcept {
   const bool passes = answer.kind == WaiterAnswer::Kind::passes;
   const Wants lacks = needs_of(context).only(passes ? ~kOfUser : answer.what);
   const std::uint64_t arrival = ticks_at(context.sections, arrived_) >> Seated::kArrivalShift;
-  const Seated me{context.owner, request_.priority, arrival, Seated::beat_at(context.now), false, false,
+  const Seated me{context.owner, urgency_of(request_), arrival, Seated::beat_at(context.now), false, false,
                   lacks};
   Seat* seat = context.owner ? view.waiters.take(me.pair()) : nullptr;
   if (seat == nullptr && context.owner && view.params.push_out) {

@@ -112,6 +112,8 @@ users = 64
 workers = 6
 key_names = 16
 [global]
+queue = 3
+order = "lifo"
 rate = "10000/s burst 1000"
 concurrent = { limit = 40, candidate = 20 }
 user = { rate = "1000/s", concurrent = { limit = 9, candidate = 5 } }
@@ -119,6 +121,8 @@ user = { rate = "1000/s", concurrent = { limit = 9, candidate = 5 } }
 rate = ["1000/s burst 50", { limit = "5000/min", candidate = "6000/min" }]
 window = "100 per 1s"
 concurrent = { limit = 8, candidate = 4 }
+queue = 4
+push_out = true
 cooldown = { for = "10ms", refusals = 2 }
 breaker = { failures = 2, recovery = "1ms", probes = 2 }
 [operations.all.user]
@@ -238,8 +242,12 @@ exempt = true
   void step(Script& script) {
     const std::uint8_t kind = script.byte();
     const Operation operation = operations_[script.below(operations_.size())];
-    const Request request{
-        .user = kUsers[script.byte() % kUsers.size()], .cost = cost(script), .weight = weight(script)};
+    const Request request{.user = kUsers[script.byte() % kUsers.size()],
+                          .cost = cost(script),
+                          .weight = weight(script),
+                          .priority = static_cast<std::uint8_t>(kind / 32),
+                          .wait_for = static_cast<WaitFor>(kind >> 6 & 1),
+                          .wait = std::chrono::microseconds(kind / 32 == 7 ? 300 : 0)};
     switch (kind % 32) {
       case 0:
       case 1:

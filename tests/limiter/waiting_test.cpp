@@ -6,14 +6,21 @@
 #include <atomic>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <functional>
 #include <gtest/gtest.h>
+#include <initializer_list>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <thread>
+#include <unistd.h>
 #include <vector>
 
 #include "weir/config.hpp"
@@ -208,6 +215,85 @@ TEST_F(LimiterWaiting, GoesByClassAndThenByAge) {
   }
   held.reset();
   EXPECT_EQ(line.order(), (std::vector<int>{2, 4, 6, 0, 3, 5, 1}));
+}
+
+TEST_F(LimiterWaiting, APriorityThatIsNoneCountsAsTheNearest) {
+  open(kOnePermit);
+  const Admission held = admit();
+  WaitingTicket highest(*binding, work, {.priority = 255, .wait = 20s});
+  WaitingTicket lowest(*binding, work, {.priority = 0, .wait = 20s});
+  EXPECT_FALSE(highest.poll());
+  EXPECT_FALSE(lowest.poll());
+  ASSERT_EQ(waiters().size(), 2U);
+  EXPECT_EQ(waiters()[0].urgency, 5U);
+  EXPECT_EQ(waiters()[1].urgency, 1U);
+}
+
+extern "C" void on_signal(int /*number*/) {}
+
+TEST_F(LimiterWaiting, GoesOnAfterASignal) {
+  open(kOnePermit);
+  std::optional<Admission> held(admit());
+  struct sigaction action {};
+  action.sa_handler = on_signal;  // without SA_RESTART
+  struct sigaction before {};
+  ASSERT_EQ(::sigaction(SIGUSR1, &action, &before), 0);
+  std::thread waiter([&] { EXPECT_TRUE(admit({.wait = 20s})); });
+  await_waiters(1);
+  for (int i = 0; i < 20; ++i) {
+    ASSERT_EQ(::pthread_kill(waiter.native_handle(), SIGUSR1), 0);
+    std::this_thread::yield();
+  }
+  EXPECT_EQ(waiters().size(), 1U);
+  held.reset();
+  waiter.join();
+  ::sigaction(SIGUSR1, &before, nullptr);
+}
+
+TEST_F(LimiterWaiting, AThreadThatWaitsIsNotInAForkedChild) {
+  open(kOnePermit);
+  std::optional<Admission> held(admit());
+  std::thread waiter([&] { EXPECT_TRUE(admit({.wait = 20s})); });
+  await_waiters(1);
+  test::Child child([&] {
+    EXPECT_EQ(admit({.wait = 5ms}).decision().cause, ShedCause::timed_out);
+    EXPECT_EQ(waiters().size(), 1U) << "its parent's";
+  });
+  EXPECT_TRUE(child.ends_within(20s));
+  EXPECT_EQ(child.failure(), "");
+  held.reset();
+  waiter.join();
+}
+
+/// Kills this thread's process when it makes any system call but these.
+void allow_only(std::initializer_list<int> calls) {
+  std::vector<sock_filter> program{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offsetof(seccomp_data, nr)))};
+  for (const int call : calls) {
+    program.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, static_cast<std::uint32_t>(call), 0, 1));
+    program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+  }
+  program.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS));
+  const sock_fprog filter{static_cast<unsigned short>(program.size()), program.data()};
+  ASSERT_EQ(::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+  ASSERT_EQ(::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &filter), 0);
+}
+
+TEST_F(LimiterWaiting, CostsNoSystemCallWhereNobodyWaits) {
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+  GTEST_SKIP() << "the sanitizer makes system calls of its own";
+#endif
+  open(kOnePermit);
+  test::Child child([&] {
+    ASSERT_TRUE(admit({.wait = 20s}));  // the first call of a process joins, and compiles the plan
+    allow_only({SYS_exit_group});
+    for (int i = 0; i < 100'000; ++i) {
+      if (!admit({.wait = 20s})) ::_exit(1);
+    }
+    ::_exit(0);
+  });
+  EXPECT_TRUE(child.ends_within(60s));
+  EXPECT_EQ(child.failure(), "");
 }
 
 TEST_F(LimiterWaiting, GoesByYouthIfConfigured) {
