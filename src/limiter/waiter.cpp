@@ -35,7 +35,8 @@ struct Waiter::Limits {
       const WaiterAnswer answer = ask();
       if (answer.kind != WaiterAnswer::Kind::passes) return answer;
     }
-    return {WaiterAnswer::Kind::lacks, waiter.waiting_.content().lacks.what, waiter.impl_.fast_now()};
+    return {WaiterAnswer::Kind::lacks, waiter.waiting_.content().lacks.what,
+            waiter.impl_.fast_now() + Waiting::kGrace};
   }
 
   WaiterAnswer ask() noexcept {
@@ -99,12 +100,7 @@ bool Waiter::look(Admission& admission) noexcept {
     seated = waiting_ || sit(context);
   });
   if (!seated) return refused(admission);
-  // A fork has copied this waiter, or another process took this one for dead.
-  if (!impl_.is_self(waiting_.content().owner)) {
-    waiting_ = {};
-    return shed(admission, ShedCause::cancelled);
-  }
-  if (stop_requested()) return shed(admission, ShedCause::cancelled);
+  if (!is_ours() || stop_requested()) return shed(admission, ShedCause::cancelled);
   const auto clock = [this] { return impl_.fast_now(); };
   switch (
       waiting_.look(needs, QueuesOf(impl_.sections(), needs), Limits{*this, admission}, clock, futex::wake)) {
@@ -120,6 +116,11 @@ bool Waiter::look(Admission& admission) noexcept {
   // The bell was read in the look, so a stop before that must be seen now, and one after that rings it.
   if (stop_requested()) return shed(admission, ShedCause::cancelled);
   return HostClock::now() >= deadline_ && shed(admission, ShedCause::timed_out);
+}
+
+// If not, a fork has copied this waiter, or another process took this one for dead.
+bool Waiter::is_ours() const noexcept {
+  return impl_.is_self(waiting_.content().owner);
 }
 
 bool Waiter::stop_requested() const noexcept {
@@ -154,6 +155,10 @@ bool Waiter::refused(Admission& admission) noexcept {
 
 void Waiter::leave() noexcept {
   if (!waiting_) return;
+  if (!is_ours()) {
+    waiting_ = {};
+    return;
+  }
   Wants lacked = waiting_.content().lacks;
   // Behind this one none has set an alarm for its quota.
   lacked.what = lacked.what | kQuotas;

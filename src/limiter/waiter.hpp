@@ -53,6 +53,8 @@ class Waiter {
   bool admitted(Admission& admission) noexcept;
   bool shed(Admission& admission, ShedCause cause) noexcept;
   bool refused(Admission& admission) noexcept;
+  /// Whether the seat is that of this process.
+  [[nodiscard]] bool is_ours() const noexcept;
   [[nodiscard]] bool stop_requested() const noexcept;
   [[nodiscard]] std::chrono::microseconds waited() const noexcept;
 

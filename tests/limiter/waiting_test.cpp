@@ -505,6 +505,18 @@ TEST_F(LimiterWaiting, ATicketThatGoesLeavesItsSeat) {
   EXPECT_FALSE(gate_is_open());
 }
 
+TEST_F(LimiterWaiting, ACopyOfATicketThatGoesInAChildLeavesTheSeatToTheParent) {
+  open(kOnePermit);
+  const Admission held = admit();
+  std::optional<WaitingTicket> ticket;
+  ticket.emplace(*binding, work, Request{.wait = 20s});
+  EXPECT_FALSE(ticket->poll());
+  test::Child child([&] { ticket.reset(); });
+  EXPECT_TRUE(child.ends_within(20s));
+  EXPECT_EQ(child.failure(), "");
+  EXPECT_EQ(waiters().size(), 1U);
+}
+
 TEST_F(LimiterWaiting, ACopyOfATicketInAChildIsShed) {
   open(kOnePermit);
   const Admission held = admit();
