@@ -348,7 +348,12 @@ Answer decide_in_turn(const Context& context, Decision& decision, Holding& holdi
     refuse(decision, Verdict::shed, 0, context.plan->waits_for);
     return Answer::refused;
   }
-  return decide(context, decision, holding);
+  const Answer answer = decide(context, decision, holding);
+  // It has taken a turn, too: otherwise a stream of more urgent requests that do not wait would leave no turn to those
+  // that wait.
+  if (answer != Answer::refused && context.sections.gate->is_open())
+    (void)context.sections.gate->turn.fetch_add(1, std::memory_order_relaxed);
+  return answer;
 }
 
 namespace {

@@ -17,7 +17,7 @@
 //   bell     how often it was rung; its low half is the futex on which the waiter sleeps
 //
 //   gate     epoch 63 | open 1
-//   turn     how many waiters were admitted; by it, turns are guaranteed to the classes
+//   turn     how many requests were admitted while it was open; by it, turns are guaranteed to the classes
 //
 // Threads  two threads of one process that came within 512 ns of each other may have equal seats. If one of them is
 //          pushed out and the other gets that very seat, both take it for theirs. Both are then admitted or refused as

@@ -41,7 +41,10 @@ struct WaitingOrder {
   /// The class to which a turn is guaranteed; 0: none. The turns of a class are spread over the sixteen.
   [[nodiscard]] constexpr std::uint32_t favoured(std::uint64_t turn) const noexcept {
     constexpr std::array<std::uint8_t, 16> kSpread{0, 8, 4, 12, 2, 10, 6, 14, 1, 9, 5, 13, 3, 11, 7, 15};
-    std::uint32_t position = 15U - kSpread[turn % 16];  // the first ones come last
+    // Each sixteen begin elsewhere, so that a queue which only sees every second turn, say, since another one takes the
+    // others, still comes to all of them.
+    const std::uint64_t shift = (turn / 16 * 0x9e3779b97f4a7c15U) >> 60;
+    std::uint32_t position = 15U - kSpread[(turn + shift) % 16];  // the first ones come last
     for (std::uint32_t i = 0; i < shares.size(); ++i) {
       if (position < shares[i]) return i + 1;
       position -= shares[i];

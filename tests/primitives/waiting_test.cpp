@@ -344,11 +344,27 @@ TEST(WaitingOrder, SharesAboveSixteenAreCutFromTheMostUrgentOn) {
 
 TEST(WaitingOrder, TheTurnsOfAClassAreSpread) {
   const WaitingOrder order{.shares = {4, 0, 0, 0}};
-  std::vector<std::uint64_t> turns;
-  for (std::uint64_t turn = 0; turn < 32; ++turn) {
-    if (order.favoured(turn) == 1) turns.push_back(turn);
+  for (std::uint64_t first = 0; first < 1'600; first += 16) {
+    std::vector<std::uint64_t> turns;
+    for (std::uint64_t turn = first; turn < first + 16; ++turn) {
+      if (order.favoured(turn) == 1) turns.push_back(turn);
+    }
+    ASSERT_EQ(turns.size(), 4U);
+    for (std::size_t i = 1; i < 4; ++i) EXPECT_EQ(turns[i] - turns[i - 1], 4U);
   }
-  EXPECT_THAT(turns, ElementsAre(3, 7, 11, 15, 19, 23, 27, 31));
+}
+
+// Another queue may take all turns but each second, fourth, eighth or sixteenth.
+TEST(WaitingOrder, AQueueThatSeesEveryNthTurnComesToItsGuaranteedOnes) {
+  const WaitingOrder order{.shares = {1, 1, 1, 1}};
+  for (const std::uint64_t n : {2, 4, 8, 16}) {
+    std::array<int, 6> of{};
+    for (std::uint64_t turn = 0; turn < 16'000 * n; turn += n) ++of[order.favoured(turn)];
+    for (int urgency = 1; urgency <= 4; ++urgency) {
+      EXPECT_GT(of[static_cast<std::size_t>(urgency)], 800) << "of class " << urgency << ", each " << n;
+      EXPECT_LT(of[static_cast<std::size_t>(urgency)], 1'200) << "of class " << urgency << ", each " << n;
+    }
+  }
 }
 
 // A class 5 request comes for each that is served, and so does one of the class that was served.
