@@ -20,7 +20,7 @@ class WaitingTicket;
 ///     // every few milliseconds:
 ///     if (auto admission = ticket.poll()) begin(std::move(*admission));
 ///
-/// Poll it by a timer, every 5 ms. If it is not polled for 100 ms, or for 2 ms when the request after it could pass,
+/// It has its seat, or its answer, from the beginning. Poll it by a timer, every 5 ms. If it is not polled for 100 ms, or for 2 ms when the request after it could pass,
 /// that one goes first; the ticket keeps its age. Destroy it to leave the queue.
 ///
 /// Concurrency  One thread at a time may use a ticket. It must not outlive its Limiter.

@@ -29,7 +29,11 @@ class WaitingTicket {
     if (request.stop.get() != nullptr) request_.stop = StopRef(stop_.emplace(*request.stop.get()));
     // The first decision is that of any request: it passes if no waiter goes before it.
     Admission first = binding_.admit(operation_, request_, DoesNotSleep{});
-    if (first || request_.wait.count() <= 0) first_answer_.emplace(std::move(first));
+    if (first || request_.wait.count() <= 0) {
+      first_answer_.emplace(std::move(first));
+    } else {
+      first_answer_ = look();  // takes a seat
+    }
   }
   WaitingTicket(const WaitingTicket&) = delete;
   WaitingTicket& operator=(const WaitingTicket&) = delete;
@@ -42,6 +46,13 @@ class WaitingTicket {
       answered_ = true;
       return std::move(first_answer_);
     }
+    std::optional<Admission> answer = look();
+    answered_ = answer.has_value();
+    return answer;
+  }
+
+ private:
+  [[nodiscard]] std::optional<Admission> look() noexcept {
     LimiterImpl& current = binding_.settled();
     if (&current != impl_) {
       // The segment was replaced: the request goes on in the new one, at its age.
@@ -50,11 +61,9 @@ class WaitingTicket {
     }
     Admission admission{Decision{}};
     if (!waiter_->look(admission)) return std::nullopt;
-    answered_ = true;
     return admission;
   }
 
- private:
   SegmentBinding& binding_;
   Operation operation_;
   std::string user_;

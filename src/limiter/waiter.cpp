@@ -92,14 +92,18 @@ bool Waiter::sit(const Context& context) noexcept {
 bool Waiter::look(Admission& admission) noexcept {
   Wants needs;
   bool seated = false;
+  bool has_queue = false;
   decision_ = {Verdict::invalid, LimitId::none, {}};
   impl_.with_limits(operation_, request_, [&](const Context& context) {
     const QueueView view = queue_of(context.sections, queue_block(context.sections, context.plan->block));
     deadline_ = arrived_ + std::min(request_.wait, view.params.timeout);
     needs = needs_of(context);
+    waits_for_ = context.plan->waits_for;
+    has_queue = context.plan->has_queue;
     seated = waiting_ || sit(context);
   });
   if (!seated) return refused(admission);
+  if (!has_queue) return shed(admission, ShedCause::queue_full);  // a live change has taken it out
   if (!is_ours() || stop_requested()) return shed(admission, ShedCause::cancelled);
   const auto clock = [this] { return impl_.fast_now(); };
   switch (
@@ -143,6 +147,7 @@ bool Waiter::admitted(Admission& admission) noexcept {
 bool Waiter::shed(Admission& admission, ShedCause cause) noexcept {
   decision_.verdict = Verdict::shed;
   decision_.cause = cause;
+  if (decision_.limit == LimitId::none) decision_.limit = waits_for_;
   return refused(admission);
 }
 

@@ -64,6 +64,7 @@ class Waiter {
   HostClock::time_point arrived_;
   HostClock::time_point deadline_;
   Decision decision_{Verdict::invalid, LimitId::none, {}};  // the refusal of the last look
+  LimitId waits_for_ = LimitId::none;  // the limit that a refusal names if no look has found one
   Waiting waiting_;
   std::atomic<Seat*> seat_{nullptr};  // for ring(); stays when the waiter has left
 };

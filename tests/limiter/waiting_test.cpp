@@ -334,6 +334,46 @@ TEST_F(LimiterWaiting, IsNotOvertakenInATurnThatIsGuaranteedToWaitersOfALowerCla
   heavy.join();
 }
 
+// Each of them is more urgent, and none of them waits.
+TEST_F(LimiterWaiting, HasGuaranteedTurnsBesideRequestsThatDoNotWait) {
+  open(kOnePermit);
+  std::optional<Admission> held(admit());
+  WaitingTicket waiter(*binding, work, {.priority = 1, .wait = 20s});
+  EXPECT_FALSE(waiter.poll());
+  int others = 0;
+  for (; others < 64; ++others) {
+    held.reset();
+    held.emplace(admit());
+    if (!*held) break;
+  }
+  EXPECT_LE(others, 32);
+  EXPECT_TRUE(waiter.poll());
+}
+
+TEST_F(LimiterWaiting, ATicketHasASeatFromTheBeginning) {
+  open("[operations.work]\nconcurrent = 1\nqueue = 1\ntimeout = '20s'\n");
+  const Admission held = admit();
+  WaitingTicket first(*binding, work, {.wait = 20s});
+  EXPECT_EQ(waiters().size(), 1U);
+  WaitingTicket second(*binding, work, {.wait = 20s});
+  const auto answer = second.poll();
+  EXPECT_TRUE(answer && answer->decision().cause == ShedCause::queue_full);
+}
+
+TEST_F(LimiterWaiting, EndsWhenItsQueueIsTakenOut) {
+  open(kOnePermit);
+  const Admission held = admit();
+  std::thread waiter([&] {
+    const Admission refused = admit({.wait = 20s});
+    EXPECT_EQ(refused.decision().cause, ShedCause::queue_full);
+    EXPECT_NE(refused.limit(), LimitId::none);
+  });
+  await_waiters(1);
+  config.operations["work"].queue.seats = 0;
+  ASSERT_TRUE(apply_config(name.str(), config));
+  waiter.join();
+}
+
 TEST_F(LimiterWaiting, ForItsOwnUserHoldsUpNobodyElse) {
   open("[operations.work]\nconcurrent = 8\nqueue = 10\ntimeout = '20s'\nuser.concurrent = 1\n");
   std::optional<Admission> held(admit({.user = "alice"}));

@@ -94,7 +94,7 @@ TEST_F(WeirRun, SaysThatThereIsNoSeatToWaitIn) {
   ASSERT_EQ(first.echo("hello"), "hello");
   const Ran second = weir_run(under("job", {"--wait", "20s"}) + Arguments{"true"});
   EXPECT_EQ(second.status, 75);
-  EXPECT_THAT(second.err, testing::HasSubstr("no seat in the queue"));
+  EXPECT_THAT(second.err, testing::HasSubstr("its queue has no seat, or it has no queue"));
 }
 
 TEST_F(WeirRun, WaitsForARateIfItIsTold) {

@@ -15,7 +15,9 @@ std::string shed(const Decision& refused, std::string_view limit) {
   switch (refused.cause) {
     case ShedCause::queue_full:
       return fmt::format(
-          "no permit is free ({}), and no seat in the queue; retry later, or set a longer queue", limit);
+          "no permit is free ({}), and its queue has no seat, or it has no queue; retry later, or set a "
+          "longer queue",
+          limit);
     case ShedCause::timed_out:
       return fmt::format("no permit is free ({}) after {}; retry later, or with a longer --wait and timeout",
                          limit, format_duration(refused.waited));
@@ -51,8 +53,9 @@ std::string reason(const Admission& refused, std::string_view limit) {
     case Verdict::invalid:
       break;
   }
-  return fmt::format("the request cannot be judged ({}); check --cost and --weight",
-                     to_string(refused.verdict()));
+  return fmt::format(
+      "the request cannot be judged ({}); check --cost and --weight, and whether the operation was taken out",
+      to_string(refused.verdict()));
 }
 
 }  // namespace
