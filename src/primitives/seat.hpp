@@ -150,13 +150,16 @@ struct alignas(kCacheLine) Gate {
   /// After this, each release sees that the gate is open, or what it gave back is seen by the caller.
   void open() noexcept {
     std::uint64_t seen = word.load(std::memory_order_relaxed);
-    while (!word.compare_exchange(seen, (seen | 1) + 2, std::memory_order_seq_cst)) {
+    // sync(gate): release; pairs with load(), so a process that sees this epoch also sees the seat, and does not shut the
+    // gate over it.
+    while (!word.compare_exchange(seen, (seen | 1) + 2, std::memory_order_release)) {
     }
     exchange_before_load();
   }
-  /// Shuts the gate if nobody has opened it since `seen` was loaded. Between the two, the caller has seen no seat taken.
+  /// Shuts the gate if no waiter has opened it since `seen` was loaded. Between the two, the caller has seen no seat
+  /// taken.
   void shut(std::uint64_t seen) noexcept {
-    if (is_open(seen)) (void)word.compare_exchange(seen, seen & ~std::uint64_t{1}, std::memory_order_seq_cst);
+    if (is_open(seen)) (void)word.compare_exchange(seen, seen & ~std::uint64_t{1}, std::memory_order_relaxed);
   }
 };
 

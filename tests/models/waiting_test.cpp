@@ -41,7 +41,7 @@ struct OpenedGate : rl::test_suite<OpenedGate, 2> {
 TEST(WaitingModel, AWaiterThatOpensTheGateSeesThePermitOrIsSeen) {
   check<OpenedGate>({
       // The fence after it orders it; seq_cst alone orders nothing for a fence of the other side.
-      {"Gate::open()", mo_seq_cst, {}, {mo_acq_rel, mo_relaxed}},
+      {"Gate::open()", mo_release, {}, {mo_relaxed}},
       {"Gate::open(), fence, sync(gate)", mo_seq_cst, {mo_acq_rel, mo_relaxed}},
       {"Permits::find_free()", mo_relaxed, {}},
       {"Permits::give_back()", mo_release, {}, {mo_relaxed}},  // for sync(permit)
@@ -125,10 +125,10 @@ struct ShutGate : rl::test_suite<ShutGate, 2> {
 TEST(WaitingModel, AGateIsNotShutBeforeAWaiter) {
   check<ShutGate>({
       {"WaitingQueue::take()", mo_seq_cst, {}, {mo_acq_rel, mo_relaxed}},
-      {"Gate::open(), sync(gate)", mo_seq_cst, {mo_acquire, mo_relaxed}, {mo_acq_rel, mo_release}},
+      {"Gate::open(), sync(gate)", mo_release, {mo_acquire, mo_relaxed}},
       {"shut_if_empty() loads the gate, sync(gate)", mo_acquire, {mo_relaxed}},
       {"shut_if_empty() loads a seat", mo_acquire, {}, {mo_relaxed}},
-      {"Gate::shut()", mo_seq_cst, {}, {mo_acq_rel, mo_relaxed}},
+      {"Gate::shut()", mo_relaxed, {}},
   });
 }
 
