@@ -236,7 +236,7 @@ say "A queue of the host: a job holds the only permit, requests wait by priority
 inspect set $breaker.concurrent 1
 "$bin/weir-run" --segment "$segment" --operation caption_generation --user job -- sleep 60 &
 holder=$!
-disown "$holder" # that it was killed is no news
+disown "$holder" # so that the shell does not report its end
 until inspect workers | grep -q weir-run; do sleep 0.02; done
 waiting=0
 for level in 1 3 5; do

@@ -151,7 +151,7 @@ asio::awaitable<weir::Admission> Routes::admit(weir::Operation operation, weir::
   asio::steady_timer timer(co_await asio::this_coro::executor);
   for (;;) {
     if (auto admission = ticket.poll()) co_return std::move(*admission);
-    if (!ticket.waits()) co_return weir::Admission({weir::Verdict::shed});  // there was no memory for it
+    if (!ticket.waits()) co_return weir::Admission({weir::Verdict::shed});  // memory ran out
     timer.expires_after(kPoll);
     co_await timer.async_wait(asio::use_awaitable);
   }

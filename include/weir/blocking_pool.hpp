@@ -143,7 +143,7 @@ class WEIR_EXPORT BlockingPool {
   /// @param request  is copied, with its user and its stop token.
   /// @param work, failed  as for Limiter::run. They are moved or copied into the job, and are destroyed before the future is
   ///                 ready. What the work throws, the future throws.
-  /// Errors  What copying the arguments throws; and std::bad_alloc, if there is no memory even for a future.
+  /// Errors  What copying the arguments throws, and std::bad_alloc if memory runs out for the future itself.
   template <class Work, class Failed = detail::OnlyExceptions>
   auto submit(const Request& request, Work&& work, Failed&& failed = {})
       -> std::future<RunResult<detail::Returned<std::decay_t<Work>>>> {

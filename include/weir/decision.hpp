@@ -36,7 +36,7 @@ enum class LimitId : std::uint16_t { none = 0 };
 enum class ShedCause : std::uint16_t {
   none = 0,        ///< it was not shed
   no_permit = 1,   ///< no permit is free, or requests that wait for one go first; it did not ask to wait
-  queue_full = 2,  ///< it asked to wait, and the queue has no room; or there is no queue
+  queue_full = 2,  ///< it asked to wait, and the queue is full or the operation has none
   timed_out = 3,   ///< it waited for as long as it asked for, or as the operation allows
   pushed_out = 4,  ///< a more urgent request took its seat in the queue
   cancelled = 5,   ///< its stop token asked it to stop waiting

@@ -137,14 +137,14 @@ enum class QueueOrder : std::uint8_t {
 
 /// Where requests wait that lack a permit (or tokens, if they asked to wait for them): see Request::wait.
 ///
-/// The queue of the global scope serves the operations that have none of their own.
+/// Operations without a queue of their own use that of the global scope.
 struct Queue {
-  std::uint32_t seats = 0;  ///< how many may wait at once, up to 1,024; 0: nobody waits here
+  std::uint32_t seats = 0;  ///< how many may wait at once, up to 1,024; 0: none
   /// The longest that a request may wait here: whole milliseconds, up to 1 hour.
   std::chrono::nanoseconds timeout{std::chrono::seconds(1)};
   QueueOrder order = QueueOrder::fifo;
-  /// Turns of 16 that are guaranteed to the priorities 1, 2, 3 and 4, so that none of them waits forever while
-  /// more urgent requests keep coming; 16 at most together.
+  /// Of 16 admissions of the whole segment while requests wait, how many are guaranteed to waiters of priority 1, 2,
+  /// 3 and 4, so that none of them waits forever while more urgent requests keep coming; 16 at most together.
   std::array<std::uint8_t, 4> shares{1, 1, 1, 1};
   /// Whether a request that finds no free seat takes that of the last waiter of the lowest priority below its own.
   bool push_out = false;

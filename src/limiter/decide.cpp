@@ -351,7 +351,7 @@ Answer decide_in_turn(const Context& context, Decision& decision, Holding& holdi
   const Answer answer = decide(context, decision, holding);
   // It has taken a turn, too: otherwise a stream of more urgent requests that do not wait would leave no turn to those
   // that wait.
-  if (answer != Answer::refused && context.sections.gate->is_open())
+  if (answer != Answer::refused && context.plan->has_queue && context.sections.gate->is_open())
     (void)context.sections.gate->turn.fetch_add(1, std::memory_order_relaxed);
   return answer;
 }

@@ -382,13 +382,14 @@ inline constexpr KeyTable kLimitTable{kLimitKeys};
 // These stand in the table of the operation itself.
 inline constexpr auto kQueueFields = std::to_array<Field<Queue>>({
     {{"queue",
-      "How many requests may wait at once until they can pass; 0: none. That of [global] serves the "
-      "operations that have none"},
+      "How many requests may wait at once until they can pass; 0: none. Operations without a queue of their "
+      "own use that of [global]"},
      Whole{&Queue::seats, 0, kMaxSeats}},
     {{"timeout", "The longest that a request may wait"}, Length<Queue>{&Queue::timeout, kMaxTimeout}},
     {{"order", "Which of the requests of one priority goes first: the one that came first, or last"},
      Plain{&Queue::order}},
-    {{"shares", "Of 16 admissions out of the queue, how many are guaranteed to the priorities 1, 2, 3 and 4"},
+    {{"shares",
+      "Of 16 admissions while requests wait, how many are guaranteed to waiters of priority 1, 2, 3 and 4"},
      Shares<Queue>{&Queue::shares, kTurns}},
     {{"push_out",
       "Whether a request that finds the queue full takes the seat of the last one of a lower priority"},

@@ -17,6 +17,7 @@
 //           A thread that drains leaves when it is woken and finds the queue empty. A job that comes too late for that is
 //           answered when the drain ends.
 // Lock      `mutex` guards the list of threads and the changes of the phase. submit() takes it only to start a thread.
+//           `joining` is held while threads are joined. Both belong to this process, and no decision takes them.
 // Fork      A child never touches the state of its parent, whose mutex and queue another thread may have been changing:
 //           it makes a state of its own, and leaves the memory of its parent's as it is. If a job itself forks, the
 //           thread that is left in the child leaves when its work returns there.

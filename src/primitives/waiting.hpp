@@ -89,7 +89,7 @@ class Waiting {
 
   /// The bell as it was before the last look.
   [[nodiscard]] std::uint64_t bell() const noexcept { return bell_; }
-  /// When to look again if nobody rings; kNoAlarm: no such time is known.
+  /// When to look again if no ring comes before; kNoAlarm: no such time is known.
   [[nodiscard]] std::uint64_t wake_at() const noexcept { return wake_at_; }
 
   /// Frees the seat, if it is still this waiter's. Afterwards ring whom that concerns, and shut_if_empty().
@@ -103,7 +103,7 @@ class Waiting {
   }
 
  private:
-  /// What it lacks may change at every look, if others are quick. After so many it sleeps for a moment.
+  /// Others may change what it lacks between any two looks. After this number of looks it sleeps for a moment.
   static constexpr int kMostLooks = 16;
 
   /// Others only change whether the waiter is asked or absent.

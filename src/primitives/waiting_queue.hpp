@@ -229,7 +229,7 @@ void ring_each(const Queues& queues, const Wants& came_back, std::uint64_t now, 
     ring_next(queues, {static_cast<Lacks>(bits & -bits), came_back.block, came_back.user}, now, wake, but);
 }
 
-/// Rings everybody.
+/// Rings all waiters.
 template <class Wake>
 void ring_all(std::span<Seat> seats, Wake&& wake) noexcept {
   for (Seat& seat : seats) {

@@ -62,7 +62,7 @@ class LimiterWaiting : public ::testing::Test {
     }
     return all;
   }
-  /// Awaits that so many wait, and that each of them has looked with the gate open.
+  /// Waits until `count` requests have a seat.
   void await_waiters(std::size_t count) const {
     await([&] { return waiters().size() == count; });
   }
@@ -217,7 +217,7 @@ TEST_F(LimiterWaiting, GoesByClassAndThenByAge) {
   EXPECT_EQ(line.order(), (std::vector<int>{2, 4, 6, 0, 3, 5, 1}));
 }
 
-TEST_F(LimiterWaiting, APriorityThatIsNoneCountsAsTheNearest) {
+TEST_F(LimiterWaiting, APriorityOutOfBoundsCountsAsTheNearest) {
   open(kOnePermit);
   const Admission held = admit();
   WaitingTicket highest(*binding, work, {.priority = 255, .wait = 20s});

@@ -128,12 +128,12 @@ TEST_F(ShmInspect, RemarksOnQueuesWhoseEndCanOnlyWaitToBeRefused) {
        "note: operations.x.queue: the last of 10 waiters passes within the timeout of 20s only if the work "
        "takes "
        "less than 4s on average\n"},
-      {"[operations.x]\nqueue = 5\n", "warning: operations.x.queue: no request waits here: there is no rate"},
+      {"[operations.x]\nqueue = 5\n", "warning: operations.x.queue: requests never wait here, since no rate"},
       {"[operations.x]\nqueue = 5\nconcurrent = { limit = 5, shadow = true }\n",
-       "warning: operations.x.queue: no request waits here"},
+       "warning: operations.x.queue: requests never wait here"},
       {"[operations.x]\nqueue = 5\nuser.concurrent = 1\n", nullptr},
       {"[operations.x]\nqueue = 5\nrate = \"10/s\"\n",
-       "note: operations.x.queue: there is no concurrent, so only requests that ask to wait for rates"},
+       "note: operations.x.queue: without a concurrency limit, only requests that also wait for rates"},
       {"[operations.x]\nqueue = 30\ntimeout = \"30s\"\nconcurrent = 5\nrate = \"30/min burst 10\"\n",
        "warning: operations.x.queue: of 30 waiters at most 25 can pass within the timeout of 30s, because of "
        "operations.x.rate \"30/min burst 10\": the others can only wait to be refused\n"},
@@ -145,7 +145,7 @@ TEST_F(ShmInspect, RemarksOnQueuesWhoseEndCanOnlyWaitToBeRefused) {
        "warning: operations.x.queue: if calls take 2s, which breaker.slow_call allows, the last of 100 "
        "waiters can "
        "pass after 40s, and the timeout is 1s\n"},
-      {"[global]\nqueue = 5\n[operations.x]\n", "warning: global.queue: no request waits here"},
+      {"[global]\nqueue = 5\n[operations.x]\n", "warning: global.queue: requests never wait here"},
       {"[global]\nqueue = 5\n[operations.x]\nconcurrent = 5\n", nullptr},
       {"[global]\nqueue = 5\nconcurrent = 10\n[operations.x]\n",
        "note: global.queue: the last of 5 waiters passes within the timeout of 1s only if the work takes "

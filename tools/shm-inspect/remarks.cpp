@@ -81,7 +81,7 @@ std::optional<Remark> remark_on(const Case& one) {
   };
   if (!one.lacking.permits && !one.lacking.quotas) {
     return remark(true,
-                  "no request waits here: there is no rate, window or concurrent that it could wait for; "
+                  "requests never wait here, since no rate, window or concurrency limit could make them; "
                   "add concurrent, or leave queue out");
   }
   if (one.quota && one.quota->requests < queue.seats) {
@@ -92,7 +92,7 @@ std::optional<Remark> remark_on(const Case& one) {
   }
   if (!one.lacking.permits) {
     return remark(false,
-                  "there is no concurrent, so only requests that ask to wait for rates, too, wait here");
+                  "without a concurrency limit, only requests that also wait for rates use this queue");
   }
   if (one.concurrent == 0) return std::nullopt;
   const double share = static_cast<double>(queue.seats) / one.concurrent;
