@@ -357,7 +357,7 @@ TEST(WaitingOrder, TheTurnsOfAClassAreSpread) {
 // Another queue may take all turns but each second, fourth, eighth or sixteenth.
 TEST(WaitingOrder, AQueueThatSeesEveryNthTurnComesToItsGuaranteedOnes) {
   const WaitingOrder order{.shares = {1, 1, 1, 1}};
-  for (const std::uint64_t n : {2, 4, 8, 16}) {
+  for (const std::uint64_t n : {2U, 4U, 8U, 16U}) {
     std::array<int, 6> of{};
     for (std::uint64_t turn = 0; turn < 16'000 * n; turn += n) ++of[order.favoured(turn)];
     for (int urgency = 1; urgency <= 4; ++urgency) {
