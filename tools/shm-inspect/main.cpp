@@ -2,20 +2,54 @@
 
 // shm-inspect: looks at the limits that the processes of this host keep in shared memory.
 
-#include <variant>
+#include <CLI/CLI.hpp>
+#include <string>
 
-#include "commands.hpp"
+#include "command.hpp"
+#include "common/arguments.hpp"
+#include "common/failure.hpp"
 #include "common/output.hpp"
-#include "options.hpp"
 
 namespace weir::shm_inspect {
+
+using namespace tools;  // NOLINT(google-build-using-namespace): for the failures that all tools share
 namespace {
 
+constexpr const char* kExitStatus =
+    "The exit status is 0 if all went well; 1 if the command failed or its output could not be written;\n"
+    "2 if the usage, the configuration or the name of an operation is wrong; 3 if there is no such segment;\n"
+    "4 if the segment has another layout; 5 if it is damaged.";
+
+/// Adds the command line of a command, and has its action put into `chosen` if it is the one that is given.
+void add(CLI::App& app, const Command& command, Action& chosen) {
+  CLI::App& line = *app.add_subcommand(command.name, command.what);
+  line.callback([&chosen, action = command.declare(line)] { chosen = action; });
+}
+
 int run(int argc, char** argv) {
-  const auto parsed = parse_options(argc, argv);
-  if (const int* status = std::get_if<int>(&parsed)) return *status;
-  run_command(std::get<Options>(parsed));
-  return tools::kDone;
+  Common common;
+  Action chosen;
+  CLI::App app("Looks at the rate limits that the processes of this host keep in a shared-memory segment.",
+               "shm-inspect");
+  app.set_version_flag("--version", "shm-inspect " WEIR_VERSION);
+  app.add_option("--segment", common.segment,
+                 "the name of the segment; by default \"weir\", or the configured name for create and check")
+      ->check(kNotEmpty)
+      ->envname("WEIR_SEGMENT");
+  app.require_subcommand(1);
+  app.fallthrough();  // so that --segment may stand after the command
+  app.footer(kExitStatus);
+  for (const Command& command : all_commands()) add(app, command, chosen);
+  refuse_empty_values(argc, argv);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);
+    refuse_unknown_command(app, argc, argv);
+    throw Failure(kUsage, std::string(error.what()) + "; see shm-inspect --help");
+  }
+  chosen(common);
+  return kDone;
 }
 
 }  // namespace
