@@ -3,6 +3,7 @@
 // The primitives are headers; this unit proves that they compile on their own terms.
 #include "primitives/breaker.hpp"
 #include "primitives/fixed_window.hpp"
+#include "primitives/journal.hpp"
 #include "primitives/lease.hpp"
 #include "primitives/owner_set.hpp"
 #include "primitives/permits.hpp"
