@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -51,9 +52,33 @@ enum class Unit : std::uint8_t {
 /// Formats the permission bits of a file as in "0600".
 [[nodiscard]] WEIR_EXPORT std::string mode_text(std::uint32_t mode);
 
+/// How many of something took how long.
+struct Histogram {
+  struct Bucket {
+    std::chrono::nanoseconds at_most{0};
+    std::uint64_t count = 0;  ///< those that took at most so long, and longer than the bucket before
+  };
+  std::vector<Bucket> buckets;  ///< the shortest first
+  std::uint64_t longer = 0;     ///< those that took longer than all of them
+  std::chrono::nanoseconds sum{0};
+};
+
 /// The value of a field. monostate: the field does not apply to this row and is left out; nullptr: it is not known.
 using FieldValue = std::variant<std::monostate, std::nullptr_t, bool, std::uint64_t, std::chrono::nanoseconds,
-                                std::chrono::system_clock::time_point, std::string>;
+                                std::chrono::system_clock::time_point, std::string, Histogram>;
+
+/// The series that a field is in an exposition for Prometheus (report.hpp).
+struct Metric {
+  std::string_view name = {};    ///< "requests_total"; empty: the field is not exported
+  std::string_view labels = {};  ///< beside those of its row: R"(verdict="shed")"
+  std::string_view help = {};    ///< one sentence about all series of this name; empty: the help of the field
+  /// For a state: the words that it can be. There is a series for each of them, with the field's key as label; it is 1
+  /// for the word that holds, and 0 for the others.
+  std::span<const std::string_view> states = {};
+};
+
+/// The labels that all series of a row have. One without a value is left out.
+using MetricLabels = std::vector<std::pair<std::string_view, std::string>>;
 
 /// Describes one value that every row of a list has.
 template <class Row>
@@ -68,6 +93,7 @@ struct Field {
   std::string_view zero = {};   ///< what a screen shows for 0 or false
   /// If set, the whole that the value is a part of; a screen then shows "3/20".
   std::uint64_t (*of)(const Row&) = nullptr;
+  Metric metric = {};
 };
 
 /// The fields of one type of row.
@@ -79,6 +105,8 @@ struct FieldList {
   std::span<const Field<Row>> fields;
   /// Says whether an operator should look at a row.
   bool (*needs_attention)(const Row&) = nullptr;
+  /// Names a row in an exposition; if null, there is one row. It gives the same names for every row.
+  MetricLabels (*labels)(const Row&) = nullptr;
 };
 
 /// A list that is a part of a snapshot.

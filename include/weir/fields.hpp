@@ -11,6 +11,7 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -142,6 +143,22 @@ void for_each_part(Visit&& visit) {
 
 // --- JSON, in a type of the caller's: nlohmann::json, or one that is used like it.
 
+/// A list of buckets; the bound of the last one, which has none, is null.
+template <class Json>
+[[nodiscard]] Json as_json(const Histogram& histogram) {
+  const auto bucket = [](Json at_most, std::uint64_t count) {
+    Json object = Json::object();
+    object["at_most_s"] = std::move(at_most);
+    object["count"] = Json(count);
+    return object;
+  };
+  Json buckets = Json::array();
+  for (const auto& [at_most, count] : histogram.buckets)
+    buckets.push_back(bucket(Json(std::chrono::duration<double>(at_most).count()), count));
+  buckets.push_back(bucket(Json(nullptr), histogram.longer));
+  return buckets;
+}
+
 template <class Json>
 [[nodiscard]] Json as_json(const FieldValue& value) {
   return std::visit(
@@ -153,6 +170,8 @@ template <class Json>
           return Json(std::chrono::duration<double>(held).count());
         } else if constexpr (std::is_same_v<T, std::chrono::system_clock::time_point>) {
           return Json(utc_text(held));
+        } else if constexpr (std::is_same_v<T, Histogram>) {
+          return as_json<Json>(held);
         } else {
           return Json(held);
         }

@@ -15,6 +15,7 @@
 #include "weir/decision.hpp"
 #include "weir/error.hpp"
 #include "weir/export.hpp"
+#include "weir/inspect.hpp"
 #include "weir/policy.hpp"
 #include "weir/run.hpp"
 #include "weir/ticket.hpp"
@@ -263,6 +264,12 @@ class WEIR_EXPORT Limiter {
 
   /// The limits in force, as the segment holds them now.
   [[nodiscard]] Config config() const;
+
+  /// Copies the state of the segment that this limiter decides over, also of a private one, which no other process can
+  /// look at. report.hpp writes it as text, as JSON and for Prometheus.
+  /// Errors  Errc::damaged.
+  /// Cost    As take_snapshot().
+  [[nodiscard]] Result<Snapshot> snapshot() const noexcept;
 
   /// Resets everything to "never seen": all limits and all users. It is not in the history; reset_limits() in
   /// control.hpp is.

@@ -16,6 +16,8 @@
 //   client_key.hpp the addresses of one client as one user
 //   inspect.hpp    looking at a segment from outside
 //   fields.hpp     what each number of it means, to show or to export
+//   field_table.hpp  rows as a table of text
+//   report.hpp     a snapshot as text and JSON
 //   error.hpp      how opening and parsing fail
 //   log.hpp        where the library says what no return value tells
 //   text.hpp       names of unknown origin, safe to print
@@ -35,6 +37,7 @@
 #include "weir/limiter.hpp"
 #include "weir/log.hpp"
 #include "weir/policy.hpp"
+#include "weir/report.hpp"
 #include "weir/run.hpp"
 #include "weir/text.hpp"
 #include "weir/ticket.hpp"

@@ -11,6 +11,7 @@
 #include "binding/create.hpp"
 #include "binding/segment_binding.hpp"
 #include "binding/waiting_ticket.hpp"
+#include "inspect/snapshot.hpp"
 #include "limiter/impl.hpp"
 
 namespace weir {
@@ -172,6 +173,10 @@ ReapReport Limiter::reap() noexcept {
 
 Config Limiter::config() const {
   return binding_->settled().config();
+}
+
+Result<Snapshot> Limiter::snapshot() const noexcept {
+  return guarded([&] { return read_snapshot(binding_->settled().segment()); });
 }
 
 ResetReport Limiter::reset() noexcept {

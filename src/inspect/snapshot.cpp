@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "inspect/snapshot.hpp"
+
 #include <algorithm>
 #include <fmt/format.h>
 
 #include "weir/clock.hpp"
-#include "weir/inspect.hpp"
 
 #include "base/result.hpp"
 #include "policy/schema.hpp"
@@ -378,11 +379,15 @@ class SnapshotReader {
 
 }  // namespace
 
+Result<Snapshot> detail::read_snapshot(const Segment& segment) {
+  WEIR_TRY(const auto sections, SectionsView::of(segment));
+  return SnapshotReader(segment, sections).read();
+}
+
 Result<Snapshot> take_snapshot(std::string_view segment) noexcept {
   return guarded([&]() -> Result<Snapshot> {
     WEIR_TRY(const auto attached, Segment::attach(segment, OpenMode::read_only, kAbiFingerprint));
-    WEIR_TRY(const auto sections, SectionsView::of(attached));
-    return SnapshotReader(attached, sections).read();
+    return read_snapshot(attached);
   });
 }
 

@@ -3,6 +3,8 @@
 
 #include <stdexcept>
 #include <string>
+#include <type_traits>
+#include <utility>
 
 #include "weir/error.hpp"
 
@@ -48,5 +50,12 @@ class Failure : public std::runtime_error {
 
   int status_;
 };
+
+/// The value of a result. Throws Failure with its error.
+template <class T>
+T taken(Result<T> result) {
+  if (!result) throw Failure(result.error());
+  if constexpr (!std::is_void_v<T>) return *std::move(result);
+}
 
 }  // namespace weir::tools

@@ -10,11 +10,7 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <type_traits>
-#include <utility>
 #include <vector>
-
-#include "weir/error.hpp"
 
 #include "common/failure.hpp"
 
@@ -52,11 +48,6 @@ struct Command {
   return all;
 }
 
-/// The value of a result, or its error as a failure.
-template <class T>
-T taken(Result<T> result) {
-  if (!result) throw tools::Failure(result.error());
-  if constexpr (!std::is_void_v<T>) return *std::move(result);
-}
+using tools::taken;
 
 }  // namespace weir::shm_inspect

@@ -43,7 +43,4 @@ namespace weir::shm_inspect {
 [[nodiscard]] std::string render_fields();
 [[nodiscard]] std::string render_fields_markdown();
 
-/// "1.5 MiB"
-[[nodiscard]] std::string size_text(std::uint64_t bytes);
-
 }  // namespace weir::shm_inspect

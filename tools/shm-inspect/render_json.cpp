@@ -3,6 +3,9 @@
 #include <string>
 #include <utility>
 
+#include "weir/report.hpp"
+
+#include "common/failure.hpp"
 #include "render.hpp"
 
 namespace weir::shm_inspect {
@@ -24,7 +27,7 @@ std::string text_of(const FieldList<Row>& list, const std::vector<Row>& rows) {
 }  // namespace
 
 std::string render_json(const Snapshot& snapshot) {
-  return text_of(as_json<Json>(snapshot));
+  return tools::taken(to_json(snapshot));
 }
 
 std::string render_json(const LoadedConfig& loaded, const std::vector<Remark>& remarks) {

@@ -4,11 +4,12 @@
 #include <string>
 #include <vector>
 
+#include "weir/field_table.hpp"
 #include "weir/inspect.hpp"
 #include "weir/text.hpp"
+#include "weir/text_table.hpp"
 
 #include "render.hpp"
-#include "text_table.hpp"
 
 namespace weir::shm_inspect {
 namespace {

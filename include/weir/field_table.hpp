@@ -4,9 +4,12 @@
 // A list of fields as a table on the screen: a column for each field that has a title.
 
 #include <algorithm>
+#include <charconv>
+#include <cstddef>
 #include <cstdint>
-#include <fmt/format.h>
+#include <iterator>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 #include <variant>
@@ -15,16 +18,31 @@
 #include "weir/config.hpp"
 #include "weir/fields.hpp"
 #include "weir/text.hpp"
+#include "weir/text_table.hpp"
 
-#include "text_table.hpp"
-
-namespace weir::shm_inspect {
+namespace weir {
 
 /// "1,000,000"
 [[nodiscard]] inline std::string grouped(std::uint64_t value) {
-  std::string digits = std::to_string(value);
-  for (std::size_t i = digits.size(); i > 3; i -= 3) digits.insert(i - 3, ",");
-  return digits;
+  const std::string digits = std::to_string(value);
+  std::string result;
+  for (std::size_t i = 0; i < digits.size(); ++i) {
+    if (i != 0 && (digits.size() - i) % 3 == 0) result += ',';
+    result += digits[i];
+  }
+  return result;
+}
+
+/// "1.5 MiB"
+[[nodiscard]] inline std::string size_text(std::uint64_t bytes) {
+  constexpr std::string_view kUnits[] = {" KiB", " MiB", " GiB"};
+  double size = static_cast<double>(bytes) / 1024;
+  std::size_t unit = 0;
+  for (; size >= 1024 && unit + 1 < std::size(kUnits); ++unit) size /= 1024;
+  char digits[32];
+  const char* const end =
+      std::to_chars(std::begin(digits), std::end(digits), size, std::chars_format::fixed, 1).ptr;
+  return std::string(static_cast<const char*>(digits), end).append(kUnits[unit]);
 }
 
 /// "[###.......]"
@@ -34,7 +52,7 @@ namespace weir::shm_inspect {
   const std::uint64_t full = std::min(static_cast<std::uint64_t>(share * kWidth), kWidth);
   const std::uint64_t shown =
       std::max<std::uint64_t>(full, part > 0 ? 1 : 0);  // not empty while anything is left
-  return fmt::format("[{:#<{}}{:.<{}}]", "", shown, "", kWidth - shown);
+  return "[" + std::string(shown, '#') + std::string(kWidth - shown, '.') + "]";
 }
 
 /// What a cell says; `zero` instead of 0 and false, if there is such a word.
@@ -49,6 +67,10 @@ namespace weir::shm_inspect {
           return printable(held);
         } else if constexpr (std::is_same_v<T, std::chrono::system_clock::time_point>) {
           return utc_text(held);
+        } else if constexpr (std::is_same_v<T, Histogram>) {
+          std::uint64_t all = held.longer;
+          for (const Histogram::Bucket& bucket : held.buckets) all += bucket.count;
+          return grouped(all);
         } else {
           if (held == T{} && !zero.empty()) return std::string(zero);
           if constexpr (std::is_same_v<T, bool>) return std::string(held ? key : "no");
@@ -81,7 +103,7 @@ template <class Row>
       const FieldValue value = field.get(row);
       const std::uint64_t* const part = std::get_if<std::uint64_t>(&value);
       const bool of_whole = field.of != nullptr && part != nullptr;
-      cells.push_back(of_whole ? fmt::format("{}/{}", *part, field.of(row))
+      cells.push_back(of_whole ? std::to_string(*part) + "/" + std::to_string(field.of(row))
                                : cell_text(value, field.key, field.zero));
       if (kBars && field.of != nullptr) cells.push_back(part != nullptr ? bar(*part, field.of(row)) : "");
     }
@@ -90,4 +112,4 @@ template <class Row>
   return table.text(colours);
 }
 
-}  // namespace weir::shm_inspect
+}  // namespace weir

@@ -6,7 +6,7 @@
 #include <string>
 #include <vector>
 
-namespace weir::shm_inspect {
+namespace weir {
 
 /// Lines of cells, printed in columns as wide as their widest cell.
 class TextTable {
@@ -48,4 +48,4 @@ class TextTable {
   std::vector<std::size_t> widths_;
 };
 
-}  // namespace weir::shm_inspect
+}  // namespace weir
