@@ -7,6 +7,7 @@
 #include <array>
 #include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "weir/config.hpp"
 #include "weir/control.hpp"
@@ -32,18 +33,24 @@ inline constexpr std::array kSegment{
     Field<Snapshot>{.key = "bytes",
                     .unit = Unit::bytes,
                     .help = "The size of its file.",
-                    .get = value_of<&Snapshot::bytes>},
+                    .get = value_of<&Snapshot::bytes>,
+                    .metric = {"segment_bytes", "", "The size of the file of the segment."}},
+    Field<Snapshot>{.key = "created",
+                    .help = "When it was made, in UTC.",
+                    .get = value_of<&Snapshot::created>,
+                    .metric = {"segment_created_timestamp_seconds", "", "When the segment was made."}},
     Field<Snapshot>{
-        .key = "created", .help = "When it was made, in UTC.", .get = value_of<&Snapshot::created>},
-    Field<Snapshot>{.key = "generation",
-                    .kind = FieldKind::counter,
-                    .unit = Unit::changes,
-                    .help = "Live changes of its limits so far.",
-                    .get = value_of<&Snapshot::generation>},
+        .key = "generation",
+        .kind = FieldKind::counter,
+        .unit = Unit::changes,
+        .help = "Live changes of its limits so far.",
+        .get = value_of<&Snapshot::generation>,
+        .metric = {"live_changes_total", "", "Live changes of the limits since the segment was made."}},
     Field<Snapshot>{.key = "worker_slots",
                     .unit = Unit::workers,
                     .help = "Processes that may be attached at once.",
-                    .get = value_of<&Snapshot::worker_slots>}};
+                    .get = value_of<&Snapshot::worker_slots>,
+                    .metric = {"worker_slots"}}};
 inline constexpr std::array kUserTable{
     Field<UserTableStatus>{.key = "capacity",
                            .unit = Unit::entries,
@@ -72,17 +79,24 @@ inline constexpr std::array kUserTable{
                            .unit = Unit::users,
                            .help = "Users that were forgotten although they owed something.",
                            .get = value_of<&UserTableStatus::evicted>,
-                           .more = "They got their tokens back early: raise `segment.users`."},
+                           .more = "They got their tokens back early: raise `segment.users`.",
+                           .metric = {"user_table_evictions_total"}},
     Field<UserTableStatus>{.key = "refused",
                            .kind = FieldKind::counter,
                            .unit = Unit::requests,
                            .help = "Requests that were refused because the table was full.",
-                           .get = value_of<&UserTableStatus::refused>},
+                           .get = value_of<&UserTableStatus::refused>,
+                           .metric = {"user_table_full_total", R"(answer="refused")",
+                                      "Requests of a new user that met a full user table."}},
     Field<UserTableStatus>{.key = "unlimited",
                            .kind = FieldKind::counter,
                            .unit = Unit::requests,
                            .help = "Requests that passed without their user's limits because it was full.",
-                           .get = value_of<&UserTableStatus::unlimited>}};
+                           .get = value_of<&UserTableStatus::unlimited>,
+                           .metric = {"user_table_full_total", R"(answer="admitted")"}}};
+/// The words of a BreakerState.
+inline constexpr std::array<std::string_view, 7> kBreakerStates{
+    "closed", "open", "half_open", "forced_open", "forced_closed", "disabled", "metrics_only"};
 inline constexpr std::array kBreakers{
     Field<BreakerStatus>{.key = "operation",
                          .help = "The operation that it guards.",
@@ -92,7 +106,9 @@ inline constexpr std::array kBreakers{
         .kind = FieldKind::state,
         .help = "closed, open, half_open, forced_open, forced_closed, disabled or metrics_only.",
         .get = value_of<&BreakerStatus::state>,
-        .title = "STATE"},
+        .title = "STATE",
+        .metric = {"breaker_state", "", "1 for the state of the breaker of an operation, 0 for the others.",
+                   kBreakerStates}},
     Field<BreakerStatus>{
         .key = "failures_in_a_row",
         .kind = FieldKind::gauge,
@@ -100,26 +116,35 @@ inline constexpr std::array kBreakers{
         .help = "Failed calls since the last one that succeeded.",
         .get = value_of<&BreakerStatus::failures_in_a_row>,
         .title = "FAILED IN A ROW",
-        .of = [](const BreakerStatus& status) { return std::uint64_t{status.breaker.failures}; }},
+        .of = [](const BreakerStatus& status) { return std::uint64_t{status.breaker.failures}; },
+        .metric = {"breaker_failures_in_a_row"}},
     Field<BreakerStatus>{
         .key = "calls",
         .kind = FieldKind::gauge,
         .unit = Unit::calls,
         .help = "Calls in its window, if it has one, and in flight for longer than slow_call.",
         .get = value_of<&BreakerStatus::calls>,
-        .title = "CALLS"},
-    Field<BreakerStatus>{.key = "failures",
-                         .kind = FieldKind::gauge,
-                         .unit = Unit::calls,
-                         .help = "Of these, those that failed.",
-                         .get = value_of<&BreakerStatus::failures>,
-                         .title = "FAILED"},
-    Field<BreakerStatus>{.key = "slow",
-                         .kind = FieldKind::gauge,
-                         .unit = Unit::calls,
-                         .help = "Of these, those that were slow, or are slow already while in flight.",
-                         .get = value_of<&BreakerStatus::slow>,
-                         .title = "SLOW"},
+        .title = "CALLS",
+        .metric = {"breaker_calls", "",
+                   "Calls in the window of a breaker, and in flight for longer than slow_call."}},
+    Field<BreakerStatus>{
+        .key = "failures",
+        .kind = FieldKind::gauge,
+        .unit = Unit::calls,
+        .help = "Of these, those that failed.",
+        .get = value_of<&BreakerStatus::failures>,
+        .title = "FAILED",
+        .metric = {"breaker_failed_calls", "", "Calls in the window of a breaker that failed."}},
+    Field<BreakerStatus>{
+        .key = "slow",
+        .kind = FieldKind::gauge,
+        .unit = Unit::calls,
+        .help = "Of these, those that were slow, or are slow already while in flight.",
+        .get = value_of<&BreakerStatus::slow>,
+        .title = "SLOW",
+        .metric =
+            {"breaker_slow_calls", "",
+             "Calls in the window of a breaker that were slow, and those in flight that are slow already."}},
     Field<BreakerStatus>{
         .key = "probes_out",
         .kind = FieldKind::gauge,
@@ -127,19 +152,24 @@ inline constexpr std::array kBreakers{
         .help = "Probes of the half-open breaker that have not reported yet.",
         .get = value_of<&BreakerStatus::probes_out>,
         .title = "PROBES",
-        .of = [](const BreakerStatus& status) { return std::uint64_t{status.breaker.probes}; }},
-    Field<BreakerStatus>{.key = "trips",
-                         .kind = FieldKind::gauge,
-                         .help = "How often it opened in a row without closing in between.",
-                         .get = value_of<&BreakerStatus::trips>,
-                         .more = "With `recovery_factor`, each trip makes the next recovery longer."},
+        .of = [](const BreakerStatus& status) { return std::uint64_t{status.breaker.probes}; },
+        .metric = {"breaker_probes_out"}},
+    Field<BreakerStatus>{
+        .key = "trips",
+        .kind = FieldKind::gauge,
+        .help = "How often it opened in a row without closing in between.",
+        .get = value_of<&BreakerStatus::trips>,
+        .more = "With `recovery_factor`, each trip makes the next recovery longer.",
+        .metric = {"breaker_trips_in_a_row", "", "How often a breaker opened without closing in between."}},
     Field<BreakerStatus>{.key = "next_probe_s",
                          .kind = FieldKind::gauge,
                          .unit = Unit::seconds,
                          .help = "How long it still refuses before it lets a probe through.",
                          .get = value_of<&BreakerStatus::next_probe>,
                          .title = "NEXT PROBE",
-                         .zero = "-"}};
+                         .zero = "-",
+                         .metric = {"breaker_next_probe_seconds", "",
+                                    "How long a breaker still refuses before it lets a probe through."}}};
 inline constexpr std::array kDifference{
     Field<DifferenceStatus>{.key = "values",
                             .kind = FieldKind::gauge,
@@ -210,11 +240,13 @@ inline constexpr std::array kQueues{
                        .help = "Requests that wait in it.",
                        .get = value_of<&QueueStatus::waiting>,
                        .title = "WAITING",
-                       .of = [](const QueueStatus& status) { return std::uint64_t{status.queue.seats}; }},
+                       .of = [](const QueueStatus& status) { return std::uint64_t{status.queue.seats}; },
+                       .metric = {"queue_waiting", "", "Requests that wait in a queue."}},
     Field<QueueStatus>{.key = "seats",
                        .unit = Unit::requests,
                        .help = "How many may wait.",
-                       .get = [](const QueueStatus& status) { return detail::to_value(status.queue.seats); }},
+                       .get = [](const QueueStatus& status) { return detail::to_value(status.queue.seats); },
+                       .metric = {"queue_seats", "", "How many requests may wait in a queue."}},
     Field<QueueStatus>{.key = "by_priority",
                        .kind = FieldKind::state,
                        .help = "How many of each priority wait, the most urgent first.",
@@ -226,7 +258,9 @@ inline constexpr std::array kQueues{
                        .help = "How long the request that came first has waited.",
                        .get = value_of<&QueueStatus::oldest>,
                        .title = "OLDEST",
-                       .zero = "-"}};
+                       .zero = "-",
+                       .metric = {"queue_oldest_wait_seconds", "",
+                                  "How long the request that came first to a queue has waited."}}};
 inline constexpr std::array kWaiters{
     Field<WaiterStatus>{.key = "queue",
                         .help = "The key of the queue in the configuration.",
@@ -264,12 +298,15 @@ inline constexpr std::array kSwept{
                        .kind = FieldKind::counter,
                        .unit = Unit::workers,
                        .help = "Dead workers that were swept.",
-                       .get = value_of<&SweepStatus::workers>},
-    Field<SweepStatus>{.key = "permits",
-                       .kind = FieldKind::counter,
-                       .unit = Unit::permits,
-                       .help = "Permits that were taken back from them.",
-                       .get = value_of<&SweepStatus::permits>},
+                       .get = value_of<&SweepStatus::workers>,
+                       .metric = {"workers_reaped_total"}},
+    Field<SweepStatus>{
+        .key = "permits",
+        .kind = FieldKind::counter,
+        .unit = Unit::permits,
+        .help = "Permits that were taken back from them.",
+        .get = value_of<&SweepStatus::permits>,
+        .metric = {"permits_reclaimed_total", "", "Permits that were taken back from dead workers."}},
     Field<SweepStatus>{
         .key = "late_releases",
         .kind = FieldKind::counter,
@@ -277,7 +314,8 @@ inline constexpr std::array kSwept{
         .help = "Permits that were given back after they had been taken back.",
         .get = value_of<&SweepStatus::late_releases>,
         .more =
-            "Each of them belonged to a worker that was taken for dead but lived; nothing was freed twice."}};
+            "Each of them belonged to a worker that was taken for dead but lived; nothing was freed twice.",
+        .metric = {"late_releases_total"}}};
 inline constexpr std::array kOperation{Field<std::string>{
     .key = "", .help = "Its name.", .get = [](const std::string& name) { return FieldValue(name); }}};
 

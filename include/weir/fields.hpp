@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -22,6 +23,7 @@
 #include "weir/inspect.hpp"
 #include "weir/limit_rows.hpp"
 #include "weir/limiter.hpp"
+#include "weir/metric_rows.hpp"
 
 namespace weir {
 
@@ -79,6 +81,9 @@ inline constexpr SnapshotPart<BreakerStatus> kBreakers{
      [](const BreakerStatus& status) {
        return status.state == BreakerState::open || status.state == BreakerState::half_open ||
               status.state == BreakerState::forced_open;
+     },
+     [](const BreakerStatus& status) {
+       return MetricLabels{{"operation", status.operation}};
      }},
     [](const Snapshot& snapshot) { return snapshot.breakers; }};
 inline constexpr SnapshotPart<UserTableStatus> kUserTable{
@@ -96,7 +101,10 @@ inline constexpr SnapshotPart<DifferenceStatus> kDifference{
     true};
 inline constexpr SnapshotPart<QueueStatus> kQueues{
     {"queues", "QUEUES", "One row for each queue.", fields::kQueues,
-     [](const QueueStatus& status) { return status.waiting >= status.queue.seats; }},
+     [](const QueueStatus& status) { return status.waiting >= status.queue.seats; },
+     [](const QueueStatus& status) {
+       return MetricLabels{{"queue", status.name}};
+     }},
     [](const Snapshot& snapshot) { return snapshot.queues; }};
 inline constexpr SnapshotPart<WaiterStatus> kWaiters{
     {"waiters", "QUEUE", "One row for each request that waits.", fields::kWaiters,
@@ -139,6 +147,26 @@ void for_each_part(Visit&& visit) {
   visit(kWaiters);
   visit(kWorkers);
   visit(kSwept);
+}
+
+inline constexpr FieldList<Snapshot> kSegmentInfo{
+    "", "", "What the segment is.", fields::kSegmentInfo, nullptr, fields::segment_info_labels};
+inline constexpr FieldList<Snapshot> kSegmentMetrics{"", "", "Counted over the whole segment.",
+                                                     fields::kSegmentMetrics};
+inline constexpr FieldList<LimitStatus> kLimitMetrics{
+    "", "", "Limits of all kinds.", fields::kLimitMetrics, nullptr, fields::limit_labels};
+
+/// Calls visit(list, rows) for all lists with fields that name a metric, in the order of an exposition; `rows` is a range
+/// of rows of the list. Rows of one worker or of one request that waits are not among them: a series would
+/// remain of each.
+template <class Visit>
+void for_each_metric_list(const Snapshot& snapshot, Visit&& visit) {
+  const std::span<const Snapshot> self(&snapshot, 1);
+  visit(kSegmentInfo, self);
+  visit(kSegmentFields, self);
+  visit(kSegmentMetrics, self);
+  visit(kLimitMetrics, std::span<const LimitStatus>(snapshot.limits));
+  for_each_part([&](const auto& part) { visit(part, part.rows(snapshot)); });
 }
 
 // --- JSON, in a type of the caller's: nlohmann::json, or one that is used like it.

@@ -17,7 +17,7 @@
 //   inspect.hpp    looking at a segment from outside
 //   fields.hpp     what each number of it means, to show or to export
 //   field_table.hpp  rows as a table of text
-//   report.hpp     a snapshot as text and JSON
+//   report.hpp     a snapshot as text, as JSON and for Prometheus
 //   error.hpp      how opening and parsing fail
 //   log.hpp        where the library says what no return value tells
 //   text.hpp       names of unknown origin, safe to print

@@ -69,9 +69,8 @@ TEST(Report, WritesTheJsonThatTheFieldListsSay) {
   const auto written = ordered_json::parse(text);
   EXPECT_EQ(written["workers"][0]["name"], "\ufffd\ufffd(\ufffd\ufffd");
   snapshot.workers[0].name = written["workers"][0]["name"];
-  const auto expected = as_json<ordered_json>(snapshot);
+  const auto expected = as_json<ordered_json>(snapshot);  // the order of the keys counts, too
   EXPECT_EQ(written, expected);
-  EXPECT_EQ(written.dump(), expected.dump()) << "another order of the keys";
 }
 
 TEST(Report, WritesAHistogramInJsonWithoutABoundForTheRest) {

@@ -17,6 +17,7 @@
 #include "command.hpp"
 #include "common/arguments.hpp"
 #include "common/failure.hpp"
+#include "metrics.hpp"
 #include "reading.hpp"
 #include "render.hpp"
 
@@ -99,6 +100,7 @@ constexpr std::array kCommands{
     Command{"workers", "show the attached processes and what they hold", workers},
     Command{"users", "show the users against whom most is held", users},
     Command{"user", "show one user under every limit", user},
+    Command{"metrics", "write what segments hold in a format of Prometheus", metrics},
     Command{"history", "show who changed which limit, and when", history},
 };
 

@@ -3,9 +3,14 @@
 // What every key means, from the lists of weir/fields.hpp: for --help, for the command `fields`, and as the page
 // docs/inspector.md.
 
+#include <cstddef>
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <set>
 #include <string>
 #include <string_view>
+#include <variant>
+#include <vector>
 
 #include "weir/fields.hpp"
 
@@ -80,6 +85,51 @@ std::string section(const FieldList<Row>& list) {
   return section(list, fmt::format("`{}`", list.key));
 }
 
+/// The labels of a metric: of its rows, those that tell its fields apart, and the states of one.
+template <class Row>
+std::string labels_of(const FieldList<Row>& list, const Field<Row>& first) {
+  std::vector<std::string> labels;
+  if (list.labels != nullptr) {
+    for (const auto& [name, value] : list.labels(Row())) labels.push_back(fmt::format("`{}`", name));
+  }
+  std::string fixed;
+  for (const Field<Row>& field : list.fields) {
+    if (field.metric.name != first.metric.name || field.metric.labels.empty()) continue;
+    const std::size_t equals = field.metric.labels.find('=');
+    const std::string_view name = field.metric.labels.substr(0, equals);
+    const std::string_view value = field.metric.labels.substr(equals + 1);
+    fixed += fmt::format("{}`{}`", fixed.empty() ? fmt::format("`{}` = ", name) : ", ", value);
+  }
+  if (!fixed.empty()) labels.push_back(fixed);
+  if (!first.metric.states.empty())
+    labels.push_back(fmt::format("`{}` = `\"{}\"`", first.key, fmt::join(first.metric.states, "\"`, `\"")));
+  return fmt::format("{}", fmt::join(labels, "; "));
+}
+
+/// The table of all series, in the order of an exposition.
+std::string metrics_section() {
+  std::string text =
+      "## `metrics`\n\nThe series of `shm-inspect metrics` and of `weir/report.hpp`. A label without a value "
+      "is left "
+      "out; with\nseveral segments each series has the label `segment`, too.\n\n"
+      "| Series | Type | Labels | Meaning |\n|---|---|---|---|\n";
+  std::set<std::string_view> seen;
+  const auto add = [&]<class Row>(const FieldList<Row>& list) {
+    for (const Field<Row>& field : list.fields) {
+      if (field.metric.name.empty() || !seen.insert(field.metric.name).second) continue;
+      const bool histogram = std::holds_alternative<Histogram>(field.get(Row()));
+      text += fmt::format("| `weir_{}` | {} | {} | {} |\n", field.metric.name,
+                          histogram                          ? "histogram"
+                          : field.kind == FieldKind::counter ? "counter"
+                                                             : "gauge",
+                          labels_of(list, field),
+                          cell(field.metric.help.empty() ? field.help : field.metric.help));
+    }
+  };
+  for_each_metric_list(Snapshot(), [&](const auto& list, const auto&) { add(list); });
+  return text + "\n";
+}
+
 }  // namespace
 
 std::string render_status_keys() {
@@ -114,6 +164,7 @@ std::string render_fields_markdown() {
       "## `status`, `workers`\n\n";
   text += section(kSegmentFields, "The segment");
   for_each_part([&](const auto& part) { text += section(part); });
+  text += metrics_section();
   text += "## `users`, `user`\n\n" + section(kUserFields);
   text += "## `list`\n\n" + section(kSegmentEntryFields);
   text += "## `history`\n\n" + section(kHistoryFields);
