@@ -40,10 +40,11 @@ Texts take_wholes(Config& config, const Config& other) {
   return wholes;
 }
 
-/// The values of a configuration in order, without an operation that has none.
+/// The values of a configuration in order, without an operation that has none. A key that is left out stands with the value
+/// that is in force.
 std::vector<std::pair<std::string, std::string>> texts_of(const Config& config) {
   std::vector<std::pair<std::string, std::string>> texts;
-  for (detail::SavedValue& value : detail::values_of(config)) {
+  for (detail::SavedValue& value : detail::values_of(config, detail::Defaults::written)) {
     if (!value.name.empty()) texts.emplace_back(detail::path_text(value.key()), std::move(value.text));
   }
   return texts;

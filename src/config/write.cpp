@@ -20,20 +20,20 @@ Node empty_table() {
 /// Walks through a Config along the lists of its keys, and leaves out what is not configured.
 class Saver {
  public:
-  static Node config(const Config& config) {
+  explicit Saver(Defaults defaults) : defaults_(defaults) {}
+
+  Node config(const Config& config) const {
     Node root = empty_table();
     Node& segment = root.add("segment", empty_table());
-    for (const Field<SegmentPolicy>& field : kSegmentFields) {  // these are all written, defaults as well
-      const auto value = [&](const auto& setting) { return written(config.segment, setting); };
-      segment.add(std::string(field.name), std::visit(value, field.setting));
-    }
+    Saver(Defaults::written).add_settings(segment, config.segment, kSegmentFields);
     add_unless_empty(root, "global", policy(config.global));
     Node operations = empty_table();
     for (const auto& [name, operation] : config.operations) operations.add(name, policy(operation));
     add_unless_empty(root, "operations", std::move(operations));
     Node users = empty_table();
     for (const auto& [name, user] : config.users) {
-      Node& section = users.add(name, fields(user, kExemptField));
+      Node& section = users.add(name, empty_table());
+      add_settings(section, user, kExemptField);
       add_fields(section, user.limits, kUserLimits);
     }
     Node overrides = empty_table();
@@ -47,12 +47,22 @@ class Saver {
     if (!node.as<Node::Table>()->empty()) into.add(std::move(key), std::move(node));
   }
 
-  static Node policy(const OperationPolicy& policy) {
+  [[nodiscard]] Node policy(const OperationPolicy& policy) const {
     Node section = fields(policy.shared, kSharedLimits);
-    add_fields(section, policy.queue, kQueueFields);
+    add_settings(section, policy.queue, kQueueFields);
     add_fields(section, policy, kBreakerField);
     add_fields(section, policy, kUserField);
     return section;
+  }
+
+  /// Adds keys that always have a value, that of their default if they are left out.
+  template <class T, std::size_t N>
+  void add_settings(Node& into, const T& from, const std::array<Field<T>, N>& list) const {
+    if (defaults_ == Defaults::left_out) return add_fields(into, from, list);
+    for (const Field<T>& field : list) {
+      const auto value = [&](const auto& setting) { return written(from, setting); };
+      into.add(std::string(field.name), std::visit(value, field.setting));
+    }
   }
 
   template <class T, std::size_t N>
@@ -138,6 +148,8 @@ class Saver {
     if (members.size() != 1 || members.front().key != first) return node;
     return Node(members.front().value);
   }
+
+  Defaults defaults_;
 };
 
 std::string list_text(const Node::List& list) {
@@ -205,8 +217,8 @@ std::string file_text(const Config& config, const std::map<std::string, std::str
 
 }  // namespace
 
-Node save_to_tree(const Config& config) {
-  return Saver::config(config);
+Node save_to_tree(const Config& config, Defaults defaults) {
+  return Saver(defaults).config(config);
 }
 
 std::string inline_text(const Node& value) {
@@ -218,8 +230,8 @@ std::string inline_text(const Node& value) {
   return table_text(std::get<Node::Table>(value.value));
 }
 
-std::vector<SavedValue> values_of(const Config& config) {
-  const Node root = save_to_tree(config);
+std::vector<SavedValue> values_of(const Config& config, Defaults defaults) {
+  const Node root = save_to_tree(config, defaults);
   std::vector<SavedValue> values;
   for (const auto& [key, section, position] : *root.as<Node::Table>()) {
     const bool users = key == "overrides";

@@ -17,8 +17,12 @@
 
 namespace weir::detail {
 
+/// Whether keys of a section that have their default are written, too. Those of [segment] always are, those of one limit
+/// never.
+enum class Defaults : std::uint8_t { left_out, written };
+
 /// Writes a configuration as a tree, in the order of the file format and with each value in its shortest form.
-[[nodiscard]] Node save_to_tree(const Config& config);
+[[nodiscard]] Node save_to_tree(const Config& config, Defaults defaults = Defaults::left_out);
 
 /// A value as a node of a tree.
 template <class Value>
@@ -74,6 +78,6 @@ struct SavedValue {
   }
 };
 /// All values of a configuration, in the order of the file format.
-[[nodiscard]] std::vector<SavedValue> values_of(const Config& config);
+[[nodiscard]] std::vector<SavedValue> values_of(const Config& config, Defaults defaults = Defaults::left_out);
 
 }  // namespace weir::detail

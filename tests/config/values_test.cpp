@@ -12,6 +12,7 @@ namespace weir {
 namespace {
 
 using namespace std::chrono_literals;
+using testing::Contains;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -309,6 +310,31 @@ TEST(Difference, NamesWhatChangedCameAndWent) {
                   ConfigChange{"global.rate", R"("2000/s burst 500")", R"("1/s")"},
                   ConfigChange{"operations.captions.user.concurrent", "none", "2"},
                   ConfigChange{"operations.new", "none", R"({ rate = "1/s", user = { rate = "2/s" } })"}));
+}
+
+TEST(Difference, NamesTheValueInForceWhereAKeyIsLeftOut) {
+  Config from;
+  Config to;
+  for (Config* config : {&from, &to}) {
+    config->operations["work"].shared.concurrent.limit = 1;
+    config->users["vip"] = {};
+  }
+  const std::pair<std::string, std::pair<std::string, std::string>> settings[] = {
+      {"global.queue", {"0", "7"}},
+      {"operations.work.queue", {"0", "7"}},
+      {"operations.work.timeout", {R"("1s")", R"("7s")"}},
+      {"operations.work.order", {R"("fifo")", R"("lifo")"}},
+      {"operations.work.shares", {"[1, 1, 1, 1]", "[1, 1, 1, 2]"}},
+      {"operations.work.push_out", {"false", "true"}},
+      {"overrides.users.vip.exempt", {"false", "true"}},
+  };
+  for (const auto& [key, values] : settings) {
+    const auto& [usual, other] = values;
+    Config changed = to;
+    ASSERT_TRUE(set_value(changed, key, other)) << key;
+    EXPECT_THAT(config_difference(from, changed), Contains(ConfigChange{key, usual, other}));
+    EXPECT_THAT(config_difference(changed, from), Contains(ConfigChange{key, other, usual}));
+  }
 }
 
 TEST(Difference, LeadsThereAndBack) {
