@@ -187,6 +187,7 @@ struct UserEntry {
   std::uint32_t available = 0;              ///< tokens, requests or permits left
   std::uint32_t of = 0;                     ///< the most that can be available
   std::uint32_t permits = 0;                ///< how many permits the user holds
+  std::uint32_t waiting = 0;                ///< how many of its requests wait for this limit
   std::chrono::nanoseconds retry_after{0};  ///< time until one more request would pass; 0 if it would now
   NameKind name = NameKind::whole;          ///< what `user` is
 };

@@ -9,9 +9,11 @@
 
 #include "base/result.hpp"
 #include "base/text.hpp"
+#include "policy/queues.hpp"
 #include "policy/schema.hpp"
 #include "policy/user_rule.hpp"
 #include "primitives/owner_set.hpp"
+#include "primitives/seat.hpp"
 #include "users/names.hpp"
 
 namespace weir {
@@ -33,7 +35,12 @@ class UserReader {
       : segment_(segment),
         sections_(sections),
         hasher_(segment.header().secret),
-        now_(ticks_at(segment.header(), HostClock::now())) {}
+        now_(ticks_at(segment.header(), HostClock::now())) {
+    for (const Seat& seat : sections.seats) {
+      const Seated seated = Seated::of(seat.load());
+      if (seated.taken() && (seated.lacks.what & kOfUser) != Lacks::nothing) waiters_.push_back(seated.lacks);
+    }
+  }
 
   [[nodiscard]] std::uint32_t operation(std::string_view name) const {
     return find_block(sections_.operation_index, hasher_(name));
@@ -63,7 +70,9 @@ class UserReader {
     std::vector<UserEntry> entries;
     entries.reserve(heap.size());
     for (const Row& row : heap) {
-      entries.push_back(entry(LimitRef::of(LimitId{row.limit.id}), row.state, {}));
+      const LimitRef ref = LimitRef::of(LimitId{row.limit.id});
+      entries.push_back(entry(ref, row.state, {}));
+      entries.back().waiting = waiting(ref, row.tag_hash);
       name(entries.back(), row.tag_hash);
     }
     return entries;
@@ -77,7 +86,9 @@ class UserReader {
     const auto add = [&](std::uint32_t block_index) {
       const Presence presence = sections_.blocks[block_index].presence(std::memory_order_acquire);
       for (const std::uint32_t index : in_order(sections_.blocks[block_index], presence, masks::kUser)) {
-        entries.push_back(look_up(hash, {block_index, index}, user));
+        const LimitRef ref{block_index, index};
+        entries.push_back(look_up(hash, ref, user));
+        entries.back().waiting = waiting(ref, UserTable::tag_hash(hash));
       }
     };
     if (own != 0 && !sections_.blocks[own].presence(std::memory_order_acquire).retired()) {
@@ -142,6 +153,14 @@ class UserReader {
     return entry(ref, state, std::string(user));
   }
 
+  /// How many requests of a user wait for what one limit holds against it.
+  [[nodiscard]] std::uint32_t waiting(LimitRef ref, std::uint64_t tag_hash) const {
+    const Wants of_entry{lacks_of(LimitId{static_cast<std::uint16_t>(ref.id())}), ref.block,
+                         user_in_seat(tag_hash)};
+    return static_cast<std::uint32_t>(
+        std::ranges::count_if(waiters_, [&](const Wants& lacks) { return lacks.concerns(of_entry); }));
+  }
+
   void name(UserEntry& entry, std::uint64_t tag_hash) const {
     if (auto name = NameTable::find(sections_.names, tag_hash)) {
       entry.user = std::move(name->text);
@@ -168,6 +187,7 @@ class UserReader {
   SectionsView sections_;
   KeyHasher hasher_;
   std::uint64_t now_;
+  std::vector<Wants> waiters_;  // of all requests that wait for a limit of their user, what they lack
 };
 
 template <class Call>

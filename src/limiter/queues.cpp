@@ -9,10 +9,6 @@
 namespace weir::detail {
 namespace {
 
-std::uint32_t user_bits(std::uint64_t hash) noexcept {
-  return (static_cast<std::uint32_t>(hash) & Seated::kUserMask) | 1;
-}
-
 Lacks missing_permits(const Context& context, std::uint32_t weight) noexcept {
   Lacks missing = Lacks::nothing;
   for (const PermitStep& step : context.plan->shared.permits.enforced()) {
@@ -40,25 +36,6 @@ Lacks missing_quotas(const Context& context, std::uint32_t cost) noexcept {
 
 }  // namespace
 
-Lacks lacks_of(LimitId limit) noexcept {
-  if (limit == LimitId::none) return Lacks::nothing;
-  const LimitRef ref = LimitRef::of(limit);
-  // Limits of one user, in place of those of every operation, hold over all operations, too.
-  const bool global = ref.block == kGlobalBlock || ref.block >= kFirstOverride;
-  const bool user = scope_of(ref.index) == LimitScope::user;
-  switch (kind_of(ref.index)) {
-    case LimitKind::permits:
-      if (global) return user ? Lacks::global_user_permits : Lacks::global_permits;
-      return user ? Lacks::user_permits : Lacks::permits;
-    case LimitKind::rate:
-    case LimitKind::window:
-      if (global) return user ? Lacks::global_user_quotas : Lacks::global_quotas;
-      return user ? Lacks::user_quotas : Lacks::quotas;
-    default:
-      return Lacks::nothing;
-  }
-}
-
 Wants needs_of(const Context& context) noexcept {
   Wants needs{Lacks::nothing, context.plan->block, 0};
   const auto add = [&](const auto& steps) {
@@ -69,7 +46,7 @@ Wants needs_of(const Context& context) noexcept {
   add(context.plan->shared.windows);
   add(context.users->permits);
   add(context.users->quotas);
-  if ((needs.what & kOfUser) != Lacks::nothing) needs.user = user_bits(context.user.low);
+  if ((needs.what & kOfUser) != Lacks::nothing) needs.user = user_in_seat(UserTable::tag_hash(context.user));
   return needs;
 }
 
@@ -101,11 +78,11 @@ void ring_waiters(const Sections& sections, const Wants& came_back, std::uint64_
 }
 
 void ring_waiters(const Sections& sections, const Holding& given_back, std::uint64_t now) noexcept {
+  const std::uint32_t user = user_in_seat(UserTable::tag_hash({given_back.user[0], given_back.user[1]}));
   const auto came_back = [&](LimitId limit) {
     const Lacks what = lacks_of(limit);
     const bool of_user = (what & kOfUser) != Lacks::nothing;
-    ring_waiters(sections, {what, LimitRef::of(limit).block, of_user ? user_bits(given_back.user[0]) : 0},
-                 now);
+    ring_waiters(sections, {what, LimitRef::of(limit).block, of_user ? user : 0}, now);
   };
   for (std::uint32_t i = 0; i < given_back.permits; ++i) came_back(given_back.limits[i]);
   for (std::uint32_t i = 0; i < given_back.user_permits; ++i) came_back(given_back.limits_of_user[i]);

@@ -40,9 +40,6 @@ class QueuesOf {
   bool all_;
 };
 
-/// What a limit is to waiters; `nothing` for one that is not waited for.
-[[nodiscard]] Lacks lacks_of(LimitId limit) noexcept;
-
 /// What a request needs under its limits, whether it is there or not.
 [[nodiscard]] Wants needs_of(const Context& context) noexcept;
 

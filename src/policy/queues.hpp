@@ -54,4 +54,31 @@ inline void ring_all_waiters(const Sections& sections) noexcept {
   if (sections.gate->is_open()) ring_all(sections.seats, futex::wake);
 }
 
+/// What a limit is to waiters; `nothing` for one that is not waited for.
+[[nodiscard]] inline Lacks lacks_of(LimitId limit) noexcept {
+  if (limit == LimitId::none) return Lacks::nothing;
+  const LimitRef ref = LimitRef::of(limit);
+  // Limits of one user, in place of those of every operation, hold over all operations, too.
+  const bool global = ref.block == kGlobalBlock || ref.block >= kFirstOverride;
+  const bool user = scope_of(ref.index) == LimitScope::user;
+  switch (kind_of(ref.index)) {
+    case LimitKind::permits:
+      if (global) return user ? Lacks::global_user_permits : Lacks::global_permits;
+      return user ? Lacks::user_permits : Lacks::permits;
+    case LimitKind::rate:
+    case LimitKind::window:
+      if (global) return user ? Lacks::global_user_quotas : Lacks::global_quotas;
+      return user ? Lacks::user_quotas : Lacks::quotas;
+    default:
+      return Lacks::nothing;
+  }
+}
+
+/// What a seat says of the user of its request. It is a part of what the entries of that user carry, so the inspector can
+/// tell which of them a request waits for.
+/// @param tag_hash  UserTable::tag_hash of the user.
+[[nodiscard]] constexpr std::uint32_t user_in_seat(std::uint64_t tag_hash) noexcept {
+  return (static_cast<std::uint32_t>(tag_hash) & Seated::kUserMask) | 1;
+}
+
 }  // namespace weir::detail

@@ -13,7 +13,7 @@
 //     absent   it did not look when it was asked
 //     lacks    what it lacked when it last looked: see Lacks
 //     block    of its operation
-//     user     bits of the hash of its user; 0: none
+//     user     bits of the hash of its user, which the entries of that user carry, too; 0: none
 //   bell     how often it was rung; its low half is the futex on which the waiter sleeps
 //
 //   gate     epoch 63 | open 1

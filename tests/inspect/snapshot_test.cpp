@@ -2,9 +2,12 @@
 #include <fcntl.h>
 #include <fstream>
 #include <gtest/gtest.h>
+#include <map>
 #include <signal.h>
+#include <string>
 #include <sys/stat.h>
 #include <unistd.h>
+#include <vector>
 
 #include "weir/config.hpp"
 #include "weir/inspect.hpp"
@@ -81,6 +84,58 @@ TEST(Snapshot, ShowsWhoWaitsForWhat) {
   EXPECT_EQ(snapshot->waiters[0].lacks, "permits");
   ASSERT_EQ(snapshot->workers.size(), 1U);
   EXPECT_EQ(snapshot->workers[0].waiting, 2U);
+}
+
+TEST(Snapshot, ShowsForWhichUserARequestWaits) {
+  const SegmentName name;
+  Config config = *parse_config(
+      "[global.user]\nconcurrent = 3\n[operations.a]\nconcurrent = 9\nqueue = 5\nuser = {concurrent = 1, "
+      "rate = '9/s'}\n"
+      "[operations.b]\nconcurrent = 9\nqueue = 5\nuser.concurrent = 1\n",
+      "test");
+  config.segment.name = name.str();
+  auto limiter = Limiter::open(config);
+  ASSERT_TRUE(limiter) << limiter.error().message();
+  const Operation a = *limiter->operation("a");
+  const Admission held = limiter->admit(a, {.user = "alice"});
+  const Admission other = limiter->admit(a, {.user = "bob"});
+  ASSERT_TRUE(held && other);
+  std::vector<Ticket> tickets;
+  for (int i = 0; i < 2; ++i) {
+    tickets.push_back(limiter->enqueue(a, {.user = "alice", .wait = kAsConfigured}));
+    EXPECT_FALSE(tickets.back().poll());
+  }
+  const auto waiting = [&](const auto& entries) {
+    std::map<std::string, std::uint32_t> by_limit;
+    for (const UserEntry& entry : *entries) by_limit[entry.limit] += entry.waiting;
+    return by_limit;
+  };
+  const auto alice = waiting(look_up_user(name.str(), "alice"));
+  EXPECT_EQ(alice.at("operations.a.user.concurrent"), 2U);
+  EXPECT_EQ(alice.at("operations.a.user.rate"), 0U) << "they do not lack that";
+  EXPECT_EQ(alice.at("operations.b.user.concurrent"), 0U) << "of another operation";
+  EXPECT_EQ(alice.at("global.user.concurrent"), 0U);
+  EXPECT_EQ(waiting(look_up_user(name.str(), "bob")).at("operations.a.user.concurrent"), 0U);
+  // The names are not remembered, so this finds the user by the hash in the table.
+  EXPECT_EQ(waiting(list_users(name.str(), {})).at("operations.a.user.concurrent"), 2U);
+}
+
+TEST(Snapshot, ShowsForWhichUserARequestWaitsThatLacksAPermitOverAllOperations) {
+  const SegmentName name;
+  Config config = *parse_config(
+      "[global.user]\nconcurrent = 1\n[operations.a]\nqueue = 5\nuser.concurrent = 2\n[operations.b]\nrate = "
+      "'9/s'\n",
+      "test");
+  config.segment.name = name.str();
+  auto limiter = Limiter::open(config);
+  ASSERT_TRUE(limiter) << limiter.error().message();
+  const Admission held = limiter->admit("b", {.user = "alice"});
+  Ticket ticket = limiter->enqueue(*limiter->operation("a"), {.user = "alice", .wait = kAsConfigured});
+  EXPECT_FALSE(ticket.poll());
+  const auto entries = look_up_user(name.str(), "alice");
+  ASSERT_TRUE(entries) << entries.error().message();
+  for (const UserEntry& entry : *entries)
+    EXPECT_EQ(entry.waiting, entry.limit == "global.user.concurrent" ? 1U : 0U) << entry.limit;
 }
 
 TEST(Snapshot, WorksWhileEveryWorkerHangs) {

@@ -23,11 +23,12 @@ std::string render_text(const Snapshot& snapshot, bool colours) {
 
 std::string render_users(const std::vector<UserEntry>& entries, bool colours) {
   if (entries.empty()) return "nothing is held against any user\n";
-  TextTable table({"USER", "LIMIT", "LEFT", "HELD", "RETRY AFTER"});
+  TextTable table({"USER", "LIMIT", "LEFT", "HELD", "WAITING", "RETRY AFTER"});
   for (const UserEntry& entry : entries) {
     table.add({printable(entry.user) + (entry.name == NameKind::cut ? "... (cut)" : ""),
                printable(entry.limit), fmt::format("{}/{}", entry.available, entry.of),
                entry.permits == 0 ? "-" : std::to_string(entry.permits),
+               entry.waiting == 0 ? "-" : std::to_string(entry.waiting),
                entry.retry_after.count() == 0 ? "now" : format_duration(entry.retry_after)},
               entry.retry_after.count() != 0);
   }
