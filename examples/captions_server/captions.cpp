@@ -118,4 +118,12 @@ Json make_caption(const Wanted& wanted) {
           {"hashtags", hashtags}};
 }
 
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+Json error_body(std::string_view code, std::string_view message) {
+  return {{"error", code}, {"message", message}};
+}
+
 }  // namespace captions

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "weir/error.hpp"
@@ -32,7 +34,16 @@ struct Wanted {
 /// Reads `requests`: 1 to 100 of what `read_wanted` reads.
 [[nodiscard]] weir::Result<std::vector<Wanted>> read_batch(const Json& object);
 
+/// How long a model takes that is slow in a drill.
+inline constexpr std::chrono::milliseconds kSlowModel(500);
+
 /// Stands for the expensive model behind such a service: cheap, and always the same for the same wish.
 [[nodiscard]] Json make_caption(const Wanted& wanted);
+
+/// The text of an answer.
+[[nodiscard]] std::string dump(const Json& json);
+
+/// `{"error": code, "message": message}`
+[[nodiscard]] Json error_body(std::string_view code, std::string_view message);
 
 }  // namespace captions

@@ -25,6 +25,7 @@
 #include "weir/weir.hpp"
 
 #include "api_keys.hpp"
+#include "batches.hpp"
 #include "http.hpp"
 #include "prefork.hpp"
 #include "reload.hpp"
@@ -37,6 +38,9 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
+/// How long the batches of a worker may take once it serves no client any more.
+constexpr std::chrono::seconds kBatchGrace(10);
+
 struct Options {
   std::string config;
   std::string segment;
@@ -45,6 +49,7 @@ struct Options {
   std::uint16_t port = 8080;
   int workers = 4;
   bool anonymous = false;
+  BatchOptions batches;
   Room room{.per_client = 0};
 };
 
@@ -90,7 +95,13 @@ weir::Result<void> run(const Options& options) {
   if (!listener) return listener.error();
   auto limiter = weir::Limiter::open(*config);
   if (!limiter) return limiter.error();
-  const auto routes = Routes::create(*limiter, *std::move(keys), options.anonymous);
+  const auto batch = limiter->operation(kBatch);
+  if (!batch) return batch.error();
+  auto results =
+      BatchResults::create(options.batches.results, std::chrono::seconds(options.batches.kept_seconds));
+  if (!results) return results.error();
+  Batches batches(*limiter, *batch, options.batches, *std::move(results));
+  const auto routes = Routes::create(*limiter, *std::move(keys), options.anonymous, batches);
   if (!routes) return routes.error();
 
   std::ostringstream endpoint;
@@ -99,11 +110,17 @@ weir::Result<void> run(const Options& options) {
   const Room room = fit(options.room);
   run_preforked({
       .workers = options.workers,
-      .work = [&] { serve_http(listener->endpoint.protocol(), listener->descriptor, room, *routes); },
+      .work =
+          [&] {
+            batches.start();
+            serve_http(listener->endpoint.protocol(), listener->descriptor, room, *routes);
+            batches.drain(kBatchGrace);
+          },
+      .died = [&](pid_t worker) { batches.results().fail_all_of(worker); },
       .reload = [&] { reload_limits(options.config, config->segment.name); },
       // The socket goes when the last process closes it, so new clients are refused instead of kept waiting.
       .stop = [&] { ::close(listener->descriptor); },
-      .grace = std::chrono::seconds(kDrainSeconds + 2),
+      .grace = std::chrono::seconds(kDrainSeconds + 2) + kBatchGrace,
   });
   return {};
 }
@@ -126,6 +143,21 @@ void describe(CLI::App& app, Options& options) {
   app.add_option("--ipv6-prefix", options.room.prefix6,
                  "IPv6 addresses that begin with the same bits are one client")
       ->check(CLI::Range(1, 128))
+      ->capture_default_str();
+  app.add_option("--batch-threads", options.batches.pool.threads,
+                 "threads of a worker for batches; 0: as many as the limits let run at a time")
+      ->check(CLI::Range(0, 1000))
+      ->capture_default_str();
+  app.add_option("--batch-queue", options.batches.pool.queue,
+                 "batches of a worker that wait for a thread, at most")
+      ->check(CLI::Range(0, 10'000))
+      ->capture_default_str();
+  app.add_option("--batch-results", options.batches.results,
+                 "results of batches that are kept to be fetched, at most; a quarter of them for one user")
+      ->check(CLI::Range(1, 10'000))
+      ->capture_default_str();
+  app.add_option("--batch-kept", options.batches.kept_seconds, "seconds for which they are kept")
+      ->check(CLI::Range(1, 86'400))
       ->capture_default_str();
   app.add_flag("--anonymous", options.anonymous,
                "serve requests without a key, too; their user is the client's address");

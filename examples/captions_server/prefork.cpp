@@ -95,12 +95,14 @@ void vacate(Seat& seat, int status) {
   seat.pid = 0;
 }
 
-void reap(std::vector<Seat>& seats) {
+void reap(std::vector<Seat>& seats, const std::function<void(pid_t)>& died) {
   int status = 0;
   for (pid_t pid; (pid = ::waitpid(-1, &status, WNOHANG)) > 0;) {
     const auto holds = [pid](const Seat& seat) { return seat.pid == pid; };
     const auto seat = std::find_if(seats.begin(), seats.end(), holds);
-    if (seat != seats.end()) vacate(*seat, status);
+    if (seat == seats.end()) continue;
+    died(pid);
+    vacate(*seat, status);
   }
 }
 
@@ -120,17 +122,20 @@ void signal_all(const std::vector<Seat>& seats, int signal) {
   }
 }
 
-void stop(std::vector<Seat>& seats, std::chrono::seconds grace) {
-  const auto occupied = [](const Seat& seat) { return seat.pid != 0; };
+void stop(std::vector<Seat>& seats, const Prefork& prefork) {
+  const auto any_left = [&] {
+    reap(seats, prefork.died);
+    return std::any_of(seats.begin(), seats.end(), [](const Seat& seat) { return seat.pid != 0; });
+  };
   const auto wait_until = [&](Clock::time_point end) {
-    for (reap(seats); std::any_of(seats.begin(), seats.end(), occupied); reap(seats)) {
+    while (any_left()) {
       if (Clock::now() >= end) return false;
       await_signal(end);
     }
     return true;
   };
   signal_all(seats, SIGTERM);
-  if (wait_until(Clock::now() + grace)) return;
+  if (wait_until(Clock::now() + prefork.grace)) return;
   say("a worker did not stop on SIGTERM; killing it");
   signal_all(seats, SIGKILL);
   wait_until(Clock::time_point::max());
@@ -152,10 +157,10 @@ void run_preforked(const Prefork& prefork) {
     const int signal = await_signal(fill_due(seats, prefork.work));
     if (signal == SIGTERM || signal == SIGINT) break;
     if (signal == SIGHUP) prefork.reload();
-    reap(seats);
+    reap(seats, prefork.died);
   }
   prefork.stop();
-  stop(seats, prefork.grace);
+  stop(seats, prefork);
 }
 
 }  // namespace captions

@@ -2,6 +2,8 @@
 #include "routes.hpp"
 
 #include <algorithm>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -16,6 +18,7 @@
 #include "weir/http.hpp"
 #include "weir/inspect.hpp"
 
+#include "refusal.hpp"
 #include "target.hpp"
 
 namespace captions {
@@ -24,8 +27,11 @@ namespace {
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
 
-constexpr std::chrono::milliseconds kSlow(500);
-constexpr std::chrono::milliseconds kPoll(5);  // how often a request that waits is looked at
+constexpr std::string_view kBatchPath = "/api/v14/batch";
+constexpr std::string_view kBatchResultPath = "/api/v14/batch/";
+
+/// A larger batch is not deferred. Its captions may take twice as many bytes, and a result has room for that.
+constexpr std::size_t kMostDeferred = BatchResults::kMostText / 4;
 
 Target target_of(const Request& request) {
   const std::string_view target(request.target().data(), request.target().size());
@@ -51,6 +57,59 @@ std::string_view bearer_key(const Request& request) {
   return {field.data() + kScheme.size(), field.size() - kScheme.size()};
 }
 
+bool is_same(std::string_view one, std::string_view other) {
+  return boost::beast::iequals({one.data(), one.size()}, {other.data(), other.size()});
+}
+
+std::string_view trim(std::string_view text) {
+  constexpr std::string_view kSpace = " \t";
+  text.remove_prefix(std::min(text.find_first_not_of(kSpace), text.size()));
+  return text.substr(0, text.find_last_not_of(kSpace) + 1);
+}
+
+/// Whether the client prefers not to wait for the result (RFC 7240, section 4.1).
+bool prefers_async(const Request& request) {
+  const auto [first, last] = request.equal_range(http::field::prefer);
+  for (auto field = first; field != last; ++field) {
+    std::string_view left(field->value().data(), field->value().size());
+    while (!left.empty()) {
+      const std::string_view one = left.substr(0, left.find(','));
+      left.remove_prefix(std::min(left.size(), one.size() + 1));
+      if (is_same(trim(one.substr(0, one.find_first_of(";="))), "respond-async")) return true;
+    }
+  }
+  return false;
+}
+
+Drill read_drill(const Request& request, const Caller& caller) {
+  if (!caller.admin) return {};
+  return {.slow = query_has(request, "slow=1"), .fail = query_has(request, "fail=1")};
+}
+
+Response model_failed(const ModelFailed& failed) {
+  return answer_error(http::status::bad_gateway, "model_failed", failed.what());
+}
+
+std::string_view status_text(BatchStatus status) {
+  switch (status) {
+    case BatchStatus::processing:
+      return "processing";
+    case BatchStatus::completed:
+      return "completed";
+    case BatchStatus::failed:
+      break;
+  }
+  return "failed";
+}
+
+Response accepted(const std::string& id) {
+  Response response = answer_json(http::status::accepted,
+                                  {{"request_id", id}, {"status", status_text(BatchStatus::processing)}});
+  response.set(http::field::location, std::string(kBatchResultPath) + id);
+  response.set(http::field::preference_applied, "respond-async");
+  return response;
+}
+
 Response bad_request(const weir::Error& error) {
   return answer_error(http::status::bad_request, "invalid_request", error.what);
 }
@@ -60,18 +119,23 @@ Response bad_request(const weir::Error& error) {
 Response answer_json(http::status status, const Json& body) {
   Response response(status, 11);
   response.set(http::field::content_type, "application/json");
-  response.body() = body.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+  response.body() = dump(body) + "\n";
   return response;
 }
 
 Response answer_error(http::status status, std::string_view code, std::string_view message) {
-  return answer_json(status, {{"error", code}, {"message", message}});
+  return answer_json(status, error_body(code, message));
 }
 
 struct Routes::Route {
-  std::string_view path;
+  std::string_view path;  // with a '/' at its end: what follows is the id of a thing
   http::verb method;
   bool admin_only;
+
+  [[nodiscard]] bool matches(std::string_view asked) const noexcept {
+    return path.back() == '/' ? asked.size() > path.size() && asked.substr(0, path.size()) == path
+                              : asked == path;
+  }
   // One of these: a handler that answers at once, or one that may wait.
   Response (Routes::*at_once)(const Request&, const Caller&) const;
   Answer (Routes::*waiting)(const Request&, const Caller&) const;
@@ -80,25 +144,27 @@ struct Routes::Route {
 const Routes::Route Routes::kRoutes[] = {
     {"/api/v14/generate", http::verb::post, false, nullptr, &Routes::generate},
     {"/api/v14/generate/priority", http::verb::post, false, nullptr, &Routes::generate_priority},
-    {"/api/v14/batch", http::verb::post, false, &Routes::generate_batch, nullptr},
+    {kBatchPath, http::verb::post, false, nullptr, &Routes::generate_batch},
+    {kBatchResultPath, http::verb::get, false, &Routes::batch_result, nullptr},
     {"/api/v14/limits/status", http::verb::get, false, &Routes::limits_status, nullptr},
     {"/api/v14/limits/reset", http::verb::post, true, &Routes::limits_reset, nullptr},
 };
 
 Routes::Routes(weir::Limiter& limiter, ApiKeys keys, bool anonymous, weir::Operation generation,
-               weir::Operation batch)
+               weir::Operation batch, Batches& batches)
     : limiter_(&limiter),
       keys_(std::move(keys)),
       anonymous_(anonymous),
       generation_(generation),
-      batch_(batch) {}
+      batch_(batch),
+      batches_(&batches) {}
 
-weir::Result<Routes> Routes::create(weir::Limiter& limiter, ApiKeys keys, bool anonymous) {
+weir::Result<Routes> Routes::create(weir::Limiter& limiter, ApiKeys keys, bool anonymous, Batches& batches) {
   const auto generation = limiter.operation(kGeneration);
   if (!generation) return generation.error();
   const auto batch = limiter.operation(kBatch);
   if (!batch) return batch.error();
-  return Routes(limiter, std::move(keys), anonymous, *generation, *batch);
+  return Routes(limiter, std::move(keys), anonymous, *generation, *batch, batches);
 }
 
 std::optional<Caller> Routes::identify(const Request& request, std::string_view client) const {
@@ -108,7 +174,7 @@ std::optional<Caller> Routes::identify(const Request& request, std::string_view 
 }
 
 Routes::Answer Routes::answer(const Request& request, std::string_view client) const {
-  const auto matches = [path = target_of(request).path](const Route& route) { return route.path == path; };
+  const auto matches = [path = target_of(request).path](const Route& route) { return route.matches(path); };
   const auto* route = std::find_if(std::begin(kRoutes), std::end(kRoutes), matches);
   if (route == std::end(kRoutes))
     co_return answer_error(http::status::not_found, "not_found", "no such path");
@@ -164,14 +230,15 @@ Routes::Answer Routes::generate_one(const Request& request, const Json& body, co
   weir::Request asked{.user = caller.user, .wait = weir::kAsConfigured};
   asked.priority = level.value_or(asked.priority);
   weir::Admission admission = co_await admit(generation_, asked);
-  if (!admission) co_return refusal(generation_, asked, admission);
-  if (caller.admin && query_has(request, "slow=1")) {
-    asio::steady_timer model(co_await asio::this_coro::executor, kSlow);
+  if (!admission) co_return refusal(generation_, asked, admission.decision());
+  const Drill drill = read_drill(request, caller);
+  if (drill.slow) {
+    asio::steady_timer model(co_await asio::this_coro::executor, kSlowModel);
     co_await model.async_wait(asio::use_awaitable);
   }
-  if (caller.admin && query_has(request, "fail=1")) {
+  if (drill.fail) {
     admission.fail();
-    co_return answer_error(http::status::bad_gateway, "model_failed", "the model failed, as it was asked to");
+    co_return model_failed(ModelFailed());
   }
   Json caption = make_caption(*wanted);
   if (level) caption["priority_level"] = *level;
@@ -179,20 +246,54 @@ Routes::Answer Routes::generate_one(const Request& request, const Json& body, co
   co_return answered(generation_, asked, caption);
 }
 
-Response Routes::generate_batch(const Request& request, const Caller& caller) const {
+Routes::Answer Routes::generate_batch(const Request& request, const Caller& caller) const {
   const auto body = parse_object(request.body());
-  if (!body) return bad_request(body.error());
-  const auto batch = read_batch(*body);
-  if (!batch) return bad_request(batch.error());
+  if (!body) co_return bad_request(body.error());
+  auto batch = read_batch(*body);
+  if (!batch) co_return bad_request(batch.error());
 
   const auto cost = static_cast<std::uint32_t>(batch->size());
-  const weir::Request asked{.user = caller.user, .cost = cost};
-  weir::Admission admission = limiter_->admit(batch_, asked);
-  if (!admission) return refusal(batch_, asked, admission);
-  Json captions = Json::array();
-  for (const Wanted& wanted : *batch) captions.push_back(make_caption(wanted));
-  admission.succeed();
-  return answered(batch_, asked, {{"captions", captions}});
+  const weir::Request asked{.user = caller.user, .cost = cost, .wait = weir::kAsConfigured};
+  const bool deferred = prefers_async(request) && request.body().size() <= kMostDeferred;
+  const auto id = deferred ? batches_->results().begin(caller.user) : std::nullopt;
+  Batches::Future done = batches_->submit(asked, *std::move(batch), read_drill(request, caller));
+  const auto executor = co_await asio::this_coro::executor;
+  if (id && !is_refused(done)) {
+    if (batches_->keep(*id, asked, std::move(done))) {
+      co_spawn(executor, batches_->collect_all(), asio::detached);
+    }
+    co_return accepted(*id);
+  }
+  if (id) batches_->results().forget(*id);
+  asio::steady_timer timer(executor);
+  while (!is_ready(done)) {
+    timer.expires_after(kPoll);
+    co_await timer.async_wait(asio::use_awaitable);
+  }
+  try {
+    const auto& result = done.get();
+    if (!result) co_return refusal(batch_, asked, result.decision);
+    co_return answered(batch_, asked, *result.value);
+  } catch (const ModelFailed& failed) {
+    co_return model_failed(failed);
+  }
+}
+
+Response Routes::batch_result(const Request& request, const Caller& caller) const {
+  const std::string id(target_of(request).path.substr(kBatchResultPath.size()));
+  const auto found = batches_->results().find(id, caller.user);
+  if (!found) {
+    return answer_error(http::status::not_found, "not_found", "you have no batch of this id, or no longer");
+  }
+  Json body = Json::object();
+  if (!found->text.empty()) {
+    body = Json::parse(found->text);
+  } else if (found->status == BatchStatus::failed) {
+    body = error_body("batch_lost", "the worker ended before the batch was done; send it again");
+  }
+  body["request_id"] = id;
+  body["status"] = status_text(found->status);
+  return answer_json(http::status::ok, body);
 }
 
 Response Routes::answered(weir::Operation operation, const weir::Request& request, const Json& body) const {
@@ -230,36 +331,11 @@ Response Routes::limits_reset(const Request&, const Caller&) const {
 }
 
 Response Routes::refusal(weir::Operation operation, const weir::Request& request,
-                         const weir::Admission& admission) const {
-  const std::string limit = limiter_->limit_name(admission.limit());
-  if (admission.verdict() == weir::Verdict::never) return too_costly(operation, request, limit);
-  const weir::HttpAnswer answer =
-      weir::http_answer(admission.decision(), limiter_->quotas(operation, request));
-  if (admission.verdict() == weir::Verdict::invalid) {
-    return answer_error(http::status::service_unavailable, "service_unavailable",
-                        "this operation was taken out of the limits; it is not served");
-  }
-  Response response =
-      answer_json(static_cast<http::status>(answer.status),
-                  {{"error", answer.error},
-                   {"message", fmt::format("refused by {}; try again in {} s", limit, answer.retry_after)},
-                   {"retry_after", answer.retry_after},
-                   {"limit", limit}});
-  for (const weir::HttpField& field : answer.fields) response.set(field.name, field.value);
+                         const weir::Decision& decision) const {
+  const Refusal refusal = describe_refusal(*limiter_, operation, request, decision);
+  Response response = answer_json(refusal.status, refusal.body);
+  for (const weir::HttpField& field : refusal.fields) response.set(field.name, field.value);
   return response;
-}
-
-Response Routes::too_costly(weir::Operation operation, const weir::Request& request,
-                            std::string_view limit) const {
-  std::uint32_t fits = request.cost;
-  for (const weir::Quota& quota : limiter_->quotas(operation, request)) fits = std::min(fits, quota.quota);
-  return answer_json(
-      http::status::bad_request,
-      {{"error", weir::http_answer({weir::Verdict::never}).error},
-       {"message", fmt::format("{} requests at once are more than {} ever holds; send at most {}",
-                               request.cost, limit, fits)},
-       {"limit", limit},
-       {"largest", fits}});
 }
 
 }  // namespace captions

@@ -14,6 +14,7 @@
 #include "weir/limiter.hpp"
 
 #include "api_keys.hpp"
+#include "batches.hpp"
 #include "captions.hpp"
 
 namespace captions {
@@ -28,7 +29,7 @@ inline constexpr std::string_view kBatch = "batch_processing";
 /// An answer with a JSON body.
 [[nodiscard]] Response answer_json(boost::beast::http::status status, const Json& body);
 
-/// `{"error": code, "message": message}`
+/// An answer with `error_body(code, message)`.
 [[nodiscard]] Response answer_error(boost::beast::http::status status, std::string_view code,
                                     std::string_view message);
 
@@ -38,9 +39,10 @@ class Routes {
  public:
   /// @param anonymous  requests without a key are served, too.
   /// Errors  Errc::not_in_segment when the limiter lacks an operation that the routes need.
-  [[nodiscard]] static weir::Result<Routes> create(weir::Limiter& limiter, ApiKeys keys, bool anonymous);
+  [[nodiscard]] static weir::Result<Routes> create(weir::Limiter& limiter, ApiKeys keys, bool anonymous,
+                                                   Batches& batches);
 
-  /// A request for a caption may wait for a permit, while the worker serves other connections.
+  /// A request for captions may wait for a permit, while the worker serves other connections.
   /// @param client  whose connection it is: the user of a request without a key. It and `request` outlive the answer.
   [[nodiscard]] boost::asio::awaitable<Response> answer(const Request& request,
                                                         std::string_view client) const;
@@ -50,14 +52,18 @@ class Routes {
   static const Route kRoutes[];
 
   Routes(weir::Limiter& limiter, ApiKeys keys, bool anonymous, weir::Operation generation,
-         weir::Operation batch);
+         weir::Operation batch, Batches& batches);
 
   /// The caller that sent a request; none if the request needs a known key and does not have one.
   [[nodiscard]] std::optional<Caller> identify(const Request& request, std::string_view client) const;
   using Answer = boost::asio::awaitable<Response>;
   [[nodiscard]] Answer generate(const Request& request, const Caller& caller) const;
   [[nodiscard]] Answer generate_priority(const Request& request, const Caller& caller) const;
-  [[nodiscard]] Response generate_batch(const Request& request, const Caller& caller) const;
+  /// Captions for many requests. With `Prefer: respond-async` (RFC 7240) it is answered at once, 202, and the captions are
+  /// fetched from its Location; unless the batch is large or too many results are kept already: then it is answered as
+  /// without. The drills are those of generate_one().
+  [[nodiscard]] Answer generate_batch(const Request& request, const Caller& caller) const;
+  [[nodiscard]] Response batch_result(const Request& request, const Caller& caller) const;
   [[nodiscard]] Response limits_status(const Request& request, const Caller& caller) const;
   [[nodiscard]] Response limits_reset(const Request& request, const Caller& caller) const;
 
@@ -73,16 +79,14 @@ class Routes {
   [[nodiscard]] Response answered(weir::Operation operation, const weir::Request& request,
                                   const Json& body) const;
   [[nodiscard]] Response refusal(weir::Operation operation, const weir::Request& request,
-                                 const weir::Admission& admission) const;
-  /// To a request that no wait lets pass: it costs more than a limit ever holds.
-  [[nodiscard]] Response too_costly(weir::Operation operation, const weir::Request& request,
-                                    std::string_view limit) const;
+                                 const weir::Decision& decision) const;
 
   weir::Limiter* limiter_;
   ApiKeys keys_;
   bool anonymous_;
   weir::Operation generation_;
   weir::Operation batch_;
+  Batches* batches_;
 };
 
 }  // namespace captions
