@@ -17,6 +17,7 @@
 #include "weir/fields.hpp"
 #include "weir/http.hpp"
 #include "weir/inspect.hpp"
+#include "weir/report.hpp"
 
 #include "refusal.hpp"
 #include "target.hpp"
@@ -148,6 +149,7 @@ const Routes::Route Routes::kRoutes[] = {
     {kBatchResultPath, http::verb::get, false, &Routes::batch_result, nullptr},
     {"/api/v14/limits/status", http::verb::get, false, &Routes::limits_status, nullptr},
     {"/api/v14/limits/reset", http::verb::post, true, &Routes::limits_reset, nullptr},
+    {"/metrics", http::verb::get, false, &Routes::metrics, nullptr},
 };
 
 Routes::Routes(weir::Limiter& limiter, ApiKeys keys, bool anonymous, weir::Operation generation,
@@ -323,6 +325,16 @@ Response Routes::limits_status(const Request&, const Caller&) const {
   add(weir::kQueues);
   add(weir::kUserTable);
   return answer_json(http::status::ok, status);
+}
+
+Response Routes::metrics(const Request&, const Caller&) const {
+  const auto metrics = limiter_->snapshot().and_then(weir::to_prometheus);
+  if (!metrics)
+    return answer_error(http::status::service_unavailable, "no_metrics", metrics.error().message());
+  Response response(http::status::ok, 11);
+  response.set(http::field::content_type, {weir::kPrometheusType.data(), weir::kPrometheusType.size()});
+  response.body() = *metrics;
+  return response;
 }
 
 Response Routes::limits_reset(const Request&, const Caller&) const {

@@ -12,6 +12,7 @@
 #include "weir/config.hpp"
 #include "weir/inspect.hpp"
 #include "weir/limiter.hpp"
+#include "weir/report.hpp"
 
 #include "support/segment_name.hpp"
 #include "support/worker_process.hpp"
@@ -210,6 +211,12 @@ TEST(Snapshot, SurvivesEveryDamagedByteBehindThePolicy) {
     file.put(static_cast<char>(~byte)).flush();
     const auto snapshot = take_snapshot(name.str());
     refused += snapshot ? 0 : 1;
+    if (snapshot) {
+      ASSERT_TRUE(to_text(*snapshot)) << i;
+      ASSERT_TRUE(to_workers_text(*snapshot)) << i;
+      ASSERT_TRUE(to_json(*snapshot)) << i;
+      ASSERT_TRUE(to_prometheus(*snapshot)) << i;
+    }
     (void)limiter->admit("caption", {.user = "alice"});
     file.seekp(i);
     file.put(static_cast<char>(byte)).flush();

@@ -165,6 +165,7 @@ struct Answer {
   unsigned status = 0;
   http::fields fields;
   Json body;
+  std::string text;  ///< the body as it came
 
   [[nodiscard]] pid_t worker() const { return static_cast<pid_t>(std::stol(field("X-Worker"))); }
   [[nodiscard]] std::string field(const std::string& name) const { return std::string(fields[name]); }
@@ -201,7 +202,8 @@ class Connection {
     http::read(socket_, buffer_, parser, error);
     if (error) return {};
     const auto& response = parser.get();
-    return {response.result_int(), response.base(), Json::parse(response.body(), nullptr, false)};
+    return {response.result_int(), response.base(), Json::parse(response.body(), nullptr, false),
+            response.body()};
   }
 
   Answer ask(std::string_view method, const std::string& path, const std::string& body,
