@@ -240,8 +240,9 @@ std::vector<SavedValue> values_of(const Config& config, Defaults defaults) {
       continue;
     }
     const KeyPath path = users ? KeyPath{key, "users"} : KeyPath{key};
-    const Node& names = users ? *section.find("users") : section;
-    for (const auto& [name, whole, at] : *names.as<Node::Table>())
+    const Node* const names = users ? section.find("users") : &section;
+    if (names == nullptr) continue;
+    for (const auto& [name, whole, at] : *names->as<Node::Table>())
       add_values(values, within(path, name), whole);
   }
   return values;
