@@ -22,14 +22,14 @@
 //                                that record does not fit any more: it is lost, and never read garbled. The sequence
 //                                alone would not show this, since it is that of the newer record all the time.
 //
-// A reader copies the words between two looks at the sequence, and believes them if the sequence is {n, whole} both
-// times and the checksum fits. While a record is unfinished, its writer may be at work, stopped or dead, so the reader
-// gives it some time. Then it reports the number as lost. Numbers up to `tickets - size` are lost because newer
-// records took their place.
+// A reader that finds the sequence {n, whole} copies the words, and believes them if the checksum fits. A second look at
+// the sequence would add nothing: a later writer that has changed a word meanwhile has changed what the checksum says.
+// While a record is unfinished, its writer may be at work, stopped or dead, so the reader gives it some time. Then it
+// reports the number as lost. Numbers up to `tickets - size` are lost because newer records took their place.
 //
-// Order    sync(record): a claim, every store of a word and the publication release; all loads of a reader acquire. So a
-//          reader that finds a record whole also finds its words, and one that meets a word of a later writer also finds
-//          that the sequence has changed.
+// Order    sync(record): publishing releases and a look acquires, so a reader that finds a record whole also finds its
+//          words. Claiming releases, too, and looking before it acquires, so a writer that finds a newer record also finds
+//          its ticket, and does not take it for damage. Words need no order, because the checksum judges them.
 // Progress lock-free: an exchange that fails means that another writer has claimed or published. A reader loads each
 //          word once, whatever writers do.
 // Damage   a sequence that is ahead of `tickets` is damage, so a writer replaces it. After damage to `tickets`, numbers
@@ -72,8 +72,8 @@ inline constexpr std::uint64_t kMaxNumber = ~std::uint64_t{0} >> 1;
   return sequence >> 1;
 }
 /// The number of the newest record.
-[[nodiscard]] inline std::uint64_t newest(const Word& tickets, std::memory_order order) noexcept {
-  return tickets.load(order) & kMaxNumber;
+[[nodiscard]] inline std::uint64_t newest(const Word& tickets) noexcept {
+  return tickets.load(std::memory_order_relaxed) & kMaxNumber;
 }
 
 /// Each step is a bijection of `sum`, so two contents that differ in one word never have the same checksum.
@@ -97,8 +97,7 @@ template <std::size_t kWords>
   std::uint64_t seen = record.sequence.load(std::memory_order_acquire);  // sync(record)
   do {
     // The writer of a newer record took its ticket before it claimed: a number beyond all tickets is damage.
-    if (number_of(seen) > number && number_of(seen) <= newest(tickets, std::memory_order_relaxed))
-      return false;
+    if (number_of(seen) > number && number_of(seen) <= newest(tickets)) return false;
   } while (!record.sequence.compare_exchange(seen, writing(number), std::memory_order_acq_rel,
                                              std::memory_order_acquire));
   return true;
@@ -107,9 +106,9 @@ template <std::size_t kWords>
 template <std::size_t kWords>
 void fill(BasicJournalRecord<kWords>& record, std::uint64_t number,
           const std::array<std::uint64_t, kWords>& words) noexcept {
-  // crash here, or after any of these stores: the record stays unfinished.
-  for (std::size_t i = 0; i < kWords; ++i) record.words[i].store(words[i], std::memory_order_release);
-  record.checksum.store(checksum(number, words), std::memory_order_release);
+  // relaxed: the checksum judges them. crash here, or after any of these stores: the record stays unfinished.
+  for (std::size_t i = 0; i < kWords; ++i) record.words[i].store(words[i], std::memory_order_relaxed);
+  record.checksum.store(checksum(number, words), std::memory_order_relaxed);
 }
 
 /// @return false: a later writer has claimed the record meanwhile.
@@ -123,8 +122,8 @@ bool publish(BasicJournalRecord<kWords>& record, std::uint64_t number) noexcept 
 template <std::size_t kWords>
 [[nodiscard]] std::uint64_t copy(const BasicJournalRecord<kWords>& record,
                                  std::array<std::uint64_t, kWords>& words) noexcept {
-  for (std::size_t i = 0; i < kWords; ++i) words[i] = record.words[i].load(std::memory_order_acquire);
-  return record.checksum.load(std::memory_order_acquire);
+  for (std::size_t i = 0; i < kWords; ++i) words[i] = record.words[i].load(std::memory_order_relaxed);
+  return record.checksum.load(std::memory_order_relaxed);
 }
 
 }  // namespace journal_record
@@ -147,9 +146,7 @@ class BasicJournalView {
       : tickets_(tickets), records_(records) {}
 
   /// The number of the newest record; 0: there is none yet.
-  [[nodiscard]] std::uint64_t newest() const noexcept {
-    return journal_record::newest(tickets_, std::memory_order_acquire);
-  }
+  [[nodiscard]] std::uint64_t newest() const noexcept { return journal_record::newest(tickets_); }
   /// The lowest number that may still be in the ring.
   [[nodiscard]] std::uint64_t oldest() const noexcept {
     const std::uint64_t last = newest();
@@ -165,10 +162,8 @@ class BasicJournalView {
       const std::uint64_t there = journal_record::number_of(sequence);
       return there > number && there <= newest() ? JournalLook::lost : JournalLook::unfinished;
     }
-    const std::uint64_t checksum = journal_record::copy(record, words);
-    const bool fits = record.sequence.load(std::memory_order_relaxed) == sequence &&
-                      journal_record::checksum(number, words) == checksum;
-    return fits ? JournalLook::whole : JournalLook::lost;
+    const std::uint64_t stored = journal_record::copy(record, words);
+    return journal_record::checksum(number, words) == stored ? JournalLook::whole : JournalLook::lost;
   }
 
  private:
@@ -187,7 +182,7 @@ class BasicJournal {
 
   /// @return the number of the record; 0: it was overtaken by a lap, and is lost.
   std::uint64_t write(const Words& words) noexcept {
-    // sync(record): release is not needed; the claim carries what a reader relies on.
+    // relaxed: the claim releases it.
     const std::uint64_t number =
         (tickets_.fetch_add(1, std::memory_order_relaxed) + 1) & journal_record::kMaxNumber;
     // crash here: the number is lost.
