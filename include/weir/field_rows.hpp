@@ -416,6 +416,68 @@ inline constexpr std::array kHistory{
                        .get = [](const ChangeEntry& entry) {
                          return entry.undoes == 0 ? FieldValue(nullptr) : FieldValue(entry.undoes);
                        }}};
+inline constexpr std::array kEvents{
+    Field<EventEntry>{.key = "number",
+                      .help = "Its position in the order of the host, from 1; of the first one that is lost.",
+                      .get = value_of<&EventEntry::number>},
+    Field<EventEntry>{
+        .key = "kind",
+        .kind = FieldKind::state,
+        .help = "joined, left, reaped; opened, half_open, closed, forced; changed, rolled_back, reset; "
+                "evicting, table_full; late_release, fault; alert_raised, alert_cleared; or lost.",
+        .get = value_of<&EventEntry::kind>,
+        .more = "`lost` stands for records that newer ones have overwritten, or whose writers were killed or "
+                "stopped in the middle. `evicting`, `table_full`, `late_release` and `fault` are written at "
+                "most once a minute each."},
+    Field<EventEntry>{.key = "severity",
+                      .kind = FieldKind::state,
+                      .help = "note, warning or alarm.",
+                      .get = value_of<&EventEntry::severity>},
+    Field<EventEntry>{.key = "when",
+                      .help = "When it was written, in UTC, by the clock of its writer; null if it is lost.",
+                      .get =
+                          [](const EventEntry& entry) {
+                            return entry.kind == EventKind::lost ? FieldValue(nullptr)
+                                                                 : FieldValue(entry.when);
+                          }},
+    Field<EventEntry>{.key = "operation",
+                      .help = "The operation that it is about; empty if it is about another thing.",
+                      .get = value_of<&EventEntry::operation>},
+    Field<EventEntry>{
+        .key = "subject",
+        .help = "What it is about: a key, a program, a transition.",
+        .get = value_of<&EventEntry::subject>,
+        .more = "At most 56 bytes of it, then three dots. It never contains the name of a user."},
+    Field<EventEntry>{.key = "value",
+                      .help = "A number, by its kind.",
+                      .get = value_of<&EventEntry::value>,
+                      .more = "joined, left, reaped: the worker slot. opened: failed or slow calls. changed, "
+                              "rolled_back: the generation, by which `history` says more. reset: limits over "
+                              "all users. evicting: users forgotten so far. table_full: requests so far. "
+                              "late_release: permits so far. lost: how many records."},
+    Field<EventEntry>{.key = "of",
+                      .help = "The number beside it, by its kind.",
+                      .get = value_of<&EventEntry::of>,
+                      .more = "reaped: permits taken back. opened: calls in the window, or 0 if it counts "
+                              "failures in a row. changed, rolled_back: values that changed together. reset: "
+                              "entries of users. evicting, table_full: entries of the table."},
+    Field<EventEntry>{.key = "text",
+                      .help = "All this in words.",
+                      .get = [](const EventEntry& entry) { return FieldValue(event_text(entry)); }},
+    Field<EventEntry>{
+        .key = "program", .help = "The program that wrote it.", .get = value_of<&EventEntry::program>},
+    Field<EventEntry>{
+        .key = "pid",
+        .help = "The process id of that program, in its own PID namespace; null if it is not known.",
+        .get =
+            [](const EventEntry& entry) {
+              return entry.pid == 0 ? FieldValue(nullptr) : detail::to_value(entry.pid);
+            }},
+    Field<EventEntry>{.key = "uid",
+                      .help = "The user id of that program; null if it is not known.",
+                      .get = [](const EventEntry& entry) {
+                        return entry.pid == 0 ? FieldValue(nullptr) : detail::to_value(entry.uid);
+                      }}};
 inline constexpr std::array kChanges{
     Field<ConfigChange>{.key = "key", .help = "What is changed.", .get = value_of<&ConfigChange::key>},
     Field<ConfigChange>{.key = "from", .help = "Its value before.", .get = value_of<&ConfigChange::from>},

@@ -34,6 +34,8 @@ inline constexpr FieldList<SegmentEntry> kSegmentEntryFields{
     "segments", "", "One row for each segment of this host.", fields::kSegments};
 inline constexpr FieldList<ChangeEntry> kHistoryFields{
     "changes", "", "One row for each changed value, newest first.", fields::kHistory};
+inline constexpr FieldList<EventEntry> kEventFields{
+    "events", "", "One row for each record of the journal, in the order of the host.", fields::kEvents};
 inline constexpr FieldList<ConfigChange> kChangeFields{
     "changes", "", "One row for each value that was changed, or with --dry-run would be.", fields::kChanges};
 inline constexpr FieldList<ConfigValue> kValueFields{

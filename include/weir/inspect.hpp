@@ -215,4 +215,75 @@ struct UserQuery {
 [[nodiscard]] WEIR_EXPORT Result<std::vector<UserEntry>> look_up_user(std::string_view segment,
                                                                       std::string_view user) noexcept;
 
+/// What a record of the journal tells of. event_text() says it in words.
+enum class EventKind : std::uint8_t {
+  lost =
+      0,  ///< no record: these numbers were overwritten, or their writers were killed or stopped in the middle
+  joined = 1,          ///< a worker was attached
+  left = 2,            ///< a worker ended, and gave its slot back
+  reaped = 3,          ///< a worker had died, and a sweep took back what it held
+  opened = 4,          ///< a breaker tripped
+  half_open = 5,       ///< a breaker lets probes through
+  closed = 6,          ///< a breaker lets everything through again
+  forced = 7,          ///< an operator switched a breaker
+  changed = 8,         ///< limits were changed live
+  rolled_back = 9,     ///< live changes were taken back
+  reset = 10,          ///< limits were reset
+  evicting = 11,       ///< the user table forgets users that owe something
+  table_full = 12,     ///< the user table has no room for a new user
+  late_release = 13,   ///< a worker that was taken for dead gave back what a sweep had taken
+  fault = 14,          ///< a process cannot take part as it should
+  alert_raised = 15,   ///< a value passed its threshold
+  alert_cleared = 16,  ///< it came back
+};
+inline constexpr std::array kEventKinds{
+    EventKind::lost,         EventKind::joined,       EventKind::left,   EventKind::reaped,
+    EventKind::opened,       EventKind::half_open,    EventKind::closed, EventKind::forced,
+    EventKind::changed,      EventKind::rolled_back,  EventKind::reset,  EventKind::evicting,
+    EventKind::table_full,   EventKind::late_release, EventKind::fault,  EventKind::alert_raised,
+    EventKind::alert_cleared};
+[[nodiscard]] WEIR_EXPORT std::string_view to_string(EventKind kind) noexcept;
+
+/// How much a record should worry an operator.
+enum class EventSeverity : std::uint8_t { note = 0, warning = 1, alarm = 2 };
+[[nodiscard]] WEIR_EXPORT std::string_view to_string(EventSeverity severity) noexcept;
+
+/// One record of the journal, or a row of numbers whose records are lost.
+struct EventEntry {
+  std::uint64_t number = 0;  ///< its position in the order of the host, from 1; of the first one that is lost
+  EventKind kind = EventKind::lost;
+  EventSeverity severity = EventSeverity::note;
+  std::chrono::system_clock::time_point when;  ///< what the clock of its writer said; not of lost ones
+  std::string operation;                       ///< that it is about; empty: another thing
+  std::string subject;      ///< the key, the program or the transition that it is about; any bytes
+  std::uint64_t value = 0;  ///< a number, by its kind: see event_text(); how many are lost
+  std::uint64_t of = 0;     ///< the number beside it, by its kind
+  std::string program;      ///< the program that wrote it; any bytes
+  std::uint32_t pid = 0;    ///< of that program, in its own PID namespace; 0: not known
+  std::uint32_t uid = 0;
+};
+
+/// Says in words what an entry tells of, without its operation and its writer. It may contain any bytes.
+[[nodiscard]] WEIR_EXPORT std::string event_text(const EventEntry& entry);
+
+struct EventQuery {
+  /// Only later ones. A number that the journal has not reached, as of an earlier segment of this name, counts as 0.
+  std::uint64_t after = 0;
+  std::optional<std::chrono::system_clock::time_point> since{};  ///< only those written then or later
+  std::vector<EventKind> kinds{};                                ///< only these, and what is lost; empty: all
+  std::size_t limit = 0;  ///< only so many: the first ones if `after` is set, else the newest; 0: no limit
+};
+
+struct EventPage {
+  std::vector<EventEntry> events;  ///< in the order of the host
+  std::uint64_t last = 0;          ///< up to which number it is complete: `after` of the next page
+};
+
+/// Lists records of the journal, which keeps the last 4,096, through a read-only mapping. It changes nothing, and
+/// works with all workers stopped or dead. A record that its writer has not finished within 0.1 s is lost.
+/// Errors  As Limiter::attach.
+/// Cost    One pass over the records; up to 0.1 s if one of them is unfinished.
+[[nodiscard]] WEIR_EXPORT Result<EventPage> list_events(std::string_view segment,
+                                                        const EventQuery& query) noexcept;
+
 }  // namespace weir

@@ -12,6 +12,7 @@
 #include "control/owed.hpp"
 #include "policy/block_names.hpp"
 #include "policy/compile.hpp"
+#include "policy/events.hpp"
 #include "policy/queues.hpp"
 #include "policy/reset.hpp"
 #include "policy/stored_config.hpp"
@@ -19,6 +20,16 @@
 #include "policy/write_block.hpp"
 
 namespace weir::detail {
+
+namespace {
+
+/// A key for the journal, which names no users: one of a user's own limits is cut behind "overrides".
+std::string_view without_user(std::string_view key) {
+  constexpr std::string_view kOverrides = "overrides";
+  return key.starts_with(kOverrides) ? kOverrides : key;
+}
+
+}  // namespace
 
 Result<Change> Change::begin(std::string_view segment) {
   WEIR_TRY(auto running, RunningSegment::open(segment));
@@ -49,6 +60,12 @@ Result<ChangeReport> Change::apply(const Config& wanted, bool dry_run, const Swi
     const ChangeOfLimits changing(control.turn);
     ++report.generation;
     append(sections().history, report, undoes);
+    write_event(sections(),
+                {.kind = undoes == 0 ? EventKind::changed : EventKind::rolled_back,
+                 .value = report.generation,
+                 .of = report.changes.size(),
+                 .subject = without_user(report.changes.front().key)},
+                ask_process_mark());
     for (const PlannedBlock& change : planned) WEIR_TRY_VOID(write(change));
     retire_missing(now, target);
     for (const auto& [operation, position] : turned) turn_switch(operation, position);
@@ -88,7 +105,10 @@ Result<ResetReport> Change::reset(std::string_view operation, std::string_view u
   if (compared.load(std::memory_order_relaxed) == before)
     compared.store(before + 1, std::memory_order_release);
   control.generation.store(before + 1, std::memory_order_release);
-  return reset(false);
+  const ResetReport report = reset(false);
+  what.erase(0, kReset.size() + 1);  // "reset users.#0123456789ab", or "reset" alone
+  write_reset(sections(), what, report);
+  return report;
 }
 
 // Finishes a change that was killed half-way.
@@ -180,7 +200,9 @@ Switches Change::add_switches(ChangeReport& report, const Config& target, const 
 
 void Change::turn_switch(std::string_view operation, BreakerSwitch position) {
   const std::uint32_t block = find(sections().operation_index, operation);
-  if (block != 0) sections().breaker(block).breaker.set(kind_of(position, counts_only(block)));
+  if (block == 0) return;
+  const BreakerTransition done = sections().breaker(block).breaker.set(kind_of(position, counts_only(block)));
+  write_transition(sections(), block, done, running_.now, ask_process_mark());
 }
 
 }  // namespace weir::detail

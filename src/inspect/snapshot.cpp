@@ -7,6 +7,7 @@
 #include "weir/clock.hpp"
 
 #include "base/result.hpp"
+#include "inspect/breaker_state.hpp"
 #include "policy/schema.hpp"
 #include "policy/shared_window.hpp"
 #include "policy/stored_config.hpp"
@@ -188,26 +189,6 @@ class SnapshotReader {
     status.trips = seen.trips;
     if (seen.wait != kNever) status.next_probe = std::chrono::nanoseconds(ns_from_ticks(seen.wait));
     return status;
-  }
-
-  static BreakerState state_of(BreakerKind kind) {
-    switch (kind) {
-      case BreakerKind::closed:
-        return BreakerState::closed;
-      case BreakerKind::forced_closed:
-        return BreakerState::forced_closed;
-      case BreakerKind::metrics_only:
-        return BreakerState::metrics_only;
-      case BreakerKind::disabled:
-        return BreakerState::disabled;
-      case BreakerKind::open:
-        return BreakerState::open;
-      case BreakerKind::half_open:
-        return BreakerState::half_open;
-      case BreakerKind::forced_open:
-        return BreakerState::forced_open;
-    }
-    return BreakerState::closed;  // the word is damaged
   }
 
   /// Counts the entries of the user table in one pass. @return what each limit has, by its LimitId.

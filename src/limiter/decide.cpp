@@ -16,6 +16,7 @@
 #include "limiter/shape.hpp"
 #include "limiter/shared_rate.hpp"
 #include "limiter/user_quota.hpp"
+#include "policy/events.hpp"
 
 namespace weir::detail {
 namespace {
@@ -71,9 +72,17 @@ class Met {
 
 // What is rare is in functions of its own that take values only, so that the usual path keeps its own in registers.
 
+[[gnu::cold, gnu::noinline]] void note_transition(const Context& context,
+                                                  const BreakerTransition& transition) noexcept {
+  write_transition(context.sections, kFirstOperation + context.plan->shared.breaker_index, transition,
+                   context.now);
+}
+
 [[gnu::noinline]] std::uint64_t wait_of_breaker(const Context& context) noexcept {
   BreakerRecord& record = *context.plan->shared.breaker;
-  const BreakerAnswer answer = record.breaker.check(record.params.load(), context.now);
+  const BreakerAnswer answer =
+      record.breaker.check(record.params.load(), context.now,
+                           [&](const BreakerTransition& tripped) { note_transition(context, tripped); });
   return answer.probe && !context.owner ? kWaitWithoutOwner : answer.wait;
 }
 
@@ -83,6 +92,8 @@ class Met {
   BreakerRecord& record = *context.plan->shared.breaker;
   const BreakerAdmission call =
       record.breaker.admit_checked(record.params.load(), context.now, context.owner);
+  if (call.transition) [[unlikely]]
+    note_transition(context, call.transition);
   if (!call) return call.wait;
   hold(holding, call.ticket, HeldCall::of_outcome);
   decision.probe = call.ticket.probe != 0;

@@ -13,6 +13,7 @@
 #include "limiter/bulkheads.hpp"
 #include "limiter/held.hpp"
 #include "limiter/impl.hpp"
+#include "policy/events.hpp"
 
 namespace weir {
 
@@ -38,8 +39,10 @@ void LimiterImpl::report(const Holding& holding, Outcome outcome) noexcept {
   BreakerRecord& record = sections().breakers[holding.breaker];
   // Each thread reads the clock for itself: the one that reports may be behind the one that was admitted.
   const std::uint64_t now = std::max(fast_now(), holding.admitted_at);
-  record.breaker.report(record.params.load(), ticket, static_cast<BreakerOutcome>(outcome),
-                        now - holding.admitted_at, now);
+  const BreakerTransition changed = record.breaker.report(
+      record.params.load(), ticket, static_cast<BreakerOutcome>(outcome), now - holding.admitted_at, now);
+  if (changed) [[unlikely]]
+    write_transition(sections(), kFirstOperation + holding.breaker, changed, now);
 }
 
 void LimiterImpl::report_and_release(const Holding& holding, Outcome outcome) noexcept {
@@ -63,7 +66,9 @@ void LimiterImpl::ring_for(const Holding& holding) noexcept {
 }
 
 void LimiterImpl::count_late(std::uint32_t late) noexcept {
-  if (late != 0) sections().swept->late_releases.fetch_add(late, std::memory_order_relaxed);
+  if (late == 0) return;
+  const std::uint64_t before = sections().swept->late_releases.fetch_add(late, std::memory_order_relaxed);
+  write_sparse_event(sections(), {.kind = EventKind::late_release, .value = before + late}, fast_now());
 }
 
 }  // namespace weir::detail

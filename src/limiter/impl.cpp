@@ -8,6 +8,7 @@
 
 #include "limiter/count_only.hpp"
 #include "limiter/quota.hpp"
+#include "policy/events.hpp"
 
 namespace weir::detail {
 
@@ -51,13 +52,25 @@ std::vector<Quota> LimiterImpl::quotas(Operation operation, const Request& reque
   return quotas;
 }
 
+ResetReport LimiterImpl::reset() noexcept {
+  const ResetReport report = reset_all(segment_, sections());
+  write_reset(sections(), {}, report);
+  return report;
+}
+
 ResetReport LimiterImpl::reset(Operation operation) noexcept {
   const std::uint32_t block = limits_.operations().block_of(operation);
-  return block != 0 ? reset_block(segment_, sections(), block) : ResetReport{};
+  if (block == 0) return {};
+  const ResetReport report = reset_block(segment_, sections(), block);
+  write_reset(sections(), OperationSubject(sections(), block).text(), report);
+  return report;
 }
 
 ResetReport LimiterImpl::reset_user(std::string_view user) noexcept {
-  return detail::reset_user(sections(), limits_.users(), limits_.key_of(user));
+  const UserKey key = limits_.key_of(user);
+  const ResetReport report = detail::reset_user(sections(), limits_.users(), key);
+  write_reset(sections(), UserSubject(key.tag_hash).text(), report);
+  return report;
 }
 
 void LimiterImpl::stay() noexcept {

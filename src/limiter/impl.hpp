@@ -150,7 +150,7 @@ class LimiterImpl {
   /// Why this process holds no permits here, if so.
   [[nodiscard]] std::optional<Error> fault() const { return worker_.fault(); }
 
-  ResetReport reset() noexcept { return reset_all(segment_, sections()); }
+  ResetReport reset() noexcept;
   ResetReport reset(Operation operation) noexcept;
   ResetReport reset_user(std::string_view user) noexcept;
 

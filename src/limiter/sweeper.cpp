@@ -3,7 +3,12 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
+#include <cstring>
+#include <limits>
+#include <string_view>
 
+#include "policy/events.hpp"
 #include "policy/queues.hpp"
 #include "primitives/owner_set.hpp"
 #include "primitives/permits.hpp"
@@ -18,6 +23,23 @@ constexpr std::uint64_t kSweepInterval = ticks_from_ns(10'000'000);
 /// answer for one of them, so asking about all of 4,095 workers would take eight times as long as this. Eight sweeps
 /// ask about all of them; each sweep begins with those whose pid is unused.
 constexpr std::uint32_t kMostAsked = 512;
+
+/// "captions_server pid 4120": which worker has died, for the journal. Call it before the slot is free.
+std::array<char, 56> subject_of(const WorkerSlot& slot, SlotIdentity tenant) noexcept {
+  std::array<char, 56> text{};
+  std::size_t size = 0;
+  for (const Word& word : slot.name) {
+    const std::uint64_t part = word.load(std::memory_order_relaxed);
+    std::memcpy(text.data() + size, &part, sizeof(part));
+    size += sizeof(part);
+  }
+  size = strnlen(text.data(), size);
+  constexpr std::string_view kPid = " pid ";
+  std::memset(text.data() + size, 0, text.size() - size);
+  std::copy(kPid.begin(), kPid.end(), text.begin() + size);
+  std::to_chars(text.data() + size + kPid.size(), text.data() + text.size(), tenant.pid);
+  return text;
+}
 
 }  // namespace
 
@@ -59,6 +81,17 @@ class Sweeper::DeadSet {
     return is_dead(slot, tenant);
   }
 
+  /// As gone(), for a permit, which is then taken back: it is counted for its worker. Only for people, since another sweep
+  /// may be faster.
+  [[nodiscard]] bool loses_permit(std::uint32_t slot, std::uint32_t generation, std::uint32_t mask) noexcept {
+    if (!gone(slot, generation, mask)) return false;
+    if (slot < permits_.size() && permits_[slot] < std::numeric_limits<std::uint16_t>::max())
+      ++permits_[slot];
+    return true;
+  }
+  /// How many permits a worker has lost.
+  [[nodiscard]] std::uint32_t permits(std::uint32_t slot) const noexcept { return permits_[slot]; }
+
   template <class Visit>
   void for_each(Visit&& visit) const noexcept {
     for (std::uint32_t slot = 0; slot < registry_.size(); ++slot) {
@@ -79,6 +112,7 @@ class Sweeper::DeadSet {
 
   const Registry& registry_;
   std::array<std::uint32_t, kMaxWorkers> dead_generation_{};  // plus one; 0: not dead
+  std::array<std::uint16_t, kMaxWorkers> permits_{};
   std::uint32_t size_ = 0;
   std::uint32_t next_ = 0;
 };
@@ -102,8 +136,7 @@ ReapReport Sweeper::sweep(std::uint32_t most_asked) noexcept {
   const Registry::Sweeping said(registry_);
   if (!said) return report;
   const std::uint64_t first = sections_.swept->next_slot.load(std::memory_order_relaxed);
-  const DeadSet dead(registry_, static_cast<std::uint32_t>(first % std::max(1U, registry_.size())),
-                     most_asked);
+  DeadSet dead(registry_, static_cast<std::uint32_t>(first % std::max(1U, registry_.size())), most_asked);
   // relaxed: this is a hint. Two sweeps at the same time ask about the same workers.
   sections_.swept->next_slot.store(dead.next(), std::memory_order_relaxed);
   const auto gone = [&](Owner owner) { return dead.gone(owner.slot(), owner.generation(), 0xff); };
@@ -115,7 +148,14 @@ ReapReport Sweeper::sweep(std::uint32_t most_asked) noexcept {
   }
   // crash here: the slots are still published, and the next sweep finds nothing left to return.
   dead.for_each([&](std::uint32_t slot, SlotIdentity tenant) {
-    report.workers += registry_.release(slot, tenant) ? 1 : 0;
+    const std::array<char, 56> dead_worker = subject_of(sections_.workers[slot], tenant);
+    if (!registry_.release(slot, tenant)) return;
+    ++report.workers;
+    write_event(sections_,
+                {.kind = EventKind::reaped,
+                 .value = slot,
+                 .of = dead.permits(slot),
+                 .subject = {dead_worker.data(), strnlen(dead_worker.data(), dead_worker.size())}});
   });
   if (report.workers != 0) sections_.swept->workers.fetch_add(report.workers, std::memory_order_relaxed);
   if (report.permits != 0) sections_.swept->permits.fetch_add(report.permits, std::memory_order_relaxed);
@@ -150,10 +190,10 @@ bool Sweeper::holds(Owner owner) const noexcept {
   return found;
 }
 
-std::uint64_t Sweeper::reclaim(const DeadSet& dead) noexcept {
+std::uint64_t Sweeper::reclaim(DeadSet& dead) noexcept {
   // This takes the cells of all limits at once, since it does not matter which limit a permit is of.
   std::uint64_t permits = Permits(sections_.permit_cells).reclaim([&](Owner owner) {
-    return dead.gone(owner.slot(), owner.generation(), 0xff);
+    return dead.loses_permit(owner.slot(), owner.generation(), 0xff);
   });
   for (BreakerRecord& record : sections_.breakers) {
     record.breaker.reclaim([&](Owner owner) { return dead.gone(owner.slot(), owner.generation(), 0xff); });
@@ -165,8 +205,8 @@ std::uint64_t Sweeper::reclaim(const DeadSet& dead) noexcept {
         if (set == 0 || kind_of(LimitRef::of(LimitId{entry.id}).index) != LimitKind::permits)
           return std::nullopt;
         const std::uint64_t left = owner_set::without(set, [&](owner_set::PackedOwner owner) {
-          return dead.gone(owner_set::slot_of(owner), owner_set::generation_of(owner),
-                           owner_set::kGenerations - 1);
+          return dead.loses_permit(owner_set::slot_of(owner), owner_set::generation_of(owner),
+                                   owner_set::kGenerations - 1);
         });
         if (left == set) return std::nullopt;
         permits += owner_set::count(set) - owner_set::count(left);

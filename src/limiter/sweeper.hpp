@@ -43,7 +43,7 @@ class Sweeper {
 
  private:
   class DeadSet;
-  std::uint64_t reclaim(const DeadSet& dead) noexcept;
+  std::uint64_t reclaim(DeadSet& dead) noexcept;
   ReapReport sweep(std::uint32_t most_asked) noexcept;
   /// Whether a user could ever hold permits: what was taken before a live change stays until it comes back.
   [[nodiscard]] bool had_user_permits() const noexcept;

@@ -8,6 +8,7 @@
 #include "weir/log.hpp"
 
 #include "base/ticks.hpp"
+#include "policy/events.hpp"
 
 namespace weir::detail {
 
@@ -20,8 +21,23 @@ Result<Identity> ThisWorker::join() {
     sweeper_.sweep();
     joined = registry_.join(now);
   }
-  if (joined) no_slot_.clear();
+  if (joined) {
+    no_slot_.clear();
+    announce(*joined);
+  }
   return joined;
+}
+
+ThisWorker::~ThisWorker() {
+  if (const auto mine = registry_.self())
+    write_event(sections_, {.kind = EventKind::left, .value = mine->slot}, ask_process_mark());
+}
+
+void ThisWorker::announce(Identity mine) noexcept {
+  const std::uint64_t word = std::uint64_t{mine.generation} << 32 | (mine.slot + 1);
+  if (announced_.exchange(word, std::memory_order_relaxed) == word) return;
+  remember_process_mark();
+  write_event(sections_, {.kind = EventKind::joined, .value = mine.slot});
 }
 
 Owner ThisWorker::join_again(std::uint64_t now) noexcept {
@@ -39,6 +55,8 @@ Owner ThisWorker::join_again(std::uint64_t now) noexcept {
     if (no_slot_.set(joined.error())) {
       log(fmt::format("{}; until then this process gets no permits and probes no breaker",
                       joined.error().message()));
+      remember_process_mark();
+      write_sparse_event(sections_, {.kind = EventKind::fault, .subject = joined.error().what}, now);
     }
   } catch (const std::exception&) {  // out of memory: as without a slot
   }

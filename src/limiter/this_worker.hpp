@@ -29,7 +29,12 @@ class ThisWorker {
  public:
   /// `segment` and its `sections` outlive the worker.
   ThisWorker(const Segment& segment, const Sections& sections) noexcept
-      : segment_(segment), registry_(sections.workers, segment), sweeper_(registry_, sections, segment) {}
+      : segment_(segment),
+        sections_(sections),
+        registry_(sections.workers, segment),
+        sweeper_(registry_, sections, segment) {}
+  /// Writes in the journal that the worker leaves. Then the registry gives its slot back.
+  ~ThisWorker();
 
   /// Claims a slot if the process has none.
   /// Errors  as Registry::join(), after dead workers were swept.
@@ -58,11 +63,17 @@ class ThisWorker {
   [[nodiscard]] Sweeper& sweeper() noexcept { return sweeper_; }
 
  private:
+  /// Writes in the journal that this process has joined, once for each slot that it gets.
+  void announce(Identity mine) noexcept;
+
   const Segment& segment_;
+  const Sections& sections_;
   Registry registry_;
   Sweeper sweeper_;
   LastFault no_slot_;
   std::atomic<std::uint64_t> next_join_{0};  // ticks; after a failure to join
+  std::atomic<std::uint64_t> announced_{
+      0};  // {generation 32 | slot + 1: 32}. A child inherits that of its parent
 };
 
 }  // namespace weir::detail

@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "limiter/context.hpp"
+#include "policy/events.hpp"
 #include "policy/user_rule.hpp"
 #include "primitives/owner_set.hpp"
 #include "users/table.hpp"
@@ -37,13 +38,34 @@ struct UserChangeBase {
     least_debt = std::min(least_debt, owed);
     return owed;
   }
+
+  /// A user that owes something was forgotten to make room.
+  [[gnu::cold, gnu::noinline]] void has_evicted() const noexcept {
+    write_sparse_event(sections,
+                       {.kind = EventKind::evicting,
+                        .value = sections.user_counters->evicted.load(std::memory_order_relaxed),
+                        .of = sections.users.size() * UserBucket::kEntries},
+                       now);
+  }
 };
+
+[[gnu::cold, gnu::noinline]] inline void note_full_table(const Sections& sections,
+                                                         std::uint64_t now) noexcept {
+  const UserTableCounters& counters = *sections.user_counters;
+  write_sparse_event(sections,
+                     {.kind = EventKind::table_full,
+                      .value = counters.refused.load(std::memory_order_relaxed) +
+                               counters.unlimited.load(std::memory_order_relaxed),
+                      .of = sections.users.size() * UserBucket::kEntries},
+                     now);
+}
 
 /// Counts a new user for whom the table has no room. @return whether the request passes all the same.
 inline bool passes_when_full(const Context& context) noexcept {
   UserTableCounters& counters = context.user_table.counters();
   const bool passes = context.when_full() == TableFull::admit;
   (passes ? counters.unlimited : counters.refused).fetch_add(1, std::memory_order_relaxed);
+  note_full_table(context.sections, context.now);
   return passes;
 }
 

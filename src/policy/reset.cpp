@@ -3,6 +3,7 @@
 
 #include <optional>
 
+#include "policy/events.hpp"
 #include "policy/queues.hpp"
 #include "policy/shared_window.hpp"
 #include "primitives/breaker.hpp"
@@ -11,9 +12,12 @@
 namespace weir::detail {
 namespace {
 
-void reset_breaker(BreakerRecord& record) noexcept {
+void reset_breaker(const Sections& sections, std::uint32_t block) noexcept {
+  BreakerRecord& record = sections.breaker(block);
   const bool counts_only = record.breaker.status(record.params.load(), 0).kind == BreakerKind::metrics_only;
-  record.breaker.set(counts_only ? BreakerKind::metrics_only : BreakerKind::closed);
+  const BreakerTransition done =
+      record.breaker.set(counts_only ? BreakerKind::metrics_only : BreakerKind::closed);
+  if (done.from != done.to) write_transition(sections, block, done, 0, ask_process_mark());
 }
 
 void reset_limit(const Sections& sections, std::uint32_t block, std::uint32_t index) noexcept {
@@ -25,7 +29,7 @@ void reset_limit(const Sections& sections, std::uint32_t block, std::uint32_t in
     case LimitKind::window:
       return SharedWindow(limit, sections.window_cells, sections.created_wall_ns).reset();
     case LimitKind::breaker:
-      return reset_breaker(sections.breaker(block));
+      return reset_breaker(sections, block);
     case LimitKind::permits:
     case LimitKind::queue:
       break;

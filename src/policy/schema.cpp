@@ -150,6 +150,7 @@ constexpr auto table() {
       row(14, "history", &All::history, {.always = kHistoryRecords}),
       row(15, "difference", &All::difference, kOne),
       row(9, "sweep counters", &All::swept, kOne),
+      row(18, "journal", &All::journal, kOne),
   };
 }
 

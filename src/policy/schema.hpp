@@ -16,6 +16,7 @@
 #include "policy/blocks.hpp"
 #include "policy/breakers.hpp"
 #include "policy/history.hpp"
+#include "policy/journal.hpp"
 #include "primitives/seat.hpp"
 #include "segment/mapping.hpp"
 #include "users/names.hpp"
@@ -79,6 +80,7 @@ struct BasicSections {
   std::span<Shared<ChangeRecord>> history;
   Shared<ChangeRecord>* difference = nullptr;
   Shared<SweepCounters>* swept = nullptr;
+  Shared<JournalSection>* journal = nullptr;
   std::uint64_t created_wall_ns = 0;      ///< what the wall clock said at tick 0
   std::int64_t created_monotonic_ns = 0;  ///< what HostClock said at tick 0
   std::uint64_t seed = 0;                 ///< for random numbers that should differ from segment to segment

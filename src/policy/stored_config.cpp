@@ -7,6 +7,7 @@
 #include "policy/block_names.hpp"
 #include "policy/breakers.hpp"
 #include "policy/compile.hpp"
+#include "policy/events.hpp"
 #include "policy/params.hpp"
 #include "policy/write_block.hpp"
 
@@ -27,8 +28,9 @@ void store_breaker(const Sections& sections, std::uint32_t block, const std::opt
   if (was_there && same && same_mode) return;
   if (!same) record.params.store(params);
   // crash here: the new thresholds judge the old counts until the next change.
-  if (!was_there || !same_mode || !is_switched(record.breaker.status(params, 0).kind, breaker->shadow))
-    record.breaker.set(kind);
+  if (was_there && same_mode && is_switched(record.breaker.status(params, 0).kind, breaker->shadow)) return;
+  const BreakerTransition done = record.breaker.set(kind);
+  if (was_there) write_transition(sections, block, done, 0, ask_process_mark());
 }
 
 void store_config(const Sections& sections, const Config& config, const KeyHasher& hasher) {

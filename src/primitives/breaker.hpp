@@ -133,7 +133,16 @@ class CircuitBreaker {
   /// Whether a call would pass now. It only loads, except when it finds too many calls overdue: then it
   /// trips.
   [[nodiscard]] BreakerAnswer check(const BreakerParams& params, std::uint64_t now) noexcept {
-    if (params.slow_rate != 0) (void)trip_if_overdue(params, now);
+    return check(params, now, [](const BreakerTransition&) {});
+  }
+  /// @param tripped  is called with the transition if this call trips.
+  template <class Tripped>
+  [[nodiscard]] BreakerAnswer check(const BreakerParams& params, std::uint64_t now,
+                                    Tripped&& tripped) noexcept {
+    if (params.slow_rate != 0) {
+      if (const BreakerTransition done = trip_if_overdue(params, now)) [[unlikely]]
+        tripped(done);
+    }
     const std::uint64_t word = state_.load(std::memory_order_relaxed);
     return BreakerPhase::guarded(word) ? look(params, BreakerPhase::unpack(word), now) : BreakerAnswer{};
   }
@@ -188,6 +197,21 @@ class CircuitBreaker {
       const BreakerPhase next = phase.then(kind, 0, 0);
       if (move(word, next)) return transition(phase, next);
     }
+  }
+
+  /// What had been counted before a transition, for people: it may be overwritten by later generations. Without a window
+  /// only failures in a row were.
+  [[nodiscard]] BreakerCounts counted_before(const BreakerParams& params, const BreakerTransition& transition,
+                                             std::uint64_t now) const noexcept {
+    const std::uint64_t generation =
+        (transition.generation - std::uint64_t{1}) & BreakerPhase::kGenerationMask;
+    BreakerCounts counts;
+    if (windowed(params)) counts = window_.counts(epochs(params), generation, now);
+    const std::uint32_t late = overdue(params, generation, now);
+    counts.calls += late;
+    counts.slow += late;
+    if (!windowed(params)) counts.failures = static_cast<std::uint32_t>(in_a_row(generation));
+    return counts;
   }
 
   /// Closes the breaker, as if it had never been used. Also needed when the window's parameters change,

@@ -101,6 +101,7 @@ concept UserChange = requires(T change, UserLimit limit, std::uint64_t word) {
   { change.now } -> std::convertible_to<std::uint64_t>;
   /// Whether a user who owes something may be forgotten to make room for this one.
   { change.may_evict } -> std::convertible_to<bool>;
+  // A change may also have has_evicted(), which is called after such a user was forgotten.
 };
 
 class UserTable {
@@ -383,7 +384,10 @@ class UserTable {
     Pair seen = victim.seen;
     if (!victim.entry->compare_exchange(seen, {tag | user_tag::kReserved, ticket})) return Attempt::lost;
     // crash here: this leaves a reservation, and the next process that wants the key completes it.
-    if (victim.rank > kAtRest) counters_->evicted.fetch_add(1, std::memory_order_relaxed);
+    if (victim.rank > kAtRest) {
+      counters_->evicted.fetch_add(1, std::memory_order_relaxed);
+      if constexpr (requires { change.has_evicted(); }) change.has_evicted();
+    }
     return settle(route, tag, *victim.entry, ticket, change);
   }
 

@@ -7,8 +7,11 @@
 #include <cerrno>
 #include <charconv>
 #include <csignal>
+#include <cstring>
+#include <exception>
 #include <fcntl.h>
 #include <fmt/format.h>
+#include <new>
 #include <pthread.h>
 #include <string_view>
 #include <sys/stat.h>
@@ -16,6 +19,7 @@
 
 #include "base/descriptor.hpp"
 #include "base/process_tag.hpp"
+#include "base/wiped_memory.hpp"
 
 namespace weir::detail {
 namespace {
@@ -141,6 +145,58 @@ std::string own_name() {
   std::string_view name = read_small_file("/proc/self/comm", buffer);
   if (name.ends_with('\n')) name.remove_suffix(1);
   return std::string(name);
+}
+
+namespace {
+
+/// A mark, in memory that the kernel clears in a child.
+struct RememberedMark {
+  std::atomic<std::uint64_t> process;  // {uid 32 | pid 32}; 0: nothing is remembered
+  std::array<std::atomic<std::uint64_t>, 2> program;
+};
+
+constinit std::atomic<RememberedMark*> g_remembered{nullptr};
+
+}  // namespace
+
+ProcessMark ask_process_mark() noexcept {
+  ProcessMark mark{static_cast<std::uint32_t>(::getuid()), static_cast<std::uint32_t>(::getpid())};
+  try {
+    const std::string name = own_name();
+    std::copy_n(name.begin(), std::min(name.size(), mark.program.size()), mark.program.begin());
+  } catch (const std::exception&) {  // out of memory
+  }
+  return mark;
+}
+
+void remember_process_mark() noexcept {
+  RememberedMark* known = g_remembered.load(std::memory_order_acquire);
+  if (known == nullptr) {
+    void* const memory = map_wiped(sizeof(RememberedMark));
+    if (memory == nullptr) return;
+    auto* const mapped = new (memory) RememberedMark{};
+    if (g_remembered.compare_exchange_strong(known, mapped, std::memory_order_acq_rel)) {
+      known = mapped;
+    } else {
+      unmap_wiped(memory, sizeof(RememberedMark));  // another thread was faster
+    }
+  }
+  const ProcessMark mark = ask_process_mark();
+  std::array<std::uint64_t, 2> words{};
+  std::memcpy(words.data(), mark.program.data(), sizeof(words));
+  for (std::size_t i = 0; i < words.size(); ++i) known->program[i].store(words[i], std::memory_order_relaxed);
+  known->process.store(std::uint64_t{mark.uid} << 32 | mark.pid, std::memory_order_release);
+}
+
+ProcessMark remembered_process_mark() noexcept {
+  const RememberedMark* const known = g_remembered.load(std::memory_order_acquire);
+  if (known == nullptr) return {};
+  const std::uint64_t process = known->process.load(std::memory_order_acquire);
+  ProcessMark mark{static_cast<std::uint32_t>(process >> 32), static_cast<std::uint32_t>(process)};
+  const std::array<std::uint64_t, 2> words{known->program[0].load(std::memory_order_relaxed),
+                                           known->program[1].load(std::memory_order_relaxed)};
+  std::memcpy(mark.program.data(), words.data(), sizeof(words));
+  return mark;
 }
 
 }  // namespace weir::detail

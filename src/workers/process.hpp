@@ -3,6 +3,7 @@
 
 // What the kernel says about processes.
 
+#include <array>
 #include <cstdint>
 #include <string>
 
@@ -25,5 +26,20 @@ namespace weir::detail {
 
 /// The name of the calling program, as ps shows it.
 [[nodiscard]] std::string own_name();
+
+/// By what a record tells people which process wrote it. Zeros: not known.
+struct ProcessMark {
+  std::uint32_t uid = 0;
+  std::uint32_t pid = 0;
+  std::array<char, 16> program{};  ///< its name as ps shows it, not terminated; any bytes
+};
+
+/// Asks the kernel for the mark of this process. The name is left out if it cannot be read.
+[[nodiscard]] ProcessMark ask_process_mark() noexcept;
+/// Asks, and remembers the answer for remembered_process_mark().
+void remember_process_mark() noexcept;
+/// The mark as this process last remembered it; zeros if it never did, and in a child that has not yet done so itself.
+/// It makes no system call.
+[[nodiscard]] ProcessMark remembered_process_mark() noexcept;
 
 }  // namespace weir::detail

@@ -4,11 +4,20 @@
 
 #include "primitives/journal.hpp"
 
+#include <algorithm>
 #include <array>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <vector>
 
+#include "weir/config.hpp"
+#include "weir/inspect.hpp"
+#include "weir/limiter.hpp"
+
+#include "policy/schema.hpp"
+#include "segment/mapping.hpp"
 #include "support/crash_images.hpp"
+#include "support/segment_name.hpp"
 #include "support/shared_object.hpp"
 
 namespace weir::test {
@@ -60,6 +69,49 @@ TEST(JournalCrash, KilledInsideAWriteTheRecordIsMissingOrWholeAndTheJournalGoesO
     for (const std::uint64_t value : {4U, 5U, 6U}) {
       const std::uint64_t number = ring->write(value);
       EXPECT_EQ(ring->look(number, value), JournalLook::whole);
+    }
+  });
+  EXPECT_THAT(failures, IsEmpty());
+}
+
+// The report that trips a breaker: the breaker is open before its record is written.
+TEST(JournalCrash, KilledInsideAReportThatTripsTheRecordIsMissingOrWhole) {
+  if (!can_single_step()) GTEST_SKIP() << "ptrace is not permitted here: crash images were NOT looked at";
+  const SegmentName name;
+  Config config = *parse_config("[operations.work]\nbreaker = { failures = 1, recovery = \"1h\" }\n", "test");
+  config.segment.name = name.str();
+  config.segment.users = 8;
+  config.segment.workers = 4;
+  Limiter limiter = *Limiter::open(config);
+  const auto segment =
+      *detail::Segment::attach(name.str(), detail::OpenMode::read_write, detail::kAbiFingerprint);
+  const auto sections = *detail::Sections::of(segment);
+  const std::span<std::byte> bytes{
+      reinterpret_cast<std::byte*>(sections.control) - segment.header().sections[1].offset,
+      segment.header().total_bytes};
+  // The beginning of each section: the rest is not in use here.
+  constexpr std::size_t kInUse = 8'192;
+  std::vector<std::span<std::byte>> may_change;
+  for (const detail::Section& section : segment.header().sections) {
+    if (section.count != 0)
+      may_change.push_back(bytes.subspan(section.offset, std::min(kInUse, section.stride * section.count)));
+  }
+  const CrashImages crash = crash_images(
+      bytes, [&] { limiter.admit("work").report(Outcome::failure); }, may_change);
+  ASSERT_EQ(crash.error, "");
+  const Image* const last = &crash.images.back();
+  const auto failures = for_each_image(crash, bytes, [&](const Image& image) {
+    const bool open = take_snapshot(name.str())->breakers.at(0).state == BreakerState::open;
+    const Result<EventPage> page = list_events(name.str(), {.after = 1});
+    ASSERT_TRUE(page) << page.error().message();
+    ASSERT_LE(page->events.size(), 1U);
+    for (const EventEntry& entry : page->events) {
+      EXPECT_TRUE(open) << "a record of what did not happen";
+      EXPECT_TRUE(entry.kind == EventKind::lost ||
+                  (entry.kind == EventKind::opened && entry.operation == "work" && entry.value == 1));
+    }
+    if (image.instruction == last->instruction) {
+      EXPECT_EQ(page->events.at(0).kind, EventKind::opened);
     }
   });
   EXPECT_THAT(failures, IsEmpty());

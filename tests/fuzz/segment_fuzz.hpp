@@ -322,6 +322,8 @@ exempt = true
         return;
       case 30:
         (void)change_history(name_);
+        // Not each time: it waits for records that damage left unfinished.
+        if (script.byte() % 4 == 0) (void)list_events(name_, {.after = script.byte()});
         return;
       default:
         (void)switch_breaker(name_, "breaker", static_cast<BreakerSwitch>(script.byte() % 5));

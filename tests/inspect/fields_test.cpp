@@ -25,6 +25,7 @@ void for_each_list(Visit&& visit) {
   visit(kUserFields);
   visit(kSegmentEntryFields);
   visit(kHistoryFields);
+  visit(kEventFields);
   visit(kChangeFields);
   visit(kValueFields);
   visit(kResetFields);
@@ -77,6 +78,7 @@ TEST(Fields, EveryMemberOfARowIsDescribed) {
   EXPECT_EQ(kSegmentEntryFields.fields.size(), members<SegmentEntry>());
   EXPECT_EQ(kChangeFields.fields.size(), members<ConfigChange>());
   EXPECT_EQ(kHistoryFields.fields.size(), members<ChangeEntry>() - 1 + members<ConfigChange>());
+  EXPECT_EQ(kEventFields.fields.size(), members<EventEntry>() + 1) << "and its text";
   EXPECT_EQ(kValueFields.fields.size(), members<ConfigValue>());
   EXPECT_EQ(kResetFields.fields.size(), members<ResetReport>());
   EXPECT_EQ(kBreakers.fields.size(), members<BreakerStatus>() - 1) << "its configuration is not a value";

@@ -217,6 +217,7 @@ TEST(Snapshot, SurvivesEveryDamagedByteBehindThePolicy) {
       ASSERT_TRUE(to_json(*snapshot)) << i;
       ASSERT_TRUE(to_prometheus(*snapshot)) << i;
     }
+    EXPECT_EQ(static_cast<bool>(list_events(name.str(), {})), static_cast<bool>(snapshot)) << at;
     (void)limiter->admit("caption", {.user = "alice"});
     file.seekp(i);
     file.put(static_cast<char>(byte)).flush();
