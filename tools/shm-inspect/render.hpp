@@ -34,6 +34,9 @@ namespace weir::shm_inspect {
 [[nodiscard]] std::string render_json(const ChangeReport& report, bool dry_run);
 [[nodiscard]] std::string render_json(const std::vector<ChangeEntry>& entries);
 [[nodiscard]] std::string render_json(const ResetReport& report, bool dry_run);
+[[nodiscard]] std::string render_json(const EventPage& page);
+/// On one line.
+[[nodiscard]] std::string render_json_line(const EventEntry& entry);
 /// What `check --json` shows; its text is the configuration as TOML.
 [[nodiscard]] std::string render_json(const LoadedConfig& loaded, const std::vector<Remark>& remarks);
 

@@ -141,6 +141,7 @@ std::string render_fields() {
          "\nusers, user:\n" + listed(kUserFields, 1) +             //
          "\nlist:\n" + listed(kSegmentEntryFields, 1) +            //
          "\nhistory:\n" + listed(kHistoryFields, 1) +              //
+         "\nevents:\n" + listed(kEventFields, 1) +                 //
          "\nset, apply, rollback:\n" + listed(kChangeFields, 1) +  //
          "\ncheck:\n" + listed(kValueFields, 1) +                  //
          "\nreset:\n" + listed(kResetFields, 1);
@@ -168,6 +169,11 @@ std::string render_fields_markdown() {
   text += "## `users`, `user`\n\n" + section(kUserFields);
   text += "## `list`\n\n" + section(kSegmentEntryFields);
   text += "## `history`\n\n" + section(kHistoryFields);
+  text +=
+      "## `events`\n\nBeside the list: `last`, the number up to which it is complete. With `--follow` each "
+      "row is an "
+      "object on a line of its own.\n\n" +
+      section(kEventFields);
   text +=
       "## `set`, `apply`, `rollback`\n\nBeside the list: `generation`, that of the segment after it, and "
       "`dry_run`; and `resets`, of a rollback: the generations that were resets, which it passed over.\n\n" +

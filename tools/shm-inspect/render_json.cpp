@@ -63,4 +63,13 @@ std::string render_json(const ResetReport& report, bool dry_run) {
   return text_of(json);
 }
 
+std::string render_json(const EventPage& page) {
+  return text_of(
+      Json{{std::string(kEventFields.key), as_json<Json>(kEventFields, page.events)}, {"last", page.last}});
+}
+
+std::string render_json_line(const EventEntry& entry) {
+  return as_json<Json>(kEventFields, entry).dump(-1, ' ', true, Json::error_handler_t::replace) + "\n";
+}
+
 }  // namespace weir::shm_inspect
