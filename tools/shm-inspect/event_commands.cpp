@@ -164,7 +164,7 @@ Action events(CLI::App& command) {
           },
           "only events of this kind; may be given more than once")
       ->type_name("KIND")
-      ->expected(1);
+      ->allow_extra_args(false);  // one for each --kind
   command.add_option("--last", asked->query.limit, "only so many, the newest")
       ->check(CLI::Range(1, 1'000'000));
   command.footer(
