@@ -40,6 +40,8 @@ inline constexpr std::array kSegment{
                     .get = value_of<&Snapshot::created>,
                     .metric = {"segment_created_timestamp_seconds", "", "When the segment was made."}},
     Field<Snapshot>{
+        .key = "taken", .help = "When this snapshot was taken, in UTC.", .get = value_of<&Snapshot::taken>},
+    Field<Snapshot>{
         .key = "generation",
         .kind = FieldKind::counter,
         .unit = Unit::changes,
@@ -362,6 +364,24 @@ inline constexpr std::array kSegments{
     Field<SegmentEntry>{.key = "layout_version",
                         .help = "The version of its layout.",
                         .get = value_of<&SegmentEntry::layout_version>},
+    Field<SegmentEntry>{.key = "library_version",
+                        .help = "The version of weir that made it; empty if its file does not say.",
+                        .get = value_of<&SegmentEntry::library_version>},
+    Field<SegmentEntry>{
+        .key = "uuid",
+        .help = "Tells it from every other segment, also from earlier ones of its name; null if "
+                "it cannot be read.",
+        .get =
+            [](const SegmentEntry& entry) {
+              return entry.problem.empty() ? detail::to_value(entry.uuid) : FieldValue(nullptr);
+            }},
+    Field<SegmentEntry>{.key = "created",
+                        .help = "When it was made, in UTC; null if it cannot be read.",
+                        .get =
+                            [](const SegmentEntry& entry) {
+                              return entry.problem.empty() ? detail::to_value(entry.created)
+                                                           : FieldValue(nullptr);
+                            }},
     Field<SegmentEntry>{.key = "owner",
                         .help = "The number of the user who owns its file.",
                         .get = value_of<&SegmentEntry::owner>},
@@ -385,7 +405,7 @@ inline constexpr std::array kSegments{
                                                            : FieldValue(nullptr);
                             }},
     Field<SegmentEntry>{.key = "problem",
-                        .help = "Why it cannot be read; empty if it can.",
+                        .help = "Why it cannot be read, and what to do; empty if it can.",
                         .get = value_of<&SegmentEntry::problem>}};
 inline constexpr std::array kHistory{
     Field<ChangeEntry>{

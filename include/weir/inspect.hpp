@@ -137,6 +137,7 @@ struct Snapshot {
   std::string uuid;
   std::uint64_t bytes = 0;
   std::chrono::system_clock::time_point created;
+  std::chrono::system_clock::time_point taken;  ///< when it was copied
   Config config;
   std::vector<LimitStatus> limits;  ///< of all kinds, in the order global, operations, users
   UserTableStatus table;
@@ -160,12 +161,15 @@ struct Snapshot {
 struct SegmentEntry {
   std::string name;
   std::uint32_t layout_version = 0;
-  std::uint32_t owner = 0;  ///< user and group of its file
+  std::string library_version;  ///< the version of weir that made it; empty if its file does not say
+  std::string uuid;             ///< tells it from others of its name; empty if there is a problem
+  std::chrono::system_clock::time_point created;  ///< not known if there is a problem
+  std::uint32_t owner = 0;                        ///< user and group of its file
   std::uint32_t group = 0;
   std::uint32_t mode = 0;  ///< permission bits of its file
   std::uint64_t bytes = 0;
   std::uint32_t workers = 0;  ///< living processes that have joined it; not known if there is a problem
-  std::string problem;        ///< why the segment cannot be read; empty if it can
+  std::string problem;        ///< why the segment cannot be read, and what to do; empty if it can
 };
 
 /// The segments of this host, of all layout versions and owners.

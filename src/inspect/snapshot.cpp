@@ -8,6 +8,7 @@
 
 #include "base/result.hpp"
 #include "inspect/breaker_state.hpp"
+#include "inspect/header_text.hpp"
 #include "policy/schema.hpp"
 #include "policy/shared_window.hpp"
 #include "policy/stored_config.hpp"
@@ -23,15 +24,6 @@ namespace {
 
 using namespace detail;  // NOLINT(google-build-using-namespace): this file uses names of many layers
 
-std::string uuid_text(const std::array<std::uint8_t, 16>& uuid) {
-  std::string text;
-  for (std::size_t i = 0; i < uuid.size(); ++i) {
-    if (i == 4 || i == 6 || i == 8 || i == 10) text += '-';
-    text += fmt::format("{:02x}", uuid[i]);
-  }
-  return text;
-}
-
 class SnapshotReader {
  public:
   SnapshotReader(const Segment& segment, const SectionsView& sections)
@@ -45,9 +37,8 @@ class SnapshotReader {
     snapshot.layout_version = header.layout_version;
     snapshot.uuid = uuid_text(header.uuid);
     snapshot.bytes = header.total_bytes;
-    snapshot.created =
-        std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(
-            std::chrono::nanoseconds(header.created_wall_ns)));
+    snapshot.created = creation_of(header);
+    snapshot.taken = std::chrono::system_clock::now();
     snapshot.config = load_config(sections_, segment_.name());
     snapshot.generation = sections_.control->generation.load(std::memory_order_relaxed);
     read_difference(snapshot);

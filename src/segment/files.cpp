@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "segment/files.hpp"
 
+#include <array>
 #include <boost/interprocess/exceptions.hpp>
 #include <cerrno>
+#include <cstddef>
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <system_error>
+#include <unistd.h>
 
+#include "base/descriptor.hpp"
 #include "base/text.hpp"
 
 namespace weir::detail {
@@ -23,6 +28,29 @@ struct OpenFile {
 
 std::string path_of(std::string_view name, std::uint32_t layout_version) {
   return fmt::format("{}/weir.v{}.{}", kSegmentDirectory, layout_version, name);
+}
+
+std::string maker_of(std::string_view name, std::uint32_t layout_version) {
+  // What every layout begins with.
+  struct Beginning {
+    std::array<char, sizeof(kMagic)> magic{};
+    std::uint32_t layout_version = 0;
+    std::uint32_t section_count = 0;
+    std::array<char, sizeof(Header::library_version)> library_version{};
+  } found;
+  static_assert(offsetof(Beginning, library_version) == offsetof(Header, library_version));
+  const FileHandle file =
+      open_file(path_of(name, layout_version).c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK);
+  if (!file || ::read(file.get(), &found, sizeof found) != ssize_t{sizeof found}) return {};
+  if (found.magic != kMagic || found.layout_version != layout_version) return {};
+  const std::string_view version(found.library_version.data(), found.library_version.size());
+  return std::string(version.substr(0, version.find('\0')));
+}
+
+std::string hint_to_maker(std::string_view name, std::uint32_t layout_version) {
+  const std::string maker = maker_of(name, layout_version);
+  return "look at it with the shm-inspect of " +
+         (maker.empty() ? "its own version" : "weir " + escaped(maker));
 }
 
 std::string called(std::string_view name) {

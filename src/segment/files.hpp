@@ -23,6 +23,12 @@ inline constexpr const char* kSegmentDirectory = "/dev/shm";  // where POSIX sha
 /// no worker of the old version.
 [[nodiscard]] std::string path_of(std::string_view name, std::uint32_t layout_version = kLayoutVersion);
 
+/// The version of weir that made the segment of that name and layout, which may be another one than ours; empty if its
+/// file does not say.
+[[nodiscard]] std::string maker_of(std::string_view name, std::uint32_t layout_version);
+/// What to do about a segment of another layout: "look at it with the shm-inspect of weir 0.0.9".
+[[nodiscard]] std::string hint_to_maker(std::string_view name, std::uint32_t layout_version);
+
 /// What errors call a segment: `segment "checkout"`, or `private segment`, whose name is empty.
 [[nodiscard]] std::string called(std::string_view name);
 

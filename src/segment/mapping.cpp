@@ -38,7 +38,7 @@ Error missing(std::string_view name) {
     return fail(Errc::incompatible,
                 fmt::format("{}: there is only one of layout version {}, this build reads {}", called(name),
                             other, kLayoutVersion),
-                "look at it with the shm-inspect of its own version; this one makes its own beside it");
+                hint_to_maker(name, other) + "; this one makes its own beside it");
   }
   const std::string others = names_beside(name);
   return fail(Errc::not_found, fmt::format("{}: no such segment", called(name)),

@@ -2,6 +2,7 @@
 
 // How shm-inspect fails: its exit statuses and messages.
 
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <gmock/gmock.h>
@@ -21,6 +22,7 @@ namespace {
 
 using test::Ran;
 using testing::AllOf;
+using testing::ContainsRegex;
 using testing::EndsWith;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -122,11 +124,32 @@ TEST_F(ShmInspect, TakesAnEmptyNameForAVariableThatIsNotSet) {
 TEST_F(ShmInspect, TellsASegmentOfAnotherLayoutByItsStatus) {
   const std::string old = "/dev/shm/weir.v1." + segment_.str();
   std::ofstream(old) << "of another version";
-  for (const char* command : {"status", "users", "history", "workers", "reap", "reset", "remove"}) {
-    const Ran ran = on_segment({command});
-    EXPECT_EQ(ran.status, 4) << command << ": " << ran.err;
-    EXPECT_THAT(ran.err, HasSubstr("layout version 1"));
-  }
+  const auto expect_hint = [&](const std::string& tool) {
+    for (const std::vector<std::string>& command :
+         std::vector<std::vector<std::string>>{{"status"},
+                                               {"users"},
+                                               {"user", "alice"},
+                                               {"history"},
+                                               {"workers"},
+                                               {"reap"},
+                                               {"reset"},
+                                               {"remove", "--yes"}}) {
+      const Ran ran = on_segment(command);
+      EXPECT_EQ(ran.status, 4) << command[0] << ": " << ran.err;
+      EXPECT_THAT(ran.err,
+                  AllOf(HasSubstr("layout version 1"), HasSubstr("the shm-inspect of " + tool + ";")));
+    }
+    EXPECT_THAT(
+        inspect({"list"}).out,
+        ContainsRegex(segment_.str() + " +1 .*another layout; look at it with the shm-inspect of " + tool));
+  };
+  expect_hint("its own version");
+  detail::Header header;
+  header.magic = detail::kMagic;
+  header.layout_version = 1;
+  std::strcpy(header.library_version.data(), "0.0.9");
+  std::ofstream(old, std::ios::binary).write(reinterpret_cast<const char*>(&header), sizeof header);
+  expect_hint("weir 0.0.9");
   std::filesystem::remove(old);
 }
 

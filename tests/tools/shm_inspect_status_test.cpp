@@ -162,6 +162,9 @@ TEST_F(ShmInspect, ListsTheSegmentsOfTheHostAndNamesThemWhereOneIsMissing) {
   EXPECT_EQ(entry->at("mode"), "0600");
   EXPECT_EQ(entry->at("workers"), 1);
   EXPECT_EQ(entry->at("problem"), "");
+  const json all = status();
+  for (const char* key : {"layout_version", "library_version", "uuid", "created"})
+    EXPECT_EQ(entry->at(key), all.at(key));
   EXPECT_EQ(entry->at("bytes"), std::filesystem::file_size(segment_.path()));
   EXPECT_THAT(inspect({"--segment", segment_.str() + "x", "status"}).err,
               HasSubstr("; there are: " + segment_.str()));

@@ -19,7 +19,7 @@ namespace weir::shm_inspect {
 /// The screen of `workers`.
 [[nodiscard]] std::string render_workers(const Snapshot& snapshot, bool colours);
 /// The screen of `list`.
-[[nodiscard]] std::string render_list(const std::vector<SegmentEntry>& entries);
+[[nodiscard]] std::string render_list(const std::vector<SegmentEntry>& entries, bool colours);
 /// The screens of `users` and `user`.
 [[nodiscard]] std::string render_users(const std::vector<UserEntry>& entries, bool colours);
 /// What `set`, `apply` and `rollback` did, or would do.
@@ -42,6 +42,8 @@ namespace weir::shm_inspect {
 
 /// The keys of `status --json`, for --help.
 [[nodiscard]] std::string render_status_keys();
+/// The keys of `list --json`, for --help.
+[[nodiscard]] std::string render_list_keys();
 /// What `fields` shows: every key of every command; `markdown` is docs/inspector.md.
 [[nodiscard]] std::string render_fields();
 [[nodiscard]] std::string render_fields_markdown();

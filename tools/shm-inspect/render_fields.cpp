@@ -136,6 +136,10 @@ std::string render_status_keys() {
   return "The keys of --json; shm-inspect fields says more:\n" + status_keys();
 }
 
+std::string render_list_keys() {
+  return "The keys of --json:\n" + listed(kSegmentEntryFields, 1);
+}
+
 std::string render_fields() {
   return "status, workers:\n" + status_keys() +                    //
          "\nusers, user:\n" + listed(kUserFields, 1) +             //

@@ -23,15 +23,19 @@ std::string owner(const SegmentEntry& entry) {
 
 }  // namespace
 
-std::string render_list(const std::vector<SegmentEntry>& entries) {
+std::string render_list(const std::vector<SegmentEntry>& entries, bool colours) {
   if (entries.empty()) return "no segments on this host\n";
-  TextTable table({"SEGMENT", "LAYOUT", "OWNER", "MODE", "SIZE", "WORKERS"});
+  TextTable table({"SEGMENT", "LAYOUT", "BY WEIR", "CREATED (UTC)", "OWNER", "MODE", "SIZE", "WORKERS"});
   for (const SegmentEntry& entry : entries) {
-    table.add({printable(entry.name), std::to_string(entry.layout_version), owner(entry),
-               mode_text(entry.mode), size_text(entry.bytes),
-               entry.problem.empty() ? std::to_string(entry.workers) : "? " + printable(entry.problem)});
+    const bool known = entry.problem.empty();
+    table.add(
+        {printable(entry.name), std::to_string(entry.layout_version),
+         entry.library_version.empty() ? "-" : printable(entry.library_version),
+         known ? utc_text(entry.created) : "-", owner(entry), mode_text(entry.mode), size_text(entry.bytes),
+         known ? std::to_string(entry.workers) : "? " + printable(entry.problem)},
+        !known);
   }
-  return table.text(false);
+  return table.text(colours);
 }
 
 }  // namespace weir::shm_inspect
