@@ -51,9 +51,9 @@ clean_up() {
   stop "$server"
   ((${#jobs[@]} == 0)) || kill -KILL "${jobs[@]}" 2>/dev/null || true
   if [[ -n $server ]]; then
-    "$bin/shm-inspect" --segment "$segment" remove >/dev/null || true
+    "$bin/shm-inspect" --segment "$segment" remove --yes >/dev/null || true
   fi
-  "$bin/shm-inspect" --segment "$segment-jobs" remove >/dev/null 2>&1 || true
+  "$bin/shm-inspect" --segment "$segment-jobs" remove --yes >/dev/null 2>&1 || true
   rm -rf "$scratch"
 }
 trap clean_up EXIT

@@ -159,7 +159,7 @@ TEST_F(ShmInspectChanges, EverythingThatChangesObeysADryRunIsInTheHistoryAndSpea
   EXPECT_EQ(inspect({"rollback", "0"}).status, 0);
   EXPECT_EQ(limiter->config().operations.at("upload").shared.rates[0].count, 6U);
   EXPECT_THAT(inspect({"history"}).out, HasSubstr("4 (takes back to 0)"));
-  const json reset = json::parse(inspect({"reset", "--json"}).out);
+  const json reset = json::parse(inspect({"reset", "--yes", "--json"}).out);
   EXPECT_GE(reset.at("limits"), 1);
 }
 
@@ -172,9 +172,9 @@ TEST_F(ShmInspectChanges, AResetIsInTheHistoryAndRollbackPassesOverItAndSaysSo) 
   EXPECT_EQ(json::parse(inspect({"history", "--json"}).out).at("changes").size(), 1U);
   EXPECT_EQ(json::parse(inspect({"reset", "--dry-run", "--json"}).out).at("dry_run"), true);
 
-  EXPECT_EQ(inspect({"reset"}).status, 0);
-  EXPECT_EQ(inspect({"reset", "--user", "alice"}).status, 0);
-  EXPECT_EQ(inspect({"reset", "--operation", "upload"}).status, 0);
+  EXPECT_EQ(inspect({"reset", "--yes"}).status, 0);
+  EXPECT_EQ(inspect({"reset", "--yes", "--user", "alice"}).status, 0);
+  EXPECT_EQ(inspect({"reset", "--yes", "--operation", "upload"}).status, 0);
   const json changes = json::parse(inspect({"history", "--json"}).out).at("changes");
   ASSERT_EQ(changes.size(), 4U);
   EXPECT_EQ(changes[0].at("key"), "reset operations.upload");
@@ -189,7 +189,7 @@ TEST_F(ShmInspectChanges, AResetIsInTheHistoryAndRollbackPassesOverItAndSaysSo) 
   const Ran nothing = inspect({"rollback"});
   EXPECT_EQ(nothing.status, 1);
   EXPECT_THAT(nothing.err, HasSubstr("no change to take back: all of them were taken back already"));
-  EXPECT_EQ(inspect({"reset"}).status, 0);
+  EXPECT_EQ(inspect({"reset", "--yes"}).status, 0);
   const Ran only_a_reset = inspect({"rollback", "5"});
   EXPECT_EQ(only_a_reset.status, 0) << only_a_reset.err;
   EXPECT_THAT(only_a_reset.out,

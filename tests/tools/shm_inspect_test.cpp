@@ -191,7 +191,11 @@ TEST_F(ShmInspect, KeepsAMissingConfigurationApartFromAMissingSegment) {
 
 TEST_F(ShmInspect, RemovesTheSegment) {
   const Limiter limiter = open();
-  const Ran ran = on_segment({"remove"});
+  const Ran unasked = on_segment({"remove"});
+  EXPECT_EQ(unasked.status, 2);
+  EXPECT_THAT(unasked.err, HasSubstr("held in it (1 workers); if that is meant, give --yes as well\n"));
+  EXPECT_TRUE(std::filesystem::exists(segment_.path()));
+  const Ran ran = on_segment({"remove", "--yes"});
   EXPECT_EQ(ran.status, 0) << ran.err;
   EXPECT_EQ(ran.out, "segment \"" + segment_.str() + "\": removed\n");
   EXPECT_FALSE(std::filesystem::exists(segment_.path()));

@@ -14,6 +14,23 @@
 
 namespace weir::tools {
 
+/// What an option is called in texts for people: "--watch[=S]" and not CLI11's "--watch{2}", and only names that may be
+/// typed.
+inline std::string option_name(const CLI::Option& option) {
+  std::string name = option.get_name(false, true);
+  const std::size_t value = name.find('{');
+  if (value != name.npos) name.replace(value, name.find('}', value) - value + 1, "[=S]");
+  return name;
+}
+
+/// The form of --help.
+class HelpFormat : public CLI::Formatter {
+ public:
+  std::string make_option_name(const CLI::Option* option, bool is_positional) const override {
+    return is_positional ? CLI::Formatter::make_option_name(option, is_positional) : option_name(*option);
+  }
+};
+
 /// A name is most often empty because a variable is not set (--user "$CUSTOMER"), and the tool would then act
 /// on something else.
 inline const CLI::Validator kNotEmpty(

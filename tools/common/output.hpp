@@ -45,16 +45,17 @@ inline bool is_capable(const char* terminal) noexcept {
   return terminal != nullptr && std::string_view(terminal) != "dumb";
 }
 
-/// Whether a line of the standard error can be drawn over: it is a terminal that is not dumb.
-inline bool can_redraw() noexcept {
-  return is_capable(std::getenv("TERM")) && ::isatty(STDERR_FILENO) == 1;  // NOLINT(concurrency-mt-unsafe)
+/// Whether what was written to an output can be drawn over: it is a terminal that is not dumb.
+inline bool can_redraw(int output) noexcept {
+  return is_capable(std::getenv("TERM")) &&
+         ::isatty(output) == 1;  // NOLINT(concurrency-mt-unsafe): one thread
 }
 
 /// Whether to colour lines red: on a terminal that knows colours, unless NO_COLOR is set (no-color.org).
 inline bool wants_colours() noexcept {
   const char* const refused = std::getenv("NO_COLOR");  // NOLINT(concurrency-mt-unsafe): one thread
   if (refused != nullptr && *refused != '\0') return false;
-  return is_capable(std::getenv("TERM")) && ::isatty(STDOUT_FILENO) == 1;  // NOLINT(concurrency-mt-unsafe)
+  return can_redraw(STDOUT_FILENO);
 }
 
 /// Writes a line to the standard error. A line that cannot be written is lost.

@@ -20,6 +20,7 @@
 #include "common/arguments.hpp"
 #include "common/failure.hpp"
 #include "configured.hpp"
+#include "confirmation.hpp"
 #include "render.hpp"
 
 namespace weir::shm_inspect {
@@ -134,6 +135,7 @@ struct Resetting {
   std::optional<std::string> user;
   bool dry_run = false;
   bool json = false;
+  Confirmation confirmation;
 };
 
 void reset_as_asked(const Common& common, const Resetting& asked) {
@@ -142,8 +144,15 @@ void reset_as_asked(const Common& common, const Resetting& asked) {
                   "reset: --operation and --user together; give one of them, or neither to reset everything");
   }
   const std::string name = common.segment_or_default();
-  const ResetReport report =
-      taken(reset_limits(name, asked.operation.value_or(""), asked.user.value_or(""), asked.dry_run));
+  const auto reset = [&](bool dry_run) {
+    return taken(reset_limits(name, asked.operation.value_or(""), asked.user.value_or(""), dry_run));
+  };
+  if (!asked.dry_run && !asked.confirmation.is_given()) {
+    const ResetReport would = reset(true);
+    asked.confirmation.ask(fmt::format("segment \"{}\": reset {} shared limits and {} entries of users", name,
+                                       would.limits, would.users));
+  }
+  const ResetReport report = reset(asked.dry_run);
   if (asked.json) {
     fmt::print("{}", render_json(report, asked.dry_run));
     return;
@@ -158,6 +167,7 @@ Action reset(CLI::App& command) {
   command.add_option("--operation", asked->operation, "only this operation and its users")->check(kNotEmpty);
   command.add_option("--user", asked->user, "only this user, under all limits")->check(kNotEmpty);
   command.add_flag("--dry-run", asked->dry_run, "only say what would be reset");
+  asked->confirmation.declare(command);
   command.add_flag("--json", asked->json, "print one JSON object: dry_run, limits, users");
   command.footer("A reset is in the history, but cannot be taken back: rollback passes over it.");
   return [asked](const Common& common) { reset_as_asked(common, *asked); };

@@ -20,7 +20,12 @@ struct View {
 /// Looks, and returns what it found as a text of whole lines. Throws Failure.
 using Look = std::function<std::string(const Common&, const View&)>;
 
-/// Adds --json, described by `json_help`, and returns the action that shows what `look` finds.
-[[nodiscard]] Action reading(CLI::App& command, const char* json_help, Look look);
+/// What a command looks at.
+enum class Scope { segment, host };
+
+/// Adds --json, described by `json_help`, and --watch, and returns the action that shows what `look` finds, once or
+/// again and again.
+[[nodiscard]] Action reading(CLI::App& command, const char* json_help, Look look,
+                             Scope scope = Scope::segment);
 
 }  // namespace weir::shm_inspect

@@ -16,6 +16,7 @@
 #include "command.hpp"
 #include "common/output.hpp"
 #include "configured.hpp"
+#include "confirmation.hpp"
 #include "reading.hpp"
 #include "render.hpp"
 
@@ -23,13 +24,12 @@ namespace weir::shm_inspect {
 namespace {
 
 Action list(CLI::App& command) {
-  return reading(command,
-                 "print one JSON object: segments, a list of name, layout_version, owner, group (numbers), "
-                 "mode (octal), bytes, workers (living ones; null if unknown) and problem",
-                 [](const Common&, const View& view) {
-                   const std::vector<SegmentEntry> entries = taken(list_segments());
-                   return view.json ? render_json(entries) : render_list(entries);
-                 });
+  command.footer(render_list_keys());
+  const auto look = [](const Common&, const View& view) {
+    const std::vector<SegmentEntry> entries = taken(list_segments());
+    return view.json ? render_json(entries) : render_list(entries, view.colours);
+  };
+  return reading(command, "print one JSON object", look, Scope::host);
 }
 
 Action create(CLI::App& command) {
@@ -63,9 +63,24 @@ Action check(CLI::App& command) {
   };
 }
 
-Action remove(CLI::App&) {
-  return [](const Common& common) {
+/// Asks before a segment is removed. If there is none, the attempt to remove it will say so.
+void ask_to_remove(const std::string& name, const Confirmation& confirmation) {
+  for (const SegmentEntry& entry : taken(list_segments())) {
+    if (entry.name != name) continue;
+    return confirmation.ask(
+        entry.problem.empty()
+            ? fmt::format("remove segment \"{}\", with all that is spent and held in it ({} workers)", name,
+                          entry.workers)
+            : fmt::format("remove segment \"{}\"", name));
+  }
+}
+
+Action remove(CLI::App& command) {
+  const auto confirmation = std::make_shared<Confirmation>();
+  confirmation->declare(command);
+  return [confirmation](const Common& common) {
     const std::string name = common.segment_or_default();
+    if (!confirmation->is_given()) ask_to_remove(name, *confirmation);
     taken(remove_segment(name));
     fmt::print("segment \"{}\": removed\n", name);
   };

@@ -15,7 +15,8 @@ namespace weir::replay {
 
 class ProgressBar {
  public:
-  explicit ProgressBar(std::uint64_t bytes) : bytes_(bytes >= kFewBytes && tools::can_redraw() ? bytes : 0) {}
+  explicit ProgressBar(std::uint64_t bytes)
+      : bytes_(bytes >= kFewBytes && tools::can_redraw(STDERR_FILENO) ? bytes : 0) {}
   ProgressBar(const ProgressBar&) = delete;
   ProgressBar& operator=(const ProgressBar&) = delete;
   ~ProgressBar() { clear(); }
