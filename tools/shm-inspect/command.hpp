@@ -37,6 +37,7 @@ struct Command {
 [[nodiscard]] std::span<const Command> segment_commands();
 [[nodiscard]] std::span<const Command> reading_commands();
 [[nodiscard]] std::span<const Command> event_commands();
+[[nodiscard]] std::span<const Command> recording_commands();
 [[nodiscard]] std::span<const Command> changing_commands();
 [[nodiscard]] std::span<const Command> reference_commands();
 
@@ -44,7 +45,8 @@ struct Command {
 [[nodiscard]] inline std::vector<Command> all_commands() {
   std::vector<Command> all;
   for (const std::span<const Command> family :
-       {segment_commands(), reading_commands(), event_commands(), changing_commands(), reference_commands()})
+       {segment_commands(), reading_commands(), event_commands(), recording_commands(), changing_commands(),
+        reference_commands()})
     all.insert(all.end(), family.begin(), family.end());
   return all;
 }
