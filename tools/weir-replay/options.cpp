@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "common/arguments.hpp"
+#include "common/reference.hpp"
 
 namespace weir::replay {
 namespace {
@@ -75,6 +76,10 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   app.add_option("LOG", options.logs, "access logs; - is standard input")
       ->check(tools::kNotEmpty)
       ->required();
+  if (tools::print_reference(app, argc, argv, "*weir-replay* *--config* _FILE_ [_OPTIONS_] _LOG_...",
+                             "# SEE ALSO\n\n*weir.toml*(5), *shm-inspect*(1)\n")) {
+    return 0;
+  }
   tools::refuse_empty_values(argc, argv);
   try {
     app.parse(argc, argv);

@@ -10,6 +10,7 @@
 #include "weir/config.hpp"
 
 #include "common/arguments.hpp"
+#include "common/reference.hpp"
 
 namespace weir::runner {
 
@@ -120,6 +121,12 @@ std::variant<Options, int> parse_options(int argc, char** argv) {
   app.formatter(std::make_shared<Help>());
   app.footer(kFooter);
   declare(app, options);
+  if (print_reference(app, argc, argv,
+                      "*weir-run* (*--segment* _NAME_ | *--config* _FILE_) *--operation* _OP_ [_OPTIONS_] -- "
+                      "_COMMAND_ _ARGS_...",
+                      "# SEE ALSO\n\n*weir.toml*(5), *shm-inspect*(1), *flock*(1)\n")) {
+    return kDone;
+  }
   refuse_empty_values(static_cast<int>(separator - argv), argv);
   try {
     app.parse(static_cast<int>(separator - argv), argv);
