@@ -6,7 +6,7 @@ set -euo pipefail
 
 packages=(g++ cmake ninja-build pkg-config libboost-dev libboost-context-dev libfmt-dev libgtest-dev libgmock-dev
           libbenchmark-dev libcli11-dev libtomlplusplus-dev nlohmann-json3-dev libxxhash-dev zlib1g-dev relacy-dev spin valgrind
-          prometheus python3-prometheus-client scdoc mandoc
+          prometheus python3-prometheus-client scdoc mandoc libncurses-dev tmux
           "$@")
 
 is_installed() {

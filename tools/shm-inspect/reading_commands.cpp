@@ -20,6 +20,7 @@
 #include "metrics.hpp"
 #include "reading.hpp"
 #include "render.hpp"
+#include "top.hpp"
 
 namespace weir::shm_inspect {
 
@@ -97,6 +98,7 @@ Action history(CLI::App& command) {
 
 constexpr std::array kCommands{
     Command{"status", "show what a segment holds now; changes nothing", status},
+    Command{"top", "watch the operations of a segment on the whole terminal", top},
     Command{"workers", "show the attached processes and what they hold", workers},
     Command{"users", "show the users against whom most is held", users},
     Command{"user", "show one user under every limit", user},
