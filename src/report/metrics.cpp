@@ -134,9 +134,10 @@ class Exposition {
           if constexpr (std::is_same_v<T, std::monostate> || std::is_same_v<T, std::nullptr_t>) {
             return;
           } else if constexpr (std::is_same_v<T, std::string>) {
-            for (const std::string_view state : field.metric.states)
+            for (const std::string_view state : field.metric.states) {
               add_sample(family_of(field), joined(labels, label(field.key, state)),
                          held == state ? "1" : "0");
+            }
           } else if constexpr (std::is_same_v<T, Histogram>) {
             add_histogram(family_of(field), labels, held);
           } else if constexpr (std::is_same_v<T, std::chrono::nanoseconds>) {
