@@ -28,7 +28,7 @@ struct Holding {
   /// operation, and a candidate of each.
   static constexpr std::size_t kMostPermits = 4;
 
-  LimiterImpl* limiter = nullptr;  ///< nullptr: nothing is held
+  LimiterImpl* limiter = nullptr;  ///< nullptr: it has ended, and nothing is held
   std::uint64_t admitted_at;       ///< ticks
   /// The worker that was admitted, and the deadline of its probe, as they lie in the probe's cell: {owner 20 |
   /// deadline 44}. Without a probe the deadline is 0.
@@ -39,13 +39,16 @@ struct Holding {
   std::array<LimitId, kMostPermits> limits;         ///< the limits of the permits over all callers
   std::array<LimitId, kMostPermits> limits_of_user;  ///< the limits of the permits of the user
   std::uint32_t segment;                             ///< the mark of the segment in which it was charged
-  std::uint16_t breaker;      ///< the index of the operation's breaker in the section of breakers
+  std::uint16_t
+      operation;  ///< {names that its block had before 8 | index of the block among those of operations 8}
   std::uint16_t generation;   ///< the breaker's generation; outcomes of an earlier one do not count
   std::uint16_t weight;       ///< how many cells each permit takes; no limit has more
   std::uint8_t permits;       ///< how many of `cells` are filled
   std::uint8_t user_permits;  ///< how many of `entries` are filled
   HeldCall call;
   std::uint8_t probe_cell;
+  bool holds;  ///< whether there is anything to give back, or to report to a breaker
+  bool timed;  ///< whether the time that the call takes is counted
 };
 
 }  // namespace detail

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -39,6 +40,7 @@ enum class Unit : std::uint8_t {
   changes = 7,
   seconds = 8,
   bytes = 9,
+  ratio = 10,  ///< a part of 1
 };
 
 // The words for values that are shown.
@@ -64,8 +66,9 @@ struct Histogram {
 };
 
 /// The value of a field. monostate: the field does not apply to this row and is left out; nullptr: it is not known.
-using FieldValue = std::variant<std::monostate, std::nullptr_t, bool, std::uint64_t, std::chrono::nanoseconds,
-                                std::chrono::system_clock::time_point, std::string, Histogram>;
+using FieldValue =
+    std::variant<std::monostate, std::nullptr_t, bool, std::uint64_t, double, std::chrono::nanoseconds,
+                 std::chrono::system_clock::time_point, std::string, Histogram>;
 
 /// The series that a field is in an exposition for Prometheus (report.hpp).
 struct Metric {
@@ -119,11 +122,19 @@ struct SnapshotPart : FieldList<Row> {
 namespace detail {
 
 template <class T>
+struct IsOptional : std::false_type {};
+template <class T>
+struct IsOptional<std::optional<T>> : std::true_type {};
+
+/// An optional that is empty is not known.
+template <class T>
 [[nodiscard]] FieldValue to_value(const T& value) {
   if constexpr (std::is_enum_v<T>) {
     return std::string(to_string(value));
   } else if constexpr (std::is_integral_v<T> && !std::is_same_v<T, bool>) {
     return std::uint64_t{value};
+  } else if constexpr (IsOptional<T>::value) {
+    return value ? to_value(*value) : FieldValue(nullptr);
   } else {
     return value;
   }

@@ -4,7 +4,9 @@
 // Every value that the inspector shows, described once: the fields of each type of row. A new value is a member of a
 // row (inspect.hpp) and a field of its list here. Those of limits: limit_rows.hpp.
 
+#include <algorithm>
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -52,7 +54,14 @@ inline constexpr std::array kSegment{
                     .unit = Unit::workers,
                     .help = "Processes that may be attached at once.",
                     .get = value_of<&Snapshot::worker_slots>,
-                    .metric = {"worker_slots"}}};
+                    .metric = {"worker_slots"}},
+    Field<Snapshot>{
+        .key = "unrecorded",
+        .kind = FieldKind::counter,
+        .unit = Unit::requests,
+        .help = "Requests that were decided, but not counted: there was no memory or no room for it.",
+        .get = value_of<&Snapshot::unrecorded>,
+        .metric = {"unrecorded_requests_total"}}};
 inline constexpr std::array kUserTable{
     Field<UserTableStatus>{.key = "capacity",
                            .unit = Unit::entries,
@@ -318,8 +327,199 @@ inline constexpr std::array kSwept{
         .more =
             "Each of them belonged to a worker that was taken for dead but lived; nothing was freed twice.",
         .metric = {"late_releases_total"}}};
-inline constexpr std::array kOperation{Field<std::string>{
-    .key = "", .help = "Its name.", .get = [](const std::string& name) { return FieldValue(name); }}};
+[[nodiscard]] inline Histogram response_times(const OperationStatus& operation) {
+  Histogram histogram;
+  std::uint64_t shorter = 0;
+  for (std::size_t i = 0; i < operation.within.size(); ++i) {
+    histogram.buckets.push_back(
+        {OperationStatus::kFirstBound * (std::int64_t{1} << i), operation.within[i] - shorter});
+    shorter = operation.within[i];
+  }
+  histogram.longer = operation.timed - std::min(operation.timed, shorter);
+  histogram.sum = operation.time;
+  return histogram;
+}
+inline constexpr std::array kOperations{
+    Field<OperationStatus>{.key = "name", .help = "The operation.", .get = value_of<&OperationStatus::name>},
+    Field<OperationStatus>{.key = "counted",
+                           .help = "Whether its requests are counted; if not, all its counters are 0.",
+                           .get = value_of<&OperationStatus::counted>,
+                           .more = "Not with `segment.metrics = \"off\"`, and not of an operation that live "
+                                   "changes added beyond the room of the segment."},
+    Field<OperationStatus>{
+        .key = "requests",
+        .kind = FieldKind::counter,
+        .unit = Unit::requests,
+        .help = "Requests that were decided.",
+        .get = [](const OperationStatus& operation) { return detail::to_value(operation.requests()); }},
+    Field<OperationStatus>{.key = "admitted",
+                           .kind = FieldKind::counter,
+                           .unit = Unit::requests,
+                           .help = "Requests that were admitted.",
+                           .get = value_of<&OperationStatus::admitted>,
+                           .title = "ADMITTED"},
+    Field<OperationStatus>{
+        .key = "refused",
+        .kind = FieldKind::counter,
+        .unit = Unit::requests,
+        .help = "Requests that were refused, whatever the verdict.",
+        .get = [](const OperationStatus& operation) { return detail::to_value(operation.refused()); },
+        .title = "REFUSED"},
+    Field<OperationStatus>{.key = "throttled",
+                           .kind = FieldKind::counter,
+                           .unit = Unit::requests,
+                           .help = "Requests that a rate or a window refused.",
+                           .get = value_of<&OperationStatus::throttled>},
+    Field<OperationStatus>{.key = "blocked",
+                           .kind = FieldKind::counter,
+                           .unit = Unit::requests,
+                           .help = "Requests that a cooldown refused.",
+                           .get = value_of<&OperationStatus::blocked>},
+    Field<OperationStatus>{
+        .key = "shed",
+        .kind = FieldKind::counter,
+        .unit = Unit::requests,
+        .help = "Requests that were refused for want of a permit, at once or after a wait.",
+        .get = value_of<&OperationStatus::shed>},
+    Field<OperationStatus>{.key = "circuit_open",
+                           .kind = FieldKind::counter,
+                           .unit = Unit::requests,
+                           .help = "Requests that the breaker refused.",
+                           .get = value_of<&OperationStatus::circuit_open>},
+    Field<OperationStatus>{.key = "never",
+                           .kind = FieldKind::counter,
+                           .unit = Unit::requests,
+                           .help = "Requests that cost more than a limit ever admits.",
+                           .get = value_of<&OperationStatus::never>},
+    Field<OperationStatus>{.key = "succeeded",
+                           .kind = FieldKind::counter,
+                           .unit = Unit::calls,
+                           .help = "Admitted calls that were reported as a success.",
+                           .get = value_of<&OperationStatus::succeeded>},
+    Field<OperationStatus>{.key = "failed",
+                           .kind = FieldKind::counter,
+                           .unit = Unit::calls,
+                           .help = "Admitted calls that were reported as a failure.",
+                           .get = value_of<&OperationStatus::failed>},
+    Field<OperationStatus>{.key = "ignored",
+                           .kind = FieldKind::counter,
+                           .unit = Unit::calls,
+                           .help = "Admitted calls that ended without a report.",
+                           .get = value_of<&OperationStatus::ignored>},
+    Field<OperationStatus>{.key = "lost",
+                           .kind = FieldKind::counter,
+                           .unit = Unit::calls,
+                           .help = "Admitted calls whose worker ended before they did.",
+                           .get = value_of<&OperationStatus::lost>},
+    Field<OperationStatus>{.key = "in_flight",
+                           .kind = FieldKind::gauge,
+                           .unit = Unit::calls,
+                           .help = "Admitted calls that have not ended.",
+                           .get = value_of<&OperationStatus::in_flight>,
+                           .title = "IN FLIGHT"},
+    Field<OperationStatus>{
+        .key = "error_rate",
+        .kind = FieldKind::gauge,
+        .unit = Unit::ratio,
+        .help = "The part of the calls of the last minute that failed, of those that succeeded or failed; "
+                "null if there were none.",
+        .get = [](const OperationStatus& operation) { return detail::to_value(operation.error_rate()); },
+        .more = "The last minute is the last 60 to 69 seconds.",
+        .title = "ERRORS"},
+    Field<OperationStatus>{.key = "minute_admitted",
+                           .kind = FieldKind::gauge,
+                           .unit = Unit::requests,
+                           .help = "Requests that were admitted in the last minute.",
+                           .get = value_of<&OperationStatus::minute_admitted>},
+    Field<OperationStatus>{.key = "minute_refused",
+                           .kind = FieldKind::gauge,
+                           .unit = Unit::requests,
+                           .help = "Requests that were refused in the last minute.",
+                           .get = value_of<&OperationStatus::minute_refused>},
+    Field<OperationStatus>{.key = "minute_succeeded",
+                           .kind = FieldKind::gauge,
+                           .unit = Unit::calls,
+                           .help = "Calls that succeeded in the last minute.",
+                           .get = value_of<&OperationStatus::minute_succeeded>},
+    Field<OperationStatus>{.key = "minute_failed",
+                           .kind = FieldKind::gauge,
+                           .unit = Unit::calls,
+                           .help = "Calls that failed in the last minute.",
+                           .get = value_of<&OperationStatus::minute_failed>},
+    Field<OperationStatus>{.key = "timed",
+                           .kind = FieldKind::counter,
+                           .unit = Unit::calls,
+                           .help = "Calls that have ended, and of which the time is known.",
+                           .get = value_of<&OperationStatus::timed>},
+    Field<OperationStatus>{.key = "time_s",
+                           .kind = FieldKind::counter,
+                           .unit = Unit::seconds,
+                           .help = "How long these took, together.",
+                           .get = value_of<&OperationStatus::time>},
+    Field<OperationStatus>{
+        .key = "mean_s",
+        .kind = FieldKind::gauge,
+        .unit = Unit::seconds,
+        .help = "How long one took, in the mean.",
+        .get = [](const OperationStatus& operation) { return detail::to_value(operation.mean()); }},
+    Field<OperationStatus>{
+        .key = "p50_s",
+        .kind = FieldKind::gauge,
+        .unit = Unit::seconds,
+        .help = "Half of them took no longer.",
+        .get = value_of<&OperationStatus::p50>,
+        .more = "Of all calls since the segment was made. A percentile is off by at most 3 %.",
+        .title = "P50",
+        .zero = "-"},
+    Field<OperationStatus>{.key = "p90_s",
+                           .kind = FieldKind::gauge,
+                           .unit = Unit::seconds,
+                           .help = "Nine of ten took no longer.",
+                           .get = value_of<&OperationStatus::p90>},
+    Field<OperationStatus>{.key = "p99_s",
+                           .kind = FieldKind::gauge,
+                           .unit = Unit::seconds,
+                           .help = "Of 100 of them, 99 took no longer.",
+                           .get = value_of<&OperationStatus::p99>,
+                           .title = "P99",
+                           .zero = "-"},
+    Field<OperationStatus>{.key = "p999_s",
+                           .kind = FieldKind::gauge,
+                           .unit = Unit::seconds,
+                           .help = "Of 1,000 of them, 999 took no longer.",
+                           .get = value_of<&OperationStatus::p999>},
+    Field<OperationStatus>{.key = "peak_s",
+                           .kind = FieldKind::gauge,
+                           .unit = Unit::seconds,
+                           .help = "The longest one.",
+                           .get = value_of<&OperationStatus::peak>,
+                           .title = "PEAK",
+                           .zero = "-"},
+    Field<OperationStatus>{.key = "waited",
+                           .kind = FieldKind::counter,
+                           .unit = Unit::requests,
+                           .help = "Requests that were admitted after they had waited.",
+                           .get = value_of<&OperationStatus::waited>},
+    Field<OperationStatus>{.key = "gave_up",
+                           .kind = FieldKind::counter,
+                           .unit = Unit::requests,
+                           .help = "Requests that waited, and were refused in the end.",
+                           .get = value_of<&OperationStatus::gave_up>},
+    Field<OperationStatus>{.key = "wait_time_s",
+                           .kind = FieldKind::counter,
+                           .unit = Unit::seconds,
+                           .help = "How long both waited, together.",
+                           .get = value_of<&OperationStatus::wait_time>},
+    Field<OperationStatus>{.key = "last_request",
+                           .kind = FieldKind::gauge,
+                           .help = "When the last request came, in UTC; null if none ever came.",
+                           .get = value_of<&OperationStatus::last_request>},
+    Field<OperationStatus>{
+        .key = "response_times",
+        .kind = FieldKind::counter,
+        .unit = Unit::calls,
+        .help = "How many calls took how long: pairs of the longest time in seconds and a number of calls.",
+        .get = [](const OperationStatus& operation) { return FieldValue(response_times(operation)); }}};
 
 // --- What other commands show.
 

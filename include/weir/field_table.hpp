@@ -76,6 +76,10 @@ namespace weir {
           if constexpr (std::is_same_v<T, bool>) return std::string(held ? key : "no");
           if constexpr (std::is_same_v<T, std::chrono::nanoseconds>) return format_duration(held);
           if constexpr (std::is_same_v<T, std::uint64_t>) return grouped(held);
+          if constexpr (std::is_same_v<T, double>) {  // a part of 1
+            const auto tenths = static_cast<std::uint64_t>(1'000 * held + 0.5);
+            return std::to_string(tenths / 10) + '.' + std::to_string(tenths % 10) + " %";
+          }
         }
       },
       value);

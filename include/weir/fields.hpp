@@ -42,13 +42,12 @@ inline constexpr FieldList<ConfigValue> kValueFields{
     "values", "", "One row for each value of a configuration.", fields::kValues};
 inline constexpr FieldList<ResetReport> kResetFields{"", "", "What was reset.", fields::kReset};
 
-inline constexpr SnapshotPart<std::string> kOperations{
-    {"operations", "", "The names of the operations.", fields::kOperation, nullptr},
-    [](const Snapshot& snapshot) {
-      std::vector<std::string> names;
-      for (const auto& operation : snapshot.config.operations) names.push_back(operation.first);
-      return names;
-    }};
+inline constexpr SnapshotPart<OperationStatus> kOperations{
+    {"operations", "OPERATIONS",
+     "One row for each operation: what became of its requests, and how long its calls took.",
+     fields::kOperations,
+     [](const OperationStatus& operation) { return operation.error_rate().value_or(0) > 0.1; }},
+    [](const Snapshot& snapshot) { return snapshot.operations; }};
 inline constexpr SnapshotPart<LimitStatus> kSharedLimits{
     {"shared_limits", "LIMITS OVER ALL CALLERS", "One row for each rate over all users.",
      fields::kSharedRates, [](const LimitStatus& limit) { return limit.available() == 0; }},
@@ -173,19 +172,20 @@ void for_each_metric_list(const Snapshot& snapshot, Visit&& visit) {
 
 // --- JSON, in a type of the caller's: nlohmann::json, or one that is used like it.
 
-/// A list of buckets; the bound of the last one, which has none, is null.
+/// A list of pairs: at most how many seconds, and how many calls; the bound of the last one is null.
 template <class Json>
 [[nodiscard]] Json as_json(const Histogram& histogram) {
-  const auto bucket = [](Json at_most, std::uint64_t count) {
-    Json object = Json::object();
-    object["at_most_s"] = std::move(at_most);
-    object["count"] = Json(count);
-    return object;
-  };
   Json buckets = Json::array();
-  for (const auto& [at_most, count] : histogram.buckets)
-    buckets.push_back(bucket(Json(std::chrono::duration<double>(at_most).count()), count));
-  buckets.push_back(bucket(Json(nullptr), histogram.longer));
+  for (const auto& [at_most, count] : histogram.buckets) {
+    Json pair = Json::array();
+    pair.push_back(Json(std::chrono::duration<double>(at_most).count()));
+    pair.push_back(Json(count));
+    buckets.push_back(pair);
+  }
+  Json last = Json::array();
+  last.push_back(Json(nullptr));
+  last.push_back(Json(histogram.longer));
+  buckets.push_back(last);
   return buckets;
 }
 

@@ -34,6 +34,7 @@ struct LimitStatus {
   std::chrono::nanoseconds resets_in{0};
   std::uint64_t users = 0;         ///< for a limit per user: users against whom it holds something
   std::uint64_t exhausted = 0;     ///< how many of these it refuses now; not known for permits
+  std::uint64_t refused = 0;       ///< requests that it refused
   std::uint64_t would_refuse = 0;  ///< requests that a limit which only counts would have refused
   std::uint64_t leased = 0;  ///< for a rate: tokens that processes took in advance in the last 17 ms or less
 
@@ -66,6 +67,67 @@ struct BreakerStatus {
   std::uint32_t probes_out = 0;
   std::uint32_t trips = 0;                 ///< how often it opened in a row
   std::chrono::nanoseconds next_probe{0};  ///< the time until it lets a probe through
+};
+
+/// What became of the requests of an operation, over all workers that ever were, and how long its calls took. Counters
+/// never fall, whoever is killed or replaced. Response times are off by at most 3 %.
+struct OperationStatus {
+  /// Upper bounds for `within`, beginning with this one; each is twice the one before.
+  static constexpr std::chrono::nanoseconds kFirstBound{131'072};
+  static constexpr std::size_t kBounds = 20;
+
+  std::string name;
+  bool counted = false;  ///< false: nothing is counted (segment.metrics = "off"), or there was no room for it
+
+  std::uint64_t admitted = 0;  ///< requests by verdict
+  std::uint64_t throttled = 0;
+  std::uint64_t blocked = 0;
+  std::uint64_t shed = 0;
+  std::uint64_t circuit_open = 0;
+  std::uint64_t never = 0;
+
+  std::uint64_t succeeded = 0;  ///< admitted calls by outcome
+  std::uint64_t failed = 0;
+  std::uint64_t ignored = 0;    ///< ended without a report
+  std::uint64_t lost = 0;       ///< their worker ended before they did
+  std::uint64_t in_flight = 0;  ///< have not ended yet
+
+  std::uint64_t waited = 0;               ///< requests that were admitted after they had waited
+  std::uint64_t gave_up = 0;              ///< requests that waited, and were refused in the end
+  std::chrono::nanoseconds wait_time{0};  ///< of both together
+
+  std::uint64_t timed = 0;           ///< calls that have ended, and of which the time is known
+  std::chrono::nanoseconds time{0};  ///< of these together
+  std::chrono::nanoseconds p50{0};   ///< half of them took no longer; of all time
+  std::chrono::nanoseconds p90{0};
+  std::chrono::nanoseconds p99{0};
+  std::chrono::nanoseconds p999{0};
+  std::chrono::nanoseconds peak{0};  ///< the longest one
+  /// How many took at most kFirstBound, twice that, four times that, ...
+  std::array<std::uint64_t, kBounds> within{};
+
+  std::optional<std::chrono::system_clock::time_point> last_request;
+
+  // In the last 60 to 69 s.
+  std::uint64_t minute_admitted = 0;
+  std::uint64_t minute_refused = 0;
+  std::uint64_t minute_succeeded = 0;
+  std::uint64_t minute_failed = 0;
+
+  [[nodiscard]] std::uint64_t refused() const noexcept {
+    return throttled + blocked + shed + circuit_open + never;
+  }
+  [[nodiscard]] std::uint64_t requests() const noexcept { return admitted + refused(); }
+  /// Their mean; 0 if the time of none is known.
+  [[nodiscard]] std::chrono::nanoseconds mean() const noexcept {
+    return timed == 0 ? std::chrono::nanoseconds(0) : time / static_cast<std::int64_t>(timed);
+  }
+  /// The part of the calls of the last minute that failed, of those that succeeded or failed; nothing if there were none.
+  [[nodiscard]] std::optional<double> error_rate() const noexcept {
+    const std::uint64_t calls = minute_succeeded + minute_failed;
+    if (calls == 0) return std::nullopt;
+    return static_cast<double>(minute_failed) / static_cast<double>(calls);
+  }
 };
 
 /// One attached process.
@@ -139,6 +201,8 @@ struct Snapshot {
   std::chrono::system_clock::time_point created;
   std::chrono::system_clock::time_point taken;  ///< when it was copied
   Config config;
+  std::vector<OperationStatus> operations;
+  std::uint64_t unrecorded = 0;     ///< requests that were not counted, since there was no memory or no room
   std::vector<LimitStatus> limits;  ///< of all kinds, in the order global, operations, users
   UserTableStatus table;
   std::vector<BreakerStatus> breakers;

@@ -72,6 +72,16 @@ inline constexpr Field<LimitStatus> kMode{
 inline constexpr Field<LimitStatus> kPerUser{.key = "per_user",
                                              .help = "Whether it is a limit of each user.",
                                              .get = value_of<&LimitStatus::per_user>};
+inline constexpr Field<LimitStatus> kRefused{
+    .key = "refused",
+    .kind = FieldKind::counter,
+    .unit = Unit::requests,
+    .help = "Requests that it refused.",
+    .get = value_of<&LimitStatus::refused>,
+    .more =
+        "Of several limits that refuse a request, the one with the longest wait is counted. Refusals of a "
+        "user with "
+        "limits of its own count under the same limits of the operation."};
 inline constexpr Field<LimitStatus> kWouldRefuse{
     .key = "would_refuse",
     .kind = FieldKind::counter,
@@ -167,11 +177,11 @@ inline constexpr Field<LimitStatus> kLeased{
     .title = "LEASED",
     .zero = "-"};
 
-inline constexpr std::array kSharedRates{kName,   kRate,       kCount,     kPeriod,
-                                         kBurst,  kMode,       kAvailable, resets_in("FULL IN", "full"),
-                                         kLeased, kWouldRefuse};
-inline constexpr std::array kUserRates{kName, kRate,   kCount,     kPeriod,     kBurst,
-                                       kMode, kActive, kExhausted, kWouldRefuse};
+inline constexpr std::array kSharedRates{kName,   kRate,    kCount,      kPeriod,
+                                         kBurst,  kMode,    kAvailable,  resets_in("FULL IN", "full"),
+                                         kLeased, kRefused, kWouldRefuse};
+inline constexpr std::array kUserRates{kName, kRate,   kCount,     kPeriod,  kBurst,
+                                       kMode, kActive, kExhausted, kRefused, kWouldRefuse};
 [[nodiscard]] constexpr Field<LimitStatus> in_use_of_limit() {
   Field<LimitStatus> field = kInUse;
   field.of = capacity;
@@ -181,7 +191,7 @@ inline constexpr std::array kUserRates{kName, kRate,   kCount,     kPeriod,     
   field.title = title;
   return field;
 }
-inline constexpr std::array kSharedPermits{kName, kPermits, in_use_of_limit(), kMode, kWouldRefuse};
+inline constexpr std::array kSharedPermits{kName, kPermits, in_use_of_limit(), kMode, kRefused, kWouldRefuse};
 inline constexpr std::array kUserPermits{kName,
                                          with_title(kPermits, "LIMIT"),
                                          Field<LimitStatus>{.key = "users",
@@ -192,6 +202,7 @@ inline constexpr std::array kUserPermits{kName,
                                                             .title = "USERS HOLDING"},
                                          kInUse,
                                          kMode,
+                                         kRefused,
                                          kWouldRefuse};
 inline constexpr std::array kWindows{
     kName,
@@ -220,6 +231,7 @@ inline constexpr std::array kWindows{
                            }},
     kMode,
     kPerUser,
+    kRefused,
     kWouldRefuse,
     kAvailable,
     resets_in("EMPTY IN", "empty"),
@@ -261,6 +273,7 @@ inline constexpr std::array kCooldowns{
                        .get = value_of<&LimitStatus::exhausted>,
                        .title = "BLOCKED USERS",
                        .zero = "-"},
+    kRefused,
     kWouldRefuse};
 /// The fields of the list of all limits that only count.
 inline constexpr std::array kCounting{kName, with_title(kMode, "MODE"),

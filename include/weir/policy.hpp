@@ -203,6 +203,13 @@ enum class OnDifference : std::uint8_t {
   refuse = 2,  ///< opening is an error
 };
 
+/// What is counted of the requests of each operation.
+enum class Metrics : std::uint8_t {
+  times = 0,   ///< verdicts, outcomes and response times
+  counts = 1,  ///< the same without response times, which spares reading the clock when a call ends
+  off = 2,     ///< nothing
+};
+
 /// Where the shared memory lives and how large it is.
 struct SegmentPolicy {
   /// At most 64 letters, digits, '.', '_' and '-'. All processes of the host that use one name share its
@@ -227,6 +234,8 @@ struct SegmentPolicy {
   std::uint32_t workers = 256;
   /// How many names of users the inspector can show; 0: no key is ever stored. Each takes 64 bytes.
   std::uint32_t key_names = 0;
+  /// What is counted. A worker takes 8 KiB for each operation that it meets.
+  Metrics metrics = Metrics::times;
   OnFault on_fault = OnFault::refuse;
   OnDifference on_difference = OnDifference::keep;
   /// The number of workers among which OnFault::local divides the limits.

@@ -116,9 +116,11 @@ std::string_view to_string(Unit unit) noexcept {
     case Unit::seconds:
       return "seconds";
     case Unit::bytes:
+      return "bytes";
+    case Unit::ratio:
       break;
   }
-  return "bytes";
+  return "ratio";
 }
 
 std::string utc_text(std::chrono::system_clock::time_point time) {

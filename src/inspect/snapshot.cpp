@@ -14,6 +14,7 @@
 #include "policy/stored_config.hpp"
 #include "policy/user_rule.hpp"
 #include "primitives/lease.hpp"
+#include "primitives/metric_sums.hpp"
 #include "primitives/owner_set.hpp"
 #include "primitives/permits.hpp"
 #include "primitives/seat.hpp"
@@ -42,8 +43,9 @@ class SnapshotReader {
     snapshot.config = load_config(sections_, segment_.name());
     snapshot.generation = sections_.control->generation.load(std::memory_order_relaxed);
     read_difference(snapshot);
-    read_limits(snapshot);
     read_workers(snapshot);
+    const std::vector<std::uint64_t> refused = read_operations(snapshot);
+    read_limits(snapshot, refused);
     read_queues(snapshot);
     read_counters(snapshot);
     return snapshot;
@@ -75,7 +77,95 @@ class SnapshotReader {
     std::uint64_t in_use = 0;
   };
 
-  void read_limits(Snapshot& snapshot) const {
+  /// Reads what was counted of each operation. @return how often each limit refused, by its LimitId.
+  std::vector<std::uint64_t> read_operations(Snapshot& snapshot) const {
+    std::vector<std::uint64_t> refused(kMaxBlocks * kBlockLimits + 1);
+    std::vector<bool> dead(sections_.workers.size(), false);
+    for (const WorkerStatus& worker : snapshot.workers) dead[worker.slot] = worker.dead;
+    const WorkerView slots(sections_.workers, segment_);
+    const auto is_over = [&](std::uint64_t tenant) {
+      return slots.is_over(tenant) || dead[Owner::from_own_bits(static_cast<std::uint32_t>(tenant)).slot()];
+    };
+    for (std::uint32_t column = 0; column < sections_.operations(); ++column) {
+      const Block& block = sections_.blocks[kFirstOperation + column];
+      if (block.presence(std::memory_order_acquire).retired()) continue;
+      const MetricSums sums = sums_of(column, is_over);
+      snapshot.operations.push_back(
+          operation(read_name(block.name), column < sections_.metric_columns(), sums));
+      const auto add = [&](std::uint32_t block_index, std::uint32_t first_line) {
+        for (std::uint32_t index = 0; index < kBlockLimits; ++index)
+          refused[static_cast<std::size_t>(LimitRef{block_index, index}.id())] +=
+              sums.refused_by[first_line + index];
+      };
+      add(kGlobalBlock, 0);
+      add(kFirstOperation + column, kBlockLimits);
+    }
+    if (!sections_.lanes.empty())
+      snapshot.unrecorded = sections_.lanes[0].unrecorded.load(std::memory_order_relaxed);
+    return refused;
+  }
+
+  template <class IsOver>
+  [[nodiscard]] MetricSums sums_of(std::uint32_t column, IsOver&& is_over) const {
+    MetricSums sums;
+    if (column >= sections_.metric_columns()) return sums;
+    const std::uint64_t of =
+        (sections_.blocks[kFirstOperation + column].tenancy.load(std::memory_order_acquire) & 0xff) + 1;
+    const auto baseline = static_cast<std::uint32_t>(sections_.lanes.size()) - 1;
+    for (std::uint32_t lane = 0; lane < baseline; ++lane) {
+      if (sections_.lanes[lane].is_used(column))
+        sums.add(sections_.metric_cell(lane, column), of, now_, is_over);
+    }
+    return sums;
+  }
+
+  [[nodiscard]] OperationStatus operation(std::string name, bool counted, const MetricSums& sums) const {
+    const auto ns = [](std::uint64_t ticks) { return std::chrono::nanoseconds(ns_from_ticks(ticks)); };
+    const auto of = [&](Verdict verdict) { return sums.refused[static_cast<std::size_t>(verdict)]; };
+    OperationStatus status;
+    status.name = std::move(name);
+    status.counted = counted;
+    status.admitted = sums.admitted;
+    status.throttled = of(Verdict::throttled);
+    status.blocked = of(Verdict::blocked);
+    status.shed = of(Verdict::shed);
+    status.circuit_open = of(Verdict::circuit_open);
+    status.never = of(Verdict::never);
+    status.succeeded = sums.succeeded;
+    status.failed = sums.failed;
+    status.ignored = sums.ignored;
+    status.lost = sums.lost_calls();
+    status.in_flight = sums.in_flight();
+    status.waited = sums.waited;
+    status.gave_up = sums.gave_up;
+    status.wait_time = ns(sums.wait_time);
+    status.timed = sums.timed;
+    status.time = ns(sums.time);
+    status.p50 = ns(response_times::quantile(sums.times, 0.5));
+    status.p90 = ns(response_times::quantile(sums.times, 0.9));
+    status.p99 = ns(response_times::quantile(sums.times, 0.99));
+    status.p999 = ns(response_times::quantile(sums.times, 0.999));
+    status.peak = ns(sums.peak);
+    for (std::size_t i = 0; i < status.within.size(); ++i) {
+      const auto bound = static_cast<std::uint64_t>(OperationStatus::kFirstBound.count()) << i;
+      const std::uint32_t end =
+          response_times::index(ticks_from_ns(bound));  // a bound of an octave is one of a counter
+      for (std::uint32_t counter = 0; counter < end; ++counter) status.within[i] += sums.times[counter];
+    }
+    if (sums.last != 0) {
+      const auto wall = std::chrono::nanoseconds(
+          static_cast<std::int64_t>(sections_.created_wall_ns + ns_from_ticks(sums.last)));
+      status.last_request = std::chrono::system_clock::time_point(
+          std::chrono::duration_cast<std::chrono::system_clock::duration>(wall));
+    }
+    status.minute_admitted = sums.minute.admitted;
+    status.minute_refused = sums.minute.refused;
+    status.minute_succeeded = sums.minute.succeeded;
+    status.minute_failed = sums.minute.failed;
+    return status;
+  }
+
+  void read_limits(Snapshot& snapshot, const std::vector<std::uint64_t>& refused) const {
     const std::vector<Holders> holders = read_users(snapshot.table);
     const auto read_block = [&](std::uint32_t block_index) {
       const Presence presence = sections_.blocks[block_index].presence(std::memory_order_acquire);
@@ -83,6 +173,7 @@ class SnapshotReader {
         const LimitRef ref{block_index, index};
         if (kind_of(index) != LimitKind::breaker) {
           snapshot.limits.push_back(limit(ref, holders[static_cast<std::size_t>(ref.id())]));
+          snapshot.limits.back().refused = refused[static_cast<std::size_t>(ref.id())];
         } else if (block_index != kGlobalBlock) {
           snapshot.breakers.push_back(
               breaker(ref, mode_of(sections_.blocks[block_index], index) != Mode::enforced));

@@ -74,8 +74,7 @@ class Met {
 
 [[gnu::cold, gnu::noinline]] void note_transition(const Context& context,
                                                   const BreakerTransition& transition) noexcept {
-  write_transition(context.sections, kFirstOperation + context.plan->shared.breaker_index, transition,
-                   context.now);
+  write_transition(context.sections, context.plan->block, transition, context.now);
 }
 
 [[gnu::noinline]] std::uint64_t wait_of_breaker(const Context& context) noexcept {
@@ -251,7 +250,6 @@ class Attempt {
     });
     if (!has_permits_of_user) return false;
     if (shape_.breaker()) {
-      holding.breaker = shared_.breaker_index;
       if (unguarded_) [[likely]] {
         hold(holding, *unguarded_,
              shared_.breaker_counts_only_rows ? HeldCall::of_failure : HeldCall::of_outcome);

@@ -36,13 +36,13 @@ void LimiterImpl::report(const Holding& holding, Outcome outcome) noexcept {
   const bool of_this_process = worker_.registry().was_self(owner);
   if (ticket.probe != 0 && !of_this_process) return;
   if (ticket.holds_something() && owner && !of_this_process) ticket.cell = 0;
-  BreakerRecord& record = sections().breakers[holding.breaker];
+  BreakerRecord& record = sections().breakers[operation_index(holding)];
   // Each thread reads the clock for itself: the one that reports may be behind the one that was admitted.
   const std::uint64_t now = std::max(fast_now(), holding.admitted_at);
   const BreakerTransition changed = record.breaker.report(
       record.params.load(), ticket, static_cast<BreakerOutcome>(outcome), now - holding.admitted_at, now);
   if (changed) [[unlikely]]
-    write_transition(sections(), kFirstOperation + holding.breaker, changed, now);
+    write_transition(sections(), kFirstOperation + operation_index(holding), changed, now);
 }
 
 void LimiterImpl::report_and_release(const Holding& holding, Outcome outcome) noexcept {

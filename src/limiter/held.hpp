@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "weir/admission.hpp"
+#include "weir/policy.hpp"
 
 #include "base/owner.hpp"
 #include "primitives/breaker.hpp"
@@ -18,6 +19,11 @@ static_assert(kHeldOwnerShift == permit_word::kOwnerShift, "an owner lies alike 
 
 [[nodiscard]] inline Owner owner_of(const Holding& holding) noexcept {
   return Owner::from_bits(holding.owner >> kHeldOwnerShift);
+}
+
+/// Which of the blocks of operations it was admitted under: the index of its breaker, and of its counters.
+[[nodiscard]] inline std::uint32_t operation_index(const Holding& holding) noexcept {
+  return holding.operation % kMaxOperations;
 }
 
 /// For an admission that has something to give back; of one that holds nothing these members are not written (Answer).

@@ -16,6 +16,7 @@ LimiterImpl::LimiterImpl(Segment segment, const Sections& sections)
     : segment_(std::move(segment)),
       limits_(segment_, sections),
       worker_(segment_, limits_.sections()),
+      metering_(segment_, limits_.sections(), worker_.registry()),
       watch_(segment_.removed()) {
   this_thread::note_first_stack();
 }
@@ -87,10 +88,16 @@ Answer LimiterImpl::after_sweep(Decide* way, const Context& context, Decision& d
   return way(context, decision, holding);
 }
 
-void LimiterImpl::say_how_long(Admission& admission, std::chrono::microseconds waited) noexcept {
+void LimiterImpl::say_how_long(Admission& admission, Operation operation, const Request& request,
+                               std::chrono::nanoseconds waited) noexcept {
   using Waited = decltype(admission.decision_.waited);
+  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(waited);
   admission.decision_.waited =
-      Waited(static_cast<Waited::rep>(std::clamp<std::int64_t>(waited.count(), 0, Waited::max().count())));
+      Waited(static_cast<Waited::rep>(std::clamp<std::int64_t>(micros.count(), 0, Waited::max().count())));
+  limits_.with(operation, request, [&](const Context& context) {
+    const auto ns = static_cast<std::uint64_t>(std::max<std::int64_t>(waited.count(), 0));
+    metering_.waited(*context.plan, static_cast<bool>(admission), ticks_from_ns(ns));
+  });
 }
 
 void LimiterImpl::refuse_waiter(Admission& admission, Operation operation, const Request& request,
@@ -99,6 +106,7 @@ void LimiterImpl::refuse_waiter(Admission& admission, Operation operation, const
   limits_.with(operation, request, [&](Context& context) {
     context.begin(TimePasses{});
     if (context.plan->heeds_refusals) after_refusal(context, admission.decision_, admission.holding_);
+    metering_.refused(context, admission.decision_);
   });
 }
 

@@ -28,6 +28,7 @@
 #include "limiter/decide.hpp"
 #include "limiter/held.hpp"
 #include "limiter/limits_in_force.hpp"
+#include "limiter/metering.hpp"
 #include "limiter/queues.hpp"
 #include "limiter/refusals.hpp"
 #include "limiter/segment_watch.hpp"
@@ -80,7 +81,9 @@ class LimiterImpl {
   void admit_waiter(Admission& admission, Operation operation, const Request& request) noexcept {
     (void)admit_otherwise(admission, operation, request, TimePasses{}, &decide, false);
   }
-  static void say_how_long(Admission& admission, std::chrono::microseconds waited) noexcept;
+  /// Notes in the answer to a request that has waited how long it has, and counts the wait.
+  void say_how_long(Admission& admission, Operation operation, const Request& request,
+                    std::chrono::nanoseconds waited) noexcept;
   /// Makes `refusal` the answer to a request that has waited. Limits that heed refusals learn of it.
   void refuse_waiter(Admission& admission, Operation operation, const Request& request,
                      const Decision& refusal) noexcept;
@@ -136,10 +139,18 @@ class LimiterImpl {
   std::optional<WindowCount> count(Operation operation, const Request& request) noexcept;
   [[nodiscard]] std::vector<Quota> quotas(Operation operation, const Request& request);
 
-  /// Ends an admission of this limiter that holds something: tells the breaker, then gives back what is held.
+  /// Ends an admission of this limiter.
   [[gnu::always_inline]] void finish(const Holding& holding, Outcome outcome) noexcept {
+    // An admission that a fork has copied ends in the parent. Without a slot it is not known whose it is.
+    const Owner owner = owner_of(holding);
+    if (metering_.is_on() && (!owner || worker_.registry().was_self(owner)))
+      metering_.ended(holding, outcome, [this] { return fast_now(); });
+    if (holding.holds) finish_holding(holding, outcome);
+  }
+  /// Tells the breaker of an admission that holds something, then gives back what is held.
+  [[gnu::always_inline]] void finish_holding(const Holding& holding, Outcome outcome) noexcept {
     const bool nothing_to_count = holding.call == HeldCall::of_failure && outcome != Outcome::failure &&
-                                  sections().breakers[holding.breaker].breaker.nothing_in_a_row();
+                                  sections().breakers[operation_index(holding)].breaker.nothing_in_a_row();
     if (!nothing_to_count && holding.call != HeldCall::none) [[unlikely]]
       return report_and_release(holding, outcome);
     release(holding);
@@ -215,12 +226,15 @@ class LimiterImpl {
     if (answer == Answer::refused) [[unlikely]] {
       // A request that waits is refused at the end of its wait: see refuse_waiter().
       const bool goes_on = context.request.wait.count() > 0 && context.later != nullptr;
-      if (context.plan->heeds_refusals && !goes_on) after_refusal(context, admission.decision_, holding);
+      if (goes_on) return true;
+      if (context.plan->heeds_refusals) after_refusal(context, admission.decision_, holding);
+      metering_.refused(context, admission.decision_);
       return true;
     }
-    if (answer == Answer::admitted) return true;
-    if (answer == Answer::admitted_uncounted && !count_admitted(context, holding)) return true;
-    holding.limiter = this;
+    holding.holds = answer != Answer::admitted &&
+                    (answer != Answer::admitted_uncounted || count_admitted(context, holding));
+    metering_.admitted(context, holding);
+    holding.limiter = holding.holds || metering_.is_on() ? this : nullptr;
     return true;
   }
 
@@ -264,6 +278,7 @@ class LimiterImpl {
   Segment segment_;
   LimitsInForce limits_;
   ThisWorker worker_;
+  Metering metering_;
   SegmentWatch watch_;
   LimiterImpl* next_staying_ = nullptr;
 };

@@ -140,7 +140,7 @@ bool Waiter::admitted(Admission& admission) noexcept {
     ring_waiters(context.sections, needs_of(context).only(left_now(context) | kQuotas), context.now);
   });
   shut_if_empty(*impl_.sections().gate, impl_.sections().seats);
-  LimiterImpl::say_how_long(admission, waited());
+  impl_.say_how_long(admission, operation_, request_, waited());
   return true;
 }
 
@@ -154,7 +154,7 @@ bool Waiter::shed(Admission& admission, ShedCause cause) noexcept {
 bool Waiter::refused(Admission& admission) noexcept {
   leave();
   impl_.refuse_waiter(admission, operation_, request_, decision_);
-  LimiterImpl::say_how_long(admission, waited());
+  impl_.say_how_long(admission, operation_, request_, waited());
   return true;
 }
 
@@ -187,8 +187,8 @@ void Waiter::ring() noexcept {
     (void)detail::ring(*seat, futex::wake);
 }
 
-std::chrono::microseconds Waiter::waited() const noexcept {
-  return std::chrono::duration_cast<std::chrono::microseconds>(HostClock::now() - arrived_);
+nanoseconds Waiter::waited() const noexcept {
+  return HostClock::now() - arrived_;
 }
 
 }  // namespace weir::detail

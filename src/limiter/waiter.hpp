@@ -56,7 +56,7 @@ class Waiter {
   /// Whether the seat is that of this process.
   [[nodiscard]] bool is_ours() const noexcept;
   [[nodiscard]] bool stop_requested() const noexcept;
-  [[nodiscard]] std::chrono::microseconds waited() const noexcept;
+  [[nodiscard]] std::chrono::nanoseconds waited() const noexcept;
 
   LimiterImpl& impl_;
   Operation operation_;

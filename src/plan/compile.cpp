@@ -143,15 +143,15 @@ Plan compile_plan(const Sections& sections, std::uint32_t block, std::uint32_t h
   plan.handle = handle;
   const std::array sources{source(sections, kGlobalBlock), source(sections, block)};
   const Presence own = sources[1].presence;
+  plan.block = block;
+  plan.tenancy = static_cast<std::uint32_t>(sections.blocks[block].tenancy.load(std::memory_order_acquire) & 0xff);
   plan.retired = own.retired();
   if (plan.retired) return plan;
   plan.overrides = sections.overrides() != 0;
-  plan.block = block;
   plan.has_queue = queue_of(sections, queue_block(sections, block)).usable != 0;
   plan.shared = compile_shared(sections, sources, leases);
   if (own.has(kBreaker)) {
     plan.shared.breaker = &sections.breaker(block);
-    plan.shared.breaker_index = static_cast<std::uint16_t>(plan.shared.breaker - sections.breakers.data());
     plan.shared.breaker_id = LimitRef{block, kBreaker}.id();
     plan.shared.breaker_counts_only_rows = plan.shared.breaker->counts_only_rows();
     plan.shared.more_than_rates = true;

@@ -127,7 +127,6 @@ struct SharedSteps {
   Steps<CooldownStep, kPlanScopes> cooldowns;
   BreakerRecord* breaker = nullptr;  ///< set for a shadow breaker, too, which must learn of every call
   LimitId breaker_id = LimitId::none;
-  std::uint16_t breaker_index = 0;        ///< its index in the section of breakers
   bool breaker_counts_only_rows = false;  ///< see BreakerRecord
   bool more_than_rates = false;           ///< whether anything else is enforced
   bool rare = false;                      ///< whether a window or a cooldown is
@@ -169,6 +168,7 @@ struct Plan {
   bool heeds_refusals = false;  ///< whether some limit may count refusals
   bool has_queue = false;       ///< whether requests may wait
   std::uint32_t block = 0;      ///< of the operation
+  std::uint32_t tenancy = 0;    ///< how many names that block had before
   LimitId waits_for = LimitId::none;  ///< the limit that is named to a request which must wait for others
   // These decide requests of cost and weight 1 by a worker with a slot: of a user that has no override, and without a
   // user.

@@ -33,6 +33,7 @@ using Names = std::span<const std::string_view>;
 
 inline constexpr auto kTableFullNames = std::to_array<std::string_view>({"evict", "refuse", "admit"});
 inline constexpr auto kOnFaultNames = std::to_array<std::string_view>({"refuse", "admit", "local"});
+inline constexpr auto kMetricsNames = std::to_array<std::string_view>({"times", "counts", "off"});
 inline constexpr auto kOnDifferenceNames = std::to_array<std::string_view>({"keep", "apply", "refuse"});
 inline constexpr auto kQueueOrderNames = std::to_array<std::string_view>({"fifo", "lifo"});
 inline constexpr auto kWindowKindNames =
@@ -44,6 +45,9 @@ constexpr Names names_of(TableFull /*type*/) {
 }
 constexpr Names names_of(OnFault /*type*/) {
   return kOnFaultNames;
+}
+constexpr Names names_of(Metrics /*type*/) {
+  return kMetricsNames;
 }
 constexpr Names names_of(OnDifference /*type*/) {
   return kOnDifferenceNames;
@@ -142,8 +146,8 @@ struct SettingOf<SegmentPolicy> {
   template <class Value>
   using WholeOf = Whole<SegmentPolicy, Value>;
   using Any = std::variant<PlainOf<std::string>, PlainOf<bool>, PlainOf<TableFull>, PlainOf<OnFault>,
-                           PlainOf<OnDifference>, WholeOf<std::uint32_t>, WholeOf<std::uint64_t>,
-                           Octal<SegmentPolicy>>;
+                           PlainOf<OnDifference>, PlainOf<Metrics>, WholeOf<std::uint32_t>,
+                           WholeOf<std::uint64_t>, Octal<SegmentPolicy>>;
 };
 template <>
 struct SettingOf<Rate> {
@@ -258,6 +262,10 @@ inline constexpr auto kSegmentFields = std::to_array<Field<SegmentPolicy>>({
       "How many names of users the inspector can show, at 64 bytes each; 0 keeps all names out of the "
       "segment"},
      Whole{&SegmentPolicy::key_names, 0, kMaxKeyNames}},
+    {{"metrics",
+      "What is counted of each operation: times (verdicts, outcomes and response times), counts (without "
+      "response times) or off; a worker takes 8 KiB for each operation that it meets"},
+     Plain{&SegmentPolicy::metrics}},
     {{"on_fault",
       "What is answered while there is no usable segment: refuse, admit, or use limits of this process "
       "alone"},

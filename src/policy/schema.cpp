@@ -18,6 +18,7 @@ bool sound(const SettingsRecord& settings) {
   return settings.workers >= 1 && settings.workers <= kMaxWorkers &&
          settings.when_full <= static_cast<std::uint8_t>(TableFull::admit) &&
          settings.on_fault <= static_cast<std::uint8_t>(OnFault::local) &&
+         settings.metrics <= static_cast<std::uint32_t>(Metrics::off) &&
          std::find(settings.group.begin(), settings.group.end(), '\0') != settings.group.end();
 }
 
@@ -77,6 +78,19 @@ std::uint64_t user_entries(const Config& config) {
 
 namespace {
 
+/// One for each worker, the shared one before them, and one behind them that holds what was counted before a reset.
+std::uint64_t lane_count(const SettingsRecord& settings) {
+  return static_cast<Metrics>(settings.metrics) == Metrics::off ? 0 : std::uint64_t{settings.workers} + 2;
+}
+
+/// Room for twice the operations, since some may be added live.
+std::uint64_t metric_cells_for(const Config& config) {
+  constexpr std::uint64_t kLeast = 32;
+  const std::uint64_t columns =
+      std::clamp<std::uint64_t>(2 * config.operations.size(), kLeast, kMaxOperations);
+  return lane_count(settings_of(config)) * columns;
+}
+
 /// How many elements a section has.
 struct Count {
   /// The number, if it is the same in every segment.
@@ -101,20 +115,26 @@ struct Count {
   }
 };
 
+enum class Kept : std::uint8_t {
+  shared,  ///< workers write it
+  frozen,  ///< it never changes after publication, and a checksum covers it
+  sparse,  ///< workers write it, and take memory for what they use: Segment::take_memory()
+};
+
 /// A section: its number in the directory, its name for messages, the member of BasicSections that gives access to
-/// it, and its size. A frozen section never changes after publication, and a checksum covers it.
+/// it, and its size.
 template <class Member>
 struct Row {
   std::uint32_t kind;
   std::string_view name;
   Member member;
   Count count;
-  bool frozen;
+  Kept kept;
 };
 template <class Member>
 constexpr Row<Member> row(std::uint32_t kind, std::string_view name, Member member, Count count,
-                          bool frozen = false) {
-  return {kind, name, member, count, frozen};
+                          Kept kept = Kept::shared) {
+  return {kind, name, member, count, kept};
 }
 
 // The table of sections. The settings come first, since sizes of other sections follow from them.
@@ -123,9 +143,8 @@ constexpr auto table() {
   using All = BasicSections<kWritable>;
   constexpr Count kOne{.always = 1};
   constexpr Count kIndex{.always = kIndexSlots};
-  constexpr bool kFrozen = true;
   return std::tuple{
-      row(1, "settings", &All::settings, kOne, kFrozen),
+      row(1, "settings", &All::settings, kOne, Kept::frozen),
       row(2, "control", &All::control, kOne),
       row(3, "blocks", &All::blocks, {.always = kMaxBlocks}),
       row(4, "operation index", &All::operation_index, kIndex),
@@ -151,6 +170,11 @@ constexpr auto table() {
       row(15, "difference", &All::difference, kOne),
       row(9, "sweep counters", &All::swept, kOne),
       row(18, "journal", &All::journal, kOne),
+      row(19, "lanes", &All::lanes, {.by_settings = lane_count}),
+      // Sparse sections come last.
+      row(20, "metric cells", &All::metric_cells,
+          {.by_limits = [](const Config& config) { return metric_cells_for(config); }, .least = 0},
+          Kept::sparse),
   };
 }
 
@@ -192,7 +216,7 @@ constexpr std::uint64_t fingerprint() {
   const auto add = [&](std::uint64_t fact) { hash = (hash ^ fact) * 0x100000001b3; };
   for_each_section<true>([&](const auto& section) {
     for (const std::uint64_t fact : {std::uint64_t{section.kind}, stride_of(section), section.count.always,
-                                     std::uint64_t{section.frozen}})
+                                     static_cast<std::uint64_t>(section.kept)})
       add(fact);
   });
   // Facts that do not show in the size of any section.
@@ -237,7 +261,8 @@ template Result<SectionsView> BasicSections<false>::of(const Segment& segment);
 std::vector<SectionSpec> sections_for(const Config& config) {
   std::vector<SectionSpec> specs;
   for_each_section<true>([&](const auto& section) {
-    specs.push_back({section.kind, stride_of(section), section.count.wanted(config), section.frozen});
+    specs.push_back({section.kind, stride_of(section), section.count.wanted(config),
+                     section.kept == Kept::frozen, section.kept == Kept::sparse});
   });
   return specs;
 }
@@ -258,6 +283,7 @@ SettingsRecord settings_of(const Config& config) {
   record.key_names = segment.key_names;
   record.local_workers = segment.local_workers;
   record.limits_per_user = segment.limits_per_user;
+  record.metrics = static_cast<std::uint32_t>(segment.metrics);
   record.when_full = static_cast<std::uint8_t>(segment.when_full);
   record.reserve = segment.reserve ? 1 : 0;
   record.huge_pages = segment.huge_pages ? 1 : 0;
@@ -281,6 +307,7 @@ SegmentPolicy segment_policy(const SettingsRecord& settings, std::string_view na
   segment.on_fault = static_cast<OnFault>(settings.on_fault);
   segment.local_workers = settings.local_workers;
   segment.limits_per_user = settings.limits_per_user;
+  segment.metrics = static_cast<Metrics>(settings.metrics);
   return segment;
 }
 

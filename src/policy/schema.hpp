@@ -17,6 +17,8 @@
 #include "policy/breakers.hpp"
 #include "policy/history.hpp"
 #include "policy/journal.hpp"
+#include "primitives/lane.hpp"
+#include "primitives/metric_cell.hpp"
 #include "primitives/seat.hpp"
 #include "segment/mapping.hpp"
 #include "users/names.hpp"
@@ -37,7 +39,8 @@ struct SettingsRecord {
   std::uint8_t huge_pages = 0;
   std::uint8_t on_fault = 0;  // on_difference belongs to the opening process, not to the segment
   std::uint32_t limits_per_user = 0;
-  std::array<char, 64> group{};  ///< zero-terminated
+  std::uint32_t metrics = 0;
+  std::array<char, 68> group{};  ///< zero-terminated
 };
 
 /// What sweeps have done, on a cache line of its own.
@@ -81,9 +84,11 @@ struct BasicSections {
   Shared<ChangeRecord>* difference = nullptr;
   Shared<SweepCounters>* swept = nullptr;
   Shared<JournalSection>* journal = nullptr;
-  std::uint64_t created_wall_ns = 0;      ///< what the wall clock said at tick 0
-  std::int64_t created_monotonic_ns = 0;  ///< what HostClock said at tick 0
-  std::uint64_t seed = 0;                 ///< for random numbers that should differ from segment to segment
+  std::span<Shared<Lane>> lanes;               ///< see lane_count(); none if nothing is counted
+  std::span<Shared<MetricCell>> metric_cells;  ///< the columns of lane 0, then those of lane 1, ...; sparse
+  std::uint64_t created_wall_ns = 0;           ///< what the wall clock said at tick 0
+  std::int64_t created_monotonic_ns = 0;       ///< what HostClock said at tick 0
+  std::uint64_t seed = 0;  ///< for random numbers that should differ from segment to segment
 
   /// A number that tells this segment from earlier ones of the same name.
   [[nodiscard]] std::uint32_t mark() const noexcept { return static_cast<std::uint32_t>(created_wall_ns); }
@@ -91,6 +96,17 @@ struct BasicSections {
   /// The breaker of an operation's block.
   [[nodiscard]] Shared<BreakerRecord>& breaker(std::uint32_t block) const noexcept {
     return breakers[(block - kFirstOperation) % kMaxOperations];
+  }
+
+  /// How many operations each lane has room for: those of the first blocks.
+  [[nodiscard]] std::uint32_t metric_columns() const noexcept {
+    if (lanes.empty()) return 0;
+    return static_cast<std::uint32_t>(
+        std::min<std::size_t>(metric_cells.size() / lanes.size(), kMaxOperations));
+  }
+  /// What a lane counts of an operation. `column` is below metric_columns(). The cell has memory if the lane says so.
+  [[nodiscard]] Shared<MetricCell>& metric_cell(std::uint32_t lane, std::uint32_t column) const noexcept {
+    return metric_cells[std::size_t{lane} * metric_columns() + column];
   }
 
   /// Errors  Errc::damaged, naming a section that is missing or has an impossible size.

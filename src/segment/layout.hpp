@@ -12,7 +12,7 @@
 //   total_bytes  end of file
 //
 // Frozen sections never change after publication and are covered by a checksum; the others are words that
-// every worker writes. The header is read once, checked, and copied; it is not read from the mapping again.
+// every worker writes. Sparse sections come last: the file has holes there, and a worker takes memory for what it uses. The header is read once, checked, and copied; it is not read from the mapping again.
 // The word behind it is a hint: a process that finds it set checks whether the segment's name leads to
 // another segment.
 
@@ -30,7 +30,9 @@ inline constexpr std::size_t kMaxSections = 24;
 
 struct Section {
   std::uint32_t kind = 0;    ///< what it contains; only policy/schema.hpp knows what that means
-  std::uint32_t frozen = 0;  ///< 1: its content is covered by `frozen_checksum`
+  std::uint16_t frozen = 0;  ///< 1: its content is covered by `frozen_checksum`
+  std::uint16_t sparse =
+      0;  ///< 1: a hole of the file, of which memory is taken as it is used; such sections are last
   std::uint64_t offset = 0;
   std::uint64_t stride = 0;
   std::uint64_t count = 0;
@@ -59,5 +61,13 @@ struct Header {
 inline constexpr std::size_t kRemovedOffset = kSectionAlignment - sizeof(std::uint64_t);
 static_assert(sizeof(Header) == 992 && sizeof(Header) <= kRemovedOffset);
 static_assert(std::is_trivially_copyable_v<Header> && std::has_unique_object_representations_v<Header>);
+
+/// The bytes before the first sparse section: those that are reserved when the segment is made.
+[[nodiscard]] inline std::uint64_t dense_bytes(const Header& header) noexcept {
+  for (std::size_t i = 0; i < header.section_count; ++i) {
+    if (header.sections[i].sparse != 0) return header.sections[i].offset;
+  }
+  return header.total_bytes;
+}
 
 }  // namespace weir::detail

@@ -127,13 +127,26 @@ Result<void> Segment::remove(std::string_view name) {
 Segment::Segment(FileHandle file, ipc::mapped_region region, const Header& header) noexcept
     : file_(std::move(file)), region_(std::move(region)), header_(header) {}
 
+bool Segment::take_memory(std::span<std::byte> bytes) const noexcept {
+#ifndef MADV_POPULATE_WRITE
+  constexpr int MADV_POPULATE_WRITE = 23;  // Linux 5.14
+#endif
+  if (::madvise(bytes.data(), bytes.size(), MADV_POPULATE_WRITE) == 0) return true;
+  if (errno != EINVAL) return false;  // no memory
+  // An older kernel. A segment that lies in no file is memory that cannot be refused.
+  if (!has_file()) return true;
+  if (!is_open()) return false;
+  const auto offset = static_cast<off_t>(bytes.data() - this->bytes().data());
+  return ::posix_fallocate(file_.get(), offset, static_cast<off_t>(bytes.size())) == 0;
+}
+
 Result<void> Segment::advise_huge() const {
   const HugePagesRefused refused = huge_pages_refused(kSegmentDirectory);
   if (!refused.why.empty()) {
     return fail(Errc::system, fmt::format("{}: no huge pages: {}", called(name()), refused.why),
                 refused.hint);
   }
-  if (::madvise(region_.get_address(), region_.get_size(), MADV_HUGEPAGE) == 0) return {};
+  if (::madvise(region_.get_address(), dense_bytes(header_), MADV_HUGEPAGE) == 0) return {};
   return system_error(name(), "ask for huge pages", errno);
 }
 

@@ -35,6 +35,7 @@ struct SectionSpec {
   std::uint64_t stride = 0;
   std::uint64_t count = 0;
   bool frozen = false;
+  bool sparse = false;  ///< its memory is taken by take_memory(), and never in advance; these come last
 };
 
 /// What a segment begins with, where that must not depend on the host's clock and on chance.
@@ -82,6 +83,10 @@ class Segment {
 
   /// The bytes of a section; empty if there is none of that kind and element size.
   [[nodiscard]] std::span<std::byte> section(std::uint32_t kind, std::uint64_t stride) const noexcept;
+
+  /// Takes memory for `bytes`, whole pages of a sparse section, so that writing to them cannot fail.
+  /// @return whether it is there. Cost  one or two system calls.
+  [[nodiscard]] bool take_memory(std::span<std::byte> bytes) const noexcept;
 
   /// Asks the kernel to map this segment by huge pages, which spares most misses of a large user table. They
   /// must have been taken at publication (PublishSpec::huge_pages).

@@ -77,7 +77,11 @@ Header make_header(const PublishSpec& spec) {
   }
   std::uint64_t end = kSectionAlignment;
   for (const SectionSpec& section : spec.sections) {
-    header.sections[header.section_count++] = {section.kind, section.frozen ? 1U : 0U, end, section.stride,
+    header.sections[header.section_count++] = {section.kind,
+                                               static_cast<std::uint16_t>(section.frozen ? 1 : 0),
+                                               static_cast<std::uint16_t>(section.sparse ? 1 : 0),
+                                               end,
+                                               section.stride,
                                                section.count};
     end = align_up(end + section.stride * section.count);
   }
@@ -126,6 +130,7 @@ Result<void> size_file(const PublishSpec& spec, int fd, std::uint64_t bytes) {
   return {};
 }
 
+/// @param bytes  up to the first sparse section.
 Result<void> reserve_memory(const PublishSpec& spec, int fd, std::uint64_t bytes) {
   if (!spec.reserve) return {};
   int error = EINTR;
@@ -137,14 +142,15 @@ Result<void> reserve_memory(const PublishSpec& spec, int fd, std::uint64_t bytes
 
 // A huge page is taken when a mapping that was advised to use them touches it first; posix_fallocate() does not know
 // of any mapping. What fails here is left to posix_fallocate(), which then takes small pages.
-void take_huge_pages(const ipc::mapped_region& region) {
-  if (::madvise(region.get_address(), region.get_size(), MADV_HUGEPAGE) != 0) return;
-  (void)::madvise(region.get_address(), region.get_size(), MADV_POPULATE_WRITE);
+void take_huge_pages(const ipc::mapped_region& region, std::uint64_t bytes) {
+  if (::madvise(region.get_address(), bytes, MADV_HUGEPAGE) != 0) return;
+  (void)::madvise(region.get_address(), bytes, MADV_POPULATE_WRITE);
 }
 
 // The memory of a new segment. A private segment does not lie in a file if no descriptor is free, or if the file may
 // not be that large. In the second case the file stays empty, and serves for locks alone.
-Result<ipc::mapped_region> make_region(const PublishSpec& spec, int fd, std::uint64_t bytes) {
+Result<ipc::mapped_region> make_region(const PublishSpec& spec, int fd, const Header& header) {
+  const std::uint64_t bytes = header.total_bytes;
   if (spec.name.empty() && (fd < 0 || too_low_file_limit(bytes))) {
     try {
       return ipc::anonymous_shared_memory(bytes);
@@ -154,8 +160,8 @@ Result<ipc::mapped_region> make_region(const PublishSpec& spec, int fd, std::uin
   }
   WEIR_TRY_VOID(size_file(spec, fd, bytes));
   WEIR_TRY(auto region, map_file(fd, OpenMode::read_write, bytes, spec.name));
-  if (spec.huge_pages && spec.reserve) take_huge_pages(region);
-  WEIR_TRY_VOID(reserve_memory(spec, fd, bytes));
+  if (spec.huge_pages && spec.reserve) take_huge_pages(region, dense_bytes(header));
+  WEIR_TRY_VOID(reserve_memory(spec, fd, dense_bytes(header)));
   return region;
 }
 
@@ -184,7 +190,7 @@ Result<Segment> Segment::publish(const PublishSpec& spec, const Fill& fill) {
   Header header = make_header(spec);
   WEIR_TRY(auto created, create_file(spec));
   const std::string path = created.private_path;
-  auto region = make_region(spec, created.file.get(), header.total_bytes);
+  auto region = make_region(spec, created.file.get(), header);
   if (!region) {
     if (!path.empty()) ::unlink(path.c_str());
     return region.error();

@@ -70,6 +70,14 @@ class WorkerView {
     // sync(slot): acquire; pairs with Registry::claim().
     return SlotIdentity::from_word(slots_[slot].identity.load(std::memory_order_acquire));
   }
+  /// As Registry::is_over().
+  [[nodiscard]] bool is_over(std::uint64_t identity) const noexcept {
+    const Owner owner = Owner::from_own_bits(static_cast<std::uint32_t>(identity));
+    if (!owner || owner.slot() >= slots_.size()) return true;
+    const std::uint64_t tenant = slots_[owner.slot()].identity.load(std::memory_order_acquire);  // sync(slot)
+    return (tenant ^ identity) >> 32 != 0;
+  }
+
   /// Whether the tenant of a slot is dead. It asks the kernel; in doubt the answer is no.
   /// @param another  another description of the segment through which to ask if the segment's own was closed.
   [[nodiscard]] bool is_dead(std::uint32_t slot, SlotIdentity tenant,
@@ -116,6 +124,15 @@ class Registry {
     const std::uint64_t word = private_->joined.load(std::memory_order_relaxed);
     return word != 0 && is_tenant(word) ? std::optional(owner_in(word)) : std::nullopt;
   }
+
+  /// The identity of this process as one number, {1 | generation 31 | owner 32}; 0: it has claimed none. It does not ask
+  /// whether another process took this one for dead. Cost  one load.
+  [[nodiscard]] std::uint64_t joined() const noexcept {
+    return private_->joined.load(std::memory_order_relaxed);
+  }
+  /// Whether the process of an identity, as joined() gives it, has left its slot, or was swept. Any number may be asked
+  /// about.
+  [[nodiscard]] bool is_over(std::uint64_t identity) const noexcept { return view().is_over(identity); }
 
   /// Whether an owner is this process now, as owner() says. Cost  two loads.
   [[nodiscard]] bool is_self(Owner owner) const noexcept {

@@ -87,7 +87,7 @@ TEST(Fields, EveryMemberOfARowIsDescribed) {
 Snapshot two_limits() {
   Snapshot snapshot;
   snapshot.segment = "captions";
-  snapshot.config.operations["upload"];
+  snapshot.operations.emplace_back().name = "upload";
   LimitStatus window;
   window.name = "operations.upload.window";
   window.rule = Window{10, std::chrono::minutes(1), WindowKind::log};
@@ -118,7 +118,8 @@ TEST(Fields, ALimitIsInTheListOfItsKindAlone) {
 TEST(Fields, AKeyThatSaysNothingAboutARowIsLeftOut) {
   const json all = as_json<json>(two_limits());
   EXPECT_EQ(all.at("segment"), "captions");
-  EXPECT_EQ(all.at("operations"), json({"upload"}));
+  EXPECT_EQ(all.at("operations").at(0).at("name"), "upload");
+  EXPECT_EQ(all.at("operations").at(0).at("last_request"), nullptr);
   EXPECT_EQ(all.at("difference"), nullptr);
   EXPECT_EQ(all.at("user_table").at("when_full"), "evict");
   const json& shared = all.at("windows").at(0);
@@ -140,15 +141,16 @@ TEST(Fields, KeepsTheKeysOfTheLists) {
     return keys;
   };
   EXPECT_EQ(keys_of(kSharedLimits),
-            "name rate count period_s burst mode available full_in_s leased would_refuse ");
-  EXPECT_EQ(keys_of(kUserLimits), "name rate count period_s burst mode active exhausted would_refuse ");
-  EXPECT_EQ(keys_of(kSharedPermits), "name limit in_use mode would_refuse ");
-  EXPECT_EQ(keys_of(kUserPermits), "name limit users in_use mode would_refuse ");
-  EXPECT_EQ(
-      keys_of(kWindows),
-      "name window kind limit length_s mode per_user would_refuse available full_in_s active exhausted ");
+            "name rate count period_s burst mode available full_in_s leased refused would_refuse ");
+  EXPECT_EQ(keys_of(kUserLimits),
+            "name rate count period_s burst mode active exhausted refused would_refuse ");
+  EXPECT_EQ(keys_of(kSharedPermits), "name limit in_use mode refused would_refuse ");
+  EXPECT_EQ(keys_of(kUserPermits), "name limit users in_use mode refused would_refuse ");
+  EXPECT_EQ(keys_of(kWindows),
+            "name window kind limit length_s mode per_user refused would_refuse available full_in_s active "
+            "exhausted ");
   EXPECT_EQ(keys_of(kCooldowns),
-            "name length_s refusals mode per_user blocked_for_s blocked_users would_refuse ");
+            "name length_s refusals mode per_user blocked_for_s blocked_users refused would_refuse ");
   EXPECT_EQ(keys_of(kBreakers),
             "operation state failures_in_a_row calls failures slow probes_out trips next_probe_s ");
   EXPECT_EQ(keys_of(kSwept), "workers permits late_releases ");

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // The program whose instructions are counted: `decisions KIND COUNT` decides COUNT requests of one kind
-// through the shared library, at a time of its own, and does nothing else in its loop.
+// through the shared library, at a time of its own, and does nothing else in its loop. `decisions KIND COUNT counted`
+// counts what becomes of them, too.
 
 #include <array>
 #include <cstdlib>
@@ -38,10 +39,11 @@ constexpr std::array kKinds{
         false},
 };
 
-int decide(const Kind& kind, int count) {
+int decide(const Kind& kind, int count, bool counted) {
   auto config = weir::parse_config(kind.limits, "instructions");
   if (!config) return 1;
   config->segment.users = 1000;
+  config->segment.metrics = counted ? weir::Metrics::counts : weir::Metrics::off;
   auto limiter = weir::Limiter::open_private(*config);
   if (!limiter) return 1;
   const weir::Operation x = *limiter->operation("x");
@@ -63,9 +65,10 @@ int decide(const Kind& kind, int count) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 3) return 2;
+  const bool counted = argc == 4 && argv[3] == std::string_view("counted");
+  if (argc != 3 && !counted) return 2;
   for (const Kind& kind : kKinds) {
-    if (kind.name == argv[1]) return decide(kind, std::atoi(argv[2]));
+    if (kind.name == argv[1]) return decide(kind, std::atoi(argv[2]), counted);
   }
   return 2;
 }

@@ -16,9 +16,12 @@ constexpr std::uint64_t kFew = 1'000;
 constexpr std::uint64_t kMany = 11'000;
 
 /// All instructions of a run; 0: callgrind did not say.
-std::uint64_t instructions_of(const std::string& kind, std::uint64_t decisions) {
-  const test::Ran ran = test::run({"valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
-                                   WEIR_BIN_DIR "/decisions", kind, std::to_string(decisions)});
+std::uint64_t instructions_of(const std::string& kind, std::uint64_t decisions, bool counted) {
+  std::vector<std::string> command{
+      "valgrind", "--tool=callgrind",       "--callgrind-out-file=/dev/null", WEIR_BIN_DIR "/decisions",
+      kind,       std::to_string(decisions)};
+  if (counted) command.emplace_back("counted");
+  const test::Ran ran = test::run(command);
   constexpr std::string_view kLabel = "Collected : ";
   const std::size_t at = ran.err.find(kLabel);
   if (ran.status != 0 || at == std::string::npos) {
@@ -29,9 +32,9 @@ std::uint64_t instructions_of(const std::string& kind, std::uint64_t decisions) 
 }
 
 /// Instructions of admit_at() and succeed(), the loop around them included.
-double instructions_of_one(const std::string& kind) {
-  const std::uint64_t few = instructions_of(kind, kFew);
-  const std::uint64_t many = instructions_of(kind, kMany);
+double instructions_of_one(const std::string& kind, bool counted = false) {
+  const std::uint64_t few = instructions_of(kind, kFew, counted);
+  const std::uint64_t many = instructions_of(kind, kMany, counted);
   const double each = static_cast<double>(many - few) / static_cast<double>(kMany - kFew);
   testing::Test::RecordProperty(kind, std::to_string(each));
   std::printf("%s: %.1f instructions\n", kind.c_str(), each);
@@ -73,6 +76,17 @@ TEST(InstructionsOfADecision, UnderACooldownOfEachUserAreNotMany) {
 TEST(InstructionsOfADecision, UnderABreakerWithASlowRateAreNotMany) {
   SKIP_WITHOUT_VALGRIND();
   EXPECT_LE(instructions_of_one("breaker_with_a_slow_rate"), 1920);
+}
+
+TEST(InstructionsOfADecision, ThatCountARequestAreFew) {
+  SKIP_WITHOUT_VALGRIND();
+  for (const char* const kind : {"one_rate", "five_limits_and_a_breaker"})
+    EXPECT_LE(instructions_of_one(kind, true) - instructions_of_one(kind), 60) << kind;
+}
+
+TEST(InstructionsOfADecision, ThatCountARefusalAreFew) {
+  SKIP_WITHOUT_VALGRIND();
+  EXPECT_LE(instructions_of_one("refusal", true) - instructions_of_one("refusal"), 40);
 }
 
 }  // namespace

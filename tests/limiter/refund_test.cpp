@@ -102,9 +102,10 @@ user.rate = "1/day burst 10"
 TEST_F(LimiterRefund, AnAdmissionOfAnotherSegmentGivesNothingBackInThisOne) {
   open("[operations.work]\nrate = \"1/day burst 10\"\n");
   const Request ten{.cost = 10};
+  std::unique_ptr<SegmentBinding> before;
   Admission first = admit(ten);
   ASSERT_TRUE(first);
-  const auto before = std::move(binding);
+  before = std::move(binding);
   open("[operations.work]\nrate = \"1/day burst 10\"\n");
   EXPECT_EQ(admitted({}), 10);
   binding->impl().refund(work, ten, first, TimePasses{});
