@@ -19,6 +19,7 @@
 #include "weir/inspect.hpp"
 #include "weir/report.hpp"
 
+#include "dashboard.hpp"
 #include "refusal.hpp"
 #include "target.hpp"
 
@@ -149,6 +150,7 @@ const Routes::Route Routes::kRoutes[] = {
     {kBatchResultPath, http::verb::get, false, &Routes::batch_result, nullptr},
     {"/api/v14/limits/status", http::verb::get, false, &Routes::limits_status, nullptr},
     {"/api/v14/limits/reset", http::verb::post, true, &Routes::limits_reset, nullptr},
+    {"/api/v14/metrics/dashboard", http::verb::get, false, &Routes::dashboard, nullptr},
     {"/metrics", http::verb::get, false, &Routes::metrics, nullptr},
 };
 
@@ -335,6 +337,13 @@ Response Routes::metrics(const Request&, const Caller&) const {
   response.set(http::field::content_type, {weir::kPrometheusType.data(), weir::kPrometheusType.size()});
   response.body() = *metrics;
   return response;
+}
+
+Response Routes::dashboard(const Request&, const Caller&) const {
+  const auto snapshot = limiter_->snapshot();
+  if (!snapshot)
+    return answer_error(http::status::service_unavailable, "no_metrics", snapshot.error().message());
+  return answer_json(http::status::ok, dashboard_of(*snapshot));
 }
 
 Response Routes::limits_reset(const Request&, const Caller&) const {

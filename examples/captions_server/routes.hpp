@@ -66,6 +66,7 @@ class Routes {
   [[nodiscard]] Response batch_result(const Request& request, const Caller& caller) const;
   [[nodiscard]] Response limits_status(const Request& request, const Caller& caller) const;
   [[nodiscard]] Response limits_reset(const Request& request, const Caller& caller) const;
+  [[nodiscard]] Response dashboard(const Request& request, const Caller& caller) const;
   [[nodiscard]] Response metrics(const Request& request, const Caller& caller) const;
 
   /// One caption. An administrator may ask for a drill, in the query: `fail=1`, a model that fails, answered 502;

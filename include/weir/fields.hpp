@@ -46,7 +46,10 @@ inline constexpr SnapshotPart<OperationStatus> kOperations{
     {"operations", "OPERATIONS",
      "One row for each operation: what became of its requests, and how long its calls took.",
      fields::kOperations,
-     [](const OperationStatus& operation) { return operation.error_rate().value_or(0) > 0.1; }},
+     [](const OperationStatus& operation) { return operation.error_rate().value_or(0) > 0.1; },
+     [](const OperationStatus& operation) {
+       return MetricLabels{{"operation", operation.name}};
+     }},
     [](const Snapshot& snapshot) { return snapshot.operations; }};
 inline constexpr SnapshotPart<LimitStatus> kSharedLimits{
     {"shared_limits", "LIMITS OVER ALL CALLERS", "One row for each rate over all users.",

@@ -84,6 +84,12 @@ inline constexpr std::array kLimitMetrics{
               return value_if(limit.per_user && !has_permits(limit), limit.exhausted);
             },
         .metric = {"limit_users_exhausted"}},
+    Field<LimitStatus>{.key = "refused",
+                       .kind = FieldKind::counter,
+                       .unit = Unit::requests,
+                       .help = "Requests that a limit refused.",
+                       .get = [](const LimitStatus& limit) { return FieldValue(limit.refused); },
+                       .metric = {"refusals_total"}},
     Field<LimitStatus>{.key = "would_refuse",
                        .kind = FieldKind::counter,
                        .unit = Unit::requests,

@@ -26,7 +26,8 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-inline const std::string kMetrics = "/metrics";
+const std::string kMetrics = "/metrics";
+const std::string kDashboard = "/api/v14/metrics/dashboard";
 
 /// A Prometheus in a directory of its own that scrapes one server, gone at the end of the test. It takes any free port,
 /// and says which in its log.
@@ -105,15 +106,57 @@ TEST(CaptionsMetrics, AreInTheTextFormatOfPrometheus) {
   const Answer answer = get(server, kMetrics);
   EXPECT_EQ(answer.field("Content-Type"), "text/plain; version=0.0.4; charset=utf-8");
   EXPECT_THAT(answer.text, HasSubstr("\n# TYPE weir_workers gauge\nweir_workers{state=\"alive\"} "));
+  EXPECT_THAT(answer.text,
+              HasSubstr("\nweir_requests_total{operation=\"caption_generation\",verdict=\"admitted\"} 1\n"));
   EXPECT_THAT(answer.text, Not(HasSubstr("alice")));
   EXPECT_EQ(get(server, kMetrics, "").status, 401u) << "as all that it serves, they need a key";
 }
 
-TEST(CaptionsMetrics, AreScrapedByPrometheus) {
+TEST(CaptionsMetrics, ADashboardSumsUpWhatAllWorkersServed) {
+  const Server server(kGenerous);
+  const Json before = get(server, kDashboard).body;
+  EXPECT_EQ(before["overall"]["total_requests"], 0);
+  EXPECT_EQ(before["overall"]["success_rate"], nullptr);
+  EXPECT_EQ(before["alerts"], Json::array());
+  for (int i = 0; i < 3; ++i) ASSERT_EQ(post(server, kGenerate, kWish).status, 200u);
+  ASSERT_EQ(post(server, kGenerate + "?fail=1", kWish, "demo-key-admin").status, 502u);
+
+  const Json body = get(server, kDashboard).body;
+  EXPECT_EQ(body["timestamp"].get<std::string>().size(), std::string("2024-01-31T12:00:00Z").size());
+  EXPECT_EQ(body["overall"]["total_requests"], 4);
+  EXPECT_EQ(body["overall"]["success_rate"], 0.75);
+  EXPECT_GT(body["overall"]["average_response_time"], 0.0);
+  const Json& generation = body["by_operation"]["caption_generation"];
+  EXPECT_EQ(generation["successful_requests"], 3);
+  EXPECT_EQ(generation["failed_requests"], 1);
+  EXPECT_EQ(generation["error_rate"], 0.25);
+  EXPECT_GE(generation["peak_response_time"], body["overall"]["average_response_time"]);
+  EXPECT_TRUE(generation["last_request"].is_string());
+  EXPECT_EQ(body["by_operation"]["batch_processing"]["total_requests"], 0);
+  EXPECT_EQ(body["alerts"], Json::array()) << "four calls say little";
+}
+
+TEST(CaptionsMetrics, ADashboardRaisesAnAlertAboveTenPercentErrorsAndForAnOpenBreaker) {
+  const Server server(std::string(kGenerous) +
+                      "[operations.caption_generation]\nbreaker = { failures = 20, recovery = '1h' }\n");
+  for (int i = 0; i < 20; ++i)
+    ASSERT_EQ(post(server, kGenerate + "?fail=1", kWish, "demo-key-admin").status, 502u);
+  EXPECT_EQ(get(server, kDashboard).body["alerts"], Json::parse(R"([
+      {"operation": "caption_generation", "type": "error_rate", "value": 1.0},
+      {"operation": "caption_generation", "type": "breaker", "value": "open"}])"));
+}
+
+TEST(CaptionsMetrics, AreScrapedByPrometheusWhichAnswersForAQuantile) {
   if (!Prometheus::is_installed()) GTEST_SKIP() << "prometheus is missing; Debian: prometheus";
   const Server server(kGenerous);
-  ASSERT_EQ(post(server, kGenerate, kWish).status, 200u);
+  for (int i = 0; i < 3; ++i)
+    ASSERT_EQ(post(server, kGenerate + "?slow=1", kWish, "demo-key-admin").status, 200u);
   Prometheus prometheus(server);
+  const Json median = prometheus.ask(
+      "histogram_quantile(0.5, sum by (operation, le) (weir_call_duration_seconds_bucket)) > 0");
+  ASSERT_EQ(median.size(), 1u) << prometheus.log();
+  EXPECT_EQ(median[0]["metric"]["operation"], "caption_generation");
+  EXPECT_GT(std::stod(median[0]["value"][1].get<std::string>()), 0.25) << "each of them takes half a second";
   const Json workers = prometheus.ask("weir_workers{state='alive'} > 0");
   ASSERT_EQ(workers.size(), 1u) << prometheus.log();
   EXPECT_EQ(workers[0]["metric"]["job"], "captions");

@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+#pragma once
+
+#include "weir/inspect.hpp"
+
+#include "captions.hpp"
+
+namespace captions {
+
+/// What a dashboard of this service shows, in a shape of its own: {timestamp, overall, by_operation, alerts}. Response
+/// times are in seconds; a rate is a part of 1, and null where there was no call that it could be of.
+[[nodiscard]] Json dashboard_of(const weir::Snapshot& snapshot);
+
+}  // namespace captions
