@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <iterator>
@@ -77,7 +78,7 @@ namespace weir {
           if constexpr (std::is_same_v<T, std::chrono::nanoseconds>) return format_duration(held);
           if constexpr (std::is_same_v<T, std::uint64_t>) return grouped(held);
           if constexpr (std::is_same_v<T, double>) {  // a part of 1
-            const auto tenths = static_cast<std::uint64_t>(1'000 * held + 0.5);
+            const auto tenths = std::llround(1'000 * held);
             return std::to_string(tenths / 10) + '.' + std::to_string(tenths % 10) + " %";
           }
         }
