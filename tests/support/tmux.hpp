@@ -61,13 +61,20 @@ class Tmux {
 
  private:
   [[nodiscard]] std::string tmux(std::vector<std::string> arguments) const {
-    arguments.insert(arguments.begin(), {"tmux", "-L", "test"});
+    arguments.insert(arguments.begin(), {"tmux", "-L", socket_});
     return run(std::move(arguments), {},
                {{"TMUX_TMPDIR", directory_}, {"TMUX", ""}, {"LC_ALL", "C.UTF-8"}, {"TERM", "xterm"}})
         .out;
   }
 
+  // A server that was told to end may still answer for a moment, so each has a socket of its own.
+  static std::string next_socket() {
+    static int last = 0;
+    return "test-" + std::to_string(++last);
+  }
+
   std::string directory_;
+  std::string socket_ = next_socket();
 };
 
 }  // namespace weir::test
