@@ -62,7 +62,7 @@ TEST_F(ShmInspectTop, ShowsOperationsInEightyColumnsAndMarksThoseInTrouble) {
   ASSERT_TRUE(tmux.shows(">search")) << tmux.screen();
   const std::string screen = tmux.screen();
   EXPECT_THAT(screen, StartsWith("weir " + segment_.str() + "  up "));
-  EXPECT_THAT(line_with(screen, "need attention"), HasSubstr("1 of 2 operations need attention"));
+  EXPECT_THAT(line_with(screen, "need attention"), StartsWith("1 of 2 need attention  admitted "));
   EXPECT_THAT(line_with(screen, "OPERATION "), StartsWith(" OPERATION            BREAKER"));
   EXPECT_THAT(line_with(screen, "upload"), StartsWith("!upload"));
   EXPECT_LE(widest(screen), 80U);

@@ -20,6 +20,8 @@ namespace {
 
 using std::chrono::nanoseconds;
 
+constexpr double kManyErrors = 0.1;  // of the calls of the last minute
+
 std::string percent(const std::optional<double>& part) {
   return part ? fmt::format("{:.1f} %", 100 * *part) : "-";
 }
@@ -66,6 +68,28 @@ void add_breaker(OperationRow& row, const BreakerStatus& breaker) {
   if (is_closed) return;
   row.needs_attention = true;
   row.is_idle = false;
+}
+
+std::optional<double> part_of(std::uint64_t part, std::uint64_t rest) {
+  if (part + rest == 0) return std::nullopt;
+  return static_cast<double>(part) / static_cast<double>(part + rest);
+}
+
+/// What became of its requests: a second since the look before, and the parts of the last minute.
+void add_counts(OperationRow& row, const OperationStatus& now, const Look* before, double seconds) {
+  if (!now.counted) return;
+  if (row.permits == 0) row.in_flight = now.in_flight;
+  row.refused = part_of(now.minute_refused, now.minute_admitted);
+  row.failed = now.error_rate();
+  row.p50 = now.p50;
+  row.p99 = now.p99;
+  row.is_idle = row.is_idle && now.in_flight == 0 && now.minute_admitted + now.minute_refused == 0;
+  row.needs_attention = row.needs_attention || row.failed.value_or(0) > kManyErrors;
+  if (before == nullptr || seconds <= 0) return;
+  for (const OperationStatus& was : before->snapshot.operations) {
+    if (was.name == now.name && now.admitted >= was.admitted)
+      row.admitted = static_cast<double>(now.admitted - was.admitted) / seconds;
+  }
 }
 
 std::string rule_text(const LimitStatus& limit) {
@@ -137,7 +161,8 @@ std::string cell(const OperationColumn& column, std::string_view text) {
 }  // namespace
 
 std::vector<OperationRow> operation_rows(const Look& now, const std::optional<Look>& before) {
-  (void)before;
+  const bool is_same = before && before->snapshot.uuid == now.snapshot.uuid;
+  const double seconds = is_same ? std::chrono::duration<double>(now.when - before->when).count() : 0;
   std::vector<OperationRow> rows;
   for (const auto& [name, policy] : now.snapshot.config.operations) {
     OperationRow row;
@@ -147,6 +172,9 @@ std::vector<OperationRow> operation_rows(const Look& now, const std::optional<Lo
     }
     for (const BreakerStatus& breaker : now.snapshot.breakers) {
       if (breaker.operation == name) add_breaker(row, breaker);
+    }
+    for (const OperationStatus& operation : now.snapshot.operations) {
+      if (operation.name == name) add_counts(row, operation, is_same ? &*before : nullptr, seconds);
     }
     for (const WaiterStatus& waiter : now.snapshot.waiters) row.waiting += waiter.operation == name ? 1 : 0;
     row.is_idle = row.is_idle && row.waiting == 0;
@@ -186,7 +214,21 @@ std::vector<PageLine> heading(const Look& now, const std::vector<OperationRow>& 
   const Snapshot& snapshot = now.snapshot;
   const auto dead = std::ranges::count_if(snapshot.workers, &WorkerStatus::dead);
   std::uint64_t in_flight = 0;
-  for (const OperationRow& row : rows) in_flight += row.in_flight;
+  double admitted = 0;
+  for (const OperationRow& row : rows) {
+    in_flight += row.in_flight;
+    admitted += row.admitted.value_or(0);
+  }
+  std::uint64_t minute_admitted = 0;
+  std::uint64_t minute_refused = 0;
+  std::uint64_t minute_succeeded = 0;
+  std::uint64_t minute_failed = 0;
+  for (const OperationStatus& operation : snapshot.operations) {
+    minute_admitted += operation.minute_admitted;
+    minute_refused += operation.minute_refused;
+    minute_succeeded += operation.minute_succeeded;
+    minute_failed += operation.minute_failed;
+  }
   std::vector<PageLine> lines;
   lines.push_back(
       {fmt::format("weir {}  up {}  workers {}/{}{}  users {}/{}  change {}", printable(snapshot.segment),
@@ -194,9 +236,12 @@ std::vector<PageLine> heading(const Look& now, const std::vector<OperationRow>& 
                    snapshot.worker_slots, dead == 0 ? "" : fmt::format(" ({} dead)", dead),
                    grouped(snapshot.table.active), grouped(snapshot.table.capacity), snapshot.generation)});
   const auto troubled = std::ranges::count_if(rows, &OperationRow::needs_attention);
-  lines.push_back({fmt::format("in flight {}  waiting {}  {} of {} operations need attention", in_flight,
-                               snapshot.waiters.size(), troubled, rows.size()),
-                   troubled != 0});
+  lines.push_back(
+      {fmt::format(
+           "{} of {} need attention  admitted {:.1f}/s  refused {}  errors {}  in flight {}  waiting {}",
+           troubled, rows.size(), admitted, percent(part_of(minute_refused, minute_admitted)),
+           percent(part_of(minute_failed, minute_succeeded)), in_flight, snapshot.waiters.size()),
+       troubled != 0});
   return lines;
 }
 
@@ -204,6 +249,19 @@ std::vector<PageLine> operation_page(const Look& now, const std::string& operati
                                      const std::vector<UserEntry>& users) {
   std::vector<PageLine> page;
   page.push_back({printable(operation)});
+  for (const OperationStatus& counts : now.snapshot.operations) {
+    if (counts.name != operation || !counts.counted) continue;
+    page.push_back({fmt::format("admitted {}, throttled {}, blocked {}, shed {}, circuit open {}, never {}",
+                                grouped(counts.admitted), grouped(counts.throttled), grouped(counts.blocked),
+                                grouped(counts.shed), grouped(counts.circuit_open), grouped(counts.never))});
+    page.push_back({fmt::format("succeeded {}, failed {}, ignored {}, lost {}, in flight {}",
+                                grouped(counts.succeeded), grouped(counts.failed), grouped(counts.ignored),
+                                grouped(counts.lost), grouped(counts.in_flight))});
+    page.push_back(
+        {fmt::format("response time: mean {}  p50 {}  p90 {}  p99 {}  peak {}", time_or_dash(counts.mean()),
+                     time_or_dash(counts.p50), time_or_dash(counts.p90), time_or_dash(counts.p99),
+                     time_or_dash(counts.peak))});
+  }
   for (const BreakerStatus& breaker : now.snapshot.breakers) {
     if (breaker.operation != operation) continue;
     page.push_back(
