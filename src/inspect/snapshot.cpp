@@ -122,6 +122,10 @@ class SnapshotReader {
   [[nodiscard]] OperationStatus operation(std::string name, bool counted, const MetricSums& sums) const {
     const auto ns = [](std::uint64_t ticks) { return std::chrono::nanoseconds(ns_from_ticks(ticks)); };
     const auto of = [&](Verdict verdict) { return sums.refused[static_cast<std::size_t>(verdict)]; };
+    // A step of the histogram is shown as its middle, which may be longer than the longest call.
+    const auto quantile = [&](double part) {
+      return ns(std::min(response_times::quantile(sums.times, part), sums.peak));
+    };
     OperationStatus status;
     status.name = std::move(name);
     status.counted = counted;
@@ -141,10 +145,10 @@ class SnapshotReader {
     status.wait_time = ns(sums.wait_time);
     status.timed = sums.timed;
     status.time = ns(sums.time);
-    status.p50 = ns(response_times::quantile(sums.times, 0.5));
-    status.p90 = ns(response_times::quantile(sums.times, 0.9));
-    status.p99 = ns(response_times::quantile(sums.times, 0.99));
-    status.p999 = ns(response_times::quantile(sums.times, 0.999));
+    status.p50 = quantile(0.5);
+    status.p90 = quantile(0.9);
+    status.p99 = quantile(0.99);
+    status.p999 = quantile(0.999);
     status.peak = ns(sums.peak);
     for (std::size_t i = 0; i < status.within.size(); ++i) {
       const auto bound = static_cast<std::uint64_t>(OperationStatus::kFirstBound.count()) << i;

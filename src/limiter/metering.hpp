@@ -65,8 +65,9 @@ class Metering {
 
   /// Counts an admission, and notes in it what its end needs.
   [[gnu::always_inline]] void admitted(const Context& context, Holding& holding) noexcept {
-    holding.timed = times_ && context.later != nullptr;
     holding.operation = name_of(*context.plan);
+    if (!is_on()) return;
+    holding.timed = times_ && context.later != nullptr;
     if (MetricCell* const cell = own_cell(column_of(*context.plan), of(*context.plan)); cell != nullptr)
         [[likely]]
       return MetricWriter<true>(*cell).admitted(context.now);
@@ -74,6 +75,7 @@ class Metering {
   }
   /// Counts a refusal that is the last word on a request.
   [[gnu::always_inline]] void refused(const Context& context, const Decision& decision) noexcept {
+    if (!is_on()) return;
     if (MetricCell* const cell = own_cell(column_of(*context.plan), of(*context.plan)); cell != nullptr)
         [[likely]]
       return MetricWriter<true>(*cell).refused(decision.verdict, line_of(decision.limit), context.now);

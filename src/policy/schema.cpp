@@ -98,7 +98,7 @@ struct Count {
   /// Set if the number follows from the settings, which every process can read.
   std::uint64_t (*by_settings)(const SettingsRecord&) = nullptr;
   /// Set if the number follows from the limits that the segment is made for. Only the creator knows it, so other
-  /// processes check that it is `least` or more.
+  /// processes check that it is by_settings(), or `least`, or more.
   std::uint64_t (*by_limits)(const Config&) = nullptr;
   std::uint64_t least = 1;
 
@@ -106,10 +106,13 @@ struct Count {
     return by_limits != nullptr ? by_limits(config) : exactly(settings_of(config));
   }
   [[nodiscard]] bool allows(std::uint64_t count, const SettingsRecord& settings) const {
-    return by_limits != nullptr ? count >= least : count == exactly(settings);
+    return by_limits != nullptr ? count >= least_for(settings) : count == exactly(settings);
   }
 
  private:
+  [[nodiscard]] std::uint64_t least_for(const SettingsRecord& settings) const {
+    return by_settings != nullptr ? by_settings(settings) : least;
+  }
   [[nodiscard]] std::uint64_t exactly(const SettingsRecord& settings) const {
     return by_settings != nullptr ? by_settings(settings) : always;
   }
@@ -172,8 +175,7 @@ constexpr auto table() {
       row(18, "journal", &All::journal, kOne),
       row(19, "lanes", &All::lanes, {.by_settings = lane_count}),
       // Sparse sections come last.
-      row(20, "metric cells", &All::metric_cells,
-          {.by_limits = [](const Config& config) { return metric_cells_for(config); }, .least = 0},
+      row(20, "metric cells", &All::metric_cells, {.by_settings = lane_count, .by_limits = metric_cells_for},
           Kept::sparse),
   };
 }

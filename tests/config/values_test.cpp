@@ -79,12 +79,13 @@ TEST(Values, AreListedByKeyInTheOrderOfTheFormat) {
 TEST(Values, OfTheSegmentAreAllThere) {
   std::vector<std::string> keys;
   for (const ConfigValue& value : config_values(Config{})) keys.push_back(value.key + " = " + value.value);
-  EXPECT_THAT(keys,
-              ElementsAre("segment.name = \"weir\"", "segment.users = 100000", "segment.limits_per_user = 0",
-                          "segment.workers = 256", "segment.when_full = \"evict\"", "segment.mode = \"0600\"",
-                          "segment.group = \"\"", "segment.reserve = true", "segment.huge_pages = false",
-                          "segment.key_names = 0", "segment.on_fault = \"refuse\"",
-                          "segment.on_difference = \"keep\"", "segment.local_workers = 4"));
+  EXPECT_THAT(
+      keys,
+      ElementsAre("segment.name = \"weir\"", "segment.users = 100000", "segment.limits_per_user = 0",
+                  "segment.workers = 256", "segment.when_full = \"evict\"", "segment.mode = \"0600\"",
+                  "segment.group = \"\"", "segment.reserve = true", "segment.huge_pages = false",
+                  "segment.key_names = 0", "segment.metrics = \"times\"", "segment.on_fault = \"refuse\"",
+                  "segment.on_difference = \"keep\"", "segment.local_workers = 4"));
 }
 
 TEST(Values, MakeTheSameConfigurationAgainOneByOne) {
