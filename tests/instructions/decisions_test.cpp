@@ -75,7 +75,7 @@ TEST(InstructionsOfADecision, UnderACooldownOfEachUserAreNotMany) {
 
 TEST(InstructionsOfADecision, UnderABreakerWithASlowRateAreNotMany) {
   SKIP_WITHOUT_VALGRIND();
-  EXPECT_LE(instructions_of_one("breaker_with_a_slow_rate"), 1925);
+  EXPECT_LE(instructions_of_one("breaker_with_a_slow_rate"), 1990);
 }
 
 TEST(InstructionsOfADecision, ThatCountARequestAreFew) {
