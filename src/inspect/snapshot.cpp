@@ -111,8 +111,7 @@ class SnapshotReader {
     if (column >= sections_.metric_columns()) return sums;
     const std::uint64_t of =
         (sections_.blocks[kFirstOperation + column].tenancy.load(std::memory_order_acquire) & 0xff) + 1;
-    const auto baseline = static_cast<std::uint32_t>(sections_.lanes.size()) - 1;
-    for (std::uint32_t lane = 0; lane < baseline; ++lane) {
+    for (std::uint32_t lane = 0; lane < sections_.lanes.size(); ++lane) {
       if (sections_.lanes[lane].is_used(column))
         sums.add(sections_.metric_cell(lane, column), of, now_, is_over);
     }

@@ -178,8 +178,7 @@ HeldLane* Metering::lane_of_this_thread(std::uint32_t& index) noexcept {
 }
 
 HeldLane* Metering::claim_lane(std::uint64_t identity, std::uint32_t& index) {
-  // The last lane holds what was counted before a reset.
-  const auto end = static_cast<std::uint32_t>(sections_.lanes.size()) - 1;
+  const auto end = static_cast<std::uint32_t>(sections_.lanes.size());
   for (std::uint32_t i = kSharedLane + 1; i < end; ++i) {
     Lane& lane = sections_.lanes[i];
     const bool ours = lane.owner.load(std::memory_order_relaxed) == identity;

@@ -78,9 +78,9 @@ std::uint64_t user_entries(const Config& config) {
 
 namespace {
 
-/// One for each worker, the shared one before them, and one behind them that holds what was counted before a reset.
+/// One for each worker, and the shared one before them.
 std::uint64_t lane_count(const SettingsRecord& settings) {
-  return static_cast<Metrics>(settings.metrics) == Metrics::off ? 0 : std::uint64_t{settings.workers} + 2;
+  return static_cast<Metrics>(settings.metrics) == Metrics::off ? 0 : std::uint64_t{settings.workers} + 1;
 }
 
 /// Room for twice the operations, since some may be added live.

@@ -118,12 +118,6 @@ struct MetricSums {
     if (cell.of.load(std::memory_order_relaxed) != of) *this = before;
   }
 
-  /// What was counted since `before` was. Sums of other moments may have gone on meanwhile, so none goes below zero.
-  void subtract(const MetricSums& before) noexcept {
-    const auto less = [](std::uint64_t& from, std::uint64_t what) { from -= std::min(from, what); };
-    each(*this, before, less);
-  }
-
   /// Calls in flight, once all lanes are added.
   [[nodiscard]] std::uint64_t in_flight() const noexcept { return not_negative(left.in_flight); }
   /// Calls whose process ended before they did.

@@ -46,8 +46,8 @@ constexpr Row kLayout3[] = {{1, 104, 1, true, "settings"},
                             {15, 1408, 1, false, "difference"},
                             {9, 64, 1, false, "sweep counters"},
                             {18, 524416, 1, false, "journal"},
-                            {19, 64, 5, false, "lanes"},
-                            {20, 8192, 5 * 32, false, "metric cells"}};
+                            {19, 64, 4, false, "lanes"},
+                            {20, 8192, 4 * 32, false, "metric cells"}};
 
 Config small_config() {
   Config config;
