@@ -68,18 +68,18 @@ class Metering {
     holding.operation = name_of(*context.plan);
     if (!is_on()) return;
     holding.timed = times_ && context.later != nullptr;
-    if (MetricCell* const cell = own_cell(column_of(*context.plan), of(*context.plan)); cell != nullptr)
-        [[likely]]
-      return MetricWriter<true>(*cell).admitted(context.now);
-    admitted_otherwise(context);
+    MetricCell* const cell = own_cell(column_of(*context.plan), of(*context.plan));
+    if (cell == nullptr) [[unlikely]]
+      return admitted_otherwise(context);
+    MetricWriter<true>(*cell).admitted(context.now);
   }
   /// Counts a refusal that is the last word on a request.
   [[gnu::always_inline]] void refused(const Context& context, const Decision& decision) noexcept {
     if (!is_on()) return;
-    if (MetricCell* const cell = own_cell(column_of(*context.plan), of(*context.plan)); cell != nullptr)
-        [[likely]]
-      return MetricWriter<true>(*cell).refused(decision.verdict, line_of(decision.limit), context.now);
-    refused_otherwise(context, decision);
+    MetricCell* const cell = own_cell(column_of(*context.plan), of(*context.plan));
+    if (cell == nullptr) [[unlikely]]
+      return refused_otherwise(context, decision);
+    MetricWriter<true>(*cell).refused(decision.verdict, line_of(decision.limit), context.now);
   }
   /// Counts the end of an admission of this process.
   template <class Clock>
