@@ -93,9 +93,10 @@ class SnapshotReader {
       snapshot.operations.push_back(
           operation(read_name(block.name), column < sections_.metric_columns(), sums));
       const auto add = [&](std::uint32_t block_index, std::uint32_t first_line) {
-        for (std::uint32_t index = 0; index < kBlockLimits; ++index)
+        for (std::uint32_t index = 0; index < kBlockLimits; ++index) {
           refused[static_cast<std::size_t>(LimitRef{block_index, index}.id())] +=
               sums.refused_by[first_line + index];
+        }
       };
       add(kGlobalBlock, 0);
       add(kFirstOperation + column, kBlockLimits);

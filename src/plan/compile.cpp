@@ -144,7 +144,8 @@ Plan compile_plan(const Sections& sections, std::uint32_t block, std::uint32_t h
   const std::array sources{source(sections, kGlobalBlock), source(sections, block)};
   const Presence own = sources[1].presence;
   plan.block = block;
-  plan.tenancy = static_cast<std::uint32_t>(sections.blocks[block].tenancy.load(std::memory_order_acquire) & 0xff);
+  plan.tenancy =
+      static_cast<std::uint32_t>(sections.blocks[block].tenancy.load(std::memory_order_acquire) & 0xff);
   plan.retired = own.retired();
   if (plan.retired) return plan;
   plan.overrides = sections.overrides() != 0;
