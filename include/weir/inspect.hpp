@@ -70,7 +70,7 @@ struct BreakerStatus {
 };
 
 /// What became of the requests of an operation, over all workers that ever were, and how long its calls took. Counters
-/// never fall, whoever is killed or replaced. Response times are off by at most 3 %.
+/// never fall, whichever worker is killed or replaced. Response times are off by at most 3 %.
 struct OperationStatus {
   /// Upper bounds for `within`, beginning with this one; each is twice the one before.
   static constexpr std::chrono::nanoseconds kFirstBound{131'072};
@@ -339,7 +339,8 @@ struct EventQuery {
   std::uint64_t after = 0;
   std::optional<std::chrono::system_clock::time_point> since{};  ///< only those written then or later
   std::vector<EventKind> kinds{};                                ///< only these, and what is lost; empty: all
-  std::size_t limit = 0;  ///< only so many: the first ones if `after` is set, else the newest; 0: no limit
+  std::size_t limit =
+      0;  ///< at most this many: the first ones if `after` is set, else the newest; 0: no limit
 };
 
 struct EventPage {

@@ -145,7 +145,7 @@ inline constexpr std::array kSegmentMetrics{
     Field<Snapshot>{.key = "user_entries_free",
                     .kind = FieldKind::gauge,
                     .unit = Unit::entries,
-                    .help = "Entries of the user table that name nobody.",
+                    .help = "Entries of the user table that are free.",
                     .get =
                         [](const Snapshot& snapshot) {
                           return FieldValue(rest(snapshot.table.capacity, snapshot.table.occupied));

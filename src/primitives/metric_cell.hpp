@@ -5,7 +5,7 @@
 //
 // The owner of the lane counts by plain loads and stores; no other process writes here. (In the shared lane, for threads
 // that got none of their own, every process counts by atomic additions.) A reader adds up the cells of all lanes. Each
-// counter only grows, whoever owns the lane, so no sum falls. Counters of one cell are of different moments.
+// counter only grows, whichever worker owns the lane, so no sum falls. Counters of one cell are of different moments.
 //
 //   tenant  the identity of the worker that calls still in flight belong to: see adopt()
 //   of      the operation: how many names its block had before, + 1; 0: none yet. A block of the segment may pass on to

@@ -37,7 +37,7 @@ struct CallsLeft {
 /// @param is_over  is_over(tenant): whether the process of that identity is gone.
 template <class IsOver>
 [[nodiscard]] CallsLeft calls_left(const MetricCell& cell, IsOver&& is_over) noexcept {
-  // The tenant is read first: who sees a tenant also sees what its predecessors lost.
+  // The tenant is read first: a reader that sees it also sees what its predecessors lost.
   const std::uint64_t tenant = cell.tenant.load(std::memory_order_acquire);  // sync(tenant)
   const std::uint64_t lost = cell.lost.load(std::memory_order_relaxed);
   const std::uint64_t since = unfinished(cell) - lost;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Counters under SIGKILL: whoever is killed or replaced, no sum falls, and what ended is what was admitted, less what was
+// Counters under SIGKILL: whichever worker is killed or replaced, no sum falls, and what ended is what was admitted, less what was
 // lost.
 
 #include <array>

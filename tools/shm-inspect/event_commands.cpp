@@ -165,7 +165,7 @@ Action events(CLI::App& command) {
           "only events of this kind; may be given more than once")
       ->type_name("KIND")
       ->allow_extra_args(false);  // one for each --kind
-  command.add_option("--last", asked->query.limit, "only so many, the newest")
+  command.add_option("--last", asked->query.limit, "at most this many, the newest")
       ->check(CLI::Range(1, 1'000'000));
   command.footer(
       "The order is that of the host; the times are those of the clocks of the writers. The journal keeps "
