@@ -54,7 +54,7 @@ class BatchResults {
   void finish(std::string_view id, BatchStatus status, std::string_view text) noexcept;
   /// The worker that has begun it gives the room back.
   void forget(std::string_view id) noexcept;
-  /// Nothing: there is no such result, it is that of another user, or its time is over.
+  /// Empty if the result does not exist, belongs to another user, or has expired.
   [[nodiscard]] std::optional<BatchResult> find(std::string_view id, std::string_view user) const;
 
   /// Fails what a dead worker had begun. Only the parent calls this, before another worker can have the same pid.

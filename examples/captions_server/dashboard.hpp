@@ -8,7 +8,7 @@
 namespace captions {
 
 /// What a dashboard of this service shows, in a shape of its own: {timestamp, overall, by_operation, alerts}. Response
-/// times are in seconds; a rate is a part of 1, and null where there was no call that it could be of.
+/// times are in seconds; a rate lies between 0 and 1, and is null if no call has ended yet.
 [[nodiscard]] Json dashboard_of(const weir::Snapshot& snapshot);
 
 }  // namespace captions

@@ -59,7 +59,7 @@ inline constexpr std::array kSegment{
         .key = "unrecorded",
         .kind = FieldKind::counter,
         .unit = Unit::requests,
-        .help = "Requests that were decided, but not counted: there was no memory or no room for it.",
+        .help = "Requests that were decided but not counted, because no memory was left for their counters.",
         .get = value_of<&Snapshot::unrecorded>,
         .metric = {"unrecorded_requests_total"}}};
 inline constexpr std::array kUserTable{

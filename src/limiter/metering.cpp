@@ -68,6 +68,15 @@ LanesOfThread& lanes_of_this_thread() {
   return lanes;
 }
 
+/// The last time that this thread got no lane: until it tries again, its calls do not look at all lanes.
+struct NoLane {
+  std::uint64_t metering;
+  std::uint64_t identity;
+  std::uint32_t calls;  ///< until it tries again
+};
+constinit thread_local NoLane no_lane{0, 0, 0};
+constexpr std::uint32_t kCallsUntilNextTry = 10'000;
+
 std::uint64_t next_id() noexcept {
   static std::atomic<std::uint64_t> last{0};
   return last.fetch_add(1, std::memory_order_relaxed) + 1;
@@ -167,8 +176,16 @@ HeldLane* Metering::lane_of_this_thread(std::uint32_t& index) noexcept {
       this_thread_lane = *known;
       return known->lane;
     }
+    const bool got_none = no_lane.metering == id_ && no_lane.identity == identity;
+    if (got_none && no_lane.calls > 0) {
+      --no_lane.calls;
+      return nullptr;
+    }
     HeldLane* const lane = claim_lane(identity, index);
-    if (lane == nullptr) return nullptr;
+    if (lane == nullptr) {
+      no_lane = {id_, identity, kCallsUntilNextTry};
+      return nullptr;
+    }
     all.add(shelf_, {id_, identity, lane}, index);
     this_thread_lane = {id_, identity, lane};
     return lane;
@@ -209,8 +226,17 @@ HeldLane& Metering::held(std::uint32_t index) {
 }
 
 MetricCell* Metering::take_cell(std::uint32_t lane, std::uint32_t column) noexcept {
+  // Where there is no memory, most calls do not ask the kernel again.
+  std::uint32_t calls = calls_without_memory_.load(std::memory_order_relaxed);
+  if (calls > 0) {
+    calls_without_memory_.store(calls - 1, std::memory_order_relaxed);
+    return nullptr;
+  }
   MetricCell& cell = sections_.metric_cell(lane, column);
-  if (!segment_.take_memory(std::as_writable_bytes(std::span(&cell, 1)))) return nullptr;
+  if (!segment_.take_memory(std::as_writable_bytes(std::span(&cell, 1)))) {
+    calls_without_memory_.store(kCallsUntilNextTry, std::memory_order_relaxed);
+    return nullptr;
+  }
   sections_.lanes[lane].set_used(column);
   return &cell;
 }

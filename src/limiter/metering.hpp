@@ -8,6 +8,7 @@
 // plain stores. What a thread meets for the first time goes a slower way: a lane is claimed, and memory is taken for the
 // cell, with one system call for each pair of lane and operation. A thread that can get no lane counts in the shared one,
 // by atomic additions. Where there is no memory, the request is only counted as not recorded, and the log says so once.
+// Either is tried again after 10,000 calls, so that the others neither look at all lanes nor ask the kernel.
 //
 // Threads  which thread of this process has which lane is private: `busy` in a HeldLane. A thread that ends leaves its
 //          lane to the next one.
@@ -158,6 +159,7 @@ class Metering {
   bool times_;
   std::shared_ptr<LaneShelf> shelf_;
   std::atomic<bool> said_no_memory_{false};
+  std::atomic<std::uint32_t> calls_without_memory_{0};  ///< until one asks the kernel for memory again
 };
 
 }  // namespace weir::detail

@@ -3,15 +3,23 @@
 // What is counted of requests, as a reader of the segment sees it.
 
 #include <algorithm>
+#include <array>
+#include <cerrno>
 #include <chrono>
 #include <csignal>
+#include <cstddef>
 #include <cstdint>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <memory>
 #include <optional>
 #include <string>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <thread>
+#include <ucontext.h>
 #include <unistd.h>
 #include <vector>
 
@@ -271,6 +279,48 @@ TEST_F(LimiterMetrics, AnOperationInABlockThatWasAnothersBeginsAtZero) {
   EXPECT_TRUE(limiter->admit(*late));
   EXPECT_EQ(status("late").admitted, 1U);
 }
+
+#if defined(__x86_64__)
+volatile std::sig_atomic_t asked_for_memory = 0;
+
+/// From now on the kernel has no memory for those that ask by madvise(), and these are counted.
+void have_no_memory() {
+  struct sigaction refuse {};
+  refuse.sa_flags = SA_SIGINFO;
+  refuse.sa_sigaction = [](int /*signal*/, siginfo_t* /*info*/, void* context) {
+    asked_for_memory = asked_for_memory + 1;
+    static_cast<ucontext_t*>(context)->uc_mcontext.gregs[REG_RAX] = -ENOMEM;
+  };
+  ::sigaction(SIGSYS, &refuse, nullptr);
+  std::array<sock_filter, 4> filter{{
+      BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+      BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 1),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_TRAP),
+      BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+  }};
+  const sock_fprog program{static_cast<unsigned short>(filter.size()), filter.data()};
+  if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 ||
+      ::prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) != 0)
+    ::_exit(77);
+}
+
+TEST_F(LimiterMetrics, WithoutMemoryRequestsAreDecidedAndTheKernelIsNotAskedAtEachOfThem) {
+  open("[operations.work]\nrate = '1000000/s burst 1000000'\n");
+  const int ended = test::in_child([&] {
+    have_no_memory();
+    for (int i = 0; i < 1'000; ++i) {
+      Admission admission = limiter->admit(work);
+      if (!admission) return 1;
+      admission.succeed();
+    }
+    return asked_for_memory >= 1 && asked_for_memory <= 4 ? 0 : 2;
+  });
+  if (ended == 77) GTEST_SKIP() << "this host does not allow a seccomp filter";
+  EXPECT_EQ(ended, 0);
+  EXPECT_EQ(status().requests(), 0U);
+  EXPECT_GE(snapshot().unrecorded, 2'000U);
+}
+#endif
 
 }  // namespace
 }  // namespace weir
